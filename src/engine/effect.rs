@@ -1,0 +1,295 @@
+//! What the engine wants done, and what it has to tell.
+
+use super::input::Path;
+use super::settings::{HubKey, VnKey};
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::VpnTag;
+use core::net::IpAddr;
+use core::ops::Range;
+use serde::{Deserialize, Serialize};
+
+/// One thing to do. Effects are performed in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an effect does nothing until it is performed"]
+pub enum Effect {
+    /// Send an NHRP packet, found by [`Effects::bytes`].
+    Send {
+        /// From and to.
+        path: Path,
+        /// How the encapsulation names the VN.
+        tag: VpnTag,
+        /// Where the packet lies.
+        bytes: Range<usize>,
+    },
+    /// Spoke: what is not known goes here. Replaces the earlier uplink.
+    SetUplink {
+        /// In which VN.
+        vn: VnKey,
+        /// The hub and the uplink VNI.
+        to: Vtep,
+    },
+    /// Spoke: send this MAC's frames there. Replaces an earlier shortcut of the MAC.
+    SetShortcut {
+        /// In which VN.
+        vn: VnKey,
+        /// The MAC.
+        mac: Mac,
+        /// Where it lives.
+        to: Vtep,
+    },
+    /// Spoke: take the MAC's shortcut out.
+    DropShortcut {
+        /// In which VN.
+        vn: VnKey,
+        /// The MAC.
+        mac: Mac,
+    },
+    /// Spoke: make the bridge forget that it learned the MAC behind the tunnel, so that it tells when it hears it again.
+    Unlearn {
+        /// In which VN.
+        vn: VnKey,
+        /// The MAC.
+        mac: Mac,
+    },
+    /// Spoke: tell by [`super::Input::Usage`] whether the kernel uses the shortcut.
+    QueryUse {
+        /// In which VN.
+        vn: VnKey,
+        /// The MAC.
+        mac: Mac,
+    },
+    /// Hub: make the port for a spoke and answer with [`super::Input::Port`].
+    AddPort {
+        /// In which VN.
+        vn: VnKey,
+        /// The spoke's VTEP.
+        spoke: Vtep,
+        /// The VNI of the port.
+        uplink: Vni,
+        /// The hub's address the spoke sends to.
+        local: Nbma,
+    },
+    /// Hub: remove the port of a spoke.
+    RemovePort {
+        /// In which VN.
+        vn: VnKey,
+        /// The spoke's VTEP.
+        spoke: Vtep,
+    },
+    /// Hub: a client registered an IP address; with transport `device` the neighbour entry is to be kept like this.
+    SetNeighbour {
+        /// The client's protocol address.
+        address: IpAddr,
+        /// Its NBMA address; `None` when the registration ended.
+        nbma: Option<Nbma>,
+    },
+    /// The hub does not answer: find out its address once more and tell by [`super::Input::HubAddress`].
+    FindHub {
+        /// Which hub.
+        hub: HubKey,
+    },
+    /// Keep this number in non-volatile memory: the next start begins its Request IDs with it (RFC 2332 section 5.2.3).
+    SaveRequestId(u32),
+    /// Tell the log and whoever monitors.
+    Tell {
+        /// In which VN.
+        vn: VnKey,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// The effects of one call, in buffers that are used again for the next one.
+#[derive(Debug, Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+    packets: Vec<u8>,
+}
+
+impl Effects {
+    /// Adds an effect.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Adds the event `event` of the VN `vn`.
+    pub fn tell(&mut self, vn: VnKey, event: Event) {
+        self.push(Effect::Tell { vn, event });
+    }
+
+    /// Adds a packet that `emit` writes into a buffer of `max` octets, returning its length; `None` writes nothing.
+    pub fn send(
+        &mut self,
+        path: Path,
+        tag: VpnTag,
+        max: usize,
+        emit: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
+        let start = self.packets.len();
+        self.packets.resize(start + max, 0);
+        let written = emit(&mut self.packets[start..]);
+        self.packets.truncate(start + written.unwrap_or(0));
+        if written.is_some() {
+            self.push(Effect::Send { path, tag, bytes: start..self.packets.len() });
+        }
+        written.is_some()
+    }
+
+    /// The effects, in the order they are to be performed in.
+    pub fn iter(&self) -> impl Iterator<Item = &Effect> {
+        self.list.iter()
+    }
+
+    /// The packet of an [`Effect::Send`]; empty for a range that is not one of these effects'.
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.packets.get(range).unwrap_or_default()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Forgets all, keeping the buffers.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.packets.clear();
+    }
+}
+
+/// Something an operator may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The hub accepted the registration.
+    Registered {
+        /// The hub and the uplink VNI it gave.
+        uplink: Vtep,
+    },
+    /// The hub, or an NHS on the way, refused the registration.
+    Refused {
+        /// The hub.
+        hub: Nbma,
+        /// The reason.
+        reason: Refusal,
+    },
+    /// The hub did not answer until the registration's holding time was over.
+    RegistrationLost {
+        /// The hub.
+        hub: Nbma,
+    },
+    /// The registration was withdrawn.
+    Withdrawn,
+    /// A remote MAC is asked for.
+    Asked {
+        /// The MAC.
+        mac: Mac,
+    },
+    /// The hub told where a MAC lives.
+    Resolved {
+        /// The MAC.
+        mac: Mac,
+        /// Where it lives.
+        at: Vtep,
+        /// For how long, in seconds.
+        holding: u16,
+    },
+    /// The hub has no answer for a MAC.
+    NotResolved {
+        /// The MAC.
+        mac: Mac,
+        /// The reason; `None` when the hub was silent.
+        reason: Option<Refusal>,
+    },
+    /// A shortcut was installed.
+    ShortcutUp {
+        /// The MAC.
+        mac: Mac,
+        /// Where its frames go.
+        to: Vtep,
+    },
+    /// A shortcut was taken out.
+    ShortcutDown {
+        /// The MAC.
+        mac: Mac,
+        /// Why.
+        why: Why,
+    },
+    /// A spoke registered and has its port.
+    SpokeUp {
+        /// The spoke's VTEP.
+        spoke: Vtep,
+        /// The VNI of its port.
+        uplink: Vni,
+    },
+    /// A spoke's port was removed.
+    SpokeDown {
+        /// The spoke's VTEP.
+        spoke: Vtep,
+        /// Why.
+        why: Why,
+    },
+    /// A registration was refused.
+    SpokeRefused {
+        /// Who asked, by underlay address.
+        spoke: Nbma,
+        /// The reason.
+        reason: Refusal,
+    },
+    /// The hub saw a MAC at another place than before; whoever had asked is told.
+    MacMoved {
+        /// The MAC.
+        mac: Mac,
+        /// Its new port; `None` for a host at the hub.
+        to: Option<Vtep>,
+    },
+    /// A table is full: what does not fit takes the way by the hub, or is refused.
+    Full(Table),
+    /// The peer reports an error in a packet of ours (RFC 2332 section 5.2.7).
+    PeerError {
+        /// The peer.
+        peer: Nbma,
+        /// The error code.
+        code: u16,
+    },
+}
+
+/// Why something is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// A CIE code (RFC 2332 section 5.2.0.1): 4, 5, 12, 13, 14.
+    Nak(u8),
+    /// An Error Indication's code (RFC 2332 section 5.2.7, RFC 2735 section 3.4).
+    Error(u16),
+}
+
+/// Why something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// Its holding time was over.
+    Expired,
+    /// Its holding time was over and nothing had used it.
+    Unused,
+    /// The peer withdrew it (Purge).
+    Purged,
+    /// The MAC is at a local port now.
+    Local,
+    /// The hub says that it does not exist any more.
+    Denied,
+    /// An operator asked for it.
+    Flushed,
+    /// The VN or the daemon ends, or its devices went away.
+    Stopped,
+}
+
+/// A bounded table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Table {
+    /// Remote MACs of a spoke, or MACs of a hub (`max_macs`).
+    Macs,
+    /// Registered spokes of a hub (`max_spokes`).
+    Spokes,
+    /// Purges that wait for their reply.
+    Purges,
+    /// Registrations whose port is being made.
+    Pending,
+}

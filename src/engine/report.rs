@@ -1,0 +1,124 @@
+//! What the engine says of itself when asked: rows for `status`, `macs`, `peers` and metrics.
+
+use super::effect::Refusal;
+use super::settings::{Trigger, VpnMode};
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use core::net::IpAddr;
+use serde::{Deserialize, Serialize};
+
+/// How a spoke stands with its hub in a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// The bridge or the VXLAN device is not there yet.
+    NoDevice,
+    /// The hub's address, or an own address to reach it from, is not known.
+    NoAddress,
+    /// The registration is on its way; so many requests were not answered.
+    Registering {
+        /// Requests without an answer.
+        unanswered: u32,
+    },
+    /// The hub knows this spoke.
+    Registered {
+        /// Seconds until the registration ends if it is not refreshed.
+        left: u32,
+        /// Refresh requests without an answer.
+        unanswered: u32,
+    },
+    /// The hub refused.
+    Refused {
+        /// The reason.
+        reason: Refusal,
+        /// Seconds until the next try.
+        retry: u32,
+    },
+    /// The registration is being withdrawn.
+    Withdrawing,
+}
+
+/// A spoke's state in a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpokeReport {
+    /// How it stands with its hub.
+    pub standing: Standing,
+    /// For how many seconds.
+    pub since: u64,
+    /// The hub's underlay address, when known.
+    pub hub: Option<Nbma>,
+    /// This router's underlay address towards the hub, when known.
+    pub local: Option<Nbma>,
+    /// The VNI of this site.
+    pub vni: Vni,
+    /// Where unknown frames go, once told.
+    pub uplink: Option<Vtep>,
+    /// How packets name the VN.
+    pub vpn_mode: VpnMode,
+    /// What makes it ask.
+    pub trigger: Trigger,
+    /// Shortcuts installed.
+    pub shortcuts: u32,
+    /// MACs being asked for.
+    pub asking: u32,
+    /// MACs the hub did not know.
+    pub negative: u32,
+}
+
+/// A hub's state in a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubReport {
+    /// Registered spokes.
+    pub spokes: u32,
+    /// How many there may be.
+    pub max_spokes: u32,
+    /// MACs whose place is known.
+    pub macs: u32,
+    /// Purges that wait for their reply.
+    pub purges: u32,
+}
+
+/// The state of a MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MacState {
+    /// Being asked for; its frames go by the hub.
+    Asking,
+    /// A shortcut is installed.
+    Shortcut,
+    /// The hub did not know it.
+    Negative,
+    /// Hub: seen by the bridge.
+    Learned,
+    /// Hub: the bridge forgot it, but spokes still hold an answer for it.
+    Held,
+}
+
+/// A row of `macs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacRow {
+    /// The MAC.
+    pub mac: Mac,
+    /// Its state.
+    pub state: MacState,
+    /// Where it lives; `None` for a host at this hub, or when not known.
+    pub at: Option<Vtep>,
+    /// Seconds this stays valid; `None` when that is up to the bridge.
+    pub left: Option<u32>,
+    /// Hub: how many spokes asked for it.
+    pub askers: u32,
+}
+
+/// A row of `peers`: at a hub, a registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// The peer's VTEP; without VNI for a client that only registers an IP address.
+    pub nbma: Nbma,
+    /// The VNI of the peer's site.
+    pub vni: Option<Vni>,
+    /// The VNI of the hub's port for it.
+    pub uplink: Option<Vni>,
+    /// The MACs it registered.
+    pub macs: Vec<Mac>,
+    /// The IP addresses it registered.
+    pub addresses: Vec<IpAddr>,
+    /// Seconds until the registration ends if it is not refreshed.
+    pub left: u32,
+}

@@ -1,0 +1,105 @@
+//! What the engine is told to be: the part of the configuration that matters to the protocol.
+
+use crate::types::{Vni, VpnId};
+use core::net::IpAddr;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The daemon's handle of a virtual network, stable across reloads while the VN's name stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VnKey(pub u16);
+
+/// The daemon's handle of a hub, stable across reloads while the hub's name stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HubKey(pub u16);
+
+/// How a packet says which VN it belongs to (RFC 2735 section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VpnMode {
+    /// An LLC/SNAP header with the VPN-ID in front of NHRP.
+    #[default]
+    Llc,
+    /// The GRE key is the VPN index.
+    Key,
+    /// Not at all: the peer's default routing instance.
+    None,
+}
+
+/// What makes a spoke ask where a MAC lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trigger {
+    /// The bridge learned the MAC behind the tunnel.
+    #[default]
+    Learn,
+    /// The VXLAN device missed the MAC in its FDB.
+    L2miss,
+}
+
+/// Everything the engine is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a binding given out by this node stays valid, 3 s to 65535 s (RFC 2332 section 5.2.0.1).
+    pub holding_time: Duration,
+    /// The hubs this node registers with.
+    pub hubs: BTreeMap<HubKey, HubSettings>,
+    /// The virtual networks this node takes part in.
+    pub vns: BTreeMap<VnKey, VnSettings>,
+}
+
+/// A hub, as a spoke knows it. Its address comes in as [`super::Input::HubAddress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubSettings {
+    /// How packets to this hub name their VN.
+    pub vpn_mode: VpnMode,
+}
+
+/// A virtual network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VnSettings {
+    /// Its name on the wire.
+    pub vpn_id: VpnId,
+    /// The largest inner packet, in octets, announced in every CIE.
+    pub mtu: u16,
+    /// This node's part in it.
+    pub role: RoleSettings,
+}
+
+/// A node's part in a VN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleSettings {
+    /// An NHC: registers with a hub and asks it.
+    Spoke(SpokeSettings),
+    /// An NHS: a learning switch that knows where every MAC lives.
+    Hub(HubRoleSettings),
+}
+
+/// A spoke's settings in a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpokeSettings {
+    /// The VNI this site uses.
+    pub vni: Vni,
+    /// The hub to register with.
+    pub hub: HubKey,
+    /// What makes the spoke ask.
+    pub trigger: Trigger,
+    /// How many remote MACs are followed at most; the frames of further ones go by the hub.
+    pub max_macs: u32,
+    /// How long a MAC the hub does not know is not asked for again.
+    pub negative_time: Duration,
+}
+
+/// A hub's settings in a VN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubRoleSettings {
+    /// Packets that name no VN belong to this one (RFC 2735 section 3.1; at most one VN of a node).
+    pub default: bool,
+    /// The hub's addresses in the protocols 0x0800 and 0x86DD, for clients that register IP addresses.
+    pub protocol_addresses: Vec<IpAddr>,
+    /// The first VNI handed out as uplink VNI; the following ones up to [`Vni::MAX`] belong to the hub too.
+    pub uplink_first: Vni,
+    /// How many spokes may register; a further one is answered with NAK 5.
+    pub max_spokes: u16,
+    /// How many MACs are followed; further ones are answered with NAK 5.
+    pub max_macs: u32,
+}

@@ -1,0 +1,95 @@
+//! Counters, named after the NHRP MIB (RFC 2677) where it has the object.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What an engine counted since it was made. Counters wrap at 2^32, as the MIB's do.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Statistics {
+            $($(#[$doc])* pub $name: u32,)*
+        }
+
+        impl Statistics {
+            /// Names and values, in a fixed order.
+            pub fn rows(&self) -> impl Iterator<Item = (&'static str, u32)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Resolution Requests sent (first tries).
+    tx_resolve_req,
+    /// Resolution Requests received.
+    rx_resolve_req,
+    /// Resolution Replies with an answer sent.
+    tx_resolve_reply_ack,
+    /// Resolution Replies with NAK 4 sent.
+    tx_resolve_reply_nak_prohibited,
+    /// Resolution Replies with NAK 5 sent.
+    tx_resolve_reply_nak_resources,
+    /// Resolution Replies with NAK 12 sent.
+    tx_resolve_reply_nak_no_binding,
+    /// Resolution Replies with NAK 13 sent.
+    tx_resolve_reply_nak_not_unique,
+    /// Resolution Replies with an answer received.
+    rx_resolve_reply_ack,
+    /// Resolution Replies with a NAK received.
+    rx_resolve_reply_nak,
+    /// Registration Requests sent.
+    tx_register_req,
+    /// Registration Requests received.
+    rx_register_req,
+    /// Registration Replies without a NAK sent.
+    tx_register_ack,
+    /// Registration Replies with NAK 4 sent.
+    tx_register_nak_prohibited,
+    /// Registration Replies with NAK 5 sent.
+    tx_register_nak_resources,
+    /// Registration Replies with NAK 14 sent.
+    tx_register_nak_already_registered,
+    /// Registration Replies without a NAK received.
+    rx_register_ack,
+    /// Registration Replies with a NAK received.
+    rx_register_nak,
+    /// Purge Requests sent.
+    tx_purge_req,
+    /// Purge Requests received.
+    rx_purge_req,
+    /// Purge Replies sent.
+    tx_purge_reply,
+    /// Purge Replies received.
+    rx_purge_reply,
+    /// Error Indications sent.
+    tx_error,
+    /// Error Indications received.
+    rx_error,
+    /// Requests sent again because no answer came.
+    retransmits,
+    /// Received packets that were malformed.
+    rx_malformed,
+    /// Received replies that nobody waited for.
+    rx_unsolicited,
+    /// Received packets that named no VN of this node.
+    rx_unknown_vpn,
+    /// Received packets above the rate limit, dropped.
+    rx_rate_limited,
+    /// Questions put off by the rate limit.
+    tx_rate_limited,
+    /// Shortcuts installed.
+    shortcuts_up,
+    /// Shortcuts taken out.
+    shortcuts_down,
+    /// MACs seen at another place than before.
+    mac_moves,
+    /// MACs not followed since the table was full.
+    macs_refused,
+    /// Spokes refused since the table was full.
+    spokes_refused,
+    /// Purges dropped since the table was full.
+    purges_dropped,
+    /// Purges nobody confirmed.
+    purges_unanswered,
+}

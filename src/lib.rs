@@ -1,0 +1,4 @@
+//! Dynamic multipoint E-VPN.
+
+pub mod time;
+pub mod types;

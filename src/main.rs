@@ -1,0 +1,2 @@
+//! The `dmevpn` program.
+fn main() {}

@@ -1,0 +1,335 @@
+//! The nouns of the field, as types that cannot hold nonsense.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::str::FromStr;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a text is not the value it should be; the text says what is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadValue(pub &'static str);
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl core::error::Error for BadValue {}
+
+/// A station's MAC address: unicast and not all zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac([u8; 6]);
+
+impl Mac {
+    /// The station address `octets`; `None` for a group address or for zero, which no station can have.
+    pub const fn new(octets: [u8; 6]) -> Option<Mac> {
+        if octets[0] & 1 != 0 || matches!(octets, [0, 0, 0, 0, 0, 0]) { None } else { Some(Mac(octets)) }
+    }
+
+    /// The six octets in transmission order.
+    pub const fn octets(self) -> [u8; 6] {
+        self.0
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Mac, BadValue> {
+        const BAD: BadValue = BadValue("not a station's MAC address such as 52:54:00:00:00:0b");
+        let mut octets = [0; 6];
+        let mut parts = s.split([':', '-']);
+        for o in &mut octets {
+            *o = hex_octet(parts.next().ok_or(BAD)?).ok_or(BAD)?;
+        }
+        if parts.next().is_some() {
+            return Err(BAD);
+        }
+        Mac::new(octets).ok_or(BAD)
+    }
+}
+
+/// A VXLAN network identifier, 1 to 16777215 (RFC 7348 section 5; 0 is left to mean "none").
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vni(u32);
+
+impl Vni {
+    /// The largest VNI.
+    pub const MAX: Vni = Vni(0x00ff_ffff);
+
+    /// The VNI `n`; `None` when it is 0 or wider than 24 bits.
+    pub const fn new(n: u32) -> Option<Vni> {
+        if n == 0 || n > Vni::MAX.0 { None } else { Some(Vni(n)) }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Vni {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Vni {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for Vni {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Vni, BadValue> {
+        s.parse().ok().and_then(Vni::new).ok_or(BadValue("not a VNI from 1 to 16777215"))
+    }
+}
+
+/// A virtual network's name on the wire: OUI and index (RFC 2685 section 4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VpnId {
+    oui: [u8; 3],
+    index: u32,
+}
+
+impl VpnId {
+    /// The locally administered OUI that a plain index belongs to.
+    pub const DEFAULT_OUI: [u8; 3] = [0x02, 0x00, 0x00];
+
+    /// IANA's OUI: indices under it are reserved to the IESG (RFC 2735 section 6).
+    pub const IANA_OUI: [u8; 3] = [0x00, 0x00, 0x5e];
+
+    /// The VPN-ID of `oui` and `index`, as received. Configuration refuses [`VpnId::IANA_OUI`].
+    pub const fn new(oui: [u8; 3], index: u32) -> VpnId {
+        VpnId { oui, index }
+    }
+
+    /// Who administers the index.
+    pub const fn oui(self) -> [u8; 3] {
+        self.oui
+    }
+
+    /// The index, also the GRE key in VPN mode `key`.
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+}
+
+impl fmt::Display for VpnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c] = self.oui;
+        if self.oui == VpnId::DEFAULT_OUI {
+            write!(f, "{}", self.index)
+        } else {
+            write!(f, "{a:02x}-{b:02x}-{c:02x}:{}", self.index)
+        }
+    }
+}
+
+impl fmt::Debug for VpnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for VpnId {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<VpnId, BadValue> {
+        const BAD: BadValue = BadValue("not an index (1) or OUI:index (02-00-00:1)");
+        let (oui, index) = match s.split_once(':') {
+            None => (VpnId::DEFAULT_OUI, s),
+            Some((oui, index)) => {
+                let mut octets = [0; 3];
+                let mut parts = oui.split('-');
+                for o in &mut octets {
+                    *o = hex_octet(parts.next().ok_or(BAD)?).ok_or(BAD)?;
+                }
+                if parts.next().is_some() {
+                    return Err(BAD);
+                }
+                (octets, index)
+            }
+        };
+        if oui == VpnId::IANA_OUI {
+            return Err(BadValue("the OUI 00-00-5e is reserved (RFC 2735 section 6)"));
+        }
+        Ok(VpnId::new(oui, index.parse().map_err(|_| BAD)?))
+    }
+}
+
+/// An underlay address (RFC 2332: NBMA address) a packet can be sent to: not unspecified, multicast or broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nbma(IpAddr);
+
+impl Nbma {
+    /// The underlay address `ip`; `None` when no single router can have it.
+    /// An IPv4-mapped IPv6 address is the IPv4 address it holds.
+    pub const fn new(ip: IpAddr) -> Option<Nbma> {
+        let ip = match ip {
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => IpAddr::V4(v4),
+                None => ip,
+            },
+            IpAddr::V4(_) => ip,
+        };
+        let nonsense = match ip {
+            IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast(),
+            IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
+        };
+        if nonsense { None } else { Some(Nbma(ip)) }
+    }
+
+    /// The address.
+    pub const fn ip(self) -> IpAddr {
+        self.0
+    }
+
+    /// Whether both are of one address family, so that one can send VXLAN to the other.
+    pub const fn same_family(self, other: Nbma) -> bool {
+        self.0.is_ipv4() == other.0.is_ipv4()
+    }
+}
+
+impl fmt::Display for Nbma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Nbma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for Nbma {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Nbma, BadValue> {
+        s.parse().ok().and_then(Nbma::new).ok_or(BadValue("not a unicast IPv4 or IPv6 address"))
+    }
+}
+
+/// A VXLAN tunnel end point: where a frame has to be sent, and under which VNI.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Vtep {
+    /// The underlay address of the router.
+    pub nbma: Nbma,
+    /// The VNI that router expects.
+    pub vni: Vni,
+}
+
+impl fmt::Display for Vtep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} vni {}", self.nbma, self.vni)
+    }
+}
+
+impl fmt::Debug for Vtep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A two-digit hexadecimal octet.
+fn hex_octet(s: &str) -> Option<u8> {
+    if s.len() != 2 || s.starts_with('+') { None } else { u8::from_str_radix(s, 16).ok() }
+}
+
+/// A readable format (JSON) gets the text form, a binary one (postcard) the compact `$raw`.
+/// What comes in passes the same check as any other input.
+macro_rules! serde_text_or_raw {
+    ($type:ty, $raw:ty, $to_raw:expr, $from_raw:expr) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                if s.is_human_readable() { s.collect_str(self) } else { $to_raw(*self).serialize(s) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                if d.is_human_readable() {
+                    <&str>::deserialize(d)?.parse().map_err(D::Error::custom)
+                } else {
+                    $from_raw(<$raw>::deserialize(d)?)
+                        .ok_or_else(|| D::Error::custom(concat!("not a ", stringify!($type))))
+                }
+            }
+        }
+    };
+}
+
+serde_text_or_raw!(Mac, [u8; 6], Mac::octets, Mac::new);
+serde_text_or_raw!(Nbma, IpAddr, Nbma::ip, Nbma::new);
+serde_text_or_raw!(VpnId, ([u8; 3], u32), |v: VpnId| (v.oui, v.index), |(o, i)| Some(VpnId::new(o, i)));
+
+/// A VNI is a number in every format.
+impl Serialize for Vni {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vni {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        Vni::new(u32::deserialize(d)?).ok_or_else(|| D::Error::custom("not a VNI"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_forms_round_trip() {
+        assert_eq!("52:54:00:00:00:0B".parse::<Mac>().unwrap().to_string(), "52:54:00:00:00:0b");
+        assert_eq!("1".parse::<VpnId>().unwrap(), VpnId::new([2, 0, 0], 1));
+        assert_eq!("02-00-00:1".parse::<VpnId>().unwrap().to_string(), "1");
+        assert_eq!("ac-de-48:7".parse::<VpnId>().unwrap().to_string(), "ac-de-48:7");
+        assert_eq!("16777215".parse::<Vni>().unwrap(), Vni::MAX);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for mac in [
+            "",
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+            "52:54:00:00:00",
+            "52:54:00:00:00:0b:1",
+            "+2:54:00:00:00:0b",
+        ] {
+            assert!(mac.parse::<Mac>().is_err(), "{mac}");
+        }
+        for nbma in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "::ffff:224.0.0.1", "host"] {
+            assert!(nbma.parse::<Nbma>().is_err(), "{nbma}");
+        }
+        assert!("0".parse::<Vni>().is_err() && "16777216".parse::<Vni>().is_err());
+        assert!("00-00-5e:1".parse::<VpnId>().is_err()); // K20
+    }
+
+    #[test]
+    fn a_mapped_address_is_its_ipv4_address() {
+        assert_eq!("::ffff:10.0.0.1".parse::<Nbma>().unwrap(), "10.0.0.1".parse().unwrap());
+    }
+}
