@@ -2,3 +2,4 @@
 
 pub mod time;
 pub mod types;
+pub mod wire;
