@@ -1,5 +1,6 @@
 //! Dynamic multipoint E-VPN.
 
+pub mod engine;
 pub mod time;
 pub mod types;
 pub mod wire;

@@ -83,6 +83,12 @@ pub enum Effect {
         /// Its NBMA address; `None` when the registration ended.
         nbma: Option<Nbma>,
     },
+    /// List the VN's kernel state by [`super::Input::FdbListing`], [`super::Input::Found`], [`super::Input::Fdb`]
+    /// and [`super::Input::FdbListed`].
+    List {
+        /// Which VN.
+        vn: VnKey,
+    },
     /// The hub does not answer: find out its address once more and tell by [`super::Input::HubAddress`].
     FindHub {
         /// Which hub.

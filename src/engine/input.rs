@@ -34,7 +34,10 @@ pub enum PortState {
     /// It was made, as asked for.
     Up,
     /// It could not be made.
-    Failed,
+    Failed {
+        /// Somebody else uses that VNI on this machine.
+        taken: bool,
+    },
     /// An earlier run of the daemon made it; it uses this uplink VNI towards a spoke that was reached like this.
     Found {
         /// The port's VNI.

@@ -122,3 +122,12 @@ pub struct PeerRow {
     /// Seconds until the registration ends if it is not refreshed.
     pub left: u32,
 }
+
+/// A VN's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VnReport {
+    /// As a spoke.
+    Spoke(SpokeReport),
+    /// As a hub.
+    Hub(HubReport),
+}

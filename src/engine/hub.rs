@@ -1,0 +1,451 @@
+//! A hub (NHS) in one VN: a learning switch whose ports are its registered spokes, and who answers where a MAC lives.
+
+use super::bindings::{Bindings, Spot};
+use super::context::{Context, Due, Timer, protocol_fault, unknown_extension};
+use super::effect::{Effect, Event, Table, Why};
+use super::input::{Path, Place, PortState};
+use super::limits::TokenBucket;
+use super::peers::{Peer, PeerId, Peers, Port};
+use super::report::{HubReport, MacRow, MacState, PeerRow};
+use super::settings::{HubRoleSettings, VnKey};
+use super::timers::Alarm;
+use crate::time::Instant;
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use crate::wire::VpnTag;
+use crate::wire::nhrp::{Fault, Kind, Message, Protocol, ProtocolAddress, error, flag};
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// Held bindings are looked through at most this often.
+const SWEEP_APART: Duration = Duration::from_secs(30);
+
+/// The state of a hub in one VN.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) vn: VnKey,
+    pub(super) vpn_id: VpnId,
+    pub(super) mtu: u16,
+    pub(super) settings: HubRoleSettings,
+    /// The bridge's MAC: the hub's protocol address.
+    pub(super) mac: Option<Mac>,
+    pub(super) peers: Peers,
+    pub(super) bindings: Bindings,
+    sweep: Alarm,
+    sweeping: bool,
+    full: bool,
+}
+
+impl HubRoleSettings {
+    /// This hub's own address in an IP protocol.
+    pub fn protocol_address(&self, protocol: Protocol) -> Option<ProtocolAddress> {
+        self.protocol_addresses.iter().map(|ip| ProtocolAddress::Ip(*ip)).find(|a| a.protocol() == protocol)
+    }
+}
+
+/// Who sent a packet, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    pub path: Path,
+    pub tag: VpnTag,
+    /// Who it is, if it is registered.
+    pub peer: Option<PeerId>,
+}
+
+impl Hub {
+    pub fn new(vn: VnKey, vpn_id: VpnId, mtu: u16, settings: HubRoleSettings) -> Hub {
+        Hub {
+            vn,
+            vpn_id,
+            mtu,
+            settings,
+            mac: None,
+            peers: Peers::default(),
+            bindings: Bindings::default(),
+            sweep: Alarm::default(),
+            sweeping: false,
+            full: false,
+        }
+    }
+
+    /// Takes over settings that disturb nobody; `false` if they mean a different VN.
+    pub fn reconfigure(&mut self, vpn_id: VpnId, mtu: u16, settings: &HubRoleSettings) -> bool {
+        if self.vpn_id != vpn_id {
+            return false;
+        }
+        self.mtu = mtu;
+        self.settings.clone_from(settings);
+        true
+    }
+
+    /// Whether packets that name no VN belong here.
+    pub fn is_default(&self) -> bool {
+        self.settings.default
+    }
+
+    pub fn set_plane(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        let came = self.mac.is_none() && mac.is_some();
+        self.mac = mac;
+        if came {
+            cx.out.push(Effect::List { vn: self.vn });
+        }
+    }
+
+    /// The registered peer behind this path and VNI; a packet from elsewhere is not from it.
+    pub fn peer(&self, path: Path, vni: Option<Vni>) -> Option<PeerId> {
+        let id = self.peers.find((path.remote, vni))?;
+        self.peers.get(id).filter(|p| !p.registered.is_empty()).map(|_| id)
+    }
+
+    /// The rate limit of a registered peer.
+    pub fn bucket(&mut self, id: PeerId) -> Option<&mut TokenBucket> {
+        self.peers.get_mut(id).map(|p| &mut p.bucket)
+    }
+
+    /// A packet arrived.
+    pub fn packet(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Sender,
+        message: &Message<'_>,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
+        let request = matches!(
+            message.header.kind,
+            Kind::RegistrationRequest | Kind::ResolutionRequest | Kind::PurgeRequest
+        );
+        if request {
+            if let Some(fault) = unknown_extension(message, bytes) {
+                return Err(fault);
+            }
+        }
+        match message.header.kind {
+            Kind::RegistrationRequest => self.register(cx, from, message, bytes),
+            Kind::ResolutionRequest => self.resolution(cx, from, message),
+            Kind::PurgeRequest => self.purge(cx, from, message),
+            Kind::PurgeReply => {
+                cx.statistics.rx_purge_reply = cx.statistics.rx_purge_reply.wrapping_add(1);
+                // A Purge Reply has the hub as its source: who confirms is known by the path alone.
+                for id in self.peers_at(from.path.remote) {
+                    self.purge_confirmed(cx, id, message.header.request_id);
+                }
+                Ok(())
+            }
+            Kind::Error => {
+                let code = message.header.error_code();
+                cx.out.tell(self.vn, Event::PeerError { peer: from.path.remote, code });
+                Ok(())
+            }
+            Kind::ResolutionReply => {
+                cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                Err(Fault { code: error::INVALID_REPLY, offset: 0, header: Some(message.header) })
+            }
+            Kind::RegistrationReply => {
+                cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// The bridge tells where a MAC is.
+    pub fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        let spot = match place {
+            Place::Gone => {
+                self.bindings.unlearn(cx.now, mac);
+                return;
+            }
+            Place::Local => Spot::Here,
+            Place::Port(spoke) => match self.peers.find((spoke.nbma, Some(spoke.vni))) {
+                Some(id) => Spot::Peer(id),
+                None => return,
+            },
+            Place::Tunnel => return,
+        };
+        match self.bindings.learn(cx.now, mac, spot, self.settings.max_macs) {
+            Ok(None) => {}
+            Ok(Some(change)) => {
+                cx.statistics.mac_moves = cx.statistics.mac_moves.wrapping_add(1);
+                let to = match spot {
+                    Spot::Here => None,
+                    Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
+                };
+                cx.out.tell(self.vn, Event::MacMoved { mac, to });
+                self.take_back(cx, ProtocolAddress::Mac(mac), &change);
+            }
+            Err(()) => {
+                cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
+                if !core::mem::replace(&mut self.full, true) {
+                    cx.out.tell(self.vn, Event::Full(Table::Macs));
+                }
+            }
+        }
+    }
+
+    pub fn listing(&mut self) {
+        self.bindings.listing();
+    }
+
+    pub fn listed(&mut self, cx: &mut Context<'_>) {
+        self.bindings.listed(cx.now);
+        self.full = false;
+    }
+
+    /// A port was made, could not be made, or was there already.
+    pub fn port(&mut self, cx: &mut Context<'_>, spoke: Vtep, state: PortState) {
+        let name = (spoke.nbma, Some(spoke.vni));
+        match (state, self.peers.find(name)) {
+            (PortState::Found { uplink, local }, None) => {
+                let path = Path { local, remote: spoke.nbma };
+                let until = cx.now + cx.holding_time;
+                let mut peer = Peer::new(name, path, VpnTag::Llc(self.vpn_id));
+                peer.port = Port::Up { uplink };
+                peer.grace = Some(until);
+                cx.uplinks.reserve(uplink);
+                let id = self.peers.insert(peer);
+                self.arm_peer(cx, id);
+                self.bindings.forgot_askers_until(until);
+                cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
+            }
+            (PortState::Found { .. }, Some(_)) | (_, None) => {}
+            (PortState::Up, Some(id)) => {
+                let Some(peer) = self.peers.get_mut(id) else { return };
+                let Some(uplink) = peer.uplink() else { return };
+                if let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, Port::Up { uplink }) {
+                    cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
+                    self.register_again(cx, id, &request);
+                }
+            }
+            (PortState::Failed { taken }, Some(id)) => {
+                let Some(peer) = self.peers.get_mut(id) else { return };
+                let Some(uplink) = peer.uplink() else { return };
+                if let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, Port::None) {
+                    // A VNI that somebody else uses stays reserved, so that the next try takes another one.
+                    if !taken {
+                        cx.uplinks.release(uplink);
+                    }
+                    self.refuse_again(cx, id, &request);
+                }
+            }
+        }
+    }
+
+    pub fn due(&mut self, cx: &mut Context<'_>, due: Due) {
+        match due {
+            Due::Peer(id) => self.expire(cx, id),
+            Due::Purge(id) => self.purge_due(cx, id),
+            Due::Sweep => {
+                self.sweeping = false;
+                if let Some(next) = self.bindings.sweep(cx.now) {
+                    self.sweep_at(cx, next);
+                }
+            }
+            Due::Registration | Due::Questions | Due::Mac(_) => {}
+        }
+    }
+
+    /// The VN is taken out of the configuration: its ports go.
+    pub fn remove(&mut self, cx: &mut Context<'_>) {
+        let all: Vec<PeerId> = self.peers.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.remove_peer(cx, id, Why::Stopped);
+        }
+        cx.timers.clear(&mut self.sweep);
+    }
+
+    /// The kernel's wanted state: which ports there are to be, with the hub's address they use.
+    pub fn ports(&self) -> impl Iterator<Item = (Vtep, Vni, Nbma)> + '_ {
+        self.peers.iter().filter_map(|(_, p)| match p.port {
+            Port::Up { uplink } => Some((p.vtep()?, uplink, p.path.local)),
+            Port::None | Port::Asked { .. } => None,
+        })
+    }
+
+    /// What the hub knows of a MAC: its VTEP; `Err(true)` for a host at the hub, `Err(false)` for nothing.
+    pub fn lookup(&self, mac: Mac) -> Result<Vtep, bool> {
+        match self.bindings.get(ProtocolAddress::Mac(mac)).and_then(|b| b.spot()) {
+            Some(Spot::Peer(id)) => self.peers.get(id).and_then(Peer::vtep).ok_or(false),
+            Some(Spot::Here) => Err(true),
+            None => Err(self.mac == Some(mac)),
+        }
+    }
+
+    pub fn report(&self) -> HubReport {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        HubReport {
+            spokes: count(self.peers.len()),
+            max_spokes: self.settings.max_spokes.into(),
+            macs: count(self.bindings.len()),
+            purges: count(self.peers.iter().map(|(_, p)| p.purges.waiting.len()).sum()),
+        }
+    }
+
+    pub fn rows(&self, now: Instant) -> Vec<MacRow> {
+        let row = |(address, binding): (ProtocolAddress, &super::bindings::Binding)| {
+            let ProtocolAddress::Mac(mac) = address else { return None };
+            let peer = match binding.spot() {
+                Some(Spot::Peer(id)) => self.peers.get(id),
+                Some(Spot::Here) | None => None,
+            };
+            Some(MacRow {
+                mac,
+                state: if binding.learned || binding.registered().is_some() {
+                    MacState::Learned
+                } else {
+                    MacState::Held
+                },
+                at: peer.and_then(Peer::vtep),
+                left: peer.and_then(Peer::until).map(|until| seconds(until, now)),
+                askers: u32::try_from(binding.askers()).unwrap_or(u32::MAX),
+            })
+        };
+        self.bindings.iter().filter_map(row).collect()
+    }
+
+    pub fn peer_rows(&self, now: Instant) -> Vec<PeerRow> {
+        let row = |peer: &Peer| {
+            let addresses = || peer.registered.iter().map(|r| r.address);
+            PeerRow {
+                nbma: peer.nbma,
+                vni: peer.vni,
+                uplink: peer.uplink(),
+                macs: addresses()
+                    .filter_map(|a| if let ProtocolAddress::Mac(m) = a { Some(m) } else { None })
+                    .collect(),
+                addresses: addresses().filter_map(ip).collect(),
+                left: peer.until().map_or(0, |until| seconds(until, now)),
+            }
+        };
+        self.peers.iter().map(|(_, peer)| row(peer)).collect()
+    }
+
+    /// A client withdraws what it registered, or a MAC that was behind it.
+    fn purge(&mut self, cx: &mut Context<'_>, from: Sender, message: &Message<'_>) -> Result<(), Fault> {
+        cx.statistics.rx_purge_req = cx.statistics.rx_purge_req.wrapping_add(1);
+        if message.cies().next().is_none() || message.cies().any(|c| c.address.is_none()) {
+            return Err(protocol_fault(message));
+        }
+        // The reply comes first: the way it takes may be the port that goes. It is due even if nothing matches.
+        if message.header.flags & flag::NO_REPLY == 0 {
+            let header = message.header.reply(Kind::PurgeReply);
+            cx.send(from.path, from.tag, &header, |w| {
+                message.cies().for_each(|cie| {
+                    w.cie(&cie);
+                });
+                message.extensions().for_each(|extension| {
+                    w.extension(extension);
+                });
+            });
+            cx.statistics.tx_purge_reply = cx.statistics.tx_purge_reply.wrapping_add(1);
+        }
+        let Some(id) = from.peer else { return Ok(()) };
+        for address in message.cies().filter_map(|c| c.address) {
+            self.deregister(cx, id, address);
+            if let Some(change) = self.bindings.withdraw(cx.now, address, id) {
+                self.take_back(cx, address, &change);
+            }
+        }
+        self.settle(cx, id, Why::Purged);
+        Ok(())
+    }
+
+    /// Everything of a peer whose time is over goes.
+    fn expire(&mut self, cx: &mut Context<'_>, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.grace = peer.grace.filter(|until| *until > cx.now);
+        while let Some(over) =
+            self.peers.get(id).and_then(|p| p.registered.iter().find(|r| r.until <= cx.now))
+        {
+            self.deregister(cx, id, over.address);
+        }
+        self.settle(cx, id, Why::Expired);
+    }
+
+    /// Takes an address out of a peer's registration.
+    fn deregister(&mut self, cx: &mut Context<'_>, id: PeerId, address: ProtocolAddress) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let before = peer.registered.len();
+        peer.registered.retain(|r| r.address != address);
+        if peer.registered.len() == before {
+            return;
+        }
+        if let Some(address) = ip(address) {
+            cx.out.push(Effect::SetNeighbour { address, nbma: None });
+        }
+        if self.bindings.get(address).and_then(|b| b.registered()) == Some(id) {
+            if let Some(change) = self.bindings.unregister(cx.now, address) {
+                self.take_back(cx, address, &change);
+            }
+        }
+    }
+
+    /// After something of a peer ended: the next deadline, or the end of the peer.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>, id: PeerId, why: Why) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let waits = peer.grace.is_some() || matches!(peer.port, Port::Asked { .. });
+        if peer.registered.is_empty() && !waits {
+            self.remove_peer(cx, id, why);
+        } else {
+            self.arm_peer(cx, id);
+        }
+    }
+
+    pub(super) fn arm_peer(&mut self, cx: &mut Context<'_>, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        match peer.next_end() {
+            Some(end) => cx.timers.set(&mut peer.alarm, end, Timer { vn: self.vn, what: Due::Peer(id) }),
+            None => cx.timers.clear(&mut peer.alarm),
+        }
+    }
+
+    /// The peer is gone: its port goes, and every shortcut towards it.
+    pub(super) fn remove_peer(&mut self, cx: &mut Context<'_>, id: PeerId, why: Why) {
+        let Some(mut peer) = self.peers.remove(id) else { return };
+        if let Some(uplink) = peer.uplink() {
+            cx.uplinks.release(uplink);
+        }
+        cx.timers.clear(&mut peer.alarm);
+        cx.timers.clear(&mut peer.purges.alarm);
+        self.bindings.forget_asker(id);
+        let mut last = None;
+        while let Some(address) = self.bindings.next_behind(id, last) {
+            last = Some(address);
+            if let Some(change) = self.bindings.withdraw(cx.now, address, id) {
+                self.take_back_from(cx, address, peer.vtep(), &change);
+            }
+        }
+        for address in peer.registered.iter().filter_map(|r| ip(r.address)) {
+            cx.out.push(Effect::SetNeighbour { address, nbma: None });
+        }
+        if let (Some(spoke), Port::Up { .. }) = (peer.vtep(), &peer.port) {
+            cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
+            cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
+        }
+    }
+
+    pub(super) fn table_full(&mut self, cx: &mut Context<'_>, table: Table) {
+        cx.statistics.spokes_refused = cx.statistics.spokes_refused.wrapping_add(1);
+        cx.out.tell(self.vn, Event::Full(table));
+    }
+
+    /// Looks for answers that nobody holds any more when `at` has come, unless it is going to anyway.
+    pub(super) fn sweep_at(&mut self, cx: &mut Context<'_>, at: Instant) {
+        if !core::mem::replace(&mut self.sweeping, true) {
+            let at = at.max(cx.now + SWEEP_APART);
+            cx.timers.set(&mut self.sweep, at, Timer { vn: self.vn, what: Due::Sweep });
+        }
+    }
+
+    fn peers_at(&self, nbma: Nbma) -> heapless::Vec<PeerId, 8> {
+        self.peers.at(nbma).take(8).collect()
+    }
+}
+
+pub(super) fn ip(address: ProtocolAddress) -> Option<IpAddr> {
+    match address {
+        ProtocolAddress::Ip(ip) => Some(ip),
+        ProtocolAddress::Mac(_) => None,
+    }
+}
+
+fn seconds(until: Instant, now: Instant) -> u32 {
+    u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,87 @@
+//! Limits: token buckets, and the sizes of what would otherwise grow with what peers send.
+
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Packets of senders that are not registered, all together (RFC 2332 section 5.3.4.4 asks that a flood of them
+/// does not starve the NHS).
+pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
+
+/// Packets of one registered spoke.
+pub const PEER: Rate = Rate { per_second: 200, burst: 500 };
+
+/// Resolution Requests of a spoke in one VN; questions above wait.
+pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
+
+/// Addresses one spoke may register in a VN.
+pub const ADDRESSES_PER_PEER: usize = 8;
+
+/// CIEs of one Registration Request that are looked at; further ones get NAK 5.
+pub const CIES_PER_REQUEST: usize = 32;
+
+/// Spokes remembered by name as askers for one MAC; above, every spoke counts as an asker.
+pub const ASKERS: usize = 12;
+
+/// Purges that wait for one spoke's confirmation.
+pub const PURGES_PER_PEER: usize = 512;
+
+/// CIEs in one Purge Request.
+pub const CIES_PER_PURGE: usize = 16;
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// In the long run, 1 to 1000.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// Counts down what [`Rate`] allows.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenBucket {
+    rate: Rate,
+    /// Thousandths of a token.
+    level: u64,
+    filled: Instant,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    pub fn new(rate: Rate) -> TokenBucket {
+        TokenBucket { rate, level: u64::from(rate.burst) * 1000, filled: Instant::default() }
+    }
+
+    /// Takes a token, or tells how long it takes until there is one.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let elapsed = now.since(self.filled).as_millis() as u64;
+        let gained = elapsed.saturating_mul(u64::from(self.rate.per_second));
+        self.level = self.level.saturating_add(gained).min(u64::from(self.rate.burst) * 1000);
+        self.filled = self.filled.max(now);
+        match self.level.checked_sub(1000) {
+            Some(level) => {
+                self.level = level;
+                Ok(())
+            }
+            None => Err(Duration::from_millis(
+                (1000 - self.level).div_ceil(u64::from(self.rate.per_second)).max(1),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut bucket = TokenBucket::new(Rate { per_second: 10, burst: 3 });
+        let mut now = Instant::from_millis(5_000);
+        assert_eq!((0..10).filter(|_| bucket.take(now).is_ok()).count(), 3);
+        let wait = bucket.take(now).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(100));
+        now = now + wait;
+        assert!(bucket.take(now).is_ok() && bucket.take(now).is_err());
+    }
+}

@@ -1,0 +1,461 @@
+//! The protocol, pure: no sockets, no clock, no randomness of its own.
+//!
+//! ```text
+//! Engine::handle(now, Input, &mut Effects)      Engine::deadline() -> when to say Input::Tick
+//! ```
+//!
+//! An [`Engine`] holds a [`spoke`] or a [`hub`] for each VN. A spoke is a [`registration`] and a table of remote
+//! MACs ([`resolution`]); a hub is [`peers`], taken in by the [`registrar`], [`bindings`], which the [`answer`]s
+//! come from, and the [`purge`]s that take answers back.
+
+mod answer;
+mod bindings;
+mod context;
+mod effect;
+mod hub;
+mod input;
+mod limits;
+mod peers;
+mod purge;
+mod random;
+mod registrar;
+mod registration;
+pub mod report;
+mod request_id;
+mod resolution;
+pub mod settings;
+mod spoke;
+mod statistics;
+mod timers;
+mod uplinks;
+
+pub use effect::{Effect, Effects, Event, Refusal, Table, Why};
+pub use input::{Input, Path, Place, PortState};
+pub use settings::{HubKey, Settings, VnKey};
+pub use statistics::Statistics;
+
+use crate::time::Instant;
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::VpnTag;
+use crate::wire::nhrp::{Fault, Message, ProtocolAddress, error};
+use context::{Context, Timer};
+use hub::{Hub, Sender};
+use limits::{STRANGERS, TokenBucket};
+use random::Random;
+use request_id::RequestIds;
+use settings::{RoleSettings, VnSettings, VpnMode};
+use spoke::Spoke;
+use std::collections::BTreeMap;
+use timers::Timers;
+use uplinks::Uplinks;
+
+/// A node's part in a VN.
+#[derive(Debug)]
+enum Role {
+    Spoke(Spoke),
+    Hub(Hub),
+}
+
+#[derive(Debug)]
+struct Vn {
+    settings: VnSettings,
+    role: Role,
+}
+
+/// What this node knows of where a MAC lives, for an operator who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// At this VTEP.
+    At(Vtep),
+    /// At this node's own bridge.
+    Here,
+    /// Not known.
+    Unknown,
+}
+
+/// The engine of one daemon.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    vns: BTreeMap<VnKey, Vn>,
+    paths: BTreeMap<HubKey, Path>,
+    timers: Timers<Timer>,
+    ids: RequestIds,
+    random: Random,
+    uplinks: Uplinks,
+    statistics: Statistics,
+    strangers: TokenBucket,
+    stopping: bool,
+}
+
+impl Engine {
+    /// An engine without any VN; [`Engine::apply`] gives it its settings.
+    /// `seed` is for jitter; `request_id` is what [`Effect::SaveRequestId`] told to save last, 0 if nothing.
+    pub fn new(holding_time: core::time::Duration, seed: u64, request_id: u32) -> Engine {
+        Engine {
+            settings: Settings { holding_time, hubs: BTreeMap::new(), vns: BTreeMap::new() },
+            vns: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            timers: Timers::default(),
+            ids: RequestIds::new(request_id),
+            random: Random::new(seed),
+            uplinks: Uplinks::default(),
+            statistics: Statistics::default(),
+            strangers: TokenBucket::new(STRANGERS),
+            stopping: false,
+        }
+    }
+
+    /// Takes over settings; only what differs from the ones in force is disturbed.
+    pub fn apply(&mut self, now: Instant, settings: Settings, out: &mut Effects) {
+        self.settings = settings;
+        let wanted = core::mem::take(&mut self.settings.vns);
+        let (vns, mut cx) = self.split(now, out);
+        // What goes, goes first: what comes may take its place.
+        let mut changed = Vec::new();
+        for (key, vn) in vns.iter_mut() {
+            if !wanted.get(key).is_some_and(|new| vn.reconfigure(new, cx.mode_of(new))) {
+                changed.push(*key);
+            }
+        }
+        for key in changed {
+            if let Some(vn) = vns.remove(&key) {
+                vn.end(&mut cx.inner);
+            }
+        }
+        for (key, new) in &wanted {
+            if !vns.contains_key(key) {
+                let mode = cx.mode_of(new);
+                let mut vn = Vn::new(now, *key, new.clone(), mode);
+                if let Role::Spoke(spoke) = &mut vn.role {
+                    let path = cx.paths.get(&spoke.hub()).copied();
+                    spoke.set_path(&mut cx.inner, path);
+                }
+                vns.insert(*key, vn);
+            }
+        }
+        self.settings.vns = wanted;
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Takes one input in. What is to be done about it is added to `out`.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Effects) {
+        if let Input::Packet { path, tag, nhrp } = input {
+            self.packet(now, path, tag, nhrp, out);
+        } else {
+            self.other(now, input, out);
+        }
+        self.tick(now, out);
+    }
+
+    /// Whether a daemon that was told to stop may end: all is withdrawn, or nobody confirms it.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping
+            && self.vns.values().all(|vn| {
+                matches!(&vn.role, Role::Spoke(s) if s.is_over()) || matches!(vn.role, Role::Hub(_))
+            })
+    }
+
+    /// A spoke's wanted kernel state: where unknown frames go.
+    pub fn uplink(&self, vn: VnKey) -> Option<Vtep> {
+        match &self.vns.get(&vn)?.role {
+            Role::Spoke(spoke) => spoke.uplink(),
+            Role::Hub(_) => None,
+        }
+    }
+
+    /// A spoke's wanted kernel state: its shortcuts.
+    pub fn shortcuts(&self, vn: VnKey) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
+        self.vns
+            .get(&vn)
+            .into_iter()
+            .flat_map(|vn| match &vn.role {
+                Role::Spoke(spoke) => Some(spoke.shortcuts()),
+                Role::Hub(_) => None,
+            })
+            .flatten()
+    }
+
+    /// A hub's wanted kernel state: its ports, each with the uplink VNI and the hub's address it uses.
+    pub fn ports(&self, vn: VnKey) -> impl Iterator<Item = (Vtep, Vni, Nbma)> + '_ {
+        self.vns
+            .get(&vn)
+            .into_iter()
+            .flat_map(|vn| match &vn.role {
+                Role::Spoke(_) => None,
+                Role::Hub(hub) => Some(hub.ports()),
+            })
+            .flatten()
+    }
+
+    /// What is known of a MAC right now, without asking anybody.
+    pub fn lookup(&self, vn: VnKey, mac: Mac) -> Lookup {
+        match self.vns.get(&vn).map(|vn| &vn.role) {
+            Some(Role::Hub(hub)) => match hub.lookup(mac) {
+                Ok(vtep) => Lookup::At(vtep),
+                Err(true) => Lookup::Here,
+                Err(false) => Lookup::Unknown,
+            },
+            Some(Role::Spoke(spoke)) if spoke.address() == Some(ProtocolAddress::Mac(mac)) => Lookup::Here,
+            Some(Role::Spoke(spoke)) => {
+                spoke.shortcuts().find(|(m, _)| *m == mac).map_or(Lookup::Unknown, |(_, to)| Lookup::At(to))
+            }
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// A VN's state, as a spoke or as a hub.
+    pub fn report(&self, now: Instant, vn: VnKey) -> Option<report::VnReport> {
+        Some(match &self.vns.get(&vn)?.role {
+            Role::Spoke(spoke) => report::VnReport::Spoke(spoke.report(now)),
+            Role::Hub(hub) => report::VnReport::Hub(hub.report()),
+        })
+    }
+
+    /// The MACs of a VN.
+    pub fn macs(&self, now: Instant, vn: VnKey) -> Vec<report::MacRow> {
+        match self.vns.get(&vn).map(|vn| &vn.role) {
+            Some(Role::Spoke(spoke)) => spoke.rows(now),
+            Some(Role::Hub(hub)) => hub.rows(now),
+            None => Vec::new(),
+        }
+    }
+
+    /// The registered clients of a VN; none at a spoke.
+    pub fn peers(&self, now: Instant, vn: VnKey) -> Vec<report::PeerRow> {
+        match self.vns.get(&vn).map(|vn| &vn.role) {
+            Some(Role::Hub(hub)) => hub.peer_rows(now),
+            Some(Role::Spoke(_)) | None => Vec::new(),
+        }
+    }
+
+    /// The counters.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    fn packet(&mut self, now: Instant, path: Path, tag: VpnTag, nhrp: &[u8], out: &mut Effects) {
+        let key = self.vn_of(path, tag);
+        let message = Message::parse(nhrp);
+        let peer = match (&message, key.and_then(|key| self.vns.get(&key))) {
+            (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, message.header.vni),
+            _ => None,
+        };
+        if !self.is_within_limits(now, path, key, peer) {
+            self.statistics.rx_rate_limited = self.statistics.rx_rate_limited.wrapping_add(1);
+            return;
+        }
+        let (vns, cx) = self.split(now, out);
+        let mut cx = cx.inner;
+        let mut vn = key.and_then(|key| vns.get_mut(&key));
+        let result = match (message, &mut vn) {
+            (Err(fault), _) => {
+                cx.statistics.rx_malformed = cx.statistics.rx_malformed.wrapping_add(1);
+                Err(fault)
+            }
+            (Ok(message), None) => {
+                cx.statistics.rx_unknown_vpn = cx.statistics.rx_unknown_vpn.wrapping_add(1);
+                Err(Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) })
+            }
+            (Ok(message), Some(vn)) => {
+                if message.header.kind == crate::wire::nhrp::Kind::Error {
+                    cx.statistics.rx_error = cx.statistics.rx_error.wrapping_add(1);
+                }
+                match &mut vn.role {
+                    Role::Spoke(spoke) => spoke.packet(&mut cx, &message),
+                    Role::Hub(hub) => hub.packet(&mut cx, Sender { path, tag, peer }, &message, nhrp),
+                }
+            }
+        };
+        if let Err(fault) = result {
+            let source = vn.and_then(|vn| match &vn.role {
+                Role::Spoke(spoke) => spoke.address(),
+                Role::Hub(hub) => hub.mac.map(ProtocolAddress::Mac),
+            });
+            cx.send_error(path, tag, source, fault, nhrp);
+        }
+    }
+
+    fn other(&mut self, now: Instant, input: Input<'_>, out: &mut Effects) {
+        match input {
+            Input::HubAddress { hub, path: Some(path) } => {
+                self.paths.insert(hub, path);
+            }
+            Input::HubAddress { hub, path: None } => {
+                self.paths.remove(&hub);
+            }
+            Input::Stop => self.stopping = true,
+            _ => {}
+        }
+        let (vns, cx) = self.split(now, out);
+        let mut cx = cx.inner;
+        let cx = &mut cx;
+        let all = vns.iter_mut().map(|(key, vn)| (*key, &mut vn.role));
+        match input {
+            Input::Tick | Input::Packet { .. } => {}
+            Input::HubAddress { hub, path } => all.for_each(|(_, role)| match role {
+                Role::Spoke(spoke) if spoke.hub() == hub => spoke.set_path(cx, path),
+                Role::Spoke(_) | Role::Hub(_) => {}
+            }),
+            Input::Stop => all.for_each(|(_, role)| match role {
+                Role::Spoke(spoke) => spoke.stop(cx, true),
+                // The ports stay: the network goes on while the hub's daemon is replaced.
+                Role::Hub(_) => {}
+            }),
+            Input::Flush { vn, mac } => {
+                all.filter(|(key, _)| vn.is_none_or(|vn| vn == *key)).for_each(|(_, role)| match role {
+                    Role::Spoke(spoke) => spoke.flush(cx, mac),
+                    Role::Hub(_) => {}
+                });
+            }
+            Input::Plane { vn, .. }
+            | Input::Fdb { vn, .. }
+            | Input::FdbListing { vn }
+            | Input::FdbListed { vn }
+            | Input::Miss { vn, .. }
+            | Input::Found { vn, .. }
+            | Input::Usage { vn, .. }
+            | Input::Port { vn, .. }
+            | Input::Resolve { vn, .. } => match vns.get_mut(&vn).map(|vn| &mut vn.role) {
+                Some(Role::Spoke(spoke)) => to_spoke(spoke, cx, input),
+                Some(Role::Hub(hub)) => to_hub(hub, cx, input),
+                None => {}
+            },
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Effects) {
+        let (vns, cx) = self.split(now, out);
+        let mut cx = cx.inner;
+        while let Some(Timer { vn, what }) = cx.timers.pop(now) {
+            match vns.get_mut(&vn).map(|vn| &mut vn.role) {
+                Some(Role::Spoke(spoke)) => spoke.due(&mut cx, what),
+                Some(Role::Hub(hub)) => hub.due(&mut cx, what),
+                None => {}
+            }
+        }
+    }
+
+    /// The VN a packet belongs to (RFC 2735 section 3.1).
+    fn vn_of(&self, path: Path, tag: VpnTag) -> Option<VnKey> {
+        let belongs = |vn: &Vn| match &vn.role {
+            Role::Spoke(spoke) => spoke.accepts(path, tag),
+            Role::Hub(hub) => match tag {
+                VpnTag::Llc(vpn) => vn.settings.vpn_id == vpn,
+                VpnTag::Key(key) => vn.settings.vpn_id.index() == key,
+                VpnTag::None => hub.is_default(),
+            },
+        };
+        self.vns.iter().find(|(_, vn)| belongs(vn)).map(|(key, _)| *key)
+    }
+
+    /// A registered peer has a limit of its own; a spoke's hub has none; all others share one.
+    fn is_within_limits(
+        &mut self,
+        now: Instant,
+        path: Path,
+        key: Option<VnKey>,
+        peer: Option<peers::PeerId>,
+    ) -> bool {
+        let vn = key.and_then(|key| self.vns.get_mut(&key)).map(|vn| &mut vn.role);
+        let bucket = match (vn, peer) {
+            (Some(Role::Hub(hub)), Some(peer)) => hub.bucket(peer),
+            (Some(Role::Spoke(_)), _) if self.paths.values().any(|p| *p == path) => return true,
+            _ => None,
+        };
+        bucket.unwrap_or(&mut self.strangers).take(now).is_ok()
+    }
+
+    fn split<'a>(
+        &'a mut self,
+        now: Instant,
+        out: &'a mut Effects,
+    ) -> (&'a mut BTreeMap<VnKey, Vn>, Common<'a>) {
+        let inner = Context {
+            now,
+            out,
+            statistics: &mut self.statistics,
+            ids: &mut self.ids,
+            random: &mut self.random,
+            timers: &mut self.timers,
+            uplinks: &mut self.uplinks,
+            holding_time: self.settings.holding_time,
+        };
+        (&mut self.vns, Common { inner, hubs: &self.settings.hubs, paths: &self.paths })
+    }
+}
+
+/// What an engine has besides its VNs.
+struct Common<'a> {
+    inner: Context<'a>,
+    hubs: &'a BTreeMap<HubKey, settings::HubSettings>,
+    paths: &'a BTreeMap<HubKey, Path>,
+}
+
+impl Common<'_> {
+    fn mode_of(&self, vn: &VnSettings) -> VpnMode {
+        match &vn.role {
+            RoleSettings::Spoke(spoke) => self.hubs.get(&spoke.hub).map(|h| h.vpn_mode).unwrap_or_default(),
+            RoleSettings::Hub(_) => VpnMode::default(),
+        }
+    }
+}
+
+impl Vn {
+    fn new(now: Instant, key: VnKey, settings: VnSettings, mode: VpnMode) -> Vn {
+        let role = match &settings.role {
+            RoleSettings::Spoke(s) => {
+                Role::Spoke(Spoke::new(now, key, settings.vpn_id, settings.mtu, *s, mode))
+            }
+            RoleSettings::Hub(s) => Role::Hub(Hub::new(key, settings.vpn_id, settings.mtu, s.clone())),
+        };
+        Vn { settings, role }
+    }
+
+    /// Takes over what can be taken over in place; `false` if the VN has to be made anew.
+    fn reconfigure(&mut self, new: &VnSettings, mode: VpnMode) -> bool {
+        let same = match (&mut self.role, &new.role) {
+            (Role::Spoke(spoke), RoleSettings::Spoke(s)) => spoke.reconfigure(new.vpn_id, new.mtu, *s, mode),
+            (Role::Hub(hub), RoleSettings::Hub(s)) => hub.reconfigure(new.vpn_id, new.mtu, s),
+            _ => false,
+        };
+        if same {
+            self.settings.clone_from(new);
+        }
+        same
+    }
+
+    fn end(self, cx: &mut Context<'_>) {
+        match self.role {
+            Role::Spoke(mut spoke) => spoke.stop(cx, false),
+            Role::Hub(mut hub) => hub.remove(cx),
+        }
+    }
+}
+
+fn to_spoke(spoke: &mut Spoke, cx: &mut Context<'_>, input: Input<'_>) {
+    match input {
+        Input::Plane { mac, .. } => spoke.set_plane(cx, mac),
+        Input::Fdb { mac, place, .. } => spoke.fdb(cx, mac, place),
+        Input::Miss { mac, .. } => spoke.miss(cx, mac),
+        Input::Found { mac, to, .. } => spoke.found(cx, mac, to),
+        Input::Usage { mac, idle, age, .. } => spoke.usage(cx, mac, idle, age),
+        Input::Resolve { mac, .. } => spoke.resolve(cx, mac),
+        _ => {}
+    }
+}
+
+fn to_hub(hub: &mut Hub, cx: &mut Context<'_>, input: Input<'_>) {
+    match input {
+        Input::Plane { mac, .. } => hub.set_plane(cx, mac),
+        Input::Fdb { mac, place, .. } => hub.fdb(cx, mac, place),
+        Input::FdbListing { .. } => hub.listing(),
+        Input::FdbListed { .. } => hub.listed(cx),
+        Input::Port { spoke, state, .. } => hub.port(cx, spoke, state),
+        _ => {}
+    }
+}

@@ -1,0 +1,136 @@
+//! A hub takes answers back (RFC 2332 section 5.2.5): whoever was told is told again, until it confirms.
+
+use super::bindings::{Change, Spot};
+use super::context::{Context, Due, Timer};
+use super::effect::{Event, Table};
+use super::hub::Hub;
+use super::limits::CIES_PER_PURGE;
+use super::peers::{Peer, PeerId, Withdrawal};
+use crate::types::Vtep;
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, ProtocolAddress};
+use core::time::Duration;
+
+/// A Purge Request is repeated after this, then after twice as long each time.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const TRIES: u32 = 6;
+
+impl Hub {
+    /// Tells everybody who was given an answer that has become untrue.
+    pub(super) fn take_back(&mut self, cx: &mut Context<'_>, address: ProtocolAddress, change: &Change) {
+        let old = match change.from {
+            Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
+            Spot::Here => None,
+        };
+        self.take_back_from(cx, address, old, change);
+    }
+
+    /// The same for a peer that is gone from the table already.
+    pub(super) fn take_back_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: ProtocolAddress,
+        old: Option<Vtep>,
+        change: &Change,
+    ) {
+        let mut tell = |hub: &mut Hub, id| {
+            // The old answer was of no use to the station itself, and the new one is none to its new site.
+            if change.to != Some(Spot::Peer(id)) || change.from == Spot::Here {
+                hub.queue_purge(cx, id, (address, old));
+            }
+        };
+        if change.askers.everybody {
+            let everybody: Vec<PeerId> = self.peers.iter().map(|(id, _)| id).collect();
+            everybody.into_iter().for_each(|id| tell(self, id));
+        } else {
+            change.askers.named().iter().for_each(|&id| tell(self, id));
+        }
+    }
+
+    /// A peer confirmed (RFC 2332 section 5.2.6).
+    pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, id: PeerId, request: u32) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        match peer.purges.sent {
+            Some((sent, count, _)) if sent == request => {
+                peer.purges.waiting.drain(..count);
+                peer.purges.sent = None;
+                cx.timers.clear(&mut peer.purges.alarm);
+                self.send_purges(cx, id);
+            }
+            _ => cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1),
+        }
+    }
+
+    /// A peer did not confirm in time.
+    pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if let Some((_, count, tries)) = peer.purges.sent {
+            cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
+            if tries >= TRIES {
+                peer.purges.waiting.drain(..count);
+                peer.purges.sent = None;
+                cx.statistics.purges_unanswered = cx.statistics.purges_unanswered.wrapping_add(1);
+            }
+        }
+        self.send_purges(cx, id);
+    }
+
+    fn queue_purge(&mut self, cx: &mut Context<'_>, id: PeerId, withdrawal: Withdrawal) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if !peer.purges.push(withdrawal) {
+            cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(1);
+            cx.out.tell(self.vn, Event::Full(Table::Purges));
+        }
+        // What one input makes untrue goes out together, when its alarm, due at once, rings.
+        if peer.purges.sent.is_none() {
+            let timer = Timer { vn: self.vn, what: Due::Purge(id) };
+            cx.timers.set(&mut peer.purges.alarm, cx.now, timer);
+        }
+    }
+
+    /// Sends the front of the line, or sends it again.
+    fn send_purges(&mut self, cx: &mut Context<'_>, id: PeerId) {
+        let source = self.mac.map(ProtocolAddress::Mac);
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(&(first, _)) = peer.purges.waiting.front() else { return };
+        let (request, count, tries) = match peer.purges.sent {
+            Some((request, count, tries)) => (request, count, tries + 1),
+            None => {
+                // All addresses of a packet are of one protocol.
+                let protocol = first.protocol();
+                let alike = peer.purges.waiting.iter().take_while(|w| w.0.protocol() == protocol);
+                (cx.ids.take(cx.out), alike.take(CIES_PER_PURGE).count(), 1)
+            }
+        };
+        peer.purges.sent = Some((request, count, tries));
+        let header = Header {
+            kind: Kind::PurgeRequest,
+            protocol: first.protocol(),
+            hop_count: HOP_COUNT,
+            flags: 0,
+            request_id: request,
+            nbma: peer.path.local,
+            vni: None,
+            source: match first {
+                ProtocolAddress::Mac(_) => source,
+                ProtocolAddress::Ip(_) => self.settings.protocol_address(first.protocol()),
+            },
+            destination: peer.address.filter(|a| a.protocol() == first.protocol()),
+        };
+        let waiting = &peer.purges.waiting;
+        cx.send(peer.path, peer.tag, &header, |w| {
+            for &(address, old) in waiting.iter().take(count) {
+                let old = old.filter(|old| old.nbma.same_family(header.nbma));
+                w.cie(&Cie {
+                    prefix: address.host_prefix(),
+                    nbma: old.map(|o| o.nbma),
+                    vni: old.map(|o| o.vni),
+                    address: Some(address),
+                    ..Cie::default()
+                });
+            }
+        });
+        cx.statistics.tx_purge_req = cx.statistics.tx_purge_req.wrapping_add(1);
+        let retry = cx.now + cx.random.around(RETRY_FIRST * (1 << (tries - 1).min(6)));
+        cx.timers.set(&mut peer.purges.alarm, retry, Timer { vn: self.vn, what: Due::Purge(id) });
+    }
+}

@@ -1,0 +1,27 @@
+//! Jitter from a seed given from outside, so that a simulation can be repeated.
+
+use core::time::Duration;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough for jitter, not for keys.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A sequence that depends on `seed` alone.
+    pub const fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A time between three quarters and five quarters of `d`.
+    pub fn around(&mut self, d: Duration) -> Duration {
+        let quarter = (d.as_millis() as u64 / 4).max(1);
+        d - d / 4 + Duration::from_millis(self.next() % (2 * quarter))
+    }
+}

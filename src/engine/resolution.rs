@@ -1,0 +1,485 @@
+//! A spoke's remote MACs in one VN: asked for, installed as shortcuts, renewed while used, forgotten
+//! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2).
+
+use super::context::{Context, Due, Timer};
+use super::effect::{Effect, Event, Refusal, Table, Why};
+use super::limits::{QUESTIONS, TokenBucket};
+use super::report::{MacRow, MacState};
+use super::settings::{SpokeSettings, Trigger};
+use super::spoke::Identity;
+use super::timers::Alarm;
+use crate::time::Instant;
+use crate::types::{Mac, Vtep};
+use crate::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, code, flag, kind};
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A question is repeated after this; each further time after twice as long.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// A question is sent so often before the MAC counts as unknown.
+const TRIES: u32 = 5;
+/// The kernel counts use in ticks of 10 ms: what was used a moment after it was written is used.
+const TICK: Duration = Duration::from_millis(30);
+
+/// Where the kernel sends a MAC's frames.
+#[derive(Clone, Copy, Debug)]
+struct Shortcut {
+    to: Vtep,
+    /// When its holding time ends.
+    until: Instant,
+    /// Since when use counts: use before this has renewed it already.
+    checked: Instant,
+}
+
+/// What a MAC waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The rate limit, or the registration.
+    Queued,
+    /// The hub's answer.
+    Asking { id: u32, tries: u32 },
+    /// Two thirds of the holding time, to see whether the shortcut is used.
+    Holding,
+    /// The end of the holding time.
+    Ending,
+    /// The end of the negative-cache time.
+    Negative,
+}
+
+#[derive(Debug)]
+struct Entry {
+    phase: Phase,
+    shortcut: Option<Shortcut>,
+    alarm: Alarm,
+}
+
+/// The table. It never holds more than `max_macs` entries.
+#[derive(Debug)]
+pub struct Macs {
+    entries: BTreeMap<Mac, Entry>,
+    queue: VecDeque<Mac>,
+    questions: TokenBucket,
+    queue_alarm: Alarm,
+    full: bool,
+}
+
+/// What the table needs to know of the spoke it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    pub me: &'a Identity,
+    pub settings: &'a SpokeSettings,
+    pub uplink: Option<Vtep>,
+    pub registered: bool,
+}
+
+impl Default for Macs {
+    fn default() -> Macs {
+        Macs {
+            entries: BTreeMap::new(),
+            queue: VecDeque::new(),
+            questions: TokenBucket::new(QUESTIONS),
+            queue_alarm: Alarm::default(),
+            full: false,
+        }
+    }
+}
+
+impl Macs {
+    /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
+    /// (RFC 2332 section 2.2: not every packet may trigger one).
+    pub fn heard(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac) {
+        if mac == around.me.mac || self.entries.contains_key(&mac) {
+            return;
+        }
+        if !self.insert(cx, around, mac, Phase::Queued, None) {
+            return;
+        }
+        if around.settings.trigger == Trigger::L2miss {
+            self.relay(cx, around, mac);
+        }
+        self.enqueue(cx, around, mac);
+    }
+
+    /// A shortcut of an earlier run was found: it counts as installed, and is asked for before it is relied on.
+    pub fn found(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep) {
+        let shortcut = Shortcut { to, until: cx.now + cx.holding_time, checked: cx.now };
+        if let Some(entry) = self.entries.get_mut(&mac) {
+            entry.shortcut = entry.shortcut.or(Some(shortcut));
+        } else if self.insert(cx, around, mac, Phase::Queued, Some(shortcut)) {
+            self.enqueue(cx, around, mac);
+        } else {
+            cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac });
+        }
+    }
+
+    /// The registration came about: what waited for it is asked.
+    pub fn registered(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>) {
+        if around.settings.trigger == Trigger::L2miss {
+            let waiting: Vec<Mac> = self.queue.iter().copied().collect();
+            for mac in waiting {
+                self.relay(cx, around, mac);
+            }
+        }
+        self.ask_queued(cx, around);
+    }
+
+    /// The MAC is at a local port, or nobody wants it remembered.
+    pub fn forget(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, why: Why) {
+        let Some(mut entry) = self.entries.remove(&mac) else { return };
+        cx.timers.clear(&mut entry.alarm);
+        if entry.phase == Phase::Queued {
+            self.queue.retain(|queued| *queued != mac);
+        }
+        if entry.shortcut.is_some() {
+            drop_shortcut(cx, around, mac, why);
+        }
+        // Otherwise the bridge, which knows the MAC, would not tell when it is heard again.
+        if why != Why::Local && around.settings.trigger == Trigger::Learn {
+            cx.out.push(Effect::Unlearn { vn: around.me.vn, mac });
+        }
+        self.full = false;
+    }
+
+    /// All of them.
+    pub fn forget_all(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, why: Why) {
+        while let Some(mac) = self.entries.first_key_value().map(|(mac, _)| *mac) {
+            self.forget(cx, around, mac, why);
+        }
+    }
+
+    /// An operator wants an answer now: asks anew, whatever is known. Whether there is room for the MAC.
+    pub fn resolve(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac) {
+        match self.entries.get(&mac).map(|e| e.phase) {
+            None => self.heard(cx, around, mac),
+            Some(Phase::Holding | Phase::Ending) => self.enqueue(cx, around, mac),
+            // A pending question is answered soon; an unknown MAC is not asked for before its time.
+            Some(Phase::Queued | Phase::Asking { .. } | Phase::Negative) => {}
+        }
+    }
+
+    /// The rate limit allows further questions.
+    pub fn questions_due(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>) {
+        self.ask_queued(cx, around);
+    }
+
+    /// The MAC's deadline has come.
+    pub fn due(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let expired = entry.shortcut.is_some_and(|s| s.until <= cx.now);
+        match entry.phase {
+            Phase::Holding => {
+                entry.phase = Phase::Ending;
+                let until = entry.shortcut.map_or(cx.now, |s| s.until);
+                set(cx, around, &mut entry.alarm, until, mac);
+                cx.out.push(Effect::QueryUse { vn: around.me.vn, mac });
+            }
+            Phase::Ending => self.forget(cx, around, mac, Why::Unused),
+            Phase::Negative => self.forget(cx, around, mac, Why::Unused),
+            Phase::Queued => self.retreat(cx, around, mac, Why::Expired),
+            Phase::Asking { id, tries } => {
+                if expired {
+                    self.retreat(cx, around, mac, Why::Expired);
+                }
+                if !around.registered {
+                    // The hub is lost: the question waits until it is back.
+                    self.enqueue(cx, around, mac);
+                } else if tries >= TRIES {
+                    self.unknown(cx, around, mac, None);
+                } else {
+                    cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
+                    self.ask(cx, around, mac, id, tries + 1);
+                }
+            }
+        }
+    }
+
+    /// What the kernel says of a shortcut: used, it is renewed; unused, it is left to end.
+    pub fn usage(
+        &mut self,
+        cx: &mut Context<'_>,
+        around: Surroundings<'_>,
+        mac: Mac,
+        idle: Duration,
+        age: Duration,
+    ) {
+        let Some(Entry { phase: Phase::Ending, shortcut: Some(shortcut), .. }) = self.entries.get(&mac)
+        else {
+            return;
+        };
+        // Writing an entry counts as use to some kernels, so only use after that, and since the last look, counts.
+        if idle + TICK < age.min(cx.now.since(shortcut.checked)) {
+            self.enqueue(cx, around, mac);
+        }
+    }
+
+    /// A Resolution Reply arrived; `false` when nobody waits for it.
+    pub fn reply(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, message: &Message<'_>) -> bool {
+        let Some(ProtocolAddress::Mac(mac)) = message.header.destination else { return false };
+        let waiting = self
+            .entries
+            .get(&mac)
+            .is_some_and(|e| matches!(e.phase, Phase::Asking { id, .. } if id == message.header.request_id));
+        if !waiting || message.header.source != Some(around.me.address()) {
+            return false;
+        }
+        let nak = message.cies().map(|c| c.code).find(|&c| c != code::OK);
+        match (nak, best(message, around.me, mac)) {
+            (None, Some((to, holding))) => {
+                cx.statistics.rx_resolve_reply_ack = cx.statistics.rx_resolve_reply_ack.wrapping_add(1);
+                self.resolved(cx, around, mac, to, holding);
+            }
+            (nak, _) => {
+                cx.statistics.rx_resolve_reply_nak = cx.statistics.rx_resolve_reply_nak.wrapping_add(1);
+                // An answer that cannot be used, such as one of another address family, is none.
+                let nak = nak.unwrap_or(code::NO_BINDING);
+                self.unknown(cx, around, mac, Some(Refusal::Nak(nak)));
+            }
+        }
+        true
+    }
+
+    /// An Error Indication about a question arrived.
+    pub fn error(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, asked: &Header, error: u16) {
+        let Some(ProtocolAddress::Mac(mac)) = asked.destination else { return };
+        let waiting = self
+            .entries
+            .get(&mac)
+            .is_some_and(|e| matches!(e.phase, Phase::Asking { id, .. } if id == asked.request_id));
+        if waiting {
+            self.unknown(cx, around, mac, Some(Refusal::Error(error)));
+        }
+    }
+
+    /// The hub tells to forget (RFC 2332 section 5.2.5). Traffic goes by the hub at once, and the MAC is asked for
+    /// again, which finds its new place.
+    pub fn purge(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, cie: &Cie) {
+        let Some(ProtocolAddress::Mac(mac)) = cie.address else { return };
+        if (1..48).contains(&cie.prefix) {
+            let inside = prefix_range(mac, cie.prefix);
+            let macs: Vec<Mac> = self.entries.keys().copied().filter(|m| inside(*m)).collect();
+            for mac in macs {
+                self.purge_one(cx, around, mac, None);
+            }
+        } else {
+            let old = cie.nbma.zip(cie.vni).map(|(nbma, vni)| Vtep { nbma, vni });
+            self.purge_one(cx, around, mac, old);
+        }
+    }
+
+    fn purge_one(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, old: Option<Vtep>) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        match (entry.phase, entry.shortcut) {
+            // The answer under way may be the old one: it must not match any more.
+            (Phase::Asking { .. }, None) => self.enqueue(cx, around, mac),
+            // What is known is newer than what is to be forgotten.
+            (_, Some(shortcut)) if old.is_some_and(|old| old != shortcut.to) => {}
+            (_, Some(_)) => {
+                self.retreat(cx, around, mac, Why::Purged);
+                self.enqueue(cx, around, mac);
+            }
+            (Phase::Queued | Phase::Holding | Phase::Ending | Phase::Negative, None) => {}
+        }
+    }
+
+    /// Shortcuts as they are to be in the kernel.
+    pub fn shortcuts(&self) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
+        self.entries.iter().filter_map(|(mac, e)| Some((*mac, e.shortcut?.to)))
+    }
+
+    /// How many there are: shortcuts, being asked for, unknown to the hub.
+    pub fn count(&self) -> (u32, u32, u32) {
+        let mut counts = (0, 0, 0);
+        for e in self.entries.values() {
+            match e.phase {
+                Phase::Negative => counts.2 += 1,
+                _ if e.shortcut.is_some() => counts.0 += 1,
+                _ => counts.1 += 1,
+            }
+        }
+        counts
+    }
+
+    /// Rows for `macs`.
+    pub fn rows(&self, now: Instant) -> impl Iterator<Item = MacRow> + '_ {
+        self.entries.iter().map(move |(mac, e)| MacRow {
+            mac: *mac,
+            state: match e.phase {
+                Phase::Negative => MacState::Negative,
+                _ if e.shortcut.is_some() => MacState::Shortcut,
+                _ => MacState::Asking,
+            },
+            at: e.shortcut.map(|s| s.to),
+            left: e.shortcut.map(|s| u32::try_from(s.until.since(now).as_secs()).unwrap_or(u32::MAX)),
+            askers: 0,
+        })
+    }
+
+    /// Makes an entry if there is room for it.
+    fn insert(
+        &mut self,
+        cx: &mut Context<'_>,
+        around: Surroundings<'_>,
+        mac: Mac,
+        phase: Phase,
+        shortcut: Option<Shortcut>,
+    ) -> bool {
+        if self.entries.len() >= around.settings.max_macs as usize {
+            cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
+            if !self.full {
+                self.full = true;
+                cx.out.tell(around.me.vn, Event::Full(Table::Macs));
+            }
+            return false;
+        }
+        self.entries.insert(mac, Entry { phase, shortcut, alarm: Alarm::default() });
+        true
+    }
+
+    /// Puts the MAC in line for a question.
+    fn enqueue(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        if entry.phase != Phase::Queued || !self.queue.contains(&mac) {
+            self.queue.push_back(mac);
+        }
+        entry.phase = Phase::Queued;
+        match entry.shortcut {
+            Some(shortcut) => set(cx, around, &mut entry.alarm, shortcut.until, mac),
+            None => cx.timers.clear(&mut entry.alarm),
+        }
+        self.ask_queued(cx, around);
+    }
+
+    /// Asks as many of the line as the rate limit allows.
+    fn ask_queued(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>) {
+        while around.registered && !self.queue.is_empty() {
+            if let Err(wait) = self.questions.take(cx.now) {
+                cx.statistics.tx_rate_limited = cx.statistics.tx_rate_limited.wrapping_add(1);
+                let timer = Timer { vn: around.me.vn, what: Due::Questions };
+                cx.timers.set(&mut self.queue_alarm, cx.now + wait, timer);
+                return;
+            }
+            if let Some(mac) = self.queue.pop_front() {
+                let id = cx.ids.take(cx.out);
+                cx.out.tell(around.me.vn, Event::Asked { mac });
+                self.ask(cx, around, mac, id, 1);
+            }
+        }
+    }
+
+    fn ask(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, id: u32, tries: u32) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let me = around.me;
+        let flags = flag::ROUTER | flag::AUTHORITATIVE;
+        let header = me.header(Kind::ResolutionRequest, flags, id, Some(ProtocolAddress::Mac(mac)));
+        cx.send(me.path, me.tag, &header, |w| {
+            w.extension(Extension::empty(kind::RESPONDER))
+                .extension(Extension::empty(kind::FORWARD_TRANSIT))
+                .extension(Extension::empty(kind::REVERSE_TRANSIT))
+                .extension(Extension::capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]));
+        });
+        cx.statistics.tx_resolve_req = cx.statistics.tx_resolve_req.wrapping_add(1);
+        entry.phase = Phase::Asking { id, tries };
+        let retry = cx.now + cx.random.around(RETRY_FIRST * (1 << (tries - 1).min(6)));
+        let next = entry.shortcut.map_or(retry, |s| retry.min(s.until));
+        set(cx, around, &mut entry.alarm, next, mac);
+    }
+
+    fn resolved(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep, holding: u16) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let time = Duration::from_secs(holding.into());
+        cx.out.tell(around.me.vn, Event::Resolved { mac, at: to, holding });
+        let installed = entry.shortcut.map(|s| s.to);
+        entry.shortcut = Some(Shortcut { to, until: cx.now + time, checked: cx.now });
+        entry.phase = Phase::Holding;
+        // Two thirds of the holding time, give or take, so that what was learned together is not renewed together.
+        let look = cx.now + time * 11 / 15 - cx.random.around(time / 15);
+        set(cx, around, &mut entry.alarm, look, mac);
+        if installed != Some(to) {
+            set_shortcut(cx, around, mac, to);
+        }
+    }
+
+    /// The hub has no answer; `None`: it was silent.
+    fn unknown(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, reason: Option<Refusal>) {
+        cx.out.tell(around.me.vn, Event::NotResolved { mac, reason });
+        let silent = reason.is_none();
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        // A silent hub is no reason to doubt what it said before.
+        let keep = silent && entry.shortcut.is_some_and(|s| s.until > cx.now && Some(s.to) != around.uplink);
+        if keep {
+            entry.phase = Phase::Ending;
+            let until = entry.shortcut.map_or(cx.now, |s| s.until);
+            set(cx, around, &mut entry.alarm, until, mac);
+            return;
+        }
+        self.retreat(cx, around, mac, Why::Denied);
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let time = around.settings.negative_time;
+        match &mut entry.shortcut {
+            // Trigger `l2miss`: the MAC stays pointed at the hub while it is used, and is asked for again.
+            Some(relay) => {
+                *relay = Shortcut { until: cx.now + time * 3 / 2, checked: cx.now, ..*relay };
+                entry.phase = Phase::Holding;
+            }
+            None => entry.phase = Phase::Negative,
+        }
+        set(cx, around, &mut entry.alarm, cx.now + time, mac);
+    }
+
+    /// Sends the MAC's frames by the hub again.
+    fn retreat(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, why: Why) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        match (around.settings.trigger, around.uplink) {
+            (Trigger::L2miss, Some(_)) => self.relay(cx, around, mac),
+            _ => {
+                if entry.shortcut.take().is_some() {
+                    drop_shortcut(cx, around, mac, why);
+                }
+            }
+        }
+    }
+
+    /// Points the MAC at the hub by an entry of its own: with trigger `l2miss` there is no default entry.
+    fn relay(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac) {
+        let (Some(entry), Some(uplink)) = (self.entries.get_mut(&mac), around.uplink) else { return };
+        if entry.shortcut.is_none_or(|s| s.to != uplink) {
+            set_shortcut(cx, around, mac, uplink);
+        }
+        entry.shortcut = Some(Shortcut { to: uplink, until: cx.now + cx.holding_time, checked: cx.now });
+    }
+}
+
+fn set(cx: &mut Context<'_>, around: Surroundings<'_>, alarm: &mut Alarm, at: Instant, mac: Mac) {
+    cx.timers.set(alarm, at, Timer { vn: around.me.vn, what: Due::Mac(mac) });
+}
+
+fn set_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep) {
+    cx.out.push(Effect::SetShortcut { vn: around.me.vn, mac, to });
+    cx.out.tell(around.me.vn, Event::ShortcutUp { mac, to });
+    cx.statistics.shortcuts_up = cx.statistics.shortcuts_up.wrapping_add(1);
+}
+
+fn drop_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, why: Why) {
+    cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac });
+    cx.out.tell(around.me.vn, Event::ShortcutDown { mac, why });
+    cx.statistics.shortcuts_down = cx.statistics.shortcuts_down.wrapping_add(1);
+}
+
+/// The answer with the highest preference that this spoke can use: where, and for how many seconds.
+fn best(message: &Message<'_>, me: &Identity, mac: Mac) -> Option<(Vtep, u16)> {
+    message
+        .cies()
+        .filter(|c| c.code == code::OK && c.holding > 0)
+        .filter(|c| c.address.is_none_or(|a| a == ProtocolAddress::Mac(mac)))
+        .filter_map(|c| Some((c.preference, Vtep { nbma: c.nbma?, vni: c.vni? }, c.holding)))
+        .filter(|(_, to, _)| to.nbma.same_family(me.path.local) && to.nbma != me.path.local)
+        // The first of the highest, as the replier sorted them.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, to, holding)| (to, holding))
+}
+
+/// Whether a MAC shares the first `bits` bits with `mac`; `bits` is 1 to 47.
+fn prefix_range(mac: Mac, bits: u8) -> impl Fn(Mac) -> bool {
+    let number = |m: Mac| m.octets().iter().fold(0u64, |n, o| n << 8 | u64::from(*o));
+    move |other| (number(mac) ^ number(other)) >> (48 - bits) == 0
+}

@@ -1,0 +1,347 @@
+//! A spoke (NHC) in one VN: its registration and its remote MACs, put together.
+
+use super::context::{Context, Due};
+use super::effect::{Effect, Event, Why};
+use super::input::{Path, Place};
+use super::registration::Registration;
+use super::report::{MacRow, SpokeReport, Standing};
+use super::resolution::{Macs, Surroundings};
+use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
+use crate::time::Instant;
+use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::wire::VpnTag;
+use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, error, flag};
+
+/// Who a spoke is towards its hub, once all of it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub vn: VnKey,
+    pub hub: HubKey,
+    pub path: Path,
+    pub tag: VpnTag,
+    pub vni: Vni,
+    pub mac: Mac,
+    pub mtu: u16,
+}
+
+/// The state of a spoke in one VN.
+#[derive(Debug)]
+pub struct Spoke {
+    vn: VnKey,
+    vpn_id: VpnId,
+    mtu: u16,
+    settings: SpokeSettings,
+    vpn_mode: VpnMode,
+    path: Option<Path>,
+    mac: Option<Mac>,
+    registration: Registration,
+    macs: Macs,
+}
+
+impl Spoke {
+    pub fn new(
+        now: Instant,
+        vn: VnKey,
+        vpn_id: VpnId,
+        mtu: u16,
+        settings: SpokeSettings,
+        vpn_mode: VpnMode,
+    ) -> Spoke {
+        Spoke {
+            vn,
+            vpn_id,
+            mtu,
+            settings,
+            vpn_mode,
+            path: None,
+            mac: None,
+            registration: Registration::new(now),
+            macs: Macs::default(),
+        }
+    }
+
+    /// Takes over settings that need no new registration; `false` if they need one.
+    pub fn reconfigure(
+        &mut self,
+        vpn_id: VpnId,
+        mtu: u16,
+        settings: SpokeSettings,
+        vpn_mode: VpnMode,
+    ) -> bool {
+        let same = self.vpn_id == vpn_id
+            && self.vpn_mode == vpn_mode
+            && (self.settings.vni, self.settings.hub, self.settings.trigger)
+                == (settings.vni, settings.hub, settings.trigger);
+        if same {
+            self.mtu = mtu;
+            self.settings = settings;
+        }
+        same
+    }
+
+    /// The hub this spoke registers with.
+    pub fn hub(&self) -> HubKey {
+        self.settings.hub
+    }
+
+    /// Whether packets of this tag, between these addresses, belong to this VN.
+    pub fn accepts(&self, path: Path, tag: VpnTag) -> bool {
+        self.path == Some(path) && self.tag() == tag
+    }
+
+    /// The way to the hub is known, changed or lost.
+    pub fn set_path(&mut self, cx: &mut Context<'_>, path: Option<Path>) {
+        if self.path == path {
+            return;
+        }
+        self.leave(cx);
+        self.path = path;
+        self.enter(cx);
+    }
+
+    /// The devices are there with this MAC, changed, or are gone.
+    pub fn set_plane(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        if self.mac == mac {
+            return;
+        }
+        self.leave(cx);
+        if mac.is_none() {
+            self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+        }
+        self.mac = mac;
+        self.enter(cx);
+    }
+
+    /// The bridge tells where a MAC is.
+    pub fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        self.with_macs(cx, |macs, cx, around| match place {
+            Place::Tunnel if around.settings.trigger == super::settings::Trigger::Learn => {
+                macs.heard(cx, around, mac);
+            }
+            Place::Local => macs.forget(cx, around, mac, Why::Local),
+            Place::Tunnel | Place::Port(_) | Place::Gone => {}
+        });
+    }
+
+    pub fn miss(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        self.with_macs(cx, |macs, cx, around| macs.heard(cx, around, mac));
+    }
+
+    pub fn found(&mut self, cx: &mut Context<'_>, mac: Mac, to: Vtep) {
+        self.with_macs(cx, |macs, cx, around| macs.found(cx, around, mac, to));
+    }
+
+    pub fn usage(
+        &mut self,
+        cx: &mut Context<'_>,
+        mac: Mac,
+        idle: core::time::Duration,
+        age: core::time::Duration,
+    ) {
+        self.with_macs(cx, |macs, cx, around| macs.usage(cx, around, mac, idle, age));
+    }
+
+    pub fn resolve(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        self.with_macs(cx, |macs, cx, around| macs.resolve(cx, around, mac));
+    }
+
+    pub fn flush(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        self.with_macs(cx, |macs, cx, around| match mac {
+            Some(mac) => macs.forget(cx, around, mac, Why::Flushed),
+            None => macs.forget_all(cx, around, Why::Flushed),
+        });
+    }
+
+    pub fn due(&mut self, cx: &mut Context<'_>, due: Due) {
+        match due {
+            Due::Registration => {
+                if let Some(me) = self.identity() {
+                    self.registration.due(cx, &me);
+                }
+            }
+            Due::Questions => self.with_macs(cx, |macs, cx, around| macs.questions_due(cx, around)),
+            Due::Mac(mac) => self.with_macs(cx, |macs, cx, around| macs.due(cx, around, mac)),
+            Due::Peer(_) | Due::Purge(_) | Due::Sweep => {}
+        }
+    }
+
+    /// A packet that [`Spoke::accepts`] arrived. What is wrong with it goes back to the hub.
+    pub fn packet(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> Result<(), Fault> {
+        let Some(me) = self.identity() else { return Ok(()) };
+        let header = &message.header;
+        match header.kind {
+            Kind::RegistrationReply => {
+                let was = (self.registration.is_registered(), self.registration.uplink());
+                let registered = self.registration.reply(cx, &me, message);
+                if registered && was != (true, self.registration.uplink()) {
+                    self.with_macs(cx, |macs, cx, around| macs.registered(cx, around));
+                }
+            }
+            Kind::ResolutionReply => {
+                let mut taken = false;
+                self.with_macs(cx, |macs, cx, around| taken = macs.reply(cx, around, message));
+                if !taken {
+                    cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                }
+                // A second answer to a repeated question is no error (RFC 2332 section 5.2.2).
+                if !taken && !cx.ids.used(header.request_id) {
+                    return Err(Fault { code: error::INVALID_REPLY, offset: 0, header: Some(*header) });
+                }
+            }
+            Kind::PurgeRequest => self.purge(cx, &me, message),
+            Kind::PurgeReply => {
+                cx.statistics.rx_purge_reply = cx.statistics.rx_purge_reply.wrapping_add(1);
+                self.registration.purged(cx, &me, header.request_id);
+            }
+            Kind::Error => self.error(cx, &me, message),
+            // Only a hub serves requests.
+            Kind::RegistrationRequest | Kind::ResolutionRequest => {
+                return Err(Fault { code: error::UNREACHABLE, offset: 0, header: Some(*header) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Withdraws; with `wait` until the hub confirms.
+    pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
+        if let Some(me) = self.identity() {
+            self.registration.withdraw(cx, &me, wait);
+        }
+        self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.identity().is_none() || self.registration.is_over()
+    }
+
+    /// The kernel's wanted state: uplink and shortcuts.
+    pub fn uplink(&self) -> Option<Vtep> {
+        self.registration.uplink()
+    }
+
+    pub fn shortcuts(&self) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
+        self.macs.shortcuts()
+    }
+
+    /// The spoke's protocol address, for the Error Indications it sends.
+    pub fn address(&self) -> Option<ProtocolAddress> {
+        self.mac.map(ProtocolAddress::Mac)
+    }
+
+    pub fn report(&self, now: Instant) -> SpokeReport {
+        let complete = match (self.mac, self.path) {
+            (None, _) => Err(Standing::NoDevice),
+            (_, None) => Err(Standing::NoAddress),
+            _ => Ok(()),
+        };
+        let (standing, since) = self.registration.report(now, complete);
+        let (shortcuts, asking, negative) = self.macs.count();
+        SpokeReport {
+            standing,
+            since,
+            hub: self.path.map(|p| p.remote),
+            local: self.path.map(|p| p.local),
+            vni: self.settings.vni,
+            uplink: self.registration.uplink(),
+            vpn_mode: self.vpn_mode,
+            trigger: self.settings.trigger,
+            shortcuts,
+            asking,
+            negative,
+        }
+    }
+
+    pub fn rows(&self, now: Instant) -> Vec<MacRow> {
+        self.macs.rows(now).collect()
+    }
+
+    /// The hub withdraws answers it gave (RFC 2332 section 5.2.5): a reply is due even if nothing matched.
+    fn purge(&mut self, cx: &mut Context<'_>, me: &Identity, message: &Message<'_>) {
+        cx.statistics.rx_purge_req = cx.statistics.rx_purge_req.wrapping_add(1);
+        if message.header.flags & flag::NO_REPLY == 0 {
+            let header = message.header.reply(Kind::PurgeReply);
+            cx.send(me.path, me.tag, &header, |w| {
+                message.cies().for_each(|cie| {
+                    w.cie(&cie);
+                });
+                message.extensions().for_each(|extension| {
+                    w.extension(extension);
+                });
+            });
+            cx.statistics.tx_purge_reply = cx.statistics.tx_purge_reply.wrapping_add(1);
+        }
+        self.with_macs(cx, |macs, cx, around| {
+            message.cies().for_each(|cie| macs.purge(cx, around, &cie));
+        });
+    }
+
+    fn error(&mut self, cx: &mut Context<'_>, me: &Identity, message: &Message<'_>) {
+        let code = message.header.error_code();
+        cx.out.tell(self.vn, Event::PeerError { peer: me.path.remote, code });
+        let Ok(ours) = Message::parse(message.packet_in_error()) else { return };
+        if ours.header.source != Some(me.address()) {
+            return;
+        }
+        match ours.header.kind {
+            Kind::RegistrationRequest => self.registration.error(cx, me, ours.header.request_id, code),
+            Kind::ResolutionRequest => {
+                self.with_macs(cx, |macs, cx, around| macs.error(cx, around, &ours.header, code));
+            }
+            _ => {}
+        }
+    }
+
+    /// Before an address of ours or the hub's changes: the old one is withdrawn.
+    fn leave(&mut self, cx: &mut Context<'_>) {
+        if let Some(me) = self.identity() {
+            self.registration.withdraw(cx, &me, false);
+            self.registration.pause(cx);
+        }
+    }
+
+    fn enter(&mut self, cx: &mut Context<'_>) {
+        match self.identity() {
+            Some(me) => {
+                self.registration.start(cx, &me);
+                cx.out.push(Effect::List { vn: self.vn });
+            }
+            None => self.registration.pause(cx),
+        }
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            vn: self.vn,
+            hub: self.settings.hub,
+            path: self.path?,
+            tag: self.tag(),
+            vni: self.settings.vni,
+            mac: self.mac?,
+            mtu: self.mtu,
+        })
+    }
+
+    fn tag(&self) -> VpnTag {
+        match self.vpn_mode {
+            VpnMode::Llc => VpnTag::Llc(self.vpn_id),
+            VpnMode::Key => VpnTag::Key(self.vpn_id.index()),
+            VpnMode::None => VpnTag::None,
+        }
+    }
+
+    /// Calls `f` on the table of MACs, if this spoke is complete; without devices and addresses there is none.
+    fn with_macs(
+        &mut self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&mut Macs, &mut Context<'_>, Surroundings<'_>),
+    ) {
+        let Some(me) = self.identity() else { return };
+        let around = Surroundings {
+            me: &me,
+            settings: &self.settings,
+            uplink: self.registration.uplink(),
+            registered: self.registration.is_registered(),
+        };
+        f(&mut self.macs, cx, around);
+    }
+}
