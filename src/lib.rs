@@ -1,5 +1,6 @@
 //! Dynamic multipoint E-VPN.
 
+pub mod config;
 pub mod engine;
 pub mod time;
 pub mod types;

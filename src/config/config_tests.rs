@@ -1,0 +1,415 @@
+//! Tests of the typed configuration.
+
+use super::*;
+use proptest::prelude::*;
+
+const HUB: &str = "config dmevpn\n option nbma 10.0.0.1\nconfig vn a\n option role hub\n option vpn_id 1\n";
+const SPOKE: &str = "config hub h\n option address 10.0.0.1\n\
+                     config vn a\n option role spoke\n option vpn_id 1\n option bridge br\n option vni 100\n";
+
+fn parse(text: &str) -> Config {
+    Config::parse("f", text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn errors(text: &str) -> String {
+    Config::parse("f", text).expect_err(text).to_string()
+}
+
+#[test]
+fn an_empty_file_has_the_defaults() {
+    let main = Main {
+        enabled: true,
+        nbma: Vec::new(),
+        interface: None,
+        transport: Transport::Raw,
+        udp_port: 4789,
+        holding_time: Duration::from_secs(600),
+        log_level: log::LevelFilter::Info,
+        state_file: "/etc/dmevpn/state".to_owned(),
+        socket: "/var/run/dmevpn.sock".to_owned(),
+    };
+    assert_eq!(parse(""), Config { main, hubs: Vec::new(), vns: Vec::new() });
+}
+
+#[test]
+fn a_hub_has_its_defaults() {
+    let role = HubRole {
+        default: false,
+        protocol_addresses: Vec::new(),
+        uplink_first: Vni::new(1_048_576).unwrap(),
+        max_spokes: 1000,
+    };
+    let vn = Vn {
+        name: "a".to_owned(),
+        vpn_id: "1".parse().unwrap(),
+        mtu: 1500,
+        bridge: "br-a".to_owned(),
+        max_macs: 65536,
+        role: Role::Hub(role),
+    };
+    assert_eq!(parse(HUB).vns, [vn]);
+}
+
+#[test]
+fn a_spoke_has_its_defaults() {
+    let role = Spoke {
+        vni: Vni::new(100).unwrap(),
+        vxlan: "vx-a".to_owned(),
+        hub: "h".to_owned(),
+        trigger: Trigger::Learn,
+        negative_time: Duration::from_secs(60),
+    };
+    let vn = Vn {
+        name: "a".to_owned(),
+        vpn_id: "1".parse().unwrap(),
+        mtu: 1500,
+        bridge: "br".to_owned(),
+        max_macs: 2048,
+        role: Role::Spoke(role),
+    };
+    let address = HubAddress::Ip("10.0.0.1".parse().unwrap());
+    let hub = Hub { name: "h".to_owned(), address, priority: 10, vpn_mode: VpnMode::Llc };
+    assert_eq!((parse(SPOKE).vns, parse(SPOKE).hubs), (vec![vn], vec![hub]));
+}
+
+#[test]
+fn every_option_can_be_set() {
+    let config = parse(
+        "config dmevpn 'main'
+            option enabled 'off'
+            list nbma '10.0.0.1'
+            list nbma '2001:db8::1'
+            option transport 'device'
+            option device 'tunnel1'
+            option udp_port '8472'
+            option holding_time '3'
+            option log_level 'trace'
+            option state_file '/s'
+            option socket '/k'
+        config hub 'h1'
+            option address 'hub-1.example.org.'
+            option priority '0'
+            option vpn_mode 'none'
+        config hub 'h2'
+            option address '2001:db8::2'
+            option vpn_mode 'key'
+        config vn 's'
+            option role 'spoke'
+            option vpn_id 'ac-de-48:7'
+            option bridge 'br-lan'
+            option mtu '9216'
+            option max_macs '1'
+            option vni '5'
+            option vxlan 'tunnel2'
+            list hub 'h2'
+            option trigger 'l2miss'
+            option negative_time '1'
+        config vn 'h'
+            option role 'hub'
+            option vpn_id '2'
+            option default 'yes'
+            list protocol_address '1.0.0.1'
+            list protocol_address 'fd00::1'
+            option uplink_vni '16777206'
+            option max_spokes '10'
+        config vn 'gone'
+            option enabled '0'
+            option role 'hub'
+            option vpn_id '2'
+            option default 'yes'",
+    );
+    let main = Main {
+        enabled: false,
+        nbma: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        interface: None,
+        transport: Transport::Device("tunnel1".to_owned()),
+        udp_port: 8472,
+        holding_time: Duration::from_secs(3),
+        log_level: log::LevelFilter::Trace,
+        state_file: "/s".to_owned(),
+        socket: "/k".to_owned(),
+    };
+    assert_eq!(config.main, main);
+    assert_eq!(config.hubs[0].address, HubAddress::Name("hub-1.example.org.".to_owned()));
+    assert_eq!((config.hubs[0].priority, config.hubs[0].vpn_mode), (0, VpnMode::None));
+    assert_eq!(config.hubs[1].vpn_mode, VpnMode::Key);
+    let [spoke, hub] = &config.vns[..] else { panic!("{:?}", config.vns) };
+    assert_eq!((spoke.mtu, spoke.max_macs, spoke.vpn_id), (9216, 1, VpnId::new([0xac, 0xde, 0x48], 7)));
+    let role = Spoke {
+        vni: Vni::new(5).unwrap(),
+        vxlan: "tunnel2".to_owned(),
+        hub: "h2".to_owned(),
+        trigger: Trigger::L2miss,
+        negative_time: Duration::from_secs(1),
+    };
+    assert_eq!(spoke.role, Role::Spoke(role));
+    let role = HubRole {
+        default: true,
+        protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        uplink_first: Vni::new(16_777_206).unwrap(),
+        max_spokes: 10,
+    };
+    assert_eq!(hub.role, Role::Hub(role));
+}
+
+/// Each known option is read: it refuses a value that none can have.
+#[test]
+fn every_known_option_is_read() {
+    for known in KNOWN_OPTIONS {
+        let role = if known.section == "vn" { known.role.unwrap_or("hub") } else { "" };
+        let role = if role.is_empty() { String::new() } else { format!("option role {role}\n") };
+        let text = format!("config {} x\n{role}option {} 'a b'", known.section, known.option);
+        assert!(errors(&text).contains(&format!("option '{}': 'a b'", known.option)), "{known:?}");
+    }
+}
+
+/// What `option value` in a section `section` is told, without the place.
+fn refusal(section: &str, option: &str, value: &str) -> String {
+    let role = KNOWN_OPTIONS.iter().find(|k| (k.section, k.option) == (section, option)).and_then(|k| k.role);
+    let role = role.map_or(String::new(), |role| format!("option role {role};"));
+    let all = errors(&format!("config {section} x;{role} option {option} '{value}'"));
+    let start = format!("f:1: option '{option}': ");
+    all.lines()
+        .find_map(|l| l.strip_prefix(&start))
+        .unwrap_or_else(|| panic!("{option} {value}: {all}"))
+        .to_owned()
+}
+
+#[test]
+fn bad_values_are_told_what_is_allowed() {
+    let interface =
+        "is not an interface name: 1 to 15 bytes without space, '/', ':' and '%', not '.' or '..'";
+    let address = "is not an IPv4 or IPv6 address, and not a host name";
+    for (section, option, value, why) in [
+        ("dmevpn", "enabled", "2", "is not a boolean (1/0, true/false, on/off, yes/no, enabled/disabled)"),
+        ("dmevpn", "nbma", "224.0.0.1", "is not a unicast IPv4 or IPv6 address"),
+        ("dmevpn", "interface", "eth1.very.long.name", interface),
+        ("dmevpn", "interface", "..", interface),
+        ("dmevpn", "interface", "a/b", interface),
+        ("dmevpn", "interface", "eth%d", interface),
+        ("dmevpn", "transport", "gre", "is not one of raw, device"),
+        ("dmevpn", "udp_port", "0", "is not a number from 1 to 65535"),
+        ("dmevpn", "udp_port", "+1", "is not a number from 1 to 65535"),
+        ("dmevpn", "holding_time", "2", "is not a number of seconds from 3 to 65535"),
+        ("dmevpn", "log_level", "off", "is not one of error, warn, info, debug, trace"),
+        ("dmevpn", "state_file", "state", "is not an absolute path to a file, of at most 4095 bytes"),
+        ("dmevpn", "socket", "/run/", "is not an absolute path to a file, of at most 107 bytes"),
+        ("hub", "address", "a..b", address),
+        ("hub", "address", "10.0.0.300", address),
+        ("hub", "address", "-a.b", address),
+        ("hub", "address", "0.0.0.0", "is not a unicast IPv4 or IPv6 address"),
+        ("hub", "priority", "65536", "is not a number from 0 to 65535"),
+        ("hub", "vpn_mode", "LLC", "is not one of llc, key, none"),
+        ("vn", "vpn_id", "x", "is not an index (1) or OUI:index (02-00-00:1)"),
+        ("vn", "role", "both", "is not one of spoke, hub"),
+        ("vn", "mtu", "575", "is not a number from 576 to 9216"),
+        ("vn", "vni", "16777216", "is not a VNI from 1 to 16777215"),
+        ("vn", "trigger", "miss", "is not one of learn, l2miss"),
+        ("vn", "negative_time", "3601", "is not a number of seconds from 1 to 3600"),
+        ("vn", "protocol_address", "::", "is not a unicast IPv4 or IPv6 address"),
+        ("vn", "uplink_vni", "0", "is not a VNI from 1 to 16777215"),
+        ("vn", "max_spokes", "1001", "is not a number from 1 to 1000"),
+    ] {
+        assert_eq!(refusal(section, option, value), format!("'{value}' {why}"));
+    }
+    let reserved = "'00-00-5e:1': the OUI 00-00-5e is reserved (RFC 2735 section 6)";
+    assert_eq!(refusal("vn", "vpn_id", "00-00-5e:1"), reserved);
+    assert_eq!(
+        refusal("hub", "address", &format!("{}x", "abcdefg.".repeat(32))).len(),
+        66 + 3 + 1 + address.len()
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    for (text, error) in [
+        ("x", "f:1: 'x' is not a command; allowed are config, option, list and package"),
+        ("config hubs x", "f:1: section hubs 'x': unknown type; did you mean 'hub'?"),
+        ("config interface", "f:1: section interface: unknown type; known are dmevpn, hub, vn"),
+        (
+            "config dmevpn\noption udp_prot 1",
+            "f:2: option 'udp_prot': unknown in section dmevpn; did you mean 'udp_port'?",
+        ),
+        (
+            "config hub h\noption address a\noption key 1",
+            "f:3: option 'key': unknown in section hub; known are address, priority, vpn_mode",
+        ),
+        (
+            "config dmevpn\nlist udp_port 1",
+            "f:2: option 'udp_port': takes one value: write 'option udp_port', not 'list udp_port'",
+        ),
+        (
+            "config dmevpn\n\nconfig dmevpn x",
+            "f:3: section dmevpn 'x': there is one such section, and it is in line 1",
+        ),
+        (
+            "config dmevpn\nlist nbma 10.0.0.1\nlist nbma 10.0.0.2",
+            "f:3: option 'nbma': one IPv4 and one IPv6 address at most: 10.0.0.1 and 10.0.0.2 are of one family",
+        ),
+        (
+            "config dmevpn\noption nbma 10.0.0.1\noption interface eth1",
+            "f:3: option 'interface': excludes 'nbma': set one of both",
+        ),
+        ("config dmevpn\noption device tunnel1", "f:2: option 'device': only with transport 'device'"),
+        (
+            "config dmevpn 'main'\noption transport device",
+            "f:1: section dmevpn 'main': option 'device' is missing: transport 'device' needs the name of a GRE interface, \
+             such as tunnel1",
+        ),
+        (
+            "config hub h",
+            "f:1: section hub 'h': option 'address' is missing: the hub's IP address or host name",
+        ),
+        ("config hub\noption address a", "f:1: section hub: a name is missing: write config hub 'name'"),
+        (
+            "config hub abcdefghijklmnopqrstuvwxyz1234567\noption address a",
+            "f:1: section hub 'abcdefghijklmnopqrstuvwxyz1234567': the name is longer than 32 characters",
+        ),
+    ] {
+        assert_eq!(errors(text), error);
+    }
+}
+
+#[test]
+fn mistakes_in_a_vn_are_told_with_their_line() {
+    // Both bases end in line 5 or 7; what is added begins in the line after.
+    let vn_b = "config vn b\n option role spoke\n option vpn_id 2\n option bridge br2\n option vni 101\n";
+    let hub_b = "config vn b\n option role hub\n option vpn_id 2\n";
+    for (base, added, error) in [
+        (
+            "",
+            "config vn\noption role hub",
+            "f:1: section vn: a name is missing: write config vn 'name'\n\
+            f:1: section vn: option 'vpn_id' is missing: the number of the VN, the same on all its routers",
+        ),
+        ("", "config vn a\noption vpn_id 1", "f:1: section vn 'a': option 'role' is missing: spoke or hub"),
+        (
+            "",
+            "config vn a\noption vpn_id 1\noption role hup\noption max_macs 0",
+            "f:3: option 'role': 'hup' is not one of spoke, hub\n\
+             f:4: option 'max_macs': '0' is not a number from 1 to 1000000",
+        ),
+        (
+            "",
+            "config vn a\noption vpn_id 1\noption role spoke",
+            "f:1: section vn 'a': option 'bridge' is missing: the bridge of this site, such as br-lan\n\
+             f:1: section vn 'a': option 'vni' is missing: the VXLAN network identifier of this site\n\
+             f:1: section vn 'a': role spoke needs a hub: add a section config hub 'name'",
+        ),
+        (
+            "",
+            "config vn a\noption vpn_id 1\noption role hub",
+            "f:1: section vn 'a': role hub needs option 'nbma' or 'interface' in section dmevpn, \
+             which say where spokes find this hub",
+        ),
+        (HUB, "option vni 1", "f:6: option 'vni': only for role spoke, and this VN has role hub"),
+        (SPOKE, "option default 1", "f:8: option 'default': only for role hub, and this VN has role spoke"),
+        (SPOKE, "list hub x", "f:8: option 'hub': 'x': no section hub has this name; did you mean 'h'?"),
+        (SPOKE, "list hub other", "f:8: option 'hub': 'other': no section hub has this name; known are h"),
+        (
+            SPOKE,
+            "list hub h\nlist hub h2\nconfig hub h2\noption address b",
+            "f:9: option 'hub': one hub per VN is supported: 'h' is given, 'h2' is one more",
+        ),
+        (
+            SPOKE,
+            "config hub h2\noption address b",
+            "f:3: section vn 'a': option 'hub' is missing: one of h, h2",
+        ),
+        (
+            SPOKE,
+            "option vxlan br",
+            "f:8: option 'vxlan': 'br' is the bridge; the VXLAN device is a port of it",
+        ),
+        (
+            SPOKE,
+            &vn_b.replace("vn b", "vn a_long_name_b"),
+            "f:8: section vn 'a_long_name_b': option 'vxlan' is missing: \
+             its default 'vx-a_long_name_b' is longer than 15 bytes",
+        ),
+        (
+            HUB,
+            &hub_b.replace("vn b", "vn a_long_name_b"),
+            "f:6: section vn 'a_long_name_b': option 'bridge' is missing: \
+             its default 'br-a_long_name_b' is longer than 15 bytes",
+        ),
+        (
+            SPOKE,
+            &vn_b.replace("_id 2", "_id 1"),
+            "f:10: option 'vpn_id': '1' is the VPN-ID of vn 'a' (line 5) already",
+        ),
+        (
+            SPOKE,
+            &vn_b.replace("br2", "br"),
+            "f:11: option 'bridge': 'br' is the bridge of vn 'a' (line 6) already",
+        ),
+        (
+            SPOKE,
+            &vn_b.replace("101", "100"),
+            "f:12: option 'vni': '100' is the VNI of vn 'a' (line 7) already",
+        ),
+        (
+            SPOKE,
+            &format!("{vn_b} option vxlan vx-a"),
+            "f:13: option 'vxlan': 'vx-a' is the VXLAN device of vn 'a' (line 3) already",
+        ),
+        (
+            HUB,
+            &format!("{hub_b} option bridge br-a"),
+            "f:9: option 'bridge': 'br-a' is the bridge of vn 'a' (line 3) already",
+        ),
+        (
+            HUB,
+            &format!("option default 1\n{hub_b} option default 1"),
+            "f:10: option 'default': is set for vn 'a' (line 6) already; packets that name no VN can belong to one only",
+        ),
+        (
+            HUB,
+            "option uplink_vni 16777206\noption max_spokes 11",
+            "f:6: option 'uplink_vni': 10 VNIs from 16777206 to 16777215 are too few for the 11 spokes of 'max_spokes'",
+        ),
+        (
+            HUB,
+            &format!("option uplink_vni 101\nconfig hub h\noption address b\n{vn_b}"),
+            "f:13: option 'vni': 101 may be handed out as an uplink VNI, 101 and up, by vn 'a' (line 6); \
+             choose a smaller one",
+        ),
+    ] {
+        assert_eq!(errors(&format!("{base}{added}")), error, "{base}{added}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_in_the_order_of_lines() {
+    let text = "config vn a\noption mtu 1\noption role hub\nconfig foo\nconfig dmevpn\noption udp_port x\noption enabled x";
+    let lines: Vec<u32> = Config::parse("f", text).unwrap_err().as_slice().iter().map(|e| e.line).collect();
+    assert_eq!(lines, [1, 2, 4, 6, 7]);
+}
+
+#[test]
+fn a_disabled_vn_is_checked_and_is_in_nobodys_way() {
+    let again = SPOKE.split_once("config vn").unwrap().1.replace(" a\n", "config vn b\n option enabled 0\n");
+    assert_eq!(parse(&format!("{SPOKE}{again}")).vns.len(), 1);
+    assert_eq!(
+        errors(&format!("{SPOKE}{again}option mtu 1")),
+        "f:14: option 'mtu': '1' is not a number from 576 to 9216"
+    );
+    assert!(parse("config vn a\noption enabled 0\noption role hub\noption vpn_id 1").vns.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(
+        text in "((config (dmevpn|hub|vn) [ab]?|(option|list) (hub|nbma|role|vni|vpn_id|mtu|x) ([a-z0-9.:'-]{0,6}|\\PC{0,6}))\n){0,12}"
+    ) {
+        if let Err(errors) = Config::parse("f", &text) {
+            prop_assert!(!errors.as_slice().is_empty());
+            prop_assert_eq!(errors.to_string().lines().count(), errors.as_slice().len());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Config::parse("f", &String::from_utf8_lossy(&bytes));
+    }
+}

@@ -1,0 +1,163 @@
+//! The configuration: `/etc/config/dmevpn`, a UCI file, as types that cannot hold nonsense.
+//!
+//! `uci/schema.md` tells users what each option does. Reading the file is the caller's work:
+//! [`Config::parse`] takes its text and returns all that is right or all that is wrong.
+
+mod build;
+mod errors;
+mod read;
+pub mod uci;
+mod value;
+
+pub use errors::{Error, Errors};
+pub use read::{KNOWN_OPTIONS, KnownOption};
+
+use crate::engine::settings::{Trigger, VpnMode};
+use crate::types::{Nbma, Vni, VpnId};
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// All that a file configures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What concerns the whole daemon.
+    pub main: Main,
+    /// The hubs, in the order of the file.
+    pub hubs: Vec<Hub>,
+    /// The enabled virtual networks, in the order of the file; names, VPN-IDs, VNIs and devices differ.
+    pub vns: Vec<Vn>,
+}
+
+impl Config {
+    /// The configuration in `text`, the content of a UCI file that error messages call `file_name`.
+    /// An empty file is a daemon without VNs.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the file, in the order of its lines; when it is no UCI file ([`uci::parse`]),
+    /// only what makes it none.
+    pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
+        let file = match uci::parse(text) {
+            Ok(file) => file,
+            Err(errors) => {
+                let errors = errors.into_iter().map(|e| Error { line: e.line, text: e.text }).collect();
+                return Err(Errors::new(file_name, errors));
+            }
+        };
+        build::config(&file).map_err(|errors| Errors::new(file_name, errors))
+    }
+}
+
+/// What concerns the whole daemon: `config dmevpn 'main'`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Main {
+    /// Whether the daemon does anything; default true.
+    pub enabled: bool,
+    /// This router's own underlay addresses, at most one of each family; default none. Only when
+    /// [`Main::interface`] is `None`.
+    pub nbma: Vec<Nbma>,
+    /// The interface whose addresses are the underlay addresses; default none.
+    /// With neither, the route to a hub decides; then no VN has the role hub.
+    pub interface: Option<String>,
+    /// How NHRP packets travel; default [`Transport::Raw`].
+    pub transport: Transport,
+    /// The UDP port of VXLAN, 1 to 65535; default 4789.
+    pub udp_port: u16,
+    /// How long what this router registers or answers stays valid, 3 s to 65535 s; default 600 s.
+    pub holding_time: Duration,
+    /// The least important messages that are logged, never `Off`; default info.
+    pub log_level: log::LevelFilter,
+    /// The absolute path of the file that survives a restart; default `/etc/dmevpn/state`.
+    pub state_file: String,
+    /// The absolute path of the control socket, at most 107 octets; default `/var/run/dmevpn.sock`.
+    pub socket: String,
+}
+
+/// How NHRP packets in GRE travel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transport {
+    /// By a raw IP socket.
+    Raw,
+    /// By the existing GRE interface of this name.
+    Device(String),
+}
+
+/// A hub this router may register with: `config hub 'NAME'`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hub {
+    /// Its name in the file, unlike all others: 1 to 32 letters, digits and `_`.
+    pub name: String,
+    /// Where it is.
+    pub address: HubAddress,
+    /// 0 to 65535, lower is preferred; default 10.
+    pub priority: u16,
+    /// How packets to it name their VN; default [`VpnMode::Llc`].
+    pub vpn_mode: VpnMode,
+}
+
+/// Where a hub is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HubAddress {
+    /// At a fixed address.
+    Ip(Nbma),
+    /// Where DNS says: a host name of at most 253 octets.
+    Name(String),
+}
+
+/// A virtual network this router takes part in: `config vn 'NAME'`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vn {
+    /// Its name in the file, unlike all others: 1 to 32 letters, digits and `_`.
+    pub name: String,
+    /// Its name on the wire, unlike all others in the file.
+    pub vpn_id: VpnId,
+    /// The largest inner packet, 576 to 9216 octets: announced, and set on devices made; default 1500.
+    pub mtu: u16,
+    /// The bridge of the site or, on a hub, of all ports. Default, on a hub only: `br-NAME`.
+    pub bridge: String,
+    /// How many MACs are followed at most, 1 to 1000000; default 2048 on a spoke, 65536 on a hub.
+    pub max_macs: u32,
+    /// This router's part in it.
+    pub role: Role,
+}
+
+/// A router's part in a VN.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// It registers with a hub.
+    Spoke(Spoke),
+    /// Spokes register with it.
+    Hub(HubRole),
+}
+
+/// What only a spoke has in a VN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spoke {
+    /// The VNI of this site, unlike that of all other VNs and uplinks of the file.
+    pub vni: Vni,
+    /// The VXLAN device, made when it is absent; default `vx-NAME`.
+    pub vxlan: String,
+    /// The name of a [`Hub`] in [`Config::hubs`]; default the only one.
+    pub hub: String,
+    /// What makes the spoke ask for a MAC; default [`Trigger::Learn`].
+    pub trigger: Trigger,
+    /// How long a MAC unknown to the hub is not asked for again, 1 s to 3600 s; default 60 s.
+    pub negative_time: Duration,
+}
+
+/// What only a hub has in a VN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HubRole {
+    /// Packets that name no VN belong to this one; true in one VN at most; default false.
+    pub default: bool,
+    /// This hub's addresses for clients that register IP addresses, all unicast; default none.
+    pub protocol_addresses: Vec<IpAddr>,
+    /// The first VNI handed out as uplink VNI, going up from there; at least `max_spokes` fit; default 1048576.
+    pub uplink_first: Vni,
+    /// How many spokes may register, 1 to 1000; default 1000.
+    pub max_spokes: u16,
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! What the text of an option can mean. Each function returns the meaning, or what the text is not.
+
+use super::HubAddress;
+use crate::engine::settings::{Trigger, VpnMode};
+use crate::types::Nbma;
+use core::fmt::Display;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+use core::str::FromStr;
+use core::time::Duration;
+use log::LevelFilter;
+
+/// Whatever has a text form of its own.
+pub fn from_str<T: FromStr<Err: Display>>(s: &str) -> Result<T, String> {
+    s.parse().map_err(|e: T::Err| e.to_string())
+}
+
+/// A UCI boolean.
+pub fn boolean(s: &str) -> Result<bool, String> {
+    match s {
+        "1" | "true" | "on" | "yes" | "enabled" => Ok(true),
+        "0" | "false" | "off" | "no" | "disabled" => Ok(false),
+        _ => Err("not a boolean (1/0, true/false, on/off, yes/no, enabled/disabled)".to_owned()),
+    }
+}
+
+/// A decimal number in `range`.
+pub fn number<T: FromStr + PartialOrd + Display>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> {
+    move |s| {
+        let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        let n = if digits { s.parse().ok() } else { None };
+        n.filter(|n| range.contains(n))
+            .ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// A decimal number of seconds in `range`.
+pub fn seconds(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<Duration, String> {
+    let seconds = number(range);
+    move |s| seconds(s).map(Duration::from_secs).map_err(|why| why.replace("number", "number of seconds"))
+}
+
+/// The name of a network interface.
+pub fn interface(s: &str) -> Result<String, String> {
+    // '%' is the kernel's template character: it would give the device another name.
+    let allowed = |c: char| !matches!(c, '/' | ':' | '%') && !c.is_whitespace() && !c.is_control();
+    if (1..=15).contains(&s.len()) && s != "." && s != ".." && s.chars().all(allowed) {
+        Ok(s.to_owned())
+    } else {
+        Err("not an interface name: 1 to 15 bytes without space, '/', ':' and '%', not '.' or '..'"
+            .to_owned())
+    }
+}
+
+/// An absolute path to a file, of at most `most` bytes.
+pub fn path(most: usize) -> impl Fn(&str) -> Result<String, String> {
+    move |s| {
+        let absolute =
+            s.starts_with('/') && !s.ends_with('/') && s.len() <= most && !s.contains(char::is_control);
+        if absolute {
+            Ok(s.to_owned())
+        } else {
+            Err(format!("not an absolute path to a file, of at most {most} bytes"))
+        }
+    }
+}
+
+/// A unicast address of any family.
+pub fn unicast(s: &str) -> Result<IpAddr, String> {
+    from_str::<Nbma>(s).map(Nbma::ip)
+}
+
+/// An address or a host name.
+pub fn hub_address(s: &str) -> Result<HubAddress, String> {
+    if s.parse::<IpAddr>().is_ok() {
+        return from_str(s).map(HubAddress::Ip);
+    }
+    if is_host_name(s) {
+        Ok(HubAddress::Name(s.to_owned()))
+    } else {
+        Err("not an IPv4 or IPv6 address, and not a host name".to_owned())
+    }
+}
+
+fn is_host_name(s: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let name = s.strip_suffix('.').unwrap_or(s);
+    // No top-level domain is a number, but a mistyped IPv4 address ends like one.
+    let numeric = name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    name.len() <= 253 && !numeric && name.split('.').all(label)
+}
+
+/// One of the words in `meanings`.
+fn word<T: Copy>(s: &str, meanings: &[(&str, T)]) -> Result<T, String> {
+    let meaning = meanings.iter().find(|(word, _)| *word == s).map(|(_, meaning)| *meaning);
+    meaning.ok_or_else(|| {
+        let words: Vec<&str> = meanings.iter().map(|(word, _)| *word).collect();
+        format!("not one of {}", words.join(", "))
+    })
+}
+
+/// What is logged.
+pub fn log_level(s: &str) -> Result<LevelFilter, String> {
+    let levels = [
+        ("error", LevelFilter::Error),
+        ("warn", LevelFilter::Warn),
+        ("info", LevelFilter::Info),
+        ("debug", LevelFilter::Debug),
+        ("trace", LevelFilter::Trace),
+    ];
+    word(s, &levels)
+}
+
+/// How packets name their VN.
+pub fn vpn_mode(s: &str) -> Result<VpnMode, String> {
+    word(s, &[("llc", VpnMode::Llc), ("key", VpnMode::Key), ("none", VpnMode::None)])
+}
+
+/// What makes a spoke ask.
+pub fn trigger(s: &str) -> Result<Trigger, String> {
+    word(s, &[("learn", Trigger::Learn), ("l2miss", Trigger::L2miss)])
+}
+
+/// A transport, as yet without its device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    Raw,
+    Device,
+}
+
+/// How NHRP packets travel.
+pub fn transport(s: &str) -> Result<TransportKind, String> {
+    word(s, &[("raw", TransportKind::Raw), ("device", TransportKind::Device)])
+}
+
+/// A role, as yet without its settings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RoleKind {
+    Spoke,
+    Hub,
+}
+
+impl RoleKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            RoleKind::Spoke => "spoke",
+            RoleKind::Hub => "hub",
+        }
+    }
+}
+
+/// A router's part in a VN.
+pub fn role(s: &str) -> Result<RoleKind, String> {
+    word(s, &[RoleKind::Spoke, RoleKind::Hub].map(|r| (r.name(), r)))
+}
