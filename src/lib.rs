@@ -1,5 +1,6 @@
 //! Dynamic multipoint E-VPN.
 
+pub mod cli;
 pub mod control;
 pub mod time;
 pub mod types;

@@ -98,7 +98,8 @@ impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         encode(self, MAX_REPLY)
             .or_else(|_| {
-                let error = "the answer does not fit a message on the control socket: ask for one VN at a time";
+                let error =
+                    "the answer does not fit a message on the control socket: ask for one VN at a time";
                 encode(&Reply::Error(error.into()), MAX_REPLY)
             })
             .unwrap_or_default()

@@ -151,11 +151,14 @@ impl fmt::Display for Span {
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
         let s = self.0;
-        match s {
-            ..600 => write!(f, "{s} s"),
-            ..HOUR => write!(f, "{}m {}s", s / MINUTE, s % MINUTE),
-            ..DAY => write!(f, "{}h {}m", s / HOUR, s % HOUR / MINUTE),
-            _ => write!(f, "{}d {}h", s / DAY, s % DAY / HOUR),
+        if s < 10 * MINUTE {
+            write!(f, "{s} s")
+        } else if s < HOUR {
+            write!(f, "{}m {}s", s / MINUTE, s % MINUTE)
+        } else if s < DAY {
+            write!(f, "{}h {}m", s / HOUR, s % HOUR / MINUTE)
+        } else {
+            write!(f, "{}d {}h", s / DAY, s % DAY / HOUR)
         }
     }
 }
@@ -193,10 +196,7 @@ mod tests {
         for code in [1, 3, 6, 7, 8, 9, 10, 11, 15, 16, 17] {
             assert!(!error_text(code).contains("not define"), "{code}");
         }
-        assert_eq!(
-            refusal(Refusal::Nak(14)).to_string(),
-            "NAK 14, another router registered this MAC"
-        );
+        assert_eq!(refusal(Refusal::Nak(14)).to_string(), "NAK 14, another router registered this MAC");
         assert_eq!(refusal(Refusal::Nak(99)).to_string(), "NAK 99, a code RFC 2332 does not define");
     }
 }
