@@ -12,6 +12,7 @@ use dmevpn::engine::statistics::Statistics;
 use dmevpn::types::{Mac, Vtep};
 use serde_json::Value;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -522,7 +523,7 @@ fn check_names_a_file_it_cannot_read() {
 fn a_reader_that_goes_away_is_no_failure() {
     let path = socket("pipe");
     let listener = UnixListener::bind(&path).unwrap();
-    let (read, write) = std::io::pipe().unwrap();
+    let (read, write) = UnixStream::pair().unwrap();
     drop(read);
     let daemon = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -531,7 +532,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     });
     let output = Command::new(env!("CARGO_BIN_EXE_dmevpn"))
         .args(["status", "--socket", path.to_str().unwrap()])
-        .stdout(Stdio::from(write))
+        .stdout(Stdio::from(OwnedFd::from(write)))
         .stderr(Stdio::piped())
         .output()
         .unwrap();
