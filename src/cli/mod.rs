@@ -189,9 +189,8 @@ fn check(check: &Check) -> Result<(), Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| Failure::configuration(format!("{file}: {e}")))?;
     let parsed = Config::parse(file, &text);
     if check.json {
-        let errors = parsed.as_ref().err().map_or(&[][..], |errors| &errors.0);
-        let errors: Vec<_> =
-            errors.iter().map(|e| Error { file: &e.file, line: e.line, message: &e.message }).collect();
+        let errors = parsed.as_ref().err().map_or(&[][..], |errors| errors.as_slice());
+        let errors: Vec<_> = errors.iter().map(|e| Error { file, line: e.line, message: &e.text }).collect();
         print(&json_line(&errors)?)?;
         return if errors.is_empty() { Ok(()) } else { Err(Failure::configuration(String::new())) };
     }
