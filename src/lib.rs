@@ -1,6 +1,8 @@
 //! Dynamic multipoint E-VPN.
 
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod time;
 pub mod types;
