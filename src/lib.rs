@@ -1,4 +1,5 @@
 //! Dynamic multipoint E-VPN.
 
+pub mod shell;
 pub mod time;
 pub mod types;
