@@ -41,6 +41,15 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    const fn of(nbma: Nbma) -> Family {
+        match nbma.ip() {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+}
+
 /// The protocol whose addresses are resolved (`ar$pro.type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -192,10 +201,7 @@ impl Header {
     }
 
     pub(super) const fn family(&self) -> Family {
-        match self.nbma.ip() {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
-        }
+        Family::of(self.nbma)
     }
 }
 
@@ -240,10 +246,8 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Fault> {
     let kind = Kind::parse(fixed[17]).ok_or(bad(17))?;
 
     let mut fields = Fields { octets: &packet[..extensions], at: COMMON_LEN };
-    let (nbma_at, nbma_len) = (fields.at, fixed[18] & TL_LENGTH);
-    let nbma = fields.take(nbma_len)?;
-    let nbma = ip(family, nbma).and_then(Nbma::new).ok_or(bad(nbma_at))?;
-    let vni = fields.vni(fixed[19] & TL_LENGTH)?;
+    let nbma = fields.nbma(family, fixed[18])?.ok_or(bad(COMMON_LEN))?;
+    let vni = fields.vni(fixed[19])?;
     let source = fields.protocol_address(protocol, fixed[20])?;
     let destination = fields.protocol_address(protocol, fixed[21])?;
     let header = Header {
@@ -257,10 +261,6 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Fault> {
         source,
         destination,
     };
-    // An IPv4-mapped address in an IPv6 field would change the family of all that follows.
-    if header.family() != family {
-        return Err(bad(nbma_at));
-    }
     Ok((header, Layout { body: fields.at, extensions, end }))
 }
 
@@ -334,8 +334,9 @@ impl<'a> Fields<'a> {
         match self.take(tl & TL_LENGTH)? {
             [] => Ok(None),
             octets => match ip(family, octets).and_then(Nbma::new) {
-                Some(nbma) => Ok(Some(nbma)),
-                None => Err(Fault::at(error::PROTOCOL, at)),
+                // An IPv4-mapped address in an IPv6 field would be an address of the other family.
+                Some(nbma) if Family::of(nbma) == family => Ok(Some(nbma)),
+                _ => Err(Fault::at(error::PROTOCOL, at)),
             },
         }
     }
