@@ -43,7 +43,7 @@ impl Cie {
 
     pub(super) fn emit(&self, w: &mut Writer<'_>) {
         // All NBMA addresses of a packet are of one family: another one is a mistake of the caller's, and no packet.
-        w.full |= self.nbma.is_some_and(|nbma| !nbma.same_family(w.header.nbma));
+        w.failed |= self.nbma.is_some_and(|nbma| !nbma.same_family(w.header.nbma));
         w.put(&[self.code, self.prefix, 0, 0]);
         w.put(&self.mtu.to_be_bytes());
         w.put(&self.holding.to_be_bytes());

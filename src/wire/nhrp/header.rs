@@ -305,6 +305,8 @@ impl Writer<'_> {
     }
 
     pub(super) fn put_protocol_address(&mut self, address: Option<ProtocolAddress>) {
+        // Like the family of the NBMA addresses.
+        self.failed |= address.is_some_and(|a| a.protocol() != self.header.protocol);
         match address {
             Some(ProtocolAddress::Mac(mac)) => self.put(&mac.octets()),
             Some(ProtocolAddress::Ip(IpAddr::V4(a))) => self.put(&a.octets()),

@@ -134,13 +134,14 @@ pub struct Writer<'b> {
     header: Header,
     len: usize,
     extensions: Option<usize>,
-    full: bool,
+    /// The buffer was too small, or what was to be written is no packet.
+    failed: bool,
 }
 
 impl<'b> Writer<'b> {
     /// Starts a packet.
     pub fn new(buf: &'b mut [u8], header: &Header) -> Writer<'b> {
-        let mut writer = Writer { buf, header: *header, len: 0, extensions: None, full: false };
+        let mut writer = Writer { buf, header: *header, len: 0, extensions: None, failed: false };
         header::emit(header, &mut writer);
         writer
     }
@@ -173,12 +174,13 @@ impl<'b> Writer<'b> {
         self
     }
 
-    /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small.
+    /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small or
+    /// an address was of another family or protocol than the header says.
     pub fn finish(mut self) -> Option<usize> {
         if self.extensions.is_some() {
             self.start_extension(kind::END, true, 0);
         }
-        if self.full {
+        if self.failed {
             return None;
         }
         let packet = &mut self.buf[..self.len];
@@ -201,7 +203,7 @@ impl<'b> Writer<'b> {
                 place.copy_from_slice(octets);
                 self.len = end;
             }
-            None => self.full = true,
+            None => self.failed = true,
         }
     }
 }
