@@ -213,9 +213,10 @@ impl<'b> Writer<'b> {
 pub fn checksum(octets: &[u8]) -> u16 {
     let pairs = octets.chunks_exact(2);
     let odd = pairs.remainder();
-    let mut sum: u32 = pairs.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    // 64 bits hold the sum of any slice.
+    let mut sum: u64 = pairs.map(|pair| u64::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     if let [last] = odd {
-        sum += u32::from(*last) << 8;
+        sum += u64::from(*last) << 8;
     }
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
