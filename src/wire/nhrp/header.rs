@@ -169,7 +169,7 @@ pub struct Header {
     pub protocol: Protocol,
     /// How many NHSs may still forward it.
     pub hop_count: u8,
-    /// See [`flag`]. Unused (0) in an Error Indication.
+    /// See [`flag`]. In an Error Indication they are unused: neither written nor read.
     pub flags: u16,
     /// Request ID. In an Error Indication: code and offset, see [`Header::error_code`].
     pub request_id: u32,
@@ -254,7 +254,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Fault> {
         kind,
         protocol,
         hop_count: fixed[9],
-        flags: half(22),
+        flags: if kind == Kind::Error { 0 } else { half(22) },
         request_id: u32::from_be_bytes([fixed[24], fixed[25], fixed[26], fixed[27]]),
         nbma,
         vni,
@@ -276,7 +276,8 @@ pub(super) fn emit(header: &Header, w: &mut Writer<'_>) {
     w.put(&[0, 0, 0, 0, 0, header.hop_count, 0, 0, 0, 0, 0, 0, VERSION, header.kind as u8]);
     w.put(&[ip_len(header.nbma.ip()), vni_len(header.vni)]);
     w.put(&[address_len(header.source), address_len(header.destination)]);
-    w.put(&header.flags.to_be_bytes());
+    // Unused in an Error Indication, and unused is zero (RFC 2332 section 5).
+    w.put(&if header.kind == Kind::Error { 0 } else { header.flags }.to_be_bytes());
     w.put(&header.request_id.to_be_bytes());
     w.put_nbma(Some(header.nbma), header.vni);
     w.put_protocol_address(header.source);
