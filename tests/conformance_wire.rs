@@ -315,7 +315,7 @@ fn a17_tl_0x44_is_length_4() {
 fn a18_no_vni_is_no_subaddress() {
     let packet = write(&header(Kind::PurgeRequest), |_| ());
     assert_eq!((packet[19], packet.len()), (0, 28 + 4 + 6 + 6));
-    let packet = write(&Header { vni: vni(0x0102_03), ..header(Kind::PurgeRequest) }, |_| ());
+    let packet = write(&Header { vni: vni(0x0001_0203), ..header(Kind::PurgeRequest) }, |_| ());
     assert_eq!((packet[19], packet.len()), (4, 28 + 4 + 4 + 6 + 6));
     assert_eq!(packet[32..36], [0, 1, 2, 3]);
 }

@@ -6,6 +6,7 @@ mod header;
 
 pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, kind};
+use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.
@@ -86,11 +87,12 @@ impl<'a> Message<'a> {
     /// [`error::PROTOCOL`] for whatever does not add up, [`error::INVALID_EXTENSION`] for an extension that
     /// stands twice.
     pub fn parse(packet: &'a [u8]) -> Result<Message<'a>, Fault> {
-        let (header, layout) = header::parse(packet)?;
+        let protocol = |Bad(at): Bad| Fault::at(error::PROTOCOL, at);
+        let (header, layout) = header::parse(packet).map_err(protocol)?;
         let told = |fault: Fault| Fault { header: Some(header), ..fault };
         let packet = &packet[..layout.end];
         if checksum(packet) != 0 {
-            return Err(told(Fault::at(error::PROTOCOL, header::CHECKSUM_AT)));
+            return Err(told(protocol(Bad(header::CHECKSUM_AT))));
         }
         let message = Message {
             header,
@@ -98,7 +100,7 @@ impl<'a> Message<'a> {
             extensions: &packet[layout.extensions..],
         };
         if header.kind != Kind::Error {
-            cie::check(message.body, &header, layout.body).map_err(told)?;
+            cie::check(message.body, &header, layout.body).map_err(protocol).map_err(told)?;
         }
         extension::check(message.extensions, layout.extensions).map_err(told)?;
         Ok(message)
