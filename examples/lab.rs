@@ -2,7 +2,9 @@
 //! namespaces on this machine, runs real daemons in it and says PASS or FAIL for each point that dmevpn promises.
 //!
 //! ```text
-//! vm1 11.0.0.10 -- [br-test] spoke1 10.0.0.2 (VNI 100) --- hub 10.0.0.1 --- (VNI 101) spoke2 10.0.0.3 [br-test] 11.0.0.11
+//! vm1 11.0.0.10 -- [br-test] spoke1 10.0.0.2 (VNI 100) --- hub 10.0.0.1
+//!                                                            |
+//!     11.0.0.11 on [br-test] spoke2 10.0.0.3 (VNI 101) ------+
 //! ```
 //!
 //! Needed: Linux with vxlan and bridge, iproute2. What counts are frames on the wire and the kernel's own tables and
@@ -117,6 +119,9 @@ fn run(arguments: &Arguments) -> Res<bool> {
         if is_wanted(arguments, point) {
             let mut report = scene(&mut lab, &mut short);
             report.print();
+            if !report.holds() {
+                println!("{}", if point == 7 { short.log_ends() } else { lab.log_ends() });
+            }
             println!();
             verdicts.push(report.holds());
         }

@@ -31,8 +31,14 @@ fn my_turn() -> Option<MutexGuard<'static, ()>> {
 fn in_picture(plan: &Plan, scene: impl FnOnce(&mut Lab) -> Report) {
     if let Some(_turn) = my_turn() {
         let mut lab = scenes::picture(plan).unwrap();
-        scene(&mut lab).demand();
+        demand(scene(&mut lab), &lab);
     }
+}
+
+/// Prints what was found, and ends the test if it is not what was promised.
+fn demand(mut report: Report, lab: &Lab) {
+    report.print();
+    assert!(report.holds(), "point {} does not hold\n{}", report.point, lab.log_ends());
 }
 
 #[test]
@@ -82,7 +88,7 @@ fn hub_restart() {
 fn silent_and_unknown() {
     if let Some(_turn) = my_turn() {
         let mut short = scenes::short_lived(&plan()).unwrap();
-        scenes::silent_and_unknown(&mut short).demand();
+        demand(scenes::silent_and_unknown(&mut short), &short);
     }
 }
 

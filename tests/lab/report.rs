@@ -58,12 +58,6 @@ impl Report {
         }
         println!("{} {}. {}", if self.holds() { "PASS" } else { "FAIL" }, self.point, self.title);
     }
-
-    /// Prints, then ends the test if the point does not hold.
-    pub fn demand(mut self) {
-        self.print();
-        assert!(self.holds(), "point {} does not hold: {}", self.point, self.title);
-    }
 }
 
 /// A scene that could not be played is a point that does not hold.

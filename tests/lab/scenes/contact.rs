@@ -8,7 +8,7 @@ use crate::lab::nodes::{Lab, Node};
 use crate::lab::peek::kind;
 use crate::lab::report::{Report, played};
 use crate::lab::traffic::{Echoes, ping};
-use crate::lab::{MacBytes, Res, Stamp, text_of_mac};
+use crate::lab::{MacBytes, Res, Stamp, now, text_of_mac};
 
 /// A ping: nothing is lost, it starts through the hub, it goes on past it.
 pub fn first_contact(lab: &mut Lab) -> Report {
@@ -19,6 +19,8 @@ pub fn first_contact(lab: &mut Lab) -> Report {
 fn play(lab: &mut Lab, r: &mut Report) -> Res {
     let (one, two) = (Witness::of(lab.node("spoke1"))?, Witness::of(lab.node("spoke2"))?);
     let hub_wire = Capture::start(&lab.node("hub").ns, "eth1")?;
+    let daemons = lab.plan.program.is_some();
+    r.event(daemons.then(now), "the daemons are started");
     lab.start_all()?;
     let (spoke1, spoke2, hub) = (lab.node("spoke1"), lab.node("spoke2"), lab.node("hub"));
     let vm1 = &lab.host("vm1").ns;
@@ -53,7 +55,7 @@ fn play(lab: &mut Lab, r: &mut Report) -> Res {
         r.event(seen.answered, format!("{name} is answered"));
         r.event(seen.installed, format!("{name} has the shortcut in its kernel"));
         r.event(seen.direct, format!("{name} sends its first frame past the hub, to {} vni {vni}", far.nbma));
-        if lab.plan.program.is_some() {
+        if daemons {
             let asked = seen.asked.is_some() && seen.answered.is_some();
             r.check(asked, format!("{name}'s question and its answer are on the wire"));
         }
