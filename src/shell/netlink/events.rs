@@ -99,6 +99,7 @@ impl Events {
         // This makes it non-blocking too.
         let socket = Async::new(socket::open()?)?;
         socket::set_receive_buffer(socket.get_ref(), bytes)?;
+        socket::bind(socket.get_ref())?;
         for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
             socket::join(socket.get_ref(), group)?;
         }
