@@ -29,7 +29,7 @@ pub enum Event {
     Link(Link),
     /// A device is gone.
     LinkGone(Link),
-    /// A forwarding entry is there or was changed. Kernels before 6.8 or so tell of a VXLAN entry
+    /// A forwarding entry is there or was changed. Older kernels (6.1) tell of a VXLAN entry
     /// twice when a program made it; the second time there is no destination and [`FdbEntry::is_ours`] is false.
     Fdb(FdbEntry),
     /// A forwarding entry, or one destination of it, is gone.
