@@ -17,9 +17,22 @@ const NETLINK_EXT_ACK: libc::c_int = 11;
 const NETLINK_GET_STRICT_CHK: libc::c_int = 12;
 const SO_RCVBUFFORCE: libc::c_int = 33;
 
-/// A routing netlink socket (close-on-exec), not bound: the kernel does that on first use.
+/// A routing netlink socket (close-on-exec).
 pub(super) fn open() -> io::Result<Socket> {
     Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))
+}
+
+/// Give the socket a port number of the kernel's choice. The kernel does that by itself on the first
+/// request, but a socket that only listens makes none, and without a number it hears nothing.
+#[allow(unsafe_code)]
+pub(super) fn bind(socket: &Socket) -> io::Result<()> {
+    // SAFETY: all zero is a valid sockaddr_nl: no port number yet, no groups.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+    // SAFETY: the address lives for the call, and its own size is handed in.
+    let done = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Ask for explanations with errors, for errors without the request echoed, and for filtered dumps.

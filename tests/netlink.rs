@@ -1,0 +1,484 @@
+//! The netlink layer against this machine's kernel, each test in a network namespace of its own.
+//! A namespace ends with its thread and sockets: nothing is left behind.
+
+#![allow(unsafe_code)]
+
+use dmevpn::shell::netlink::{Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+const ZERO: [u8; 6] = [0; 6];
+const ALL: [u8; 6] = [0xff; 6];
+const BRIDGE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// Run `test` in a fresh network namespace; without the privilege to make one, say so and pass.
+fn in_namespace(test: impl FnOnce(&mut Netlink) + Send + 'static) {
+    let body = move || {
+        // SAFETY: no memory is involved; it moves this thread, and none other, to a new namespace.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            eprintln!("skipped: {}", std::io::Error::last_os_error());
+            return;
+        }
+        test(&mut Netlink::open().unwrap());
+    };
+    if let Err(panic) = std::thread::spawn(body).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn mac(n: u16) -> [u8; 6] {
+    let [a, b] = n.to_be_bytes();
+    [2, 0, 0, 1, a, b]
+}
+
+fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
+    NewVxlan {
+        name,
+        vni,
+        local: ip("10.0.0.1"),
+        port: 4789,
+        l2miss: false,
+        mtu: None,
+        mac: None,
+        master: None,
+        alias: "dmevpn test",
+        up: true,
+    }
+}
+
+fn set(index: u32, mac: [u8; 6], dst: &str, vni: u32) -> FdbChange {
+    FdbChange::Set { index, mac, dst: ip(dst), vni, port: None }
+}
+
+/// The destinations of `mac` on the VXLAN device `index`.
+fn destinations(netlink: &mut Netlink, index: u32, mac: [u8; 6]) -> Vec<(String, Option<u32>)> {
+    let entries = netlink.fdb_of_device(index).unwrap();
+    let these = entries.iter().filter(|e| e.mac == mac);
+    these.filter_map(|e| Some((e.dst?.to_string(), e.vni))).collect()
+}
+
+fn run(command: &str) {
+    let mut words = command.split(' ');
+    let status = std::process::Command::new(words.next().unwrap()).args(words).status();
+    assert!(status.unwrap().success(), "{command}");
+}
+
+/// The first event `wanted` says yes to, within two seconds.
+#[allow(clippy::disallowed_methods)] // a test's patience, not the engine's time
+fn wait_for<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        let Some(event) = events.next() else {
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        };
+        if let Some(found) = wanted(event) {
+            return found;
+        }
+    }
+    panic!("the event did not come");
+}
+
+fn drain(events: &mut Events) -> Vec<Event> {
+    std::iter::from_fn(|| events.next()).collect()
+}
+
+/// Send a frame from `source` to `destination` out of the device `index`.
+fn send_frame(index: u32, source: [u8; 6], destination: [u8; 6]) {
+    let mut frame = [0u8; 60];
+    frame[..6].copy_from_slice(&destination);
+    frame[6..12].copy_from_slice(&source);
+    frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+    // SAFETY: plain system calls; the address is zeroed, then filled, and lives for the call.
+    unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0);
+        assert!(fd >= 0);
+        let mut to: libc::sockaddr_ll = std::mem::zeroed();
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = index as i32;
+        let length = size_of::<libc::sockaddr_ll>() as u32;
+        let sent = libc::sendto(fd, frame.as_ptr().cast(), frame.len(), 0, (&raw const to).cast(), length);
+        assert_eq!(sent, 60, "{}", std::io::Error::last_os_error());
+        libc::close(fd);
+    }
+}
+
+/// A bridge with one port, and the index of the device beyond it: (bridge, port, outside).
+fn bridge_with_veth(netlink: &mut Netlink) -> (u32, u32, u32) {
+    let bridge = netlink.create_bridge("br", Some(BRIDGE_MAC), "dmevpn test", true).unwrap();
+    run("ip link add inside type veth peer name outside");
+    let inside = netlink.link_by_name("inside").unwrap().unwrap().index;
+    let outside = netlink.link_by_name("outside").unwrap().unwrap().index;
+    let up = LinkChange { up: Some(true), master: Some(Some(bridge)), ..LinkChange::default() };
+    netlink.set_link(inside, &up).unwrap();
+    netlink.set_link(outside, &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    // The bridge forwards once the kernel has noticed the carrier, up to a second later.
+    for _ in 0..200 {
+        if netlink.link_by_index(inside).unwrap().unwrap().running {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (bridge, inside, outside)
+}
+
+#[test]
+fn a_vxlan_device_reads_back_as_made() {
+    in_namespace(|netlink| {
+        let bridge = netlink.create_bridge("br", Some(BRIDGE_MAC), "a bridge", true).unwrap();
+        let mut indices = Vec::new();
+        for (name, local) in [("dmevpn4", "10.0.0.1"), ("dmevpn6", "2001:db8::1")] {
+            let new = NewVxlan {
+                local: ip(local),
+                l2miss: true,
+                mtu: Some(1390),
+                mac: Some(mac(1)),
+                master: Some(bridge),
+                ..vxlan(name, 100)
+            };
+            let index = netlink.create_vxlan(&new).unwrap();
+            let link = netlink.link_by_index(index).unwrap().unwrap();
+            assert_eq!(Some(&link), netlink.link_by_name(name).unwrap().as_ref());
+            assert_eq!((link.name.as_str(), link.mac, link.mtu), (name, Some(mac(1)), 1390));
+            assert_eq!((link.master, link.up, link.running), (Some(bridge), true, true));
+            assert_eq!(link.alias.as_deref(), Some("dmevpn test"));
+            let Kind::Vxlan(info) = link.kind else { panic!("{link:?}") };
+            assert_eq!((info.vni, info.local, info.port), (Some(100), Some(ip(local)), 4789));
+            assert!(info.l2miss && !info.learning && !info.external && info.remote.is_none());
+            if let Ok(mode) = std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"))
+            {
+                assert_eq!(mode.trim(), "1", "a port must not have an IPv6 address");
+            }
+            assert!(netlink.addresses().unwrap().iter().all(|a| a.index != index));
+            indices.push(index);
+        }
+        let links = netlink.links().unwrap();
+        let bridge = links.iter().find(|link| link.index == bridge).unwrap();
+        assert_eq!((&bridge.kind, bridge.mac), (&Kind::Bridge, Some(BRIDGE_MAC)));
+        assert_eq!(bridge.alias.as_deref(), Some("a bridge"));
+
+        netlink.delete_link(indices[0]).unwrap();
+        netlink.delete_link(indices[0]).unwrap();
+        assert_eq!(netlink.link_by_name("dmevpn4").unwrap(), None);
+        assert_eq!(netlink.link_by_index(indices[0]).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_device_is_changed_in_place() {
+    in_namespace(|netlink| {
+        let bridge = netlink.create_bridge("br", None, "", false).unwrap();
+        let index = netlink.create_vxlan(&NewVxlan { up: false, ..vxlan("dmevpn1", 1) }).unwrap();
+        assert!(!netlink.link_by_index(index).unwrap().unwrap().up);
+        let change = LinkChange {
+            up: Some(true),
+            master: Some(Some(bridge)),
+            mtu: Some(1300),
+            alias: Some("other"),
+            mac: Some(mac(9)),
+        };
+        netlink.set_link(index, &change).unwrap();
+        let link = netlink.link_by_index(index).unwrap().unwrap();
+        assert_eq!((link.up, link.master, link.mtu, link.mac), (true, Some(bridge), 1300, Some(mac(9))));
+        assert_eq!(link.alias.as_deref(), Some("other"));
+        let change = LinkChange { master: Some(None), alias: Some(""), ..LinkChange::default() };
+        netlink.set_link(index, &change).unwrap();
+        let link = netlink.link_by_index(index).unwrap().unwrap();
+        assert_eq!((link.up, link.master, link.alias), (true, None, None));
+        assert!(netlink.set_link(9999, &change).unwrap_err().not_found());
+    });
+}
+
+#[test]
+fn a_refusal_says_why_and_leaves_no_device() {
+    in_namespace(|netlink| {
+        let first = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        let error = netlink.create_vxlan(&NewVxlan { alias: "stolen", ..vxlan("dmevpn1", 2) }).unwrap_err();
+        assert!(error.exists());
+        assert_eq!(error.to_string(), "create vxlan dmevpn1: File exists");
+        assert_eq!(netlink.link_by_index(first).unwrap().unwrap().alias.as_deref(), Some("dmevpn test"));
+
+        let error = netlink.create_vxlan(&vxlan("dmevpn2", 1)).unwrap_err();
+        assert!(error.exists());
+        let text = error.to_string();
+        assert!(text.starts_with("create vxlan dmevpn2: File exists (A VXLAN device with"), "{text}");
+        assert_eq!(netlink.link_by_name("dmevpn2").unwrap(), None);
+
+        // An alias the kernel refuses after the device was made.
+        let long = "x".repeat(300);
+        assert!(netlink.create_vxlan(&NewVxlan { alias: &long, ..vxlan("dmevpn3", 3) }).is_err());
+        assert_eq!(netlink.link_by_name("dmevpn3").unwrap(), None);
+    });
+}
+
+#[test]
+fn an_ipv6_device_lives_with_one_that_wants_checksums() {
+    in_namespace(|netlink| {
+        run("ip link add strict type vxlan id 10 local 2001:db8::1 dstport 4789");
+        run("ip link set strict up");
+        netlink.create_vxlan(&NewVxlan { local: ip("2001:db8::1"), ..vxlan("dmevpn4", 4) }).unwrap();
+    });
+}
+
+#[test]
+fn a_shortcut_is_set_replaced_and_removed() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        netlink.fdb_apply(&[set(index, mac(1), "10.0.0.2", 100)]).unwrap();
+        let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
+        assert!(entry.is_ours() && !entry.is_permanent() && !entry.is_learned());
+        assert_eq!((entry.dst, entry.vni, entry.port), (Some(ip("10.0.0.2")), Some(100), None));
+        let change = FdbChange::Set { index, mac: mac(1), dst: ip("10.0.0.3"), vni: 1, port: Some(8472) };
+        netlink.fdb_apply(&[change]).unwrap();
+        let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
+        assert_eq!((entry.dst, entry.vni, entry.port), (Some(ip("10.0.0.3")), None, Some(8472)));
+        assert_eq!(destinations(netlink, index, mac(1)).len(), 1);
+
+        // Pointing elsewhere, it is left alone.
+        let mut other = entry.destination().unwrap();
+        other.ip = ip("10.0.0.2");
+        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), dst: Some(other) }]).unwrap();
+        assert!(netlink.fdb_get(index, mac(1)).unwrap().is_some());
+        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), dst: entry.destination() }]).unwrap();
+        assert_eq!(netlink.fdb_get(index, mac(1)).unwrap(), None);
+
+        // What is not there need not be removed, neither on a device that is not there.
+        let gone = |index| FdbChange::Remove { index, mac: mac(1), dst: None };
+        netlink
+            .fdb_apply(&[gone(index), gone(9999), FdbChange::Unlearn { index: 9999, mac: mac(1) }])
+            .unwrap();
+        let errors = netlink.fdb_apply(&[set(index, mac(1), "2001:db8::2", 1)]).unwrap_err();
+        assert!(errors[0].1.not_supported(), "{}", errors[0].1);
+    });
+}
+
+#[test]
+fn a_default_entry_has_exactly_one_destination() {
+    in_namespace(|netlink| {
+        let v4 = netlink.create_vxlan(&vxlan("dmevpn4", 1)).unwrap();
+        let v6 = netlink.create_vxlan(&NewVxlan { local: ip("2001:db8::1"), ..vxlan("dmevpn6", 1) }).unwrap();
+        for mac in [ZERO, ALL] {
+            for (dst, vni, seen) in [
+                ("10.0.0.2", 100, Some(100)),
+                ("10.0.0.2", 100, Some(100)),
+                ("10.0.0.2", 101, Some(101)),
+                ("10.0.0.3", 1, None),
+                ("10.0.0.3", 1, None),
+            ] {
+                netlink.fdb_apply(&[set(v4, mac, dst, vni)]).unwrap();
+                assert_eq!(destinations(netlink, v4, mac), [(dst.to_string(), seen)]);
+                assert!(netlink.fdb_get(v4, mac).unwrap().unwrap().is_ours());
+            }
+            let changes = [set(v6, mac, "2001:db8::2", 5), set(v6, mac, "2001:db8::3", 1)];
+            netlink.fdb_apply(&changes).unwrap();
+            assert_eq!(destinations(netlink, v6, mac), [("2001:db8::3".to_string(), None)]);
+            netlink.fdb_apply(&[FdbChange::Remove { index: v6, mac, dst: None }]).unwrap();
+            assert_eq!(destinations(netlink, v6, mac), []);
+        }
+
+        // The same port, said and not said; and several destinations from somebody else.
+        let said = FdbChange::Set { index: v4, mac: ZERO, dst: ip("10.0.0.3"), vni: 1, port: Some(4789) };
+        netlink.fdb_apply(&[said]).unwrap();
+        assert_eq!(destinations(netlink, v4, ZERO).len(), 1);
+        run("bridge fdb append 00:00:00:00:00:00 dev dmevpn4 dst 10.0.0.8 vni 8");
+        run("bridge fdb append 00:00:00:00:00:00 dev dmevpn4 dst 10.0.0.9");
+        assert_eq!(destinations(netlink, v4, ZERO).len(), 3);
+        netlink.fdb_apply(&[set(v4, ZERO, "10.0.0.4", 4)]).unwrap();
+        assert_eq!(destinations(netlink, v4, ZERO), [("10.0.0.4".to_string(), Some(4))]);
+
+        // Set and removed in one go, in order.
+        let remove = FdbChange::Remove { index: v4, mac: ZERO, dst: None };
+        netlink.fdb_apply(&[set(v4, ZERO, "10.0.0.5", 4), remove]).unwrap();
+        assert_eq!(destinations(netlink, v4, ZERO), []);
+    });
+}
+
+#[test]
+fn a_default_entry_never_loses_its_last_destination() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        netlink.fdb_apply(&[set(index, ZERO, "10.0.0.2", 2)]).unwrap();
+        let mut events = Events::open().unwrap();
+        netlink.fdb_apply(&[set(index, ZERO, "10.0.0.3", 3)]).unwrap();
+        let told: Vec<_> = drain(&mut events)
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Fdb(e) if e.is_ours() => Some(("new", e.dst.unwrap().to_string())),
+                Event::FdbGone(e) if e.is_ours() => Some(("gone", e.dst.unwrap().to_string())),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [("new", "10.0.0.3".to_string()), ("gone", "10.0.0.2".to_string())]);
+    });
+}
+
+#[test]
+fn an_entry_tells_how_long_it_is_idle() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        netlink.fdb_apply(&[set(index, mac(1), "10.0.0.2", 100)]).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let idle = |netlink: &mut Netlink| netlink.fdb_get(index, mac(1)).unwrap().unwrap().idle.unwrap();
+        assert!(idle(netlink) >= Duration::from_millis(250));
+        let before = idle(netlink);
+        send_frame(index, mac(2), mac(1));
+        assert!(idle(netlink) < before);
+        let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
+        assert!(entry.age.unwrap() >= before);
+    });
+}
+
+#[test]
+fn a_thousand_entries_and_the_one_bad_among_them() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        let mut changes: Vec<_> =
+            (0..1000).map(|n| set(index, mac(n), "10.0.0.2", u32::from(n) + 1)).collect();
+        changes[700] = set(9999, mac(700), "10.0.0.2", 1);
+        let errors = netlink.fdb_apply(&changes).unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].0, 700);
+        let text = errors[0].1.to_string();
+        assert!(
+            text.starts_with("point 02:00:00:01:02:bc on interface 9999 to 10.0.0.2 vni 1: No such device")
+        );
+        let entries = netlink.fdb_of_device(index).unwrap();
+        assert_eq!(entries.iter().filter(|e| e.is_ours()).count(), 999);
+        let removals: Vec<_> =
+            entries.iter().map(|e| FdbChange::Remove { index, mac: e.mac, dst: None }).collect();
+        netlink.fdb_apply(&removals).unwrap();
+        assert_eq!(netlink.fdb_of_device(index).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_bridge_tells_what_it_learns() {
+    in_namespace(|netlink| {
+        let (bridge, port, outside) = bridge_with_veth(netlink);
+        let mut events = Events::open().unwrap();
+        send_frame(outside, mac(5), ALL);
+        let learned = |event| match event {
+            Event::Fdb(e) if e.mac == mac(5) && e.is_learned() => Some(e),
+            _ => None,
+        };
+        let entry: FdbEntry = wait_for(&mut events, learned);
+        assert_eq!((entry.index, entry.master), (port, Some(bridge)));
+
+        // The hub's way to resolve: ask the bridge.
+        let asked = netlink.fdb_get(bridge, mac(5)).unwrap().unwrap();
+        assert_eq!((asked.index, asked.master), (port, Some(bridge)));
+        assert_eq!(netlink.fdb_get(bridge, mac(6)).unwrap(), None);
+        let all = netlink.fdb_of_bridge(bridge).unwrap();
+        assert!(all.iter().any(|e| e.mac == mac(5) && e.is_learned()));
+        assert!(all.iter().any(|e| e.mac == BRIDGE_MAC && e.is_permanent() && !e.is_learned()));
+
+        // Known: no event. Unlearned: an event again.
+        drain(&mut events);
+        send_frame(outside, mac(5), ALL);
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!drain(&mut events).into_iter().any(|e| learned(e).is_some()));
+        netlink.fdb_apply(&[FdbChange::Unlearn { index: port, mac: mac(5) }]).unwrap();
+        wait_for(&mut events, |e| matches!(e, Event::FdbGone(e) if e.mac == mac(5)).then_some(()));
+        send_frame(outside, mac(5), ALL);
+        wait_for(&mut events, learned);
+    });
+}
+
+#[test]
+fn a_miss_is_told() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&NewVxlan { l2miss: true, ..vxlan("dmevpn1", 1) }).unwrap();
+        let mut events = Events::open().unwrap();
+        send_frame(index, mac(2), mac(1));
+        let missed = |event| match event {
+            Event::Miss { index, mac } => Some((index, mac)),
+            _ => None,
+        };
+        assert_eq!(wait_for(&mut events, missed), (index, mac(1)));
+    });
+}
+
+#[test]
+fn devices_and_addresses_are_told_through_the_reactor() {
+    in_namespace(|netlink| {
+        let mut events = Events::open().unwrap();
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        run("ip address add 192.0.2.1/24 dev dmevpn1");
+        netlink.delete_link(index).unwrap();
+        let (mut made, mut addresses, mut gone) = (false, false, false);
+        while !gone {
+            let late = async {
+                async_io::Timer::after(Duration::from_secs(2)).await;
+                Err(std::io::ErrorKind::TimedOut.into())
+            };
+            smol::block_on(smol::future::or(events.ready(), late)).unwrap();
+            for event in drain(&mut events) {
+                match event {
+                    Event::Link(link) if link.index == index => made |= link.alias.is_some() && link.up,
+                    Event::LinkGone(link) => gone = link.index == index && link.name == "dmevpn1",
+                    Event::Addresses => addresses = true,
+                    _ => {}
+                }
+            }
+        }
+        assert!(made && addresses);
+    });
+}
+
+#[test]
+fn lost_events_are_told_once_and_old_ones_forgotten() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        let mut events = Events::with_receive_buffer(8192).unwrap();
+        let changes: Vec<_> = (0..500).map(|n| set(index, mac(n), "10.0.0.2", 1)).collect();
+        netlink.fdb_apply(&changes).unwrap();
+        let told = drain(&mut events);
+        assert_eq!(told.iter().filter(|e| **e == Event::Overrun).count(), 1);
+        assert_eq!(told.last(), Some(&Event::Overrun), "what is older than the loss must not come after it");
+        netlink.fdb_apply(&[set(index, mac(1000), "10.0.0.2", 1)]).unwrap();
+        wait_for(&mut events, |e| matches!(e, Event::Fdb(e) if e.mac == mac(1000)).then_some(()));
+    });
+}
+
+#[test]
+fn neighbours_are_set_and_removed() {
+    in_namespace(|netlink| {
+        let (_, _, outside) = bridge_with_veth(netlink);
+        for neighbour in ["192.0.2.9", "2001:db8::9"] {
+            netlink.neighbour_set(outside, ip(neighbour), &mac(1)).unwrap();
+            netlink.neighbour_set(outside, ip(neighbour), &mac(2)).unwrap();
+            let shown =
+                std::process::Command::new("ip").args(["neigh", "show", "nud", "all"]).output().unwrap();
+            let shown = String::from_utf8(shown.stdout).unwrap();
+            let line = shown.lines().find(|line| line.starts_with(neighbour)).unwrap();
+            assert!(line.contains("02:00:00:01:00:02") && line.contains("extern_learn"), "{line}");
+            assert!(line.contains("NOARP"), "{line}");
+            netlink.neighbour_remove(outside, ip(neighbour)).unwrap();
+            netlink.neighbour_remove(outside, ip(neighbour)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn addresses_are_listed() {
+    in_namespace(|netlink| {
+        let index = netlink.create_bridge("br", None, "", true).unwrap();
+        run("ip address add 192.0.2.1/24 dev br");
+        run("ip address add 192.0.2.65 peer 192.0.2.66/32 dev br");
+        run("ip address add 2001:db8::1/64 dev br nodad");
+        let mut found: Vec<_> = netlink
+            .addresses()
+            .unwrap()
+            .into_iter()
+            .filter(|a| a.index == index && a.scope == 0)
+            .map(|a| (a.ip.to_string(), a.prefix))
+            .collect();
+        found.sort();
+        let wanted = [("192.0.2.1", 24), ("192.0.2.65", 32), ("2001:db8::1", 64)];
+        assert_eq!(found, wanted.map(|(ip, prefix)| (ip.to_string(), prefix)));
+    });
+}
