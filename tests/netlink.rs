@@ -409,13 +409,16 @@ fn devices_and_addresses_are_told_through_the_reactor() {
         let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
         run("ip address add 192.0.2.1/24 dev dmevpn1");
         netlink.delete_link(index).unwrap();
+        // The daemon waits on a descriptor of its own, so that nobody holds the events meanwhile.
+        let readable =
+            async_io::Async::new(std::os::fd::AsFd::as_fd(&events).try_clone_to_owned().unwrap()).unwrap();
         let (mut made, mut addresses, mut gone) = (false, false, false);
         while !gone {
             let late = async {
                 async_io::Timer::after(Duration::from_secs(2)).await;
                 Err(std::io::ErrorKind::TimedOut.into())
             };
-            smol::block_on(smol::future::or(events.ready(), late)).unwrap();
+            smol::block_on(smol::future::or(readable.readable(), late)).unwrap();
             for event in drain(&mut events) {
                 match event {
                     Event::Link(link) if link.index == index => made |= link.alias.is_some() && link.up,

@@ -112,7 +112,7 @@ impl Node {
         let now = self.clock.now();
         self.engine.apply(now, settings(&config, &self.names), &mut self.effects);
         self.perform();
-        self.planes.configure(&config, &self.names, &self.engine, &mut self.inputs);
+        self.planes.configure(&config, &self.names, &mut self.inputs);
         self.config = config;
         self.locate();
         self.work();
@@ -330,10 +330,9 @@ impl Node {
                 self.inputs.push_back(Input::HubAddress { hub, path: paths.get(&hub).copied() });
             }
         }
-        for (vn, hub) in self.spokes() {
-            let local = paths.get(&hub).map(|p| p.local);
-            self.planes.set_local(vn, local, &self.engine, &mut self.inputs);
-        }
+        let spokes = self.spokes().into_iter();
+        let locals = spokes.filter_map(|(vn, hub)| Some((vn, paths.get(&hub)?.local))).collect();
+        self.planes.bring_all_up(&locals, &self.engine, &mut self.inputs);
     }
 
     /// The VNs in which this node is a spoke, with their hubs.

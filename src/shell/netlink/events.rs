@@ -3,7 +3,6 @@
 use super::fdb;
 use super::message::{self, Message};
 use super::{FdbEntry, Link, socket};
-use async_io::Async;
 use neli::consts::rtnl::{Nda, Rtm};
 use neli::rtnl::Ndmsg;
 use socket2::Socket;
@@ -77,11 +76,11 @@ fn miss(message: &Message<'_>) -> Option<Event> {
     Some(Event::Miss { index: u32::try_from(*header.ndm_index()).ok()?, mac: found? })
 }
 
-/// The socket that hears [`Event`]s. Await [`Events::ready`], then call [`Events::next`] until there
-/// are none.
+/// The socket that hears [`Event`]s. It does not block: wait until it is readable, then call
+/// [`Events::next`] until there are none.
 #[derive(Debug)]
 pub struct Events {
-    socket: Async<Socket>,
+    socket: Socket,
     buffer: Vec<u8>,
     /// The octets of `buffer` that hold messages not looked at yet.
     from: usize,
@@ -96,21 +95,16 @@ impl Events {
 
     /// Listen with room for `bytes` of unread messages in the kernel.
     pub fn with_receive_buffer(bytes: usize) -> io::Result<Events> {
-        // This makes it non-blocking too.
-        let socket = Async::new(socket::open()?)?;
-        socket::set_receive_buffer(socket.get_ref(), bytes)?;
-        socket::bind(socket.get_ref())?;
+        let socket = socket::open()?;
+        socket.set_nonblocking(true)?;
+        socket::set_receive_buffer(&socket, bytes)?;
+        socket::bind(&socket)?;
         for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
-            socket::join(socket.get_ref(), group)?;
+            socket::join(&socket, group)?;
         }
         // A kernel without IPv6 may not have this one.
-        let _ = socket::join(socket.get_ref(), GROUP_IPV6_IFADDR);
+        let _ = socket::join(&socket, GROUP_IPV6_IFADDR);
         Ok(Events { socket, buffer: vec![0; socket::RECEIVE], from: 0, to: 0 })
-    }
-
-    /// Wait until the kernel has something to tell.
-    pub async fn ready(&self) -> io::Result<()> {
-        self.socket.readable().await
     }
 
     /// The next event; `None` when there is none now.
@@ -125,7 +119,7 @@ impl Events {
                         return Some(event);
                     }
                 }
-                Ok(None) => match socket::receive(self.socket.get_ref(), &mut self.buffer) {
+                Ok(None) => match socket::receive(&self.socket, &mut self.buffer) {
                     Ok(length) if length <= self.buffer.len() => (self.from, self.to) = (0, length),
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
                     // ENOBUFS, once for all that was lost; or a message that was cut.
@@ -141,7 +135,7 @@ impl Events {
     fn overrun(&mut self) -> Event {
         (self.from, self.to) = (0, 0);
         for _ in 0..DISCARD {
-            match socket::receive(self.socket.get_ref(), &mut self.buffer) {
+            match socket::receive(&self.socket, &mut self.buffer) {
                 Err(e) if e.raw_os_error() != Some(libc::ENOBUFS) => break,
                 _ => {}
             }

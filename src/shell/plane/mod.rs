@@ -90,8 +90,8 @@ impl Planes {
     }
 
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down;
-    /// [`Planes::bring_up`] does the rest.
-    pub fn configure(&mut self, config: &Config, names: &Names, engine: &Engine, inputs: &mut Inputs) {
+    /// [`Planes::bring_all_up`] does the rest.
+    pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
         self.udp_port = config.main.udp_port;
         let wanted: BTreeMap<VnKey, Wanted> =
@@ -116,23 +116,21 @@ impl Planes {
         for (key, wanted) in wanted {
             self.planes.entry(key).or_insert_with(|| Plane::new(wanted));
         }
-        let keys: Vec<VnKey> = self.planes.keys().copied().collect();
-        for key in keys {
-            self.bring_up(key, engine, inputs);
-        }
     }
 
-    /// A spoke reaches its hub from this address: its device sends from there.
-    pub fn set_local(&mut self, key: VnKey, local: Option<Nbma>, engine: &Engine, inputs: &mut Inputs) {
-        let Some(plane) = self.planes.get_mut(&key) else { return };
-        if local.is_some() && plane.local != local {
-            plane.local = local;
+    /// Makes all devices what they are to be. A VN in `locals` is a spoke's: its device sends from that address.
+    pub fn bring_all_up(&mut self, locals: &BTreeMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
+        let keys: Vec<VnKey> = self.planes.keys().copied().collect();
+        for key in keys {
+            if let (Some(plane), Some(local)) = (self.planes.get_mut(&key), locals.get(&key)) {
+                plane.local = Some(*local);
+            }
             self.bring_up(key, engine, inputs);
         }
     }
 
     /// Makes a VN's devices what they are to be, as far as that is possible now.
-    pub fn bring_up(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
+    fn bring_up(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
         let Some(plane) = self.planes.get(&key) else { return };
         let tunnel = plane.tunnel;
         let result = match plane.wanted.role {
