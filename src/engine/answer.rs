@@ -6,10 +6,15 @@ use super::hub::{Hub, Sender};
 use super::peers::{Peer, PeerId};
 use crate::time::Instant;
 use crate::wire::VpnTag;
+use core::time::Duration;
 use crate::wire::nhrp::{Cie, Extension, Fault, Kind, Message, Protocol, ProtocolAddress, code, flag, kind};
 
 /// The V bit of a Device Capabilities word: VPN-aware (RFC 2735 section 4.2).
 const VPN_AWARE: u8 = 1;
+
+/// For so long a hub remembers whom it told that it does not know an address. A spoke may ask because it heard a
+/// station directly before the hub did.
+const DENIAL: Duration = Duration::from_secs(60);
 
 impl Hub {
     /// A Resolution Request.
@@ -32,9 +37,17 @@ impl Hub {
             _ => Err(code::PROHIBITED),
         };
         self.reply_resolution(cx, from, message, answer);
-        if let (Some(id), Ok((_, until))) = (from.peer, answer) {
-            self.bindings.answered(wanted, id, until);
-            self.sweep_at(cx, until);
+        match (from.peer, answer) {
+            (Some(id), Ok((_, until))) => {
+                self.bindings.answered(wanted, id, until);
+                self.sweep_at(cx, until);
+            }
+            (Some(id), Err(code::NO_BINDING)) => {
+                let until = cx.now + DENIAL;
+                self.bindings.denied(wanted, id, until, self.settings.max_macs);
+                self.sweep_at(cx, until);
+            }
+            _ => {}
         }
         Ok(())
     }

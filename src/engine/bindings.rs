@@ -85,7 +85,8 @@ impl Binding {
 /// An answer that is not true any more, and who has to be told.
 #[derive(Debug)]
 pub struct Change {
-    pub from: Spot,
+    /// `None`: it was not known, and whoever asked was told so.
+    pub from: Option<Spot>,
     pub to: Option<Spot>,
     pub askers: Askers,
 }
@@ -128,8 +129,11 @@ impl Bindings {
         binding.seen = Some(spot);
         binding.learned = true;
         binding.listed = true;
-        let Some(from) = before.filter(|before| *before != spot) else { return Ok(None) };
-        Ok(Some(binding.change(now, amnesia, from)))
+        let news = match before {
+            Some(before) => before != spot,
+            None => binding.is_held(now),
+        };
+        Ok(news.then(|| binding.change(now, amnesia, before)))
     }
 
     /// The bridge forgot `mac`. That alone makes no answer untrue.
@@ -176,8 +180,8 @@ impl Bindings {
         let binding = self.table.entry(address).or_default();
         let before = binding.spot();
         binding.registered = Some(peer);
-        let from = before.filter(|before| Some(*before) != binding.spot())?;
-        Some(binding.change(now, amnesia, from))
+        let news = before != binding.spot() && (before.is_some() || binding.is_held(now));
+        news.then(|| binding.change(now, amnesia, before))
     }
 
     /// The registration of the address ended.
@@ -188,7 +192,7 @@ impl Bindings {
         binding.registered = None;
         let change = before
             .filter(|before| Some(*before) != binding.spot())
-            .map(|from| binding.change(now, amnesia, from));
+            .map(|from| binding.change(now, amnesia, Some(from)));
         if binding.is_over(now) {
             self.table.remove(&address);
         }
@@ -205,7 +209,7 @@ impl Bindings {
             binding.seen = None;
             binding.learned = false;
         }
-        let change = was_there.then(|| binding.change(now, amnesia, Spot::Peer(peer)));
+        let change = was_there.then(|| binding.change(now, amnesia, Some(Spot::Peer(peer))));
         if binding.is_over(now) {
             self.table.remove(&address);
         }
@@ -222,6 +226,16 @@ impl Bindings {
     /// `peer` was given an answer that is good until `until`.
     pub fn answered(&mut self, address: ProtocolAddress, peer: PeerId, until: Instant) {
         if let Some(binding) = self.table.get_mut(&address) {
+            binding.askers.add(peer);
+            binding.asked_until = binding.asked_until.max(until);
+        }
+    }
+
+    /// `peer` was told that nobody knows the address: until `until` it will be glad to hear otherwise. Questions for
+    /// addresses that do not exist fill no more than half of the table, of `max` entries.
+    pub fn denied(&mut self, address: ProtocolAddress, peer: PeerId, until: Instant, max: u32) {
+        if self.table.contains_key(&address) || self.table.len() < max as usize / 2 {
+            let binding = self.table.entry(address).or_default();
             binding.askers.add(peer);
             binding.asked_until = binding.asked_until.max(until);
         }
@@ -244,7 +258,7 @@ impl Binding {
     }
 
     /// Whoever holds the old answer is told, and asks again if the new one is of use.
-    fn change(&mut self, now: Instant, amnesia: Instant, from: Spot) -> Change {
+    fn change(&mut self, now: Instant, amnesia: Instant, from: Option<Spot>) -> Change {
         let held = core::mem::take(&mut self.asked_until) > now;
         let mut askers = core::mem::take(&mut self.askers);
         if !held {

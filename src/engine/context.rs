@@ -30,6 +30,8 @@ pub enum Due {
     Registration,
     /// Spoke: questions that the rate limit put off.
     Questions,
+    /// Spoke: the local MACs are to be announced again.
+    Announcements,
     /// Spoke: a MAC's next step.
     Mac(Mac),
     /// Hub: a peer's registration ends.

@@ -44,7 +44,16 @@ pub enum Effect {
         /// The MAC.
         mac: Mac,
     },
-    /// Spoke: make the bridge forget that it learned the MAC behind the tunnel, so that it tells when it hears it again.
+    /// Spoke: send a frame from this MAC to the hub, so that its bridge learns that the MAC is behind this spoke.
+    Announce {
+        /// In which VN.
+        vn: VnKey,
+        /// The local MAC.
+        mac: Mac,
+        /// The hub's own MAC, the only one the frame is for.
+        hub: Mac,
+    },
+    /// Spoke: make the bridge forget where it learned the MAC, so that it tells when it hears it again.
     Unlearn {
         /// In which VN.
         vn: VnKey,

@@ -93,7 +93,7 @@ impl Hub {
     /// The registered peer behind this path and VNI; a packet from elsewhere is not from it.
     pub fn peer(&self, path: Path, vni: Option<Vni>) -> Option<PeerId> {
         let id = self.peers.find((path.remote, vni))?;
-        self.peers.get(id).filter(|p| !p.registered.is_empty()).map(|_| id)
+        self.peers.get(id).filter(|p| p.until().is_some()).map(|_| id)
     }
 
     /// The rate limit of a registered peer.
@@ -163,12 +163,14 @@ impl Hub {
         match self.bindings.learn(cx.now, mac, spot, self.settings.max_macs) {
             Ok(None) => {}
             Ok(Some(change)) => {
-                cx.statistics.mac_moves = cx.statistics.mac_moves.wrapping_add(1);
-                let to = match spot {
-                    Spot::Here => None,
-                    Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
-                };
-                cx.out.tell(self.vn, Event::MacMoved { mac, to });
+                if change.from.is_some() {
+                    cx.statistics.mac_moves = cx.statistics.mac_moves.wrapping_add(1);
+                    let to = match spot {
+                        Spot::Here => None,
+                        Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
+                    };
+                    cx.out.tell(self.vn, Event::MacMoved { mac, to });
+                }
                 self.take_back(cx, ProtocolAddress::Mac(mac), &change);
             }
             Err(()) => {
@@ -281,9 +283,9 @@ impl Hub {
     pub fn rows(&self, now: Instant) -> Vec<MacRow> {
         let row = |(address, binding): (ProtocolAddress, &super::bindings::Binding)| {
             let ProtocolAddress::Mac(mac) = address else { return None };
-            let peer = match binding.spot() {
-                Some(Spot::Peer(id)) => self.peers.get(id),
-                Some(Spot::Here) | None => None,
+            let peer = match binding.spot()? {
+                Spot::Peer(id) => self.peers.get(id),
+                Spot::Here => None,
             };
             Some(MacRow {
                 mac,

@@ -13,6 +13,9 @@ pub const PEER: Rate = Rate { per_second: 200, burst: 500 };
 /// Resolution Requests of a spoke in one VN; questions above wait.
 pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
 
+/// Announcements of new local MACs by a spoke in one VN; those above wait for the next round.
+pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
+
 /// Addresses one spoke may register in a VN.
 pub const ADDRESSES_PER_PEER: usize = 8;
 

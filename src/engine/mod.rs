@@ -15,6 +15,7 @@ mod effect;
 mod hub;
 mod input;
 mod limits;
+mod locals;
 mod peers;
 mod purge;
 mod random;

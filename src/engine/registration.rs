@@ -77,6 +77,11 @@ impl Registration {
         self.uplink
     }
 
+    /// The hub's protocol address, once it told.
+    pub fn hub(&self) -> Option<ProtocolAddress> {
+        self.hub
+    }
+
     pub fn is_registered(&self) -> bool {
         matches!(self.state, State::Registered { .. })
     }
@@ -112,6 +117,13 @@ impl Registration {
         self.send_purge(cx, me, wait);
         if !wait {
             self.end(cx);
+        }
+    }
+
+    /// The hub does not treat this spoke as registered: it may have lost its memory.
+    pub fn doubt(&mut self, cx: &mut Context<'_>, me: &Identity) {
+        if self.is_registered() && self.request.is_none() {
+            self.ask(cx, me);
         }
     }
 

@@ -271,13 +271,15 @@ impl Macs {
         match (entry.phase, entry.shortcut) {
             // The answer under way may be the old one: it must not match any more.
             (Phase::Asking { .. }, None) => self.enqueue(cx, around, mac),
+            // What the hub did not know, it knows now.
+            (Phase::Negative, None) => self.enqueue(cx, around, mac),
             // What is known is newer than what is to be forgotten.
             (_, Some(shortcut)) if old.is_some_and(|old| old != shortcut.to) => {}
             (_, Some(_)) => {
                 self.retreat(cx, around, mac, Why::Purged);
                 self.enqueue(cx, around, mac);
             }
-            (Phase::Queued | Phase::Holding | Phase::Ending | Phase::Negative, None) => {}
+            (Phase::Queued | Phase::Holding | Phase::Ending, None) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use super::context::{Context, Due};
 use super::effect::{Effect, Event, Why};
 use super::input::{Path, Place};
+use super::locals::Locals;
 use super::registration::Registration;
 use super::report::{MacRow, SpokeReport, Standing};
 use super::resolution::{Macs, Surroundings};
@@ -10,7 +11,7 @@ use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, error, flag};
+use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error, flag};
 
 /// Who a spoke is towards its hub, once all of it is known.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,7 @@ pub struct Spoke {
     mac: Option<Mac>,
     registration: Registration,
     macs: Macs,
+    locals: Locals,
 }
 
 impl Spoke {
@@ -57,6 +59,7 @@ impl Spoke {
             mac: None,
             registration: Registration::new(now),
             macs: Macs::default(),
+            locals: Locals::default(),
         }
     }
 
@@ -107,6 +110,7 @@ impl Spoke {
         self.leave(cx);
         if mac.is_none() {
             self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+            self.locals.clear(cx);
         }
         self.mac = mac;
         self.enter(cx);
@@ -114,6 +118,12 @@ impl Spoke {
 
     /// The bridge tells where a MAC is.
     pub fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        if place == Place::Local {
+            let hub = self.hub_mac();
+            self.locals.learn(cx, self.vn, mac, hub, self.settings.max_macs);
+        } else {
+            self.locals.forget(mac);
+        }
         self.with_macs(cx, |macs, cx, around| match place {
             Place::Tunnel if around.settings.trigger == super::settings::Trigger::Learn => {
                 macs.heard(cx, around, mac);
@@ -161,6 +171,10 @@ impl Spoke {
             }
             Due::Questions => self.with_macs(cx, |macs, cx, around| macs.questions_due(cx, around)),
             Due::Mac(mac) => self.with_macs(cx, |macs, cx, around| macs.due(cx, around, mac)),
+            Due::Announcements => {
+                let hub = self.hub_mac();
+                self.locals.announce(cx, self.vn, hub);
+            }
             Due::Peer(_) | Due::Purge(_) | Due::Sweep => {}
         }
     }
@@ -174,12 +188,18 @@ impl Spoke {
                 let was = (self.registration.is_registered(), self.registration.uplink());
                 let registered = self.registration.reply(cx, &me, message);
                 if registered && was != (true, self.registration.uplink()) {
+                    // First the hub learns who is here, then it is asked who is elsewhere.
+                    let hub = self.hub_mac();
+                    self.locals.announce(cx, self.vn, hub);
                     self.with_macs(cx, |macs, cx, around| macs.registered(cx, around));
                 }
             }
             Kind::ResolutionReply => {
                 let mut taken = false;
                 self.with_macs(cx, |macs, cx, around| taken = macs.reply(cx, around, message));
+                if taken && message.cies().any(|c| c.code == code::PROHIBITED) {
+                    self.registration.doubt(cx, &me);
+                }
                 if !taken {
                     cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
                 }
@@ -208,6 +228,7 @@ impl Spoke {
             self.registration.withdraw(cx, &me, wait);
         }
         self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+        self.locals.clear(cx);
     }
 
     pub fn is_over(&self) -> bool {
@@ -270,9 +291,18 @@ impl Spoke {
             });
             cx.statistics.tx_purge_reply = cx.statistics.tx_purge_reply.wrapping_add(1);
         }
-        self.with_macs(cx, |macs, cx, around| {
-            message.cies().for_each(|cie| macs.purge(cx, around, &cie));
-        });
+        let own = (Some(me.path.local), Some(me.vni));
+        for cie in message.cies() {
+            match cie.address {
+                // A MAC that was here is elsewhere now, and the bridge has not noticed.
+                Some(ProtocolAddress::Mac(mac)) if (cie.nbma, cie.vni) == own => {
+                    if self.locals.forget(mac) {
+                        cx.out.push(Effect::Unlearn { vn: self.vn, mac });
+                    }
+                }
+                _ => self.with_macs(cx, |macs, cx, around| macs.purge(cx, around, &cie)),
+            }
+        }
     }
 
     fn error(&mut self, cx: &mut Context<'_>, me: &Identity, message: &Message<'_>) {
@@ -306,6 +336,14 @@ impl Spoke {
                 cx.out.push(Effect::List { vn: self.vn });
             }
             None => self.registration.pause(cx),
+        }
+    }
+
+    /// The hub's MAC, while registered.
+    fn hub_mac(&self) -> Option<Mac> {
+        match self.registration.hub().filter(|_| self.registration.is_registered()) {
+            Some(ProtocolAddress::Mac(mac)) => Some(mac),
+            _ => None,
         }
     }
 

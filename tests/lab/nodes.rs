@@ -266,7 +266,7 @@ impl Lab {
         let (nbma, files) = (node.nbma, node.files.display());
         let mut text = format!(
             "config dmevpn 'main'\n\toption nbma '{nbma}'\n\toption holding_time '{holding_time}'\n\
-             \toption log_level 'info'\n\toption state_file '{files}.state'\n\toption socket '{files}.sock'\n"
+             \toption log_level 'debug'\n\toption state_file '{files}.state'\n\toption socket '{files}.sock'\n"
         );
         let is_spoke = node.vns.iter().any(|vn| vn.tunnel.is_some());
         if is_spoke {
