@@ -1,2 +1,7 @@
 //! The `dmevpn` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dmevpn::cli::main()
+}

@@ -165,6 +165,7 @@ impl Effects {
 
 /// Something an operator may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The hub accepted the registration.
     Registered {
@@ -261,6 +262,7 @@ pub enum Event {
 
 /// Why something is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// A CIE code (RFC 2332 section 5.2.0.1): 4, 5, 12, 13, 14.
     Nak(u8),
@@ -270,6 +272,7 @@ pub enum Refusal {
 
 /// Why something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Its holding time was over.
     Expired,
@@ -289,6 +292,7 @@ pub enum Why {
 
 /// A bounded table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Table {
     /// Remote MACs of a spoke, or MACs of a hub (`max_macs`).
     Macs,

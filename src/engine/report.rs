@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a spoke stands with its hub in a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The bridge or the VXLAN device is not there yet.
     NoDevice,
@@ -78,6 +79,7 @@ pub struct HubReport {
 
 /// The state of a MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MacState {
     /// Being asked for; its frames go by the hub.
     Asking,

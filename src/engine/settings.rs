@@ -16,6 +16,7 @@ pub struct HubKey(pub u16);
 
 /// How a packet says which VN it belongs to (RFC 2735 section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VpnMode {
     /// An LLC/SNAP header with the VPN-ID in front of NHRP.
     #[default]
@@ -28,6 +29,7 @@ pub enum VpnMode {
 
 /// What makes a spoke ask where a MAC lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The bridge learned the MAC behind the tunnel.
     #[default]

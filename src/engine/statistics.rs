@@ -3,17 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {
         /// What an engine counted since it was made. Counters wrap at 2^32, as the MIB's do.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Statistics {
-            $($(#[$doc])* pub $name: u32,)*
+            $($(#[doc = $doc])* pub $name: u32,)*
         }
 
         impl Statistics {
             /// Names and values, in a fixed order.
             pub fn rows(&self) -> impl Iterator<Item = (&'static str, u32)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
+            /// What each of [`Statistics::rows`] counts, in the same order.
+            pub fn help() -> impl Iterator<Item = &'static str> {
+                [$(concat!($($doc),*)),*].into_iter().map(str::trim)
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Client information entries (RFC 2332 section 5.2.0.1).
 
-use super::header::{Fields, Header, ip_len, vni_len};
-use super::{Family, Fault, Protocol, ProtocolAddress, Writer, error};
+use super::header::{Bad, Fields, Header, ip_len, vni_len};
+use super::{Family, Protocol, ProtocolAddress, Writer};
 use crate::types::{Nbma, Vni};
 
 const FIXED_LEN: u8 = 12;
@@ -43,7 +43,7 @@ impl Cie {
 
     pub(super) fn emit(&self, w: &mut Writer<'_>) {
         // All NBMA addresses of a packet are of one family: another one is a mistake of the caller's, and no packet.
-        w.full |= self.nbma.is_some_and(|nbma| !nbma.same_family(w.header.nbma));
+        w.failed |= self.nbma.is_some_and(|nbma| !nbma.same_family(w.header.nbma));
         w.put(&[self.code, self.prefix, 0, 0]);
         w.put(&self.mtu.to_be_bytes());
         w.put(&self.holding.to_be_bytes());
@@ -69,7 +69,7 @@ impl<'a> Cies<'a> {
     }
 
     /// The next CIE, or where reading it failed.
-    fn read(&mut self) -> Option<Result<Cie, Fault>> {
+    fn read(&mut self) -> Option<Result<Cie, Bad>> {
         if self.at == self.octets.len() {
             return None;
         }
@@ -105,12 +105,10 @@ impl Iterator for Cies<'_> {
 }
 
 /// Checks that `octets` are whole CIEs; `offset` is where they start in the packet.
-pub(super) fn check(octets: &[u8], header: &Header, offset: usize) -> Result<(), Fault> {
+pub(super) fn check(octets: &[u8], header: &Header, offset: usize) -> Result<(), Bad> {
     let mut cies = Cies::new(octets, header);
     while let Some(cie) = cies.read() {
-        if let Err(fault) = cie {
-            return Err(Fault::at(error::PROTOCOL, offset + usize::from(fault.offset)));
-        }
+        cie.map_err(|Bad(at)| Bad(offset + at))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The fixed header and the common part of the mandatory header (RFC 2332 sections 5.1 and 5.2.0.1).
 
-use super::{Fault, HOP_COUNT, Writer, error};
+use super::{HOP_COUNT, Writer};
 use crate::types::{Mac, Nbma, Vni};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -39,6 +39,15 @@ pub enum Family {
     V4,
     /// IPv6, 16 octets.
     V6,
+}
+
+impl Family {
+    const fn of(nbma: Nbma) -> Family {
+        match nbma.ip() {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
 }
 
 /// The protocol whose addresses are resolved (`ar$pro.type`).
@@ -160,7 +169,7 @@ pub struct Header {
     pub protocol: Protocol,
     /// How many NHSs may still forward it.
     pub hop_count: u8,
-    /// See [`flag`]. Unused (0) in an Error Indication.
+    /// See [`flag`]. In an Error Indication they are unused: neither written nor read.
     pub flags: u16,
     /// Request ID. In an Error Indication: code and offset, see [`Header::error_code`].
     pub request_id: u32,
@@ -192,10 +201,7 @@ impl Header {
     }
 
     pub(super) const fn family(&self) -> Family {
-        match self.nbma.ip() {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
-        }
+        Family::of(self.nbma)
     }
 }
 
@@ -206,61 +212,59 @@ pub(super) struct Layout {
     pub end: usize,
 }
 
+/// Where in the octets something is that cannot be right: a protocol error. A [`super::Fault`] in the making, which
+/// is too large to be handed on with every field.
+#[derive(Clone, Copy)]
+pub(super) struct Bad(pub usize);
+
 /// Reads the headers. Bad values are looked for in the order they stand in.
-pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Fault> {
-    let bad = |offset| Fault::at(error::PROTOCOL, offset);
-    let fixed = packet.first_chunk::<COMMON_LEN>().ok_or(bad(packet.len()))?;
+pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
+    let fixed = packet.first_chunk::<COMMON_LEN>().ok_or(Bad(packet.len()))?;
     let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
 
     let family = match half(0) {
         1 => Family::V4,
         2 => Family::V6,
-        _ => return Err(bad(0)),
+        _ => return Err(Bad(0)),
     };
     let protocol = match half(2) {
         // The long form (RFC 2332 section 5.1): OUI 00-00-00, then an ethertype.
         PRO_SNAP if fixed[4..7] == [0, 0, 0] => Protocol::from_ethertype(half(7)),
         n => Protocol::from_ethertype(n),
     }
-    .ok_or(bad(2))?;
+    .ok_or(Bad(2))?;
     let end = usize::from(half(10));
     let extensions = match usize::from(half(14)) {
         0 => end,
         n => n,
     };
     if end < COMMON_LEN || end > packet.len() {
-        return Err(bad(10));
+        return Err(Bad(10));
     }
     if extensions < COMMON_LEN || extensions > end {
-        return Err(bad(14));
+        return Err(Bad(14));
     }
     if fixed[16] != VERSION {
-        return Err(bad(16));
+        return Err(Bad(16));
     }
-    let kind = Kind::parse(fixed[17]).ok_or(bad(17))?;
+    let kind = Kind::parse(fixed[17]).ok_or(Bad(17))?;
 
     let mut fields = Fields { octets: &packet[..extensions], at: COMMON_LEN };
-    let (nbma_at, nbma_len) = (fields.at, fixed[18] & TL_LENGTH);
-    let nbma = fields.take(nbma_len)?;
-    let nbma = ip(family, nbma).and_then(Nbma::new).ok_or(bad(nbma_at))?;
-    let vni = fields.vni(fixed[19] & TL_LENGTH)?;
+    let nbma = fields.nbma(family, fixed[18])?.ok_or(Bad(COMMON_LEN))?;
+    let vni = fields.vni(fixed[19])?;
     let source = fields.protocol_address(protocol, fixed[20])?;
     let destination = fields.protocol_address(protocol, fixed[21])?;
     let header = Header {
         kind,
         protocol,
         hop_count: fixed[9],
-        flags: half(22),
+        flags: if kind == Kind::Error { 0 } else { half(22) },
         request_id: u32::from_be_bytes([fixed[24], fixed[25], fixed[26], fixed[27]]),
         nbma,
         vni,
         source,
         destination,
     };
-    // An IPv4-mapped address in an IPv6 field would change the family of all that follows.
-    if header.family() != family {
-        return Err(bad(nbma_at));
-    }
     Ok((header, Layout { body: fields.at, extensions, end }))
 }
 
@@ -276,7 +280,8 @@ pub(super) fn emit(header: &Header, w: &mut Writer<'_>) {
     w.put(&[0, 0, 0, 0, 0, header.hop_count, 0, 0, 0, 0, 0, 0, VERSION, header.kind as u8]);
     w.put(&[ip_len(header.nbma.ip()), vni_len(header.vni)]);
     w.put(&[address_len(header.source), address_len(header.destination)]);
-    w.put(&header.flags.to_be_bytes());
+    // Unused in an Error Indication, and unused is zero (RFC 2332 section 5).
+    w.put(&if header.kind == Kind::Error { 0 } else { header.flags }.to_be_bytes());
     w.put(&header.request_id.to_be_bytes());
     w.put_nbma(Some(header.nbma), header.vni);
     w.put_protocol_address(header.source);
@@ -305,6 +310,8 @@ impl Writer<'_> {
     }
 
     pub(super) fn put_protocol_address(&mut self, address: Option<ProtocolAddress>) {
+        // Like the family of the NBMA addresses.
+        self.failed |= address.is_some_and(|a| a.protocol() != self.header.protocol);
         match address {
             Some(ProtocolAddress::Mac(mac)) => self.put(&mac.octets()),
             Some(ProtocolAddress::Ip(IpAddr::V4(a))) => self.put(&a.octets()),
@@ -321,48 +328,45 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub fn take(&mut self, len: u8) -> Result<&'a [u8], Fault> {
+    pub fn take(&mut self, len: u8) -> Result<&'a [u8], Bad> {
         let end = self.at + usize::from(len);
-        let field = self.octets.get(self.at..end).ok_or(Fault::at(error::PROTOCOL, self.at))?;
+        let field = self.octets.get(self.at..end).ok_or(Bad(self.at))?;
         self.at = end;
         Ok(field)
     }
 
     /// The underlay address that stands in a type/length octet; of no length when there is none.
-    pub fn nbma(&mut self, family: Family, tl: u8) -> Result<Option<Nbma>, Fault> {
+    pub fn nbma(&mut self, family: Family, tl: u8) -> Result<Option<Nbma>, Bad> {
         let at = self.at;
         match self.take(tl & TL_LENGTH)? {
             [] => Ok(None),
             octets => match ip(family, octets).and_then(Nbma::new) {
-                Some(nbma) => Ok(Some(nbma)),
-                None => Err(Fault::at(error::PROTOCOL, at)),
+                // An IPv4-mapped address in an IPv6 field would be an address of the other family.
+                Some(nbma) if Family::of(nbma) == family => Ok(Some(nbma)),
+                _ => Err(Bad(at)),
             },
         }
     }
 
-    pub fn vni(&mut self, tl: u8) -> Result<Option<Vni>, Fault> {
+    pub fn vni(&mut self, tl: u8) -> Result<Option<Vni>, Bad> {
         let at = self.at;
         match self.take(tl & TL_LENGTH)? {
             [] => Ok(None),
             &[a, b, c, d] => match Vni::new(u32::from_be_bytes([a, b, c, d])) {
                 Some(vni) => Ok(Some(vni)),
-                None => Err(Fault::at(error::PROTOCOL, at)),
+                None => Err(Bad(at)),
             },
-            _ => Err(Fault::at(error::PROTOCOL, at)),
+            _ => Err(Bad(at)),
         }
     }
 
-    pub fn protocol_address(
-        &mut self,
-        protocol: Protocol,
-        len: u8,
-    ) -> Result<Option<ProtocolAddress>, Fault> {
+    pub fn protocol_address(&mut self, protocol: Protocol, len: u8) -> Result<Option<ProtocolAddress>, Bad> {
         let at = self.at;
         match self.take(len)? {
             [] => Ok(None),
             octets => match ProtocolAddress::parse(protocol, octets) {
                 Some(address) => Ok(Some(address)),
-                None => Err(Fault::at(error::PROTOCOL, at)),
+                None => Err(Bad(at)),
             },
         }
     }

@@ -6,6 +6,7 @@ mod header;
 
 pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, kind};
+use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.
@@ -86,11 +87,12 @@ impl<'a> Message<'a> {
     /// [`error::PROTOCOL`] for whatever does not add up, [`error::INVALID_EXTENSION`] for an extension that
     /// stands twice.
     pub fn parse(packet: &'a [u8]) -> Result<Message<'a>, Fault> {
-        let (header, layout) = header::parse(packet)?;
+        let protocol = |Bad(at): Bad| Fault::at(error::PROTOCOL, at);
+        let (header, layout) = header::parse(packet).map_err(protocol)?;
         let told = |fault: Fault| Fault { header: Some(header), ..fault };
         let packet = &packet[..layout.end];
         if checksum(packet) != 0 {
-            return Err(told(Fault::at(error::PROTOCOL, header::CHECKSUM_AT)));
+            return Err(told(protocol(Bad(header::CHECKSUM_AT))));
         }
         let message = Message {
             header,
@@ -98,7 +100,7 @@ impl<'a> Message<'a> {
             extensions: &packet[layout.extensions..],
         };
         if header.kind != Kind::Error {
-            cie::check(message.body, &header, layout.body).map_err(told)?;
+            cie::check(message.body, &header, layout.body).map_err(protocol).map_err(told)?;
         }
         extension::check(message.extensions, layout.extensions).map_err(told)?;
         Ok(message)
@@ -134,13 +136,14 @@ pub struct Writer<'b> {
     header: Header,
     len: usize,
     extensions: Option<usize>,
-    full: bool,
+    /// The buffer was too small, or what was to be written is no packet.
+    failed: bool,
 }
 
 impl<'b> Writer<'b> {
     /// Starts a packet.
     pub fn new(buf: &'b mut [u8], header: &Header) -> Writer<'b> {
-        let mut writer = Writer { buf, header: *header, len: 0, extensions: None, full: false };
+        let mut writer = Writer { buf, header: *header, len: 0, extensions: None, failed: false };
         header::emit(header, &mut writer);
         writer
     }
@@ -173,12 +176,13 @@ impl<'b> Writer<'b> {
         self
     }
 
-    /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small.
+    /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small or
+    /// an address was of another family or protocol than the header says.
     pub fn finish(mut self) -> Option<usize> {
         if self.extensions.is_some() {
             self.start_extension(kind::END, true, 0);
         }
-        if self.full {
+        if self.failed {
             return None;
         }
         let packet = &mut self.buf[..self.len];
@@ -201,7 +205,7 @@ impl<'b> Writer<'b> {
                 place.copy_from_slice(octets);
                 self.len = end;
             }
-            None => self.full = true,
+            None => self.failed = true,
         }
     }
 }
@@ -211,9 +215,10 @@ impl<'b> Writer<'b> {
 pub fn checksum(octets: &[u8]) -> u16 {
     let pairs = octets.chunks_exact(2);
     let odd = pairs.remainder();
-    let mut sum: u32 = pairs.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    // 64 bits hold the sum of any slice.
+    let mut sum: u64 = pairs.map(|pair| u64::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
     if let [last] = odd {
-        sum += u32::from(*last) << 8;
+        sum += u64::from(*last) << 8;
     }
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

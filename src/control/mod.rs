@@ -1,0 +1,191 @@
+//! The control socket's language: what the commands ask the daemon, and what it answers.
+//!
+//! A client sends one [`Request`] and gets one [`Reply`]; it may then send the next. [`Request::Monitor`] is answered
+//! by [`Reply::Done`], and by a [`Reply::Event`] for everything that happens until the client closes the connection.
+//! How messages become octets: [`frame`]. How they become sentences: [`words`].
+
+pub mod frame;
+pub mod words;
+
+use crate::engine::{Event, Refusal};
+use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
+use crate::engine::Statistics;
+use crate::types::{Mac, Nbma, VpnId, Vtep};
+use serde::{Deserialize, Serialize};
+
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/var/run/dmevpn.sock";
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// How are you? Answered by [`Reply::Status`].
+    Status,
+    /// Which MACs are followed? Answered by [`Reply::Macs`].
+    Macs {
+        /// In which VN; in all when `None`.
+        vn: Option<String>,
+    },
+    /// Who registered? Answered by [`Reply::Peers`].
+    Peers {
+        /// In which VN; in all when `None`.
+        vn: Option<String>,
+    },
+    /// Where does a MAC live? Answered by [`Reply::Resolved`], once the hub answered or the retries are over.
+    Resolve {
+        /// In which VN.
+        vn: String,
+        /// Which MAC.
+        mac: Mac,
+    },
+    /// Forget shortcuts and pending questions. Answered by [`Reply::Done`].
+    Flush {
+        /// In which VN; in all when `None`.
+        vn: Option<String>,
+        /// Which MAC; all when `None`.
+        mac: Option<Mac>,
+    },
+    /// Tell what happens, from now on. Answered by [`Reply::Done`], then [`Reply::Event`] again and again.
+    Monitor,
+    /// Read the configuration again and apply the differences.
+    /// Answered by [`Reply::Done`] or [`Reply::BadConfiguration`].
+    Reload,
+    /// What was counted? Answered by [`Reply::Metrics`].
+    Metrics,
+}
+
+/// What the daemon answers. Any request may be answered by [`Reply::Error`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Macs`].
+    Macs(Vec<VnMacs>),
+    /// To [`Request::Peers`].
+    Peers(Vec<VnPeers>),
+    /// To [`Request::Resolve`].
+    Resolved(Answer),
+    /// It was done, and there is nothing to tell.
+    Done,
+    /// To [`Request::Monitor`].
+    Event(Happening),
+    /// To [`Request::Metrics`].
+    Metrics(Metrics),
+    /// It could not be done; a sentence that says why.
+    Error(String),
+    /// To [`Request::Reload`]: the earlier configuration stays, and why; one error a line.
+    BadConfiguration(String),
+}
+
+/// The daemon at large, and how each VN stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// Since when it runs, in seconds.
+    pub uptime: u64,
+    /// The configuration file.
+    pub config: String,
+    /// How NHRP travels: `raw`, or the GRE device.
+    pub transport: String,
+    /// This router's underlay addresses.
+    pub nbma: Vec<Nbma>,
+    /// What an operator should know of the data plane as a whole.
+    pub data_plane_note: Option<String>,
+    /// The virtual networks, by name.
+    pub vns: Vec<VnStatus>,
+}
+
+/// How a VN stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VnStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its name on the wire.
+    pub vpn_id: VpnId,
+    /// The site's bridge.
+    pub bridge: String,
+    /// The bridge's MAC, once it is there.
+    pub bridge_mac: Option<Mac>,
+    /// A spoke's VXLAN device.
+    pub device: Option<String>,
+    /// Why the data plane is not up, as a sentence such as `bridge 'br-lan' does not exist`.
+    pub trouble: Option<String>,
+    /// This router's part in the VN.
+    pub role: RoleStatus,
+}
+
+/// This router's part in a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleStatus {
+    /// It registers with a hub and asks it.
+    Spoke {
+        /// The hub's name in the configuration.
+        hub_name: String,
+        /// The hub's address as configured: an address, or a name to be looked up.
+        hub_address: String,
+        /// What the engine says.
+        report: SpokeReport,
+    },
+    /// It is the hub.
+    Hub {
+        /// What the engine says.
+        report: HubReport,
+    },
+}
+
+/// The MACs of a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VnMacs {
+    /// The VN's name.
+    pub vn: String,
+    /// A row a MAC.
+    pub rows: Vec<MacRow>,
+}
+
+/// The registrations in a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VnPeers {
+    /// The VN's name.
+    pub vn: String,
+    /// A row a peer.
+    pub rows: Vec<PeerRow>,
+}
+
+/// Where a MAC lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// At another router.
+    At {
+        /// Where its frames go.
+        vtep: Vtep,
+        /// For how many seconds this is valid; `None` when that is up to a hub's bridge.
+        holding: Option<u32>,
+    },
+    /// At a port of this router, be it a spoke or the hub.
+    Local,
+    /// Nobody knows; `None` when the hub did not answer.
+    NotResolved(Option<Refusal>),
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happening {
+    /// When, in milliseconds since 1970 (UTC).
+    pub at: u64,
+    /// In which VN.
+    pub vn: String,
+    /// What.
+    pub event: Event,
+}
+
+/// What a monitoring system wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// How things stand: the gauges.
+    pub status: Status,
+    /// What was counted.
+    pub statistics: Statistics,
+}

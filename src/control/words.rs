@@ -1,0 +1,202 @@
+//! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
+
+use crate::engine::{Event, Refusal, Table, Why};
+use crate::wire::nhrp::{code, error};
+use core::fmt;
+use log::Level;
+
+/// What happened, as a sentence.
+pub fn sentence(event: &Event) -> impl fmt::Display {
+    Sentence(*event)
+}
+
+/// How much it matters to the log.
+pub fn level(event: &Event) -> Level {
+    match event {
+        Event::Refused { .. }
+        | Event::RegistrationLost { .. }
+        | Event::SpokeRefused { .. }
+        | Event::Full(_)
+        | Event::PeerError { .. } => Level::Warn,
+        Event::Registered { .. }
+        | Event::Withdrawn
+        | Event::SpokeUp { .. }
+        | Event::SpokeDown { .. }
+        | Event::MacMoved { .. } => Level::Info,
+        Event::Asked { .. }
+        | Event::Resolved { .. }
+        | Event::NotResolved { .. }
+        | Event::ShortcutUp { .. }
+        | Event::ShortcutDown { .. } => Level::Debug,
+    }
+}
+
+/// A refusal's code and what it means.
+pub fn refusal(refusal: Refusal) -> impl fmt::Display {
+    Refused(refusal)
+}
+
+/// Why something ended.
+pub fn why(why: Why) -> &'static str {
+    match why {
+        Why::Expired => "its holding time was over",
+        Why::Unused => "nothing used it",
+        Why::Purged => "the peer withdrew it",
+        Why::Local => "the MAC is at a local port now",
+        Why::Denied => "the hub does not know the MAC any more",
+        Why::Flushed => "flushed by the operator",
+        Why::Stopped => "the VN or its devices went down",
+    }
+}
+
+/// Seconds, as coarse as a reader needs them.
+pub fn duration(seconds: u64) -> impl fmt::Display {
+    Span(seconds)
+}
+
+/// The time of day (UTC) of `ms` milliseconds since 1970.
+pub fn time_of_day(ms: u64) -> impl fmt::Display {
+    TimeOfDay(ms)
+}
+
+struct Sentence(Event);
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Registered { uplink } => {
+                write!(f, "registered with hub {}, uplink vni {}", uplink.nbma, uplink.vni)
+            }
+            Event::Refused { hub, reason } => {
+                write!(f, "hub {hub} refused the registration: {}", refusal(reason))
+            }
+            Event::RegistrationLost { hub } => {
+                write!(f, "registration lost: hub {hub} did not answer within the holding time")
+            }
+            Event::Withdrawn => f.write_str("registration withdrawn"),
+            Event::Asked { mac } => write!(f, "asking the hub for {mac}"),
+            Event::Resolved { mac, at, holding } => write!(f, "{mac} is at {at} for {holding} s"),
+            Event::NotResolved { mac, reason: Some(reason) } => {
+                write!(f, "{mac} not resolved: {}", refusal(reason))
+            }
+            Event::NotResolved { mac, reason: None } => {
+                write!(f, "{mac} not resolved: no answer from the hub")
+            }
+            Event::ShortcutUp { mac, to } => write!(f, "shortcut up: {mac} to {to}"),
+            Event::ShortcutDown { mac, why: reason } => write!(f, "shortcut down: {mac}, {}", why(reason)),
+            Event::SpokeUp { spoke, uplink } => write!(f, "spoke up: {spoke}, uplink vni {uplink}"),
+            Event::SpokeDown { spoke, why: reason } => write!(f, "spoke down: {spoke}, {}", why(reason)),
+            Event::SpokeRefused { spoke, reason } => {
+                write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
+            }
+            Event::MacMoved { mac, to: Some(to) } => write!(f, "{mac} moved to spoke {to}"),
+            Event::MacMoved { mac, to: None } => write!(f, "{mac} moved to a host at this hub"),
+            Event::Full(table) => f.write_str(match table {
+                Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
+                Table::Spokes => "the table of spokes is full (max_spokes): further ones are refused",
+                Table::Purges => "the table of purges is full: further ones are dropped",
+                Table::Pending => "too many registrations at once: further ones have to try again",
+            }),
+            Event::PeerError { peer, code } => {
+                write!(f, "peer {peer} reports {}", refusal(Refusal::Error(code)))
+            }
+        }
+    }
+}
+
+struct Refused(Refusal);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Refusal::Nak(nak) => write!(f, "NAK {nak}, {}", nak_text(nak)),
+            Refusal::Error(code) => write!(f, "error {code}, {}", error_text(code)),
+        }
+    }
+}
+
+fn nak_text(nak: u8) -> &'static str {
+    match nak {
+        code::PROHIBITED => "administratively prohibited",
+        code::RESOURCES => "a table there is full (max_spokes, max_macs)",
+        code::NO_BINDING => "nobody there knows this MAC",
+        code::NOT_UNIQUE => "more than one router claims this MAC",
+        code::ALREADY_REGISTERED => "another router registered this MAC",
+        _ => "a code RFC 2332 does not define",
+    }
+}
+
+fn error_text(code: u16) -> &'static str {
+    match code {
+        error::UNRECOGNIZED_EXTENSION => "a compulsory extension is not known there",
+        error::LOOP_DETECTED => "NHRP runs in a loop between servers",
+        error::UNREACHABLE => "the address cannot be reached from there",
+        error::PROTOCOL => "protocol error, the packet was not understood",
+        error::SDU_SIZE => "the packet is too large for the path",
+        error::INVALID_EXTENSION => "an extension does not belong into the packet",
+        error::INVALID_REPLY => "a reply nobody waited for",
+        error::AUTHENTICATION => "authentication failed (do both ends have the same key?)",
+        error::HOP_COUNT => "hop count used up",
+        error::VPN_MISMATCH => "the VPN-ID is not the one of the path (vpn_mode of both ends?)",
+        error::VPN_UNSUPPORTED => "the VN is not configured there (vpn_id of both ends?)",
+        _ => "a code RFC 2332 and RFC 2735 do not define",
+    }
+}
+
+struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        let s = self.0;
+        if s < 10 * MINUTE {
+            write!(f, "{s} s")
+        } else if s < HOUR {
+            write!(f, "{}m {}s", s / MINUTE, s % MINUTE)
+        } else if s < DAY {
+            write!(f, "{}h {}m", s / HOUR, s % HOUR / MINUTE)
+        } else {
+            write!(f, "{}d {}h", s / DAY, s % DAY / HOUR)
+        }
+    }
+}
+
+struct TimeOfDay(u64);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0 % 86_400_000;
+        let (s, ms) = (ms / 1000, ms % 1000);
+        write!(f, "{:02}:{:02}:{:02}.{ms:03}", s / 3600, s / 60 % 60, s % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_well() {
+        let texts = [0, 59, 599, 600, 3599, 3600, 86_399, 90_000, 864_000].map(|s| duration(s).to_string());
+        assert_eq!(
+            texts,
+            ["0 s", "59 s", "599 s", "10m 0s", "59m 59s", "1h 0m", "23h 59m", "1d 1h", "10d 0h"]
+        );
+        assert_eq!(time_of_day(0).to_string(), "00:00:00.000");
+        assert_eq!(time_of_day(1_795_493_517_042).to_string(), "04:11:57.042");
+    }
+
+    #[test]
+    fn every_code_of_the_wire_has_its_words() {
+        for nak in [4, 5, 12, 13, 14] {
+            assert!(!nak_text(nak).contains("not define"), "{nak}");
+        }
+        for code in [1, 3, 6, 7, 8, 9, 10, 11, 15, 16, 17] {
+            assert!(!error_text(code).contains("not define"), "{code}");
+        }
+        assert_eq!(refusal(Refusal::Nak(14)).to_string(), "NAK 14, another router registered this MAC");
+        assert_eq!(refusal(Refusal::Nak(99)).to_string(), "NAK 99, a code RFC 2332 does not define");
+    }
+}

@@ -1,0 +1,107 @@
+//! The router's own addresses, and the neighbours of its tunnels.
+
+use super::message::{self, Message};
+use super::{Error, Netlink, fdb};
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{Ifa, IfaF, Nda, Ntf, Nud, RtAddrFamily, RtScope, Rtm, Rtn};
+use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ndmsg, NdmsgBuilder};
+use std::net::IpAddr;
+
+/// The length of `struct ifaddrmsg`.
+const HEADER: usize = 8;
+
+/// An address of this router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The interface it is on.
+    pub index: u32,
+    /// The address itself.
+    pub ip: IpAddr,
+    /// The prefix length.
+    pub prefix: u8,
+    /// The scope: 0 global, 253 link, 254 host.
+    pub scope: u8,
+    /// IFA_F_ flags, such as tentative or deprecated.
+    pub flags: u32,
+}
+
+impl Address {
+    pub(super) fn parse(message: &Message<'_>) -> Option<Address> {
+        if Rtm::from(message.kind) != Rtm::Newaddr {
+            return None;
+        }
+        let (header, attributes) = message::header::<Ifaddrmsg>(message.body, HEADER)?;
+        let mut flags = u32::from(header.ifa_flags().bits());
+        let (mut local, mut address) = (None, None);
+        for (kind, payload) in attributes {
+            match Ifa::from(kind) {
+                Ifa::Local => local = message::ip_of(payload),
+                Ifa::Address => address = message::ip_of(payload),
+                // The header has room for eight of the flags only.
+                Ifa::Flags => flags = message::u32_of(payload)?,
+                _ => {}
+            }
+        }
+        Some(Address {
+            index: *header.ifa_index(),
+            // On a point-to-point interface IFA_ADDRESS is the peer's.
+            ip: local.or(address)?,
+            prefix: *header.ifa_prefixlen(),
+            scope: u8::from(*header.ifa_scope()),
+            flags,
+        })
+    }
+}
+
+impl Netlink {
+    /// All addresses of this router, of both families.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
+        let everything = || {
+            IfaddrmsgBuilder::default()
+                .ifa_family(RtAddrFamily::Unspecified)
+                .ifa_prefixlen(0)
+                .ifa_flags(IfaF::empty())
+                .ifa_scope(RtScope::Universe)
+                .ifa_index(0)
+                .build()
+                .expect("all fields are set")
+        };
+        self.dump(Rtm::Getaddr, everything, Address::parse).map_err(|e| e.during("list addresses"))
+    }
+
+    /// Make `ip` reachable at the link-layer address `lladdr` on `index`: on a multipoint GRE device
+    /// that is the peer's underlay address, 4 or 16 octets.
+    ///
+    /// The entry is NUD_NOARP, because NUD_REACHABLE ends after seconds and would be probed on a
+    /// device where nobody answers; and NTF_EXT_LEARNED, which keeps the kernel from collecting it
+    /// and tells it from an administrator's (NUD_PERMANENT) entry.
+    pub fn neighbour_set(&mut self, index: u32, ip: IpAddr, lladdr: &[u8]) -> Result<(), Error> {
+        let request = neighbour(index, ip, Some(lladdr));
+        self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::REPLACE, request, |_| {})
+            .map_err(|e| e.during(format!("set neighbour {ip} on interface {index}")))
+    }
+
+    /// Remove the neighbour `ip`; it is no error when it is gone already.
+    pub fn neighbour_remove(&mut self, index: u32, ip: IpAddr) -> Result<(), Error> {
+        match self.request(Rtm::Delneigh, NlmF::empty(), neighbour(index, ip, None), |_| {}) {
+            Err(e) if !matches!(e.errno, libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
+                Err(e.during(format!("remove neighbour {ip} from interface {index}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn neighbour(index: u32, ip: IpAddr, lladdr: Option<&[u8]>) -> Ndmsg {
+    let mut attributes = vec![message::ip_attribute(Nda::Dst, ip)];
+    attributes.extend(lladdr.map(|lladdr| message::attribute(Nda::Lladdr, lladdr)));
+    NdmsgBuilder::default()
+        .ndm_family(if ip.is_ipv4() { RtAddrFamily::Inet } else { RtAddrFamily::Inet6 })
+        .ndm_index(index as libc::c_int)
+        .ndm_state(Nud::NOARP)
+        .ndm_flags(Ntf::from_bits_retain(fdb::NTF_EXT_LEARNED))
+        .ndm_type(Rtn::Unspec)
+        .rtattrs(message::list(attributes))
+        .build()
+        .expect("family, index, state and type are set")
+}

@@ -1,0 +1,160 @@
+//! What the kernel tells unasked: devices, forwarding entries, unknown destinations, addresses.
+
+use super::fdb;
+use super::message::{self, Message};
+use super::{FdbEntry, Link, socket};
+use neli::consts::rtnl::{Nda, Rtm};
+use neli::rtnl::Ndmsg;
+use socket2::Socket;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// Room for some ten thousand unread events.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// More messages than a receive buffer holds: discarding ends even while new ones keep coming.
+const DISCARD: usize = 50_000;
+
+// Multicast groups (RTNLGRP_), by number: the libc crate has them for some targets only.
+const GROUP_LINK: u32 = 1;
+const GROUP_NEIGH: u32 = 3;
+const GROUP_IPV4_IFADDR: u32 = 5;
+const GROUP_IPV6_IFADDR: u32 = 9;
+
+/// Something that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A device is there or was changed.
+    Link(Link),
+    /// A device is gone.
+    LinkGone(Link),
+    /// A forwarding entry is there or was changed. Kernels before 6.8 or so tell of a VXLAN entry
+    /// twice when a program made it; the second time there is no destination and [`FdbEntry::is_ours`] is false.
+    Fdb(FdbEntry),
+    /// A forwarding entry, or one destination of it, is gone.
+    FdbGone(FdbEntry),
+    /// A VXLAN device was to send to a MAC it has no entry for (`l2miss`).
+    Miss {
+        /// The VXLAN device.
+        index: u32,
+        /// The destination.
+        mac: [u8; 6],
+    },
+    /// Some address of this router was added or removed.
+    Addresses,
+    /// Events were lost: whatever was known has to be asked for again.
+    Overrun,
+}
+
+impl Event {
+    /// What `message` tells; `None` for what does not matter here, such as ARP.
+    pub(super) fn parse(message: &Message<'_>) -> Option<Event> {
+        match Rtm::from(message.kind) {
+            Rtm::Newlink => Link::parse(message).map(Event::Link),
+            Rtm::Dellink => Link::parse(message).map(Event::LinkGone),
+            Rtm::Newneigh => FdbEntry::parse(message).map(Event::Fdb),
+            Rtm::Delneigh => FdbEntry::parse(message).map(Event::FdbGone),
+            Rtm::Getneigh => miss(message),
+            Rtm::Newaddr | Rtm::Deladdr => Some(Event::Addresses),
+            _ => None,
+        }
+    }
+}
+
+/// A VXLAN device's miss is RTM_GETNEIGH with a MAC and no destination. Its family is AF_INET, not
+/// AF_BRIDGE; what tells it from the request to resolve an IP neighbour is that this has a destination.
+fn miss(message: &Message<'_>) -> Option<Event> {
+    let (header, attributes) = message::header::<Ndmsg>(message.body, fdb::HEADER)?;
+    let mut found = None;
+    for (kind, payload) in attributes {
+        match Nda::from(kind) {
+            Nda::Dst => return None,
+            Nda::Lladdr => found = message::mac_of(payload),
+            _ => {}
+        }
+    }
+    Some(Event::Miss { index: u32::try_from(*header.ndm_index()).ok()?, mac: found? })
+}
+
+/// The socket that hears [`Event`]s. It does not block: wait until it is readable, then call
+/// [`Events::next`] until there are none.
+#[derive(Debug)]
+pub struct Events {
+    socket: Socket,
+    buffer: Vec<u8>,
+    /// The octets of `buffer` that hold messages not looked at yet.
+    from: usize,
+    to: usize,
+}
+
+impl Events {
+    /// Listen in this thread's network namespace.
+    pub fn open() -> io::Result<Events> {
+        Events::with_receive_buffer(RECEIVE_BUFFER)
+    }
+
+    /// Listen with room for `bytes` of unread messages in the kernel.
+    pub fn with_receive_buffer(bytes: usize) -> io::Result<Events> {
+        let socket = socket::open()?;
+        socket.set_nonblocking(true)?;
+        socket::set_receive_buffer(&socket, bytes)?;
+        for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
+            socket::join(&socket, group)?;
+        }
+        // A kernel without IPv6 may not have this one.
+        let _ = socket::join(&socket, GROUP_IPV6_IFADDR);
+        Ok(Events { socket, buffer: vec![0; socket::RECEIVE], from: 0, to: 0 })
+    }
+
+    /// The next event; `None` when there is none now.
+    #[allow(clippy::should_implement_trait)] // an iterator's end would not be its last
+    pub fn next(&mut self) -> Option<Event> {
+        loop {
+            let unread = self.buffer.get(self.from..self.to).unwrap_or_default();
+            match message::first(unread) {
+                Ok(Some((message, advance))) => {
+                    self.from += advance;
+                    if let Some(event) = Event::parse(&message) {
+                        return Some(event);
+                    }
+                }
+                Ok(None) => match socket::receive(&self.socket, &mut self.buffer) {
+                    Ok(length) if length <= self.buffer.len() => (self.from, self.to) = (0, length),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                    // ENOBUFS, once for all that was lost; or a message that was cut.
+                    _ => return Some(self.overrun()),
+                },
+                Err(message::Malformed) => return Some(self.overrun()),
+            }
+        }
+    }
+
+    /// Forget what is still unread: it is older than what was lost, and would be taken for news
+    /// after the caller has asked for the present state.
+    fn overrun(&mut self) -> Event {
+        (self.from, self.to) = (0, 0);
+        for _ in 0..DISCARD {
+            match socket::receive(&self.socket, &mut self.buffer) {
+                Err(e) if e.raw_os_error() != Some(libc::ENOBUFS) => break,
+                _ => {}
+            }
+        }
+        Event::Overrun
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+// SAFETY: `Events` keeps the one socket it was made with until it is dropped, whatever is called.
+#[allow(unsafe_code)]
+unsafe impl async_io::IoSafe for Events {}

@@ -1,0 +1,405 @@
+//! Forwarding entries: a VXLAN device's own (MAC to tunnel end point) and a bridge's (MAC to port).
+
+use super::message::{self, Message};
+use super::{Error, Kind, Netlink, Refusal, Reply};
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{Nda, Ntf, Nud, RtAddrFamily, Rtm, Rtn};
+use neli::rtnl::{Ndmsg, NdmsgBuilder, Rtattr};
+use neli::types::Buffer;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The length of `struct ndmsg`.
+pub(super) const HEADER: usize = 12;
+/// AF_BRIDGE, which neli has no name for.
+const BRIDGE: u8 = libc::AF_BRIDGE as u8;
+/// As many requests as are answered without overflowing the kernel's default receive buffer.
+const BATCH: usize = 128;
+/// The clock ticks of NDA_CACHEINFO (USER_HZ), 100 a second on every architecture Rust runs Linux on.
+const TICK: Duration = Duration::from_millis(10);
+
+// By number: neli and the libc crate have these for glibc only, and drop them on musl.
+const NDA_MASTER: u16 = 9;
+const NDA_SRC_VNI: u16 = 11;
+const NDA_FLAGS_EXT: u16 = 15;
+const NTF_SELF: u8 = 0x02;
+const NTF_MASTER: u8 = 0x04;
+pub(super) const NTF_EXT_LEARNED: u8 = 0x10;
+
+/// A forwarding entry, or one destination of an entry that has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdbEntry {
+    /// The device: the VXLAN device, or the bridge port.
+    pub index: u32,
+    /// The MAC address, which may be zero (the default entry) or a group.
+    pub mac: [u8; 6],
+    /// The bridge whose entry it is; none for a VXLAN device's own.
+    pub master: Option<u32>,
+    /// NUD_ flags.
+    pub state: u16,
+    /// NTF_ flags.
+    pub flags: u8,
+    /// More NTF_ flags, from newer kernels.
+    pub ext_flags: Option<u32>,
+    /// The tunnel end point.
+    pub dst: Option<IpAddr>,
+    /// The VNI to send with; none when it is the device's own.
+    pub vni: Option<u32>,
+    /// The VNI it holds for, on an `external` device.
+    pub src_vni: Option<u32>,
+    /// The UDP port; none when it is the device's own.
+    pub port: Option<u16>,
+    /// The VLAN, on a filtering bridge.
+    pub vlan: Option<u16>,
+    /// How long nothing was sent by it; a bridge: how long nothing was received from it.
+    pub idle: Option<Duration>,
+    /// How long ago it was made or changed.
+    pub age: Option<Duration>,
+}
+
+/// A tunnel end point as it stands in an entry; what is `None` is the device's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The address.
+    pub ip: IpAddr,
+    /// The VNI.
+    pub vni: Option<u32>,
+    /// The UDP port.
+    pub port: Option<u16>,
+}
+
+/// A change to a forwarding table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FdbChange {
+    /// Make `dst` the only destination of `mac` on the VXLAN device `index`.
+    ///
+    /// There is always a destination meanwhile. `mac` may be zero (the default entry) or a group:
+    /// while another destination is replaced, both are served for a moment.
+    Set {
+        /// The VXLAN device.
+        index: u32,
+        /// The MAC.
+        mac: [u8; 6],
+        /// The tunnel end point's address, of the same family as the device's own.
+        dst: IpAddr,
+        /// The VNI to send with.
+        vni: u32,
+        /// The UDP port, if not the device's own.
+        port: Option<u16>,
+    },
+    /// Remove the entry of `mac` on the VXLAN device `index`, or only one destination of it.
+    ///
+    /// With `dst` an entry that points elsewhere is left alone.
+    Remove {
+        /// The VXLAN device.
+        index: u32,
+        /// The MAC.
+        mac: [u8; 6],
+        /// The destination; all of them if `None`.
+        dst: Option<Destination>,
+    },
+    /// Make the bridge forget that it saw `mac` on its port `index`, so that it learns it anew.
+    Unlearn {
+        /// The bridge port.
+        index: u32,
+        /// The MAC.
+        mac: [u8; 6],
+    },
+}
+
+impl FdbEntry {
+    /// Whether this program made it: a VXLAN device's entry marked as learned outside the kernel.
+    pub fn is_ours(&self) -> bool {
+        self.master.is_none() && self.flags & (NTF_SELF | NTF_EXT_LEARNED) == NTF_SELF | NTF_EXT_LEARNED
+    }
+
+    /// Whether it never ages: the device's own address, or an administrator's entry.
+    pub fn is_permanent(&self) -> bool {
+        self.state & Nud::PERMANENT.bits() != 0
+    }
+
+    /// Whether a bridge learned it from a frame.
+    pub fn is_learned(&self) -> bool {
+        let fixed = Nud::PERMANENT | Nud::NOARP;
+        self.master.is_some() && self.state & fixed.bits() == 0 && self.flags & NTF_EXT_LEARNED == 0
+    }
+
+    /// The destination, to name it in [`FdbChange::Remove`].
+    pub fn destination(&self) -> Option<Destination> {
+        self.dst.map(|ip| Destination { ip, vni: self.vni, port: self.port })
+    }
+
+    /// The entry an RTM_NEWNEIGH or RTM_DELNEIGH message is about; `None` for an IP neighbour's.
+    pub(super) fn parse(message: &Message<'_>) -> Option<FdbEntry> {
+        if !matches!(Rtm::from(message.kind), Rtm::Newneigh | Rtm::Delneigh) {
+            return None;
+        }
+        // First of all: on a busy router most of these messages are about ARP.
+        if *message.body.first()? != BRIDGE {
+            return None;
+        }
+        let (header, attributes) = message::header::<Ndmsg>(message.body, HEADER)?;
+        let mut mac = None;
+        let mut entry = FdbEntry {
+            index: u32::try_from(*header.ndm_index()).ok()?,
+            mac: [0; 6],
+            master: None,
+            state: header.ndm_state().bits(),
+            flags: header.ndm_flags().bits(),
+            ext_flags: None,
+            dst: None,
+            vni: None,
+            src_vni: None,
+            port: None,
+            vlan: None,
+            idle: None,
+            age: None,
+        };
+        for (kind, payload) in attributes {
+            match kind {
+                NDA_MASTER => entry.master = message::u32_of(payload),
+                NDA_SRC_VNI => entry.src_vni = message::u32_of(payload),
+                NDA_FLAGS_EXT => entry.ext_flags = message::u32_of(payload),
+                _ => match Nda::from(kind) {
+                    Nda::Lladdr => mac = message::mac_of(payload),
+                    Nda::Dst => entry.dst = message::ip_of(payload),
+                    Nda::Vni => entry.vni = message::u32_of(payload),
+                    Nda::Port => entry.port = message::be16_of(payload),
+                    Nda::Vlan => entry.vlan = message::u16_of(payload),
+                    Nda::Cacheinfo => (entry.idle, entry.age) = ages(payload),
+                    _ => {}
+                },
+            }
+        }
+        entry.mac = mac?;
+        Some(entry)
+    }
+}
+
+/// `ndm_used` and `ndm_updated`, the second and third of four numbers.
+fn ages(cache_info: &[u8]) -> (Option<Duration>, Option<Duration>) {
+    let at = |from| cache_info.get(from..).and_then(message::u32_of).map(|ticks| TICK * ticks);
+    (at(4), at(8))
+}
+
+impl FdbChange {
+    fn place(&self) -> (u32, [u8; 6]) {
+        let (FdbChange::Set { index, mac, .. }
+        | FdbChange::Remove { index, mac, .. }
+        | FdbChange::Unlearn { index, mac }) = self;
+        (*index, *mac)
+    }
+
+    /// Whether it sets an entry that the kernel lets have several destinations.
+    fn sets_many(&self) -> bool {
+        matches!(self, FdbChange::Set { mac, .. } if mac[0] & 1 != 0 || *mac == [0; 6])
+    }
+
+    fn request(&self) -> (Rtm, NlmF, Ndmsg) {
+        match *self {
+            FdbChange::Set { index, mac, dst, vni, port } => {
+                // NLM_F_REPLACE changes the destination in place; for zero and group MACs it is refused.
+                let flags = if self.sets_many() { NlmF::EXCL } else { NlmF::REPLACE };
+                (Rtm::Newneigh, NlmF::CREATE | flags, set_message(index, mac, dst, vni, port))
+            }
+            FdbChange::Remove { index, mac, dst } => {
+                (Rtm::Delneigh, NlmF::empty(), neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, dst)))
+            }
+            FdbChange::Unlearn { index, mac } => {
+                let request = neighbour(index, Nud::empty(), NTF_MASTER, attributes(mac, None));
+                (Rtm::Delneigh, NlmF::empty(), request)
+            }
+        }
+    }
+
+    fn error(&self, refusal: Refusal) -> Error {
+        let (index, [a, b, c, d, e, f]) = self.place();
+        let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        refusal.during(match self {
+            FdbChange::Set { dst, vni, .. } => format!("point {mac} on interface {index} to {dst} vni {vni}"),
+            FdbChange::Remove { .. } => format!("remove {mac} from interface {index}"),
+            FdbChange::Unlearn { .. } => format!("unlearn {mac} on interface {index}"),
+        })
+    }
+}
+
+impl Netlink {
+    /// The entries of the VXLAN device `index` itself.
+    pub fn fdb_of_device(&mut self, index: u32) -> Result<Vec<FdbEntry>, Error> {
+        self.fdb_dump(Some(index), None, |entry| entry.index == index && entry.master.is_none())
+            .map_err(|e| e.during(format!("list the forwarding entries of interface {index}")))
+    }
+
+    /// The entries of the bridge `index`, its and its ports' own addresses included.
+    pub fn fdb_of_bridge(&mut self, index: u32) -> Result<Vec<FdbEntry>, Error> {
+        self.fdb_dump(None, Some(index), |entry| entry.master == Some(index))
+            .map_err(|e| e.during(format!("list the forwarding entries of bridge {index}")))
+    }
+
+    fn fdb_dump(
+        &mut self,
+        device: Option<u32>,
+        bridge: Option<u32>,
+        wanted: impl Fn(&FdbEntry) -> bool,
+    ) -> Result<Vec<FdbEntry>, Refusal> {
+        let request = || {
+            let bridge = bridge.map(|index| message::attribute(Nda::from(NDA_MASTER), &index.to_ne_bytes()));
+            neighbour(device.unwrap_or(0), Nud::empty(), 0, bridge.into_iter().collect())
+        };
+        // The kernel mixes a port's own entries with the bridge's; one without strict checking sends all.
+        self.dump(Rtm::Getneigh, request, |message| FdbEntry::parse(message).filter(&wanted))
+    }
+
+    /// The entry of `mac`: a VXLAN device's own, or, when `index` is a bridge, the bridge's.
+    ///
+    /// Asking does not count as use. Of several destinations it is the first.
+    pub fn fdb_get(&mut self, index: u32, mac: [u8; 6]) -> Result<Option<FdbEntry>, Error> {
+        let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, None));
+        let mut entry = None;
+        match self.request(Rtm::Getneigh, NlmF::empty(), request, |message| entry = FdbEntry::parse(message))
+        {
+            Err(e) if e.errno != libc::ENOENT => {
+                Err(e.during(format!("look up a forwarding entry on interface {index}")))
+            }
+            _ => Ok(entry),
+        }
+    }
+
+    /// Make all `changes`, in order. What could not be made is in the error, by its place in `changes`.
+    ///
+    /// Removing what is not there is no error.
+    pub fn fdb_apply(&mut self, changes: &[FdbChange]) -> Result<(), Vec<(usize, Error)>> {
+        let mut errors = Vec::new();
+        let mut done = 0;
+        while let Some(rest) = changes.get(done..).filter(|rest| !rest.is_empty()) {
+            let now = rest.get(..together(rest)).unwrap_or(rest);
+            for (place, refusal) in self.fdb_apply_together(now) {
+                errors.extend(now.get(place).map(|change| (done + place, change.error(refusal))));
+            }
+            done += now.len();
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn fdb_apply_together(&mut self, changes: &[FdbChange]) -> Vec<(usize, Refusal)> {
+        let mut batch = self.batch();
+        for change in changes {
+            let (kind, flags, request) = change.request();
+            batch.push(kind, flags, request);
+        }
+        let mut refused = Vec::new();
+        let mut answered = vec![false; changes.len()];
+        let sent = self.exchange(&batch, |place, reply| {
+            let Reply::End(end) = reply else { return };
+            answered[place] = true;
+            if end.errno != 0 {
+                refused.push((place, end));
+            }
+        });
+        if let Err(e) = sent {
+            let unanswered = answered.iter().enumerate().filter(|(_, answered)| !**answered);
+            refused.extend(unanswered.map(|(place, _)| (place, e.clone())));
+        }
+        refused
+            .into_iter()
+            .filter_map(|(place, end)| Some((place, self.settle(changes.get(place)?, end)?)))
+            .collect()
+    }
+
+    /// What remains of a refusal once it has been dealt with.
+    fn settle(&mut self, change: &FdbChange, end: Refusal) -> Option<Refusal> {
+        match *change {
+            FdbChange::Set { index, mac, dst, vni, port }
+                if change.sets_many() && end.errno == libc::EEXIST =>
+            {
+                self.set_only_destination(index, mac, dst, vni, port).err()
+            }
+            FdbChange::Set { .. } => Some(end),
+            // Not there, or the whole device is not: that is what was wanted.
+            _ if matches!(end.errno, libc::ENOENT | libc::ENODEV) => None,
+            _ => Some(end),
+        }
+    }
+
+    /// Of an entry with a list of destinations the kernel replaces none: the new one is appended,
+    /// then the others are removed, so that at no time there is none.
+    fn set_only_destination(
+        &mut self,
+        index: u32,
+        mac: [u8; 6],
+        dst: IpAddr,
+        vni: u32,
+        port: Option<u16>,
+    ) -> Result<(), Refusal> {
+        // Appending what is there already changes nothing, not even the order.
+        let append = set_message(index, mac, dst, vni, port);
+        self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, append, |_| {})?;
+        let this = |e: &FdbEntry| e.index == index && e.master.is_none() && e.mac == mac;
+        let there = self.fdb_dump(Some(index), None, this)?;
+        // The kernel leaves out a VNI and a port that are the device's own.
+        let (own_vni, own_port) = self.vxlan_defaults(index)?;
+        let wanted = (dst, Some(vni), port.or(own_port));
+        for other in there.iter().filter_map(FdbEntry::destination) {
+            // Always with a destination here: without one the kernel removes them all.
+            if (other.ip, other.vni.or(own_vni), other.port.or(own_port)) == wanted {
+                continue;
+            }
+            let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, Some(other)));
+            self.request(Rtm::Delneigh, NlmF::empty(), request, |_| {})?;
+        }
+        Ok(())
+    }
+
+    fn vxlan_defaults(&mut self, index: u32) -> Result<(Option<u32>, Option<u16>), Refusal> {
+        match self.link(super::link::by_index(index))?.map(|link| link.kind) {
+            Some(Kind::Vxlan(info)) => Ok((info.vni, Some(info.port))),
+            _ => Err(Refusal { errno: libc::ENODEV, text: None }),
+        }
+    }
+}
+
+/// How many of `changes` can be asked for at once: a list of destinations is set in several steps,
+/// which must be over before the next change to the same entry.
+pub(super) fn together(changes: &[FdbChange]) -> usize {
+    let most = changes.len().min(BATCH);
+    let mut lists = Vec::new();
+    for (place, change) in changes.iter().take(most).enumerate() {
+        if lists.contains(&change.place()) {
+            return place;
+        }
+        if change.sets_many() {
+            lists.push(change.place());
+        }
+    }
+    most
+}
+
+/// A request about a forwarding entry.
+fn neighbour(index: u32, state: Nud, flags: u8, attributes: Vec<Rtattr<Nda, Buffer>>) -> Ndmsg {
+    NdmsgBuilder::default()
+        .ndm_family(RtAddrFamily::from(BRIDGE))
+        .ndm_index(index as libc::c_int)
+        .ndm_state(state)
+        .ndm_flags(Ntf::from_bits_retain(flags))
+        .ndm_type(Rtn::Unspec)
+        .rtattrs(message::list(attributes))
+        .build()
+        .expect("family, index, state and type are set")
+}
+
+/// NUD_REACHABLE and not NUD_PERMANENT, which would make a learning device drop the frames of a
+/// station that moved; NTF_EXT_LEARNED keeps it from ageing.
+pub(super) fn set_message(index: u32, mac: [u8; 6], dst: IpAddr, vni: u32, port: Option<u16>) -> Ndmsg {
+    let attributes = attributes(mac, Some(Destination { ip: dst, vni: Some(vni), port }));
+    neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes)
+}
+
+fn attributes(mac: [u8; 6], dst: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {
+    let mut attributes = vec![message::attribute(Nda::Lladdr, &mac)];
+    if let Some(Destination { ip, vni, port }) = dst {
+        attributes.push(message::ip_attribute(Nda::Dst, ip));
+        attributes.extend(vni.map(|vni| message::attribute(Nda::Vni, &vni.to_ne_bytes())));
+        attributes.extend(port.map(|port| message::attribute(Nda::Port, &port.to_be_bytes())));
+    }
+    attributes
+}

@@ -1,0 +1,471 @@
+//! Network devices: what there is, making them, changing them.
+
+use super::message::{self, Attributes, Message};
+use super::{Error, Netlink, Refusal, Reply};
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{Iff, Ifla, IflaInfo, RtAddrFamily, Rtm};
+use neli::rtnl::{Ifinfomsg, IfinfomsgBuilder, Rtattr};
+use neli::types::Buffer;
+use std::net::IpAddr;
+
+/// The length of `struct ifinfomsg`.
+const HEADER: usize = 16;
+/// RTEXT_FILTER_SKIP_STATS: counters are most of a link message, and nobody here reads them.
+const SKIP_STATS: u32 = 1 << 3;
+
+mod vxlan {
+    pub const ID: u16 = 1;
+    pub const GROUP: u16 = 2;
+    pub const LOCAL: u16 = 4;
+    pub const TTL: u16 = 5;
+    pub const LEARNING: u16 = 7;
+    pub const L2MISS: u16 = 13;
+    pub const PORT: u16 = 15;
+    pub const GROUP6: u16 = 16;
+    pub const LOCAL6: u16 = 17;
+    pub const UDP_ZERO_CSUM6_RX: u16 = 20;
+    pub const COLLECT_METADATA: u16 = 25;
+    pub const VNIFILTER: u16 = 30;
+}
+
+mod gre {
+    pub const IFLAGS: u16 = 2;
+    pub const OFLAGS: u16 = 3;
+    pub const IKEY: u16 = 4;
+    pub const OKEY: u16 = 5;
+    pub const LOCAL: u16 = 6;
+    pub const REMOTE: u16 = 7;
+    /// The flag, in network byte order, that says that a key counts.
+    pub const KEY: u16 = 0x2000;
+}
+
+/// IFLA_INET6_ADDR_GEN_MODE, and its value for "no link-local address".
+const ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_NONE: u8 = 1;
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The interface index.
+    pub index: u32,
+    /// The interface name.
+    pub name: String,
+    /// The MAC address, when it has one.
+    pub mac: Option<[u8; 6]>,
+    /// The maximum transmission unit.
+    pub mtu: u32,
+    /// Switched on (IFF_UP).
+    pub up: bool,
+    /// Able to carry traffic (IFF_RUNNING).
+    pub running: bool,
+    /// The index of the bridge it is a port of.
+    pub master: Option<u32>,
+    /// The alias text.
+    pub alias: Option<String>,
+    /// What sort of device it is.
+    pub kind: Kind,
+}
+
+/// The sort of a device, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A bridge.
+    Bridge,
+    /// A VXLAN device.
+    Vxlan(VxlanInfo),
+    /// A layer-3 GRE tunnel.
+    Gre(GreInfo),
+    /// Anything else.
+    Other,
+}
+
+/// The settings of a VXLAN device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VxlanInfo {
+    /// Its own VNI; none on a device that takes it from elsewhere (`external`).
+    pub vni: Option<u32>,
+    /// The address it sends from.
+    pub local: Option<IpAddr>,
+    /// The default destination or multicast group.
+    pub remote: Option<IpAddr>,
+    /// The UDP port.
+    pub port: u16,
+    /// 0 when inherited or the system's default.
+    pub ttl: u8,
+    /// Whether the driver itself learns MACs.
+    pub learning: bool,
+    /// Whether it reports unknown destinations.
+    pub l2miss: bool,
+    /// Whether the tunnel key comes with each packet (`external`).
+    pub external: bool,
+    /// Whether it filters by VNI.
+    pub vnifilter: bool,
+}
+
+/// The settings of a GRE tunnel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GreInfo {
+    /// Over IPv6 (`ip6gre`) instead of IPv4 (`gre`).
+    pub ipv6: bool,
+    /// The address it sends from.
+    pub local: Option<IpAddr>,
+    /// The peer; none on a multipoint tunnel.
+    pub remote: Option<IpAddr>,
+    /// The key expected.
+    pub ikey: Option<u32>,
+    /// The key sent.
+    pub okey: Option<u32>,
+}
+
+/// The VXLAN device to be made by [`Netlink::create_vxlan`].
+///
+/// The driver's own learning is off: an address learned there would not follow the bindings.
+#[derive(Clone, Debug)]
+pub struct NewVxlan<'a> {
+    /// The interface name, at most 15 octets.
+    pub name: &'a str,
+    /// The VNI.
+    pub vni: u32,
+    /// The address to send from; it decides the family of all destinations.
+    pub local: IpAddr,
+    /// The UDP port.
+    pub port: u16,
+    /// Whether to report unknown destinations.
+    pub l2miss: bool,
+    /// The MTU, if not the kernel's choice.
+    pub mtu: Option<u32>,
+    /// The MAC address, if not a random one.
+    pub mac: Option<[u8; 6]>,
+    /// The bridge to make it a port of.
+    pub master: Option<u32>,
+    /// The alias text, at most 255 octets.
+    pub alias: &'a str,
+    /// Whether to switch it on.
+    pub up: bool,
+}
+
+/// What [`Netlink::set_link`] is to change; `None` leaves a setting alone.
+#[derive(Clone, Debug, Default)]
+pub struct LinkChange<'a> {
+    /// Switch on or off.
+    pub up: Option<bool>,
+    /// Make it a port of this bridge, or of none.
+    pub master: Option<Option<u32>>,
+    /// The MTU.
+    pub mtu: Option<u32>,
+    /// The alias text, empty to remove it.
+    pub alias: Option<&'a str>,
+    /// The MAC address.
+    pub mac: Option<[u8; 6]>,
+}
+
+impl Link {
+    /// The device an RTM_NEWLINK or RTM_DELLINK message is about. `None` for what is not about a
+    /// device as such: a bridge's view of its port, a wireless event.
+    pub(super) fn parse(message: &Message<'_>) -> Option<Link> {
+        if !matches!(Rtm::from(message.kind), Rtm::Newlink | Rtm::Dellink) {
+            return None;
+        }
+        // Before anything is allocated: every bridge port sends a second message of family AF_BRIDGE.
+        if *message.body.first()? != libc::AF_UNSPEC as u8 {
+            return None;
+        }
+        let (header, attributes) = message::header::<Ifinfomsg>(message.body, HEADER)?;
+        let mut link = Link {
+            index: u32::try_from(*header.ifi_index()).ok()?,
+            name: String::new(),
+            mac: None,
+            mtu: 0,
+            up: header.ifi_flags().contains(Iff::UP),
+            running: header.ifi_flags().contains(Iff::RUNNING),
+            master: None,
+            alias: None,
+            kind: Kind::Other,
+        };
+        for (kind, payload) in attributes {
+            match Ifla::from(kind) {
+                Ifla::Ifname => link.name = message::string_of(payload),
+                Ifla::Address => link.mac = message::mac_of(payload),
+                Ifla::Mtu => link.mtu = message::u32_of(payload)?,
+                Ifla::Master => link.master = message::u32_of(payload),
+                Ifla::Ifalias => link.alias = Some(message::string_of(payload)),
+                Ifla::Linkinfo => link.kind = Kind::parse(payload),
+                // Such a message has the name and nothing else: it would look like a change.
+                Ifla::Wireless => return None,
+                _ => {}
+            }
+        }
+        Some(link)
+    }
+}
+
+impl Kind {
+    fn parse(link_info: &[u8]) -> Kind {
+        let mut name: &[u8] = &[];
+        let mut data: &[u8] = &[];
+        for (kind, payload) in Attributes(link_info) {
+            match IflaInfo::from(kind) {
+                IflaInfo::Kind => name = payload.split(|octet| *octet == 0).next().unwrap_or_default(),
+                IflaInfo::Data => data = payload,
+                _ => {}
+            }
+        }
+        match name {
+            b"bridge" => Kind::Bridge,
+            b"vxlan" => Kind::Vxlan(VxlanInfo::parse(Attributes(data))),
+            b"gre" => Kind::Gre(GreInfo::parse(Attributes(data), false)),
+            b"ip6gre" => Kind::Gre(GreInfo::parse(Attributes(data), true)),
+            _ => Kind::Other,
+        }
+    }
+}
+
+impl VxlanInfo {
+    fn parse(attributes: Attributes<'_>) -> VxlanInfo {
+        let mut info = VxlanInfo::default();
+        let flag = |payload: &[u8]| payload.first().is_some_and(|octet| *octet != 0);
+        for (kind, payload) in attributes {
+            match kind {
+                vxlan::ID => info.vni = message::u32_of(payload).filter(|vni| *vni != 0),
+                vxlan::GROUP | vxlan::GROUP6 => info.remote = message::some_ip_of(payload),
+                vxlan::LOCAL | vxlan::LOCAL6 => info.local = message::some_ip_of(payload),
+                vxlan::TTL => info.ttl = payload.first().copied().unwrap_or(0),
+                vxlan::PORT => info.port = message::be16_of(payload).unwrap_or(0),
+                vxlan::LEARNING => info.learning = flag(payload),
+                vxlan::L2MISS => info.l2miss = flag(payload),
+                vxlan::COLLECT_METADATA => info.external = flag(payload),
+                vxlan::VNIFILTER => info.vnifilter = flag(payload),
+                _ => {}
+            }
+        }
+        info
+    }
+}
+
+impl GreInfo {
+    fn parse(attributes: Attributes<'_>, ipv6: bool) -> GreInfo {
+        let mut info = GreInfo { ipv6, ..GreInfo::default() };
+        let (mut iflags, mut oflags) = (0, 0);
+        for (kind, payload) in attributes {
+            match kind {
+                gre::IFLAGS => iflags = message::be16_of(payload).unwrap_or(0),
+                gre::OFLAGS => oflags = message::be16_of(payload).unwrap_or(0),
+                gre::IKEY => info.ikey = message::be32_of(payload),
+                gre::OKEY => info.okey = message::be32_of(payload),
+                gre::LOCAL => info.local = message::some_ip_of(payload),
+                gre::REMOTE => info.remote = message::some_ip_of(payload),
+                _ => {}
+            }
+        }
+        // The key attributes are always there; the flags say whether they count.
+        info.ikey = info.ikey.filter(|_| iflags & gre::KEY != 0);
+        info.okey = info.okey.filter(|_| oflags & gre::KEY != 0);
+        info
+    }
+}
+
+impl Netlink {
+    /// All network devices.
+    pub fn links(&mut self) -> Result<Vec<Link>, Error> {
+        let everything = || header(0, Iff::empty(), Iff::empty(), vec![skip_stats()]);
+        self.dump(Rtm::Getlink, everything, Link::parse).map_err(|e| e.during("list network devices"))
+    }
+
+    /// The device called `name`.
+    pub fn link_by_name(&mut self, name: &str) -> Result<Option<Link>, Error> {
+        self.link(by_name(name)).map_err(|e| e.during(format!("look up {name}")))
+    }
+
+    /// The device number `index`.
+    pub fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, Error> {
+        self.link(by_index(index)).map_err(|e| e.during(format!("look up interface {index}")))
+    }
+
+    pub(super) fn link(&mut self, request: Ifinfomsg) -> Result<Option<Link>, Refusal> {
+        let mut link = None;
+        match self.request(Rtm::Getlink, NlmF::empty(), request, |message| link = Link::parse(message)) {
+            Err(e) if e.errno != libc::ENODEV => Err(e),
+            _ => Ok(link),
+        }
+    }
+
+    /// Make a VXLAN device; the answer is its index. Either all of it is done or no device is left.
+    pub fn create_vxlan(&mut self, new: &NewVxlan<'_>) -> Result<u32, Error> {
+        let made = match self.create_link(new.name, new.alias, new.up, false, vxlan_attributes(new, true)) {
+            // The kernel shares one UDP socket among devices of equal settings. Another IPv6 device
+            // that is up on this port and wants checksums leaves no choice but to be like it.
+            Err(e) if e.errno == libc::EADDRINUSE && new.local.is_ipv6() => {
+                self.create_link(new.name, new.alias, new.up, false, vxlan_attributes(new, false))
+            }
+            other => other,
+        };
+        made.map_err(|e| e.during(format!("create vxlan {}", new.name)))
+    }
+
+    /// Make a bridge; the answer is its index. Either all of it is done or no device is left.
+    ///
+    /// Without `mac` the bridge takes the lowest MAC of its ports, and changes with them.
+    pub fn create_bridge(
+        &mut self,
+        name: &str,
+        mac: Option<[u8; 6]>,
+        alias: &str,
+        up: bool,
+    ) -> Result<u32, Error> {
+        let mut attributes = vec![
+            message::text_attribute(Ifla::Ifname, name),
+            message::nested(Ifla::Linkinfo, &[message::attribute(IflaInfo::Kind, b"bridge")]),
+        ];
+        attributes.extend(mac.map(|mac| message::attribute(Ifla::Address, &mac)));
+        self.create_link(name, alias, up, true, attributes)
+            .map_err(|e| e.during(format!("create bridge {name}")))
+    }
+
+    /// Create, then say what the kernel ignores in a create message: the alias and, so that a port
+    /// never sends a router solicitation, the IPv6 address mode. Switching on comes last for the
+    /// same reason. All go in one system call: a daemon that dies leaves no device without a mark.
+    fn create_link(
+        &mut self,
+        name: &str,
+        alias: &str,
+        up: bool,
+        ipv6_addresses: bool,
+        attributes: Vec<Rtattr<Ifla, Buffer>>,
+    ) -> Result<u32, Refusal> {
+        // The kernel carries on after a refused message, and the later ones go by name: they must
+        // not meet somebody else's device.
+        if self.link(by_name(name))?.is_some() {
+            return Err(Refusal { errno: libc::EEXIST, text: None });
+        }
+        let (none, on) = (Iff::empty(), if up { Iff::UP } else { Iff::empty() });
+        let alias = message::attribute(Ifla::Ifalias, alias.as_bytes());
+        let mut batch = self.batch();
+        batch.push(Rtm::Newlink, NlmF::CREATE | NlmF::EXCL, header(0, none, none, attributes));
+        if !ipv6_addresses {
+            batch.push(
+                Rtm::Setlink,
+                NlmF::empty(),
+                header(0, none, none, vec![ifname(name), no_ipv6_address()]),
+            );
+        }
+        let set = batch.len();
+        batch.push(Rtm::Setlink, NlmF::empty(), header(0, on, on, vec![ifname(name), alias]));
+        batch.push(Rtm::Getlink, NlmF::empty(), by_name(name));
+
+        let mut index = None;
+        let mut outcomes = vec![Refusal::default(); batch.len()];
+        self.exchange(&batch, |place, reply| match reply {
+            Reply::Data(message) => index = Link::parse(message).map(|link| link.index),
+            Reply::End(end) => outcomes[place] = end,
+        })?;
+        std::mem::take(&mut outcomes[0]).result()?;
+        let finished = std::mem::take(&mut outcomes[set]).result();
+        // The IPv6 mode is not among what must succeed: a kernel without IPv6 refuses it.
+        match (finished, index) {
+            (Ok(()), Some(index)) => Ok(index),
+            (Err(e), Some(index)) => {
+                // Half a device is worse than none; the first error is the one to tell.
+                let _ = self.delete(index);
+                Err(e)
+            }
+            (finished, None) => Err(finished.err().unwrap_or(Refusal { errno: libc::ENODEV, text: None })),
+        }
+    }
+
+    /// Change a device. The master is set before it is switched on, so no frame goes astray.
+    pub fn set_link(&mut self, index: u32, change: &LinkChange<'_>) -> Result<(), Error> {
+        let attributes: Vec<_> = [
+            change.alias.map(|alias| message::attribute(Ifla::Ifalias, alias.as_bytes())),
+            change.mtu.map(|mtu| message::attribute(Ifla::Mtu, &mtu.to_ne_bytes())),
+            change.mac.map(|mac| message::attribute(Ifla::Address, &mac)),
+            change.master.map(|m| message::attribute(Ifla::Master, &m.unwrap_or(0).to_ne_bytes())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let change_it = |netlink: &mut Netlink| {
+            if !attributes.is_empty() {
+                let request = header(index, Iff::empty(), Iff::empty(), attributes);
+                netlink.request(Rtm::Setlink, NlmF::empty(), request, |_| {})?;
+            }
+            let Some(up) = change.up else { return Ok(()) };
+            let flags = if up { Iff::UP } else { Iff::empty() };
+            netlink.request(Rtm::Setlink, NlmF::empty(), header(index, flags, Iff::UP, vec![]), |_| {})
+        };
+        change_it(self).map_err(|e| e.during(format!("change interface {index}")))
+    }
+
+    /// Remove a device; it is no error when it is gone already.
+    pub fn delete_link(&mut self, index: u32) -> Result<(), Error> {
+        match self.delete(index) {
+            Err(e) if e.errno != libc::ENODEV => Err(e.during(format!("delete interface {index}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn delete(&mut self, index: u32) -> Result<(), Refusal> {
+        // Index 0 would make the kernel look for a name or a group.
+        if index == 0 {
+            return Err(Refusal { errno: libc::ENODEV, text: None });
+        }
+        self.request(Rtm::Dellink, NlmF::empty(), header(index, Iff::empty(), Iff::empty(), vec![]), |_| {})
+    }
+}
+
+#[cfg(test)]
+pub(super) fn new_vxlan(new: &NewVxlan<'_>) -> Ifinfomsg {
+    header(0, Iff::empty(), Iff::empty(), vxlan_attributes(new, true))
+}
+
+fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Ifinfomsg {
+    IfinfomsgBuilder::default()
+        .ifi_family(RtAddrFamily::Unspecified)
+        .ifi_index(index as libc::c_int)
+        .ifi_flags(flags)
+        .ifi_change(change)
+        .rtattrs(message::list(attributes))
+        .build()
+        .expect("the family is set")
+}
+
+pub(super) fn by_index(index: u32) -> Ifinfomsg {
+    header(index, Iff::empty(), Iff::empty(), vec![skip_stats()])
+}
+
+fn by_name(name: &str) -> Ifinfomsg {
+    header(0, Iff::empty(), Iff::empty(), vec![ifname(name), skip_stats()])
+}
+
+fn ifname(name: &str) -> Rtattr<Ifla, Buffer> {
+    message::text_attribute(Ifla::Ifname, name)
+}
+
+fn skip_stats() -> Rtattr<Ifla, Buffer> {
+    message::attribute(Ifla::ExtMask, &SKIP_STATS.to_ne_bytes())
+}
+
+fn no_ipv6_address() -> Rtattr<Ifla, Buffer> {
+    let mode = message::attribute(ADDR_GEN_MODE, &[ADDR_GEN_NONE]);
+    message::nested(Ifla::AfSpec, &[message::nested(libc::AF_INET6 as u16, &[mode])])
+}
+
+fn vxlan_attributes(new: &NewVxlan<'_>, zero_checksums: bool) -> Vec<Rtattr<Ifla, Buffer>> {
+    let local = if new.local.is_ipv4() { vxlan::LOCAL } else { vxlan::LOCAL6 };
+    let mut data = vec![
+        message::attribute(vxlan::ID, &new.vni.to_ne_bytes()),
+        message::ip_attribute(local, new.local),
+        message::attribute(vxlan::PORT, &new.port.to_be_bytes()),
+        message::attribute(vxlan::LEARNING, &[0]),
+        message::attribute(vxlan::L2MISS, &[u8::from(new.l2miss)]),
+    ];
+    if new.local.is_ipv6() && zero_checksums {
+        // A peer may leave out the UDP checksum (RFC 7348 section 5); over IPv6 that has to be allowed.
+        data.push(message::attribute(vxlan::UDP_ZERO_CSUM6_RX, &[1]));
+    }
+    let info = [message::attribute(IflaInfo::Kind, b"vxlan"), message::nested(IflaInfo::Data, &data)];
+    let mut attributes = vec![ifname(new.name), message::nested(Ifla::Linkinfo, &info)];
+    attributes.extend(new.mac.map(|mac| message::attribute(Ifla::Address, &mac)));
+    attributes.extend(new.mtu.map(|mtu| message::attribute(Ifla::Mtu, &mtu.to_ne_bytes())));
+    attributes.extend(new.master.map(|master| message::attribute(Ifla::Master, &master.to_ne_bytes())));
+    attributes
+}

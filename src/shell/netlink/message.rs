@@ -1,0 +1,274 @@
+//! Netlink framing, as pure functions over octets: nothing in here can panic on what comes in.
+//!
+//! Messages are built with neli's types. They are taken apart here: neli's own framing loses a
+//! successful acknowledgement that carries a warning, and trusts lengths.
+
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::{RtaType, Rtm};
+use neli::nl::{NlPayload, NlmsghdrBuilder};
+use neli::rtnl::{Rtattr, RtattrBuilder};
+use neli::types::{Buffer, RtBuffer};
+use neli::{FromBytesWithInput, Size, ToBytes};
+use std::io::{self, Cursor};
+use std::net::IpAddr;
+
+const HEADER: usize = 16;
+const ATTRIBUTE_HEADER: usize = 4;
+/// The type bits of an attribute; the two above say "nested" and "network byte order".
+const TYPE_MASK: u16 = 0x3fff;
+/// NLMSGERR_ATTR_MSG: the explanation in an acknowledgement.
+const EXPLANATION: u16 = 1;
+/// Longer than any attribute written here may be. neli counts lengths in 16 bits unchecked, so a
+/// text is cut to this: still too long for the kernel, which then says so.
+const LONGEST_ATTRIBUTE: usize = 1024;
+
+/// One netlink message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    pub kind: u16,
+    pub flags: u16,
+    pub seq: u32,
+    pub body: &'a [u8],
+}
+
+/// The kernel's answer was not netlink, or was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The kernel's refusal: an error number and, on newer kernels, an explanation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// 0 when nothing was refused.
+    pub errno: i32,
+    pub text: Option<String>,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(e: io::Error) -> Refusal {
+        Refusal { errno: e.raw_os_error().unwrap_or(libc::EIO), text: None }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Refusal {
+        Refusal { errno: libc::EBADMSG, text: Some("answer not understood".into()) }
+    }
+}
+
+/// The first message in `bytes` and how many octets to go on by; `None` at the end.
+pub(super) fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Malformed> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let header = bytes.first_chunk::<HEADER>().ok_or(Malformed)?;
+    let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *header;
+    let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+    let body = bytes.get(HEADER..length).ok_or(Malformed)?;
+    let message = Message {
+        kind: u16::from_ne_bytes([k0, k1]),
+        flags: u16::from_ne_bytes([f0, f1]),
+        seq: u32::from_ne_bytes([s0, s1, s2, s3]),
+        body,
+    };
+    Ok(Some((message, aligned(length).min(bytes.len()))))
+}
+
+/// The attributes after a fixed header: type without its flag bits, and payload. Ends at the first
+/// one whose length is wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attributes<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<(u16, &'a [u8])> {
+        let [l0, l1, t0, t1] = *self.0.first_chunk::<ATTRIBUTE_HEADER>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let payload = self.0.get(ATTRIBUTE_HEADER..length)?;
+        self.0 = self.0.get(aligned(length)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([t0, t1]) & TYPE_MASK, payload))
+    }
+}
+
+/// What an NLMSG_ERROR message says, an acknowledgement included.
+pub(super) fn acknowledgement(message: &Message<'_>) -> Refusal {
+    let Some(code) = i32_of(message.body) else { return Malformed.into() };
+    // After the code comes the request's header, then the request unless it was left out.
+    let request = message.body.get(4..).unwrap_or_default();
+    let echoed = if message.flags & NlmF::CAPPED.bits() != 0 {
+        HEADER
+    } else {
+        aligned(u32_of(request).map_or(HEADER, |n| n as usize))
+    };
+    Refusal {
+        errno: positive(code),
+        text: explanation(message, request.get(echoed.max(HEADER)..).unwrap_or_default()),
+    }
+}
+
+/// What the NLMSG_DONE message at the end of a dump says. It carries an error number too.
+pub(super) fn done(message: &Message<'_>) -> Refusal {
+    let code = i32_of(message.body).unwrap_or(0);
+    // A positive number here is a count, from some old dumps.
+    let errno = if code < 0 { positive(code) } else { 0 };
+    Refusal { errno, text: explanation(message, message.body.get(4..).unwrap_or_default()) }
+}
+
+fn explanation(message: &Message<'_>, attributes: &[u8]) -> Option<String> {
+    if message.flags & NlmF::ACK_TLVS.bits() == 0 {
+        return None;
+    }
+    let (_, text) = Attributes(attributes).find(|(kind, _)| *kind == EXPLANATION)?;
+    Some(string_of(text))
+}
+
+fn positive(code: i32) -> i32 {
+    code.checked_abs().unwrap_or(libc::EPROTO)
+}
+
+fn aligned(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+/// neli's typed fixed header `H` at the start of `body`, and the octets of the attributes after it.
+pub(super) fn header<H>(body: &[u8], length: usize) -> Option<(H, Attributes<'_>)>
+where
+    H: FromBytesWithInput<Input = usize>,
+{
+    let (fixed, attributes) = body.split_at_checked(length)?;
+    // Only the fixed part is shown to neli: it would copy every attribute.
+    let header = H::from_bytes_with_input(&mut Cursor::new(fixed), length).ok()?;
+    Some((header, Attributes(attributes)))
+}
+
+pub(super) fn u16_of(payload: &[u8]) -> Option<u16> {
+    payload.first_chunk().copied().map(u16::from_ne_bytes)
+}
+
+pub(super) fn be16_of(payload: &[u8]) -> Option<u16> {
+    payload.first_chunk().copied().map(u16::from_be_bytes)
+}
+
+pub(super) fn u32_of(payload: &[u8]) -> Option<u32> {
+    payload.first_chunk().copied().map(u32::from_ne_bytes)
+}
+
+pub(super) fn i32_of(payload: &[u8]) -> Option<i32> {
+    payload.first_chunk().copied().map(i32::from_ne_bytes)
+}
+
+pub(super) fn be32_of(payload: &[u8]) -> Option<u32> {
+    payload.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+pub(super) fn mac_of(payload: &[u8]) -> Option<[u8; 6]> {
+    payload.try_into().ok()
+}
+
+/// An IPv4 or IPv6 address, by length.
+pub(super) fn ip_of(payload: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(payload) {
+        return Some(IpAddr::from(v4));
+    }
+    <[u8; 16]>::try_from(payload).ok().map(IpAddr::from)
+}
+
+/// An address other than the unspecified one, which several attributes use for "none".
+pub(super) fn some_ip_of(payload: &[u8]) -> Option<IpAddr> {
+    ip_of(payload).filter(|ip| !ip.is_unspecified())
+}
+
+/// A text up to its NUL.
+pub(super) fn string_of(payload: &[u8]) -> String {
+    let text = payload.split(|octet| *octet == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The octets of `ip`, in an array of the longer family and a length.
+pub(super) fn ip_octets(ip: IpAddr) -> ([u8; 16], usize) {
+    match ip {
+        IpAddr::V6(v6) => (v6.octets(), 16),
+        IpAddr::V4(v4) => {
+            let mut octets = [0; 16];
+            octets[..4].copy_from_slice(&v4.octets());
+            (octets, 4)
+        }
+    }
+}
+
+/// An attribute of type `kind` holding `payload`.
+pub(super) fn attribute<T: RtaType>(kind: T, payload: &[u8]) -> Rtattr<T, Buffer> {
+    let payload = payload.get(..LONGEST_ATTRIBUTE).unwrap_or(payload);
+    RtattrBuilder::default()
+        .rta_type(kind)
+        .rta_payload(Buffer::from(payload))
+        .build()
+        .expect("type and payload are set")
+}
+
+/// An attribute of type `kind` holding the attributes `inner`.
+pub(super) fn nested<T: RtaType, I: RtaType>(kind: T, inner: &[Rtattr<I, Buffer>]) -> Rtattr<T, Buffer> {
+    let mut payload = Cursor::new(Vec::new());
+    for one in inner {
+        one.to_bytes(&mut payload).expect("a Vec takes every octet");
+    }
+    attribute(kind, &payload.into_inner())
+}
+
+/// The attribute holding an address.
+pub(super) fn ip_attribute<T: RtaType>(kind: T, ip: IpAddr) -> Rtattr<T, Buffer> {
+    let (octets, length) = ip_octets(ip);
+    attribute(kind, octets.get(..length).unwrap_or(&octets))
+}
+
+/// The attribute holding a NUL-terminated text.
+pub(super) fn text_attribute<T: RtaType>(kind: T, text: &str) -> Rtattr<T, Buffer> {
+    let mut octets = Vec::with_capacity(text.len() + 1);
+    octets.extend_from_slice(text.as_bytes());
+    octets.push(0);
+    attribute(kind, &octets)
+}
+
+/// The attributes of a message.
+pub(super) fn list<T: RtaType>(
+    attributes: impl IntoIterator<Item = Rtattr<T, Buffer>>,
+) -> RtBuffer<T, Buffer> {
+    attributes.into_iter().collect()
+}
+
+/// Requests to be sent together, numbered from `first_seq` on.
+pub(super) struct Batch {
+    bytes: Cursor<Vec<u8>>,
+    pub first_seq: u32,
+    pub count: u32,
+}
+
+impl Batch {
+    pub fn new(first_seq: u32) -> Batch {
+        Batch { bytes: Cursor::new(Vec::new()), first_seq, count: 0 }
+    }
+
+    /// Append a request; it is answered by exactly one acknowledgement, or one end of a dump.
+    pub fn push<P: Size + ToBytes>(&mut self, kind: Rtm, flags: NlmF, payload: P) {
+        let answered = if flags.contains(NlmF::DUMP) { NlmF::REQUEST } else { NlmF::REQUEST | NlmF::ACK };
+        NlmsghdrBuilder::default()
+            .nl_type(kind)
+            .nl_flags(flags | answered)
+            .nl_seq(self.first_seq.wrapping_add(self.count))
+            .nl_payload(NlPayload::Payload(payload))
+            .build()
+            .expect("type, flags and payload are set")
+            .to_bytes(&mut self.bytes)
+            .expect("a Vec takes every octet");
+        self.count += 1;
+    }
+
+    /// How many requests there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get_ref()
+    }
+}

@@ -1,0 +1,245 @@
+//! A small routing netlink client: links, VXLAN and bridge forwarding entries, neighbours,
+//! addresses, and the kernel's events about them.
+//!
+//! [`Netlink`] asks and changes; the kernel answers within the system call, so it blocks for
+//! microseconds. [`Events`] listens without blocking.
+
+mod address;
+mod events;
+mod fdb;
+mod link;
+mod message;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use address::Address;
+pub use events::{Event, Events};
+pub use fdb::{Destination, FdbChange, FdbEntry};
+pub use link::{GreInfo, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+
+use message::{Batch, Malformed, Message, Refusal};
+use neli::consts::nl::{NlmF, Nlmsg};
+use neli::consts::rtnl::Rtm;
+use neli::{Size, ToBytes};
+use socket2::Socket;
+use std::time::Duration;
+use std::{fmt, io};
+
+/// Answers of a full batch of requests fit in with room to spare.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// The kernel has answered before `send` returns: this only keeps a bug from stopping the daemon.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a dump is repeated because the table changed meanwhile, before it is taken as it is.
+const DUMP_TRIES: u32 = 3;
+
+/// Why the kernel did not do what it was asked, with its own explanation when it gave one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    what: String,
+    errno: i32,
+    text: Option<String>,
+}
+
+impl Error {
+    /// The error number.
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    /// The kernel's explanation.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// What was to be made is there already.
+    pub fn exists(&self) -> bool {
+        self.errno == libc::EEXIST
+    }
+
+    /// The device or entry is not there.
+    pub fn not_found(&self) -> bool {
+        matches!(self.errno, libc::ENOENT | libc::ENODEV | libc::ENXIO)
+    }
+
+    /// The privilege (CAP_NET_ADMIN) is missing.
+    pub fn not_permitted(&self) -> bool {
+        matches!(self.errno, libc::EPERM | libc::EACCES)
+    }
+
+    /// The kernel cannot do this.
+    pub fn not_supported(&self) -> bool {
+        matches!(self.errno, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meaning = io::Error::from_raw_os_error(self.errno).to_string();
+        // The standard library appends the number; a network engineer reads the words.
+        let meaning = meaning.split(" (os error").next().unwrap_or_default();
+        write!(f, "{}: {meaning}", self.what)?;
+        match &self.text {
+            Some(text) => write!(f, " ({text})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(e: Error) -> io::Error {
+        io::Error::new(io::Error::from_raw_os_error(e.errno).kind(), e)
+    }
+}
+
+impl Refusal {
+    fn result(self) -> Result<(), Refusal> {
+        if self.errno == 0 { Ok(()) } else { Err(self) }
+    }
+
+    fn during(self, what: impl Into<String>) -> Error {
+        Error { what: what.into(), errno: self.errno, text: self.text }
+    }
+}
+
+/// What comes back for one request of a batch.
+enum Reply<'a> {
+    Data(&'a Message<'a>),
+    /// The last one: acknowledgement, or end of a dump.
+    End(Refusal),
+}
+
+/// The socket for requests.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    seq: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Open a socket in this thread's network namespace.
+    pub fn open() -> io::Result<Netlink> {
+        Ok(Netlink { socket: request_socket()?, seq: 0, buffer: vec![0; socket::RECEIVE] })
+    }
+
+    fn batch(&self) -> Batch {
+        Batch::new(self.seq.wrapping_add(1))
+    }
+
+    /// Make one request; `each` sees the messages of its answer.
+    fn request<P: Size + ToBytes>(
+        &mut self,
+        kind: Rtm,
+        flags: NlmF,
+        payload: P,
+        mut each: impl FnMut(&Message<'_>),
+    ) -> Result<(), Refusal> {
+        let mut batch = self.batch();
+        batch.push(kind, flags, payload);
+        let mut end = Refusal::default();
+        self.exchange(&batch, |_, reply| match reply {
+            Reply::Data(message) => each(message),
+            Reply::End(refusal) => end = refusal,
+        })?;
+        end.result()
+    }
+
+    /// Everything that `parse` recognises in the answer to a dump.
+    fn dump<P: Size + ToBytes, T>(
+        &mut self,
+        kind: Rtm,
+        payload: impl Fn() -> P,
+        parse: impl Fn(&Message<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, Refusal> {
+        let mut tries = 0;
+        loop {
+            let mut found = Vec::new();
+            let mut interrupted = false;
+            self.request(kind, NlmF::DUMP, payload(), |message| {
+                interrupted |= message.flags & NlmF::DUMP_INTR.bits() != 0;
+                found.extend(parse(message));
+            })?;
+            tries += 1;
+            // A busy hub may change all the time: an almost right table is better than none, and
+            // events bring the rest.
+            if !interrupted || tries == DUMP_TRIES {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Send `batch` and hand every reply to `each`, with the request's place in the batch.
+    fn exchange(&mut self, batch: &Batch, each: impl FnMut(usize, Reply<'_>)) -> Result<(), Refusal> {
+        self.seq = batch.first_seq.wrapping_add(batch.count).wrapping_sub(1);
+        let outcome = self.try_exchange(batch, each);
+        if outcome.is_err() {
+            // What is left of the answer must not meet the next request.
+            if let Ok(fresh) = request_socket() {
+                self.socket = fresh;
+            }
+        }
+        outcome
+    }
+
+    fn try_exchange(&mut self, batch: &Batch, mut each: impl FnMut(usize, Reply<'_>)) -> Result<(), Refusal> {
+        self.send(batch.bytes())?;
+        let mut open = batch.count;
+        while open > 0 {
+            let length = socket::receive(&self.socket, &mut self.buffer)?;
+            let mut rest = self.buffer.get(..length).ok_or(Malformed)?;
+            while let Some((message, advance)) = message::first(rest)? {
+                rest = rest.get(advance..).unwrap_or_default();
+                let place = message.seq.wrapping_sub(batch.first_seq);
+                if place >= batch.count {
+                    continue;
+                }
+                let reply = match Nlmsg::from(message.kind) {
+                    Nlmsg::Noop | Nlmsg::Overrun => continue,
+                    Nlmsg::Error => Reply::End(message::acknowledgement(&message)),
+                    Nlmsg::Done => Reply::End(done(&message, &mut each, place as usize)),
+                    _ => Reply::Data(&message),
+                };
+                if let Reply::End(end) = &reply {
+                    open = open.saturating_sub(1);
+                    warn(end);
+                }
+                each(place as usize, reply);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                // Netlink takes a datagram whole or not at all.
+                other => return other.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// The end of a dump carries its flags too, so that an interruption noticed last is seen.
+fn done(message: &Message<'_>, each: &mut impl FnMut(usize, Reply<'_>), place: usize) -> Refusal {
+    each(place, Reply::Data(&Message { body: &[], ..*message }));
+    message::done(message)
+}
+
+/// A success may come with a warning.
+fn warn(end: &Refusal) {
+    if let Refusal { errno: 0, text: Some(text) } = end {
+        log::warn!("kernel: {text}");
+    }
+}
+
+fn request_socket() -> io::Result<Socket> {
+    let socket = socket::open()?;
+    socket::ask_for_details(&socket);
+    socket::set_receive_buffer(&socket, RECEIVE_BUFFER)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    Ok(socket)
+}

@@ -1,0 +1,78 @@
+//! Netlink sockets, and the socket options the safe wrappers do not offer.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// The kernel builds no message longer than this for the requests made here: a dump fills at most
+/// 32 KiB at a time (`netlink_recvmsg`), and one message about one device or entry is far shorter.
+pub(super) const RECEIVE: usize = 32 * 1024;
+
+// Kernel ABI, the same on every architecture; the libc crate has them for some targets only.
+const SOL_NETLINK: libc::c_int = 270;
+const NETLINK_ADD_MEMBERSHIP: libc::c_int = 1;
+const NETLINK_CAP_ACK: libc::c_int = 10;
+const NETLINK_EXT_ACK: libc::c_int = 11;
+const NETLINK_GET_STRICT_CHK: libc::c_int = 12;
+const SO_RCVBUFFORCE: libc::c_int = 33;
+
+/// A routing netlink socket (close-on-exec), not bound: the kernel does that on first use.
+pub(super) fn open() -> io::Result<Socket> {
+    Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))
+}
+
+/// Ask for explanations with errors, for errors without the request echoed, and for filtered dumps.
+pub(super) fn ask_for_details(socket: &Socket) {
+    for option in [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK] {
+        // An old kernel has not all of them. Nothing depends on them: texts are then missing, the
+        // parser skips the echo, and what a dump did not filter is filtered here.
+        let _ = set_option(socket.as_raw_fd(), SOL_NETLINK, option, 1);
+    }
+}
+
+/// Join the multicast group `group` (a number, not a bit).
+pub(super) fn join(socket: &Socket, group: u32) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group as libc::c_int)
+}
+
+/// Make room for `bytes` of unread messages, beyond `net.core.rmem_max` when privileged.
+pub(super) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+    let size = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    if set_option(socket.as_raw_fd(), libc::SOL_SOCKET, SO_RCVBUFFORCE, size).is_ok() {
+        return Ok(());
+    }
+    socket.set_recv_buffer_size(bytes)
+}
+
+/// Receive one datagram into `buffer`: how many octets it had, which is more than
+/// `buffer.len()` when it was cut.
+pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv_with_flags(uninit(buffer), libc::MSG_TRUNC) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            other => return other,
+        }
+    }
+}
+
+#[allow(unsafe_code)]
+fn uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: same layout; `recv` writes only octets it received, so the slice stays initialised.
+    unsafe { &mut *(buffer as *mut [u8] as *mut [MaybeUninit<u8>]) }
+}
+
+#[allow(unsafe_code)]
+fn set_option(fd: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the value is a c_int that lives for the call, and its own size is handed in.
+    let done = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,147 @@
+//! The parser against any octets; the rest is tested on a real kernel in `tests/netlink.rs`.
+
+use super::message::{self, Attributes, Batch, Message, Refusal};
+use super::{Address, Event, FdbEntry, Kind, Link, NewVxlan, fdb, link};
+use neli::consts::nl::NlmF;
+use neli::consts::rtnl::Rtm;
+use proptest::prelude::*;
+use std::time::Duration;
+
+/// All parsers, on all messages in `bytes` and on `bytes` as a body of each kind.
+fn take_apart(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Ok(Some((message, advance))) = message::first(rest) {
+        parse(message);
+        assert!(advance > 0);
+        rest = rest.get(advance..).unwrap_or_default();
+    }
+    for kind in 0..40 {
+        for flags in [0, NlmF::ACK_TLVS.bits(), NlmF::ACK_TLVS.bits() | NlmF::CAPPED.bits()] {
+            parse(Message { kind, flags, seq: 1, body: bytes });
+        }
+    }
+}
+
+fn parse(message: Message<'_>) {
+    let _ = Event::parse(&message);
+    let _ = Link::parse(&message);
+    let _ = FdbEntry::parse(&message);
+    let _ = Address::parse(&message);
+    let _ = message::acknowledgement(&message);
+    let _ = message::done(&message);
+    let _ = Attributes(message.body).count();
+}
+
+/// What this program sends; the kernel's messages are of the same form.
+fn real_messages() -> Vec<u8> {
+    let new = NewVxlan {
+        name: "dmevpn1",
+        vni: 100,
+        local: "2001:db8::1".parse().unwrap(),
+        port: 4789,
+        l2miss: true,
+        mtu: Some(1400),
+        mac: Some([2, 0, 0, 0, 0, 1]),
+        master: Some(7),
+        alias: "",
+        up: false,
+    };
+    let mut batch = Batch::new(1);
+    batch.push(Rtm::Newlink, NlmF::CREATE, link::new_vxlan(&new));
+    let destination = "10.0.0.2".parse().unwrap();
+    batch.push(
+        Rtm::Newneigh,
+        NlmF::CREATE,
+        fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination, 200, Some(8472)),
+    );
+    batch.bytes().to_vec()
+}
+
+/// An acknowledgement of `code`, with a text, with or without the request echoed.
+fn acknowledgement(code: i32, echo: Option<&[u8]>, text: &[u8]) -> Refusal {
+    let mut body = code.to_ne_bytes().to_vec();
+    let length = 16 + echo.map_or(40, <[u8]>::len) as u32;
+    body.extend(length.to_ne_bytes());
+    body.extend([0; 12]);
+    body.extend(echo.unwrap_or_default());
+    body.extend((4 + text.len() as u16).to_ne_bytes());
+    body.extend(1u16.to_ne_bytes());
+    body.extend(text);
+    let capped = if echo.is_none() { NlmF::CAPPED.bits() } else { 0 };
+    message::acknowledgement(&Message { kind: 2, flags: NlmF::ACK_TLVS.bits() | capped, seq: 1, body: &body })
+}
+
+#[test]
+fn messages_read_back() {
+    let bytes = real_messages();
+    let (first, advance) = message::first(&bytes).unwrap().unwrap();
+    let link = Link::parse(&first).unwrap();
+    assert_eq!((link.name.as_str(), link.mtu, link.master), ("dmevpn1", 1400, Some(7)));
+    assert!(matches!(link.kind, Kind::Vxlan(v) if v.vni == Some(100) && v.port == 4789 && v.l2miss));
+    let (second, _) = message::first(&bytes[advance..]).unwrap().unwrap();
+    let entry = FdbEntry::parse(&second).unwrap();
+    assert!(entry.is_ours() && !entry.is_permanent());
+    assert_eq!((entry.vni, entry.port, entry.index), (Some(200), Some(8472), 3));
+}
+
+#[test]
+fn an_acknowledgement_keeps_its_text() {
+    let refused = Refusal { errno: 17, text: Some("why".into()) };
+    assert_eq!(acknowledgement(-17, None, b"why\0"), refused);
+    assert_eq!(acknowledgement(-17, Some(&[1; 24]), b"why\0"), refused);
+    assert_eq!(acknowledgement(0, None, b"careful\0"), Refusal { errno: 0, text: Some("careful".into()) });
+    assert_eq!(acknowledgement(i32::MIN, None, b"").errno, libc::EPROTO);
+}
+
+#[test]
+fn unknown_flag_bits_are_kept() {
+    let mut bytes = real_messages();
+    let (_, advance) = message::first(&bytes).unwrap().unwrap();
+    bytes[advance + 16 + 8..][..3].copy_from_slice(&[0xff, 0xff, 0xff]);
+    let (second, _) = message::first(&bytes[advance..]).unwrap().unwrap();
+    let entry = FdbEntry::parse(&second).unwrap();
+    assert_eq!((entry.state, entry.flags), (0xffff, 0xff));
+}
+
+#[test]
+fn ticks_are_hundredths_of_a_second() {
+    let mut body = vec![7, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 10, 0, 2, 0, 2, 0, 0, 0, 0, 9, 0, 0];
+    body[4..8].copy_from_slice(&3i32.to_ne_bytes());
+    body[12..16].copy_from_slice(&[10u16.to_ne_bytes(), 2u16.to_ne_bytes()].concat());
+    body.extend([20u16.to_ne_bytes(), 3u16.to_ne_bytes()].concat());
+    body.extend([0u32, 150, 300, 0].iter().flat_map(|n| n.to_ne_bytes()));
+    let entry = FdbEntry::parse(&Message { kind: 28, flags: 0, seq: 0, body: &body }).unwrap();
+    assert_eq!(entry.idle, Some(Duration::from_millis(1500)));
+    assert_eq!(entry.age, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_list_is_set_before_the_next_change_to_it() {
+    let set =
+        |mac| fdb::FdbChange::Set { index: 1, mac, dst: "10.0.0.1".parse().unwrap(), vni: 1, port: None };
+    assert_eq!(fdb::together(&[set([0; 6]), set([2; 6]), set([0; 6])]), 2);
+    assert_eq!(fdb::together(&[set([2; 6]), set([2; 6])]), 2);
+    assert_eq!(fdb::together(&vec![set([2; 6]); 1000]), 128);
+}
+
+proptest! {
+    #[test]
+    fn no_octets_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        take_apart(&bytes);
+    }
+
+    #[test]
+    fn no_damage_makes_the_parser_panic(
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        length in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = real_messages();
+        for (place, octet) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = octet;
+        }
+        bytes.truncate(length.index(bytes.len() + 1));
+        take_apart(&bytes);
+        take_apart(bytes.get(16..).unwrap_or_default());
+    }
+}
