@@ -95,6 +95,10 @@ impl Spoke {
             return;
         }
         self.leave(cx);
+        if path.is_none() {
+            // Nobody can tell any more when one of them becomes untrue, and time would not end them.
+            self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+        }
         self.path = path;
         self.enter(cx);
     }
