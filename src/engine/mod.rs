@@ -242,7 +242,7 @@ impl Engine {
         let key = self.vn_of(path, tag);
         let message = Message::parse(nhrp);
         let peer = match (&message, key.and_then(|key| self.vns.get(&key))) {
-            (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, message.header.vni),
+            (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, &message.header),
             _ => None,
         };
         if !self.is_within_limits(now, path, key, peer) {
