@@ -1,7 +1,5 @@
 //! The `dmevpn` program.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     dmevpn::cli::main()
 }

@@ -1,8 +1,8 @@
 //! `dmevpn metrics`: the text format of Prometheus.
 
 use crate::control::{Metrics, RoleStatus, VnStatus};
-use crate::engine::report::{HubReport, SpokeReport, Standing};
 use crate::engine::Statistics;
+use crate::engine::report::{HubReport, SpokeReport, Standing};
 use core::fmt::{Display, Write};
 
 /// Gauges first, then a counter `dmevpn_NAME_total` for each of [`Statistics`].

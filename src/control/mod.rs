@@ -7,9 +7,9 @@
 pub mod frame;
 pub mod words;
 
-use crate::engine::{Event, Refusal};
-use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
 use crate::engine::Statistics;
+use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
+use crate::engine::{Event, Refusal};
 use crate::types::{Mac, Nbma, VpnId, Vtep};
 use serde::{Deserialize, Serialize};
 

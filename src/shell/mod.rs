@@ -1,3 +1,16 @@
-//! The only place with I/O: sockets, netlink, the clock.
+//! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
+//!
+//! [`daemon`] starts and ends; [`node`] holds the engine and performs its effects, on the kernel's data plane
+//! ([`plane`], by [`netlink`]) and on the network ([`tunnel`]); [`control`] serves the commands.
 
+mod clock;
+mod control;
+pub mod daemon;
+mod locate;
 pub mod netlink;
+mod node;
+mod plane;
+mod settings;
+mod signals;
+mod state;
+mod tunnel;

@@ -154,7 +154,3 @@ impl AsRawFd for Events {
         self.socket.as_raw_fd()
     }
 }
-
-// SAFETY: `Events` keeps the one socket it was made with until it is dropped, whatever is called.
-#[allow(unsafe_code)]
-unsafe impl async_io::IoSafe for Events {}

@@ -1,0 +1,256 @@
+//! The control socket: who asks, and what the node answers.
+
+use super::daemon::{self, Shared};
+use super::node::Node;
+use crate::config::{HubAddress, Role, Transport};
+use crate::control::frame::{Decoder, FrameError};
+use crate::control::{Answer, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
+use crate::engine::report::{MacState, VnReport};
+use crate::engine::{Input, Lookup, Refusal, VnKey};
+use crate::types::Mac;
+use crate::wire::nhrp::code;
+use async_io::{Async, Timer};
+use smol::channel;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{LocalExecutor, future};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A question is given up after this; the client waits a little longer.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(25);
+/// Events a monitor may be behind.
+const MONITOR_BACKLOG: usize = 1024;
+
+/// The listening socket; its file goes with it.
+#[derive(Debug)]
+pub struct Server {
+    listener: Async<UnixListener>,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Listens at `path`, for root only. A socket that an earlier run left is replaced, a living daemon's is not.
+    pub fn bind(path: &str) -> io::Result<Server> {
+        let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {e}"));
+        if UnixStream::connect(path).is_ok() {
+            let text = format!("{path}: another daemon answers there");
+            return Err(io::Error::new(ErrorKind::AddrInUse, text));
+        }
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(say(e)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(say)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(say)?;
+        Ok(Server { listener: Async::new(listener)?, path: path.into() })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing can be done about it at the end.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Serves whoever connects.
+pub async fn serve(server: Server, node: Shared, config_path: String, executor: Rc<LocalExecutor<'static>>) {
+    loop {
+        match server.listener.accept().await {
+            Ok((stream, _)) => {
+                let client = converse(stream, Rc::clone(&node), config_path.clone());
+                executor.spawn(async { drop(client.await) }).detach();
+            }
+            Err(e) => {
+                log::warn!("control socket: {e}");
+                Timer::after(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn converse(mut stream: Async<UnixStream>, node: Shared, config_path: String) -> io::Result<()> {
+    let mut decoder = Decoder::of_requests();
+    let mut buf = [0; 512];
+    loop {
+        let n = stream.read(&mut buf).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        decoder.push(&buf[..n]);
+        loop {
+            let request = match decoder.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => Request::decode(&frame),
+                // Where the next frame starts is not known any more.
+                Err(e) => return stream.write_all(&e.reply().encode()).await,
+            };
+            match request {
+                Ok(Request::Monitor) => return monitor(stream, &node).await,
+                request => {
+                    let reply = answer(request, &node, &config_path).await;
+                    stream.write_all(&reply.encode()).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Tells what happens until the client hangs up.
+async fn monitor(mut stream: Async<UnixStream>, node: &Shared) -> io::Result<()> {
+    let (sender, happenings) = channel::bounded(MONITOR_BACKLOG);
+    node.borrow_mut().monitor(sender);
+    stream.write_all(&Reply::Done.encode()).await?;
+    let mut octet = [0];
+    loop {
+        let next = async { Ok(Some(happenings.recv().await)) };
+        let gone = async { stream.read(&mut octet).await.map(|_| None) };
+        match future::or(next, gone).await? {
+            Some(Ok(happening)) => stream.write_all(&Reply::Event(happening).encode()).await?,
+            Some(Err(_)) | None => return Ok(()),
+        }
+    }
+}
+
+async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path: &str) -> Reply {
+    let request = match request {
+        Ok(request) => request,
+        Err(e) => return e.reply(),
+    };
+    match request {
+        Request::Status => Reply::Status(status(&mut node.borrow_mut(), config_path)),
+        Request::Metrics => {
+            let mut node = node.borrow_mut();
+            let status = status(&mut node, config_path);
+            Reply::Metrics(Metrics { status, statistics: *node.engine.statistics() })
+        }
+        Request::Macs { vn } => {
+            let node = node.borrow();
+            let now = node.clock.now();
+            let rows = |(name, key)| VnMacs { vn: name, rows: node.engine.macs(now, key) };
+            select(&node, vn.as_deref()).map_or_else(Reply::Error, |vns| Reply::Macs(vns.map(rows).collect()))
+        }
+        Request::Peers { vn } => {
+            let node = node.borrow();
+            let now = node.clock.now();
+            let rows = |(name, key)| VnPeers { vn: name, rows: node.engine.peers(now, key) };
+            select(&node, vn.as_deref())
+                .map_or_else(Reply::Error, |vns| Reply::Peers(vns.map(rows).collect()))
+        }
+        Request::Resolve { vn, mac } => resolve(node, &vn, mac).await,
+        Request::Flush { vn, mac } => {
+            let key = match vn.as_deref().map(|vn| find(&node.borrow(), vn)).transpose() {
+                Ok(key) => key,
+                Err(e) => return Reply::Error(e),
+            };
+            node.borrow_mut().input(Input::Flush { vn: key, mac });
+            Reply::Done
+        }
+        Request::Reload => match daemon::reload(node, config_path) {
+            Ok(()) => Reply::Done,
+            Err(errors) => Reply::BadConfiguration(errors),
+        },
+        Request::Monitor => Reply::Error("a monitor cannot be answered here".into()),
+    }
+}
+
+async fn resolve(node: &Shared, vn: &str, mac: Mac) -> Reply {
+    let (tell, told) = channel::bounded(1);
+    {
+        let mut node = node.borrow_mut();
+        let key = match find(&node, vn) {
+            Ok(key) => key,
+            Err(e) => return Reply::Error(e),
+        };
+        node.kernel_events();
+        if let Some(known) = known(&node, key, mac) {
+            return Reply::Resolved(known);
+        }
+        node.resolve(key, mac, tell);
+    }
+    let patience = async {
+        Timer::after(RESOLVE_PATIENCE).await;
+        Err(channel::RecvError)
+    };
+    Reply::Resolved(future::or(told.recv(), patience).await.unwrap_or(Answer::NotResolved(None)))
+}
+
+/// What needs no question to the hub: what a hub itself knows, and what a spoke was told does not exist.
+fn known(node: &Node, key: VnKey, mac: Mac) -> Option<Answer> {
+    let now = node.clock.now();
+    let not_there = Answer::NotResolved(Some(Refusal::Nak(code::NO_BINDING)));
+    match (node.engine.report(now, key)?, node.engine.lookup(key, mac)) {
+        (VnReport::Hub(_), Lookup::At(vtep)) => Some(Answer::At { vtep, holding: None }),
+        (_, Lookup::Here) => Some(Answer::Local),
+        (VnReport::Hub(_), Lookup::Unknown) => Some(not_there),
+        (VnReport::Spoke(_), _) => {
+            let negative =
+                node.engine.macs(now, key).iter().any(|r| r.mac == mac && r.state == MacState::Negative);
+            negative.then_some(not_there)
+        }
+    }
+}
+
+fn find(node: &Node, vn: &str) -> Result<VnKey, String> {
+    let configured = node.config.vns.iter().any(|v| v.name == vn);
+    node.names.vn(vn).filter(|_| configured).ok_or_else(|| format!("there is no VN '{vn}'"))
+}
+
+/// The VN of this name, or all of them.
+fn select(node: &Node, vn: Option<&str>) -> Result<std::vec::IntoIter<(String, VnKey)>, String> {
+    let names: Vec<String> = match vn {
+        Some(vn) => vec![vn.to_owned()],
+        None => node.config.vns.iter().map(|v| v.name.clone()).collect(),
+    };
+    let all: Result<Vec<_>, _> =
+        names.into_iter().map(|name| find(node, &name).map(|key| (name, key))).collect();
+    Ok(all?.into_iter())
+}
+
+fn status(node: &mut Node, config_path: &str) -> Status {
+    node.kernel_events();
+    let now = node.clock.now();
+    let vn_status = |vn: &crate::config::Vn| {
+        let key = node.names.vn(&vn.name)?;
+        let (bridge_mac, trouble) = node.planes.state(key);
+        let (device, role) = match (&vn.role, node.engine.report(now, key)?) {
+            (Role::Spoke(spoke), VnReport::Spoke(report)) => {
+                let hub = node.config.hubs.iter().find(|h| h.name == spoke.hub)?;
+                let hub_address = match &hub.address {
+                    HubAddress::Ip(ip) => ip.to_string(),
+                    HubAddress::Name(name) => name.clone(),
+                };
+                let role = RoleStatus::Spoke { hub_name: hub.name.clone(), hub_address, report };
+                (Some(spoke.vxlan.clone()), role)
+            }
+            (Role::Hub(_), VnReport::Hub(report)) => (None, RoleStatus::Hub { report }),
+            _ => return None,
+        };
+        Some(VnStatus {
+            name: vn.name.clone(),
+            vpn_id: vn.vpn_id,
+            bridge: vn.bridge.clone(),
+            bridge_mac,
+            device,
+            trouble,
+            role,
+        })
+    };
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime: now.as_millis() / 1000,
+        config: config_path.into(),
+        transport: match &node.config.main.transport {
+            Transport::Raw => "raw".into(),
+            Transport::Device(name) => name.clone(),
+        },
+        nbma: node.nbma(),
+        data_plane_note: None,
+        vns: node.config.vns.iter().filter_map(vn_status).collect(),
+    }
+}

@@ -1,0 +1,218 @@
+//! `dmevpn daemon`: from the configuration file to the event loop, on one thread.
+
+use super::control;
+use super::node::{Job, Node};
+use super::signals::{Signal, Signals};
+use super::tunnel::{MAX_PACKET, Tunnel};
+use crate::config::Config;
+use crate::engine::{HubKey, Input};
+use async_io::{Async, Timer};
+use smol::channel::{Receiver, Sender};
+use smol::{LocalExecutor, Task, future};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The exit code for a configuration that is wrong, as the other commands have it.
+const CONFIGURATION: u8 = 4;
+/// A hub's name that cannot be looked up is tried again after this, then after twice as long each time.
+const LOOK_UP_FIRST: Duration = Duration::from_secs(2);
+const LOOK_UP_MOST: Duration = Duration::from_secs(64);
+/// The daemon ends after this, whatever the hub says to its withdrawal.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The node, shared by the tasks of one thread; nobody holds it while waiting.
+pub type Shared = Rc<RefCell<Node>>;
+
+/// Runs the daemon until it is told to end.
+pub fn run(config_path: &str) -> ExitCode {
+    let config = match load(config_path) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    // Fails only when a logger is there already, which serves as well.
+    let _ = simple_logger::SimpleLogger::new().init();
+    log::set_max_level(config.main.log_level);
+    if !config.main.enabled {
+        log::info!("{config_path}: option 'enabled' is 0: nothing to do");
+        return ExitCode::SUCCESS;
+    }
+    // Before the first thread is: it would get the signals otherwise.
+    let result = Signals::take().and_then(|signals| serve(config_path, config, &signals));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            log::error!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the configuration; what is wrong with it, one error a line.
+pub fn load(path: &str) -> Result<Config, String> {
+    let octets = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
+    Config::parse(path, &String::from_utf8_lossy(&octets)).map_err(|e| e.to_string())
+}
+
+fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()> {
+    let (sender, jobs) = smol::channel::unbounded();
+    let node = Node::open(config.clone(), sender, seed())?;
+    let kernel = Async::new(node.events().as_fd().try_clone_to_owned()?)?;
+    let server = control::Server::bind(&config.main.socket)?;
+    let node: Shared = Rc::new(RefCell::new(node));
+    log::info!("dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
+    node.borrow_mut().apply(config);
+
+    let executor = Rc::new(LocalExecutor::new());
+    let (poke, poked) = smol::channel::bounded(1);
+    executor.spawn(keep_time(Rc::clone(&node), poked)).detach();
+    executor.spawn(hear_kernel(Rc::clone(&node), kernel)).detach();
+    executor
+        .spawn(control::serve(server, Rc::clone(&node), config_path.to_owned(), Rc::clone(&executor)))
+        .detach();
+    let work = do_jobs(Rc::clone(&node), jobs, poke, &executor);
+    let obey = obey(Rc::clone(&node), signals, config_path);
+    smol::block_on(executor.run(future::or(work, obey)))?;
+
+    node.borrow_mut().leave();
+    log::info!("dmevpn ends");
+    Ok(())
+}
+
+/// The seed for jitter: two routers that start together must not stay in step.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// Does what goes on beside the node, until all is withdrawn.
+async fn do_jobs(
+    node: Shared,
+    jobs: Receiver<Job>,
+    poke: Sender<()>,
+    executor: &LocalExecutor<'static>,
+) -> io::Result<()> {
+    let mut readers: BTreeMap<_, Task<()>> = BTreeMap::new();
+    let mut lookups: BTreeMap<HubKey, Task<()>> = BTreeMap::new();
+    while let Ok(job) = jobs.recv().await {
+        match job {
+            Job::Read(local, tunnel) => {
+                readers.insert(local, executor.spawn(read(Rc::clone(&node), tunnel)));
+            }
+            Job::Close(local) => {
+                readers.remove(&local);
+            }
+            Job::LookUp(hub, name) => {
+                if lookups.get(&hub).is_none_or(Task::is_finished) {
+                    lookups.insert(hub, executor.spawn(look_up(Rc::clone(&node), hub, name)));
+                }
+            }
+            // One is enough: the timer looks at the deadline, not at how often it changed.
+            Job::Deadline => drop(poke.try_send(())),
+            Job::End => break,
+        }
+    }
+    Ok(())
+}
+
+/// Obeys signals; ends some time after the order to end.
+async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<()> {
+    while signals.next().await? == Signal::Reload {
+        // Refused and logged, or applied: either way the daemon goes on.
+        drop(reload(&node, config_path));
+    }
+    node.borrow_mut().stop();
+    Timer::after(PATIENCE).await;
+    log::warn!("the hub did not confirm the withdrawal");
+    Ok(())
+}
+
+/// Reads the configuration again. What is wrong with it leaves the old one in force.
+pub fn reload(node: &Shared, config_path: &str) -> Result<(), String> {
+    match load(config_path) {
+        Ok(mut config) => {
+            if !config.main.enabled {
+                config.vns.clear();
+            }
+            node.borrow_mut().apply(config);
+            log::info!("{config_path} is in force");
+            Ok(())
+        }
+        Err(errors) => {
+            log::error!("{config_path} is refused, the configuration stays as it is");
+            errors.lines().for_each(|line| log::error!("{line}"));
+            Err(errors)
+        }
+    }
+}
+
+/// The one timer.
+async fn keep_time(node: Shared, poked: Receiver<()>) {
+    loop {
+        let (deadline, clock) = {
+            let node = node.borrow();
+            (node.deadline(), node.clock)
+        };
+        let Some(deadline) = deadline else {
+            if poked.recv().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let timer = async {
+            Timer::at(clock.at(deadline)).await;
+            true
+        };
+        let changed = async {
+            let _ = poked.recv().await;
+            false
+        };
+        if future::or(timer, changed).await {
+            node.borrow_mut().input(Input::Tick);
+        }
+    }
+}
+
+async fn hear_kernel(node: Shared, kernel: Async<std::os::fd::OwnedFd>) {
+    while kernel.readable().await.is_ok() {
+        node.borrow_mut().kernel_events();
+    }
+}
+
+async fn read(node: Shared, tunnel: Rc<Tunnel>) {
+    let mut buf = vec![0; MAX_PACKET];
+    loop {
+        match tunnel.receive(&mut buf).await {
+            Ok(Some(received)) => node.borrow_mut().packet(&received),
+            Ok(None) => {}
+            // Such as ENETDOWN while a device is down.
+            Err(e) => {
+                log::debug!("receive: {e}");
+                Timer::after(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn look_up(node: Shared, hub: HubKey, name: String) {
+    let mut delay = LOOK_UP_FIRST;
+    loop {
+        match smol::net::resolve((name.as_str(), 0)).await.map(|found| found.first().map(|a| a.ip())) {
+            Ok(Some(ip)) => {
+                node.borrow_mut().hub_found(hub, ip);
+                return;
+            }
+            Ok(None) => log::warn!("hub {name}: no address"),
+            Err(e) => log::warn!("hub {name}: {e}"),
+        }
+        Timer::after(delay).await;
+        delay = (delay * 2).min(LOOK_UP_MOST);
+    }
+}

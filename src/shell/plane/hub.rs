@@ -1,0 +1,149 @@
+//! A hub's bridge and its ports: one VXLAN device for each spoke. The kernel's bridge does the rest.
+
+use super::{Inputs, Part, Planes, alias, told, tunnel_mac};
+use crate::engine::{Engine, Input, PortState, VnKey};
+use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use std::collections::BTreeMap;
+
+/// Part of a port's MAC.
+const PORT: u8 = 2;
+
+impl Planes {
+    /// The bridge is made if it is not there; ports are found, and missing ones made. The bridge's MAC.
+    pub(super) fn bring_up_hub(
+        &mut self,
+        key: VnKey,
+        engine: &Engine,
+        inputs: &mut Inputs,
+    ) -> Result<Mac, String> {
+        let Some(plane) = self.planes.get(&key) else { return Err(String::new()) };
+        let wanted = plane.wanted.clone();
+        if self.find_bridge(&wanted.bridge)?.is_none() {
+            let alias = alias::device(&wanted.name);
+            let mac = Some(bridge_mac(wanted.vpn_id));
+            self.netlink.create_bridge(&wanted.bridge, mac, &alias, true).map_err(told)?;
+        }
+        let bridge = self
+            .find_bridge(&wanted.bridge)?
+            .ok_or_else(|| format!("bridge '{}' does not exist", wanted.bridge))?;
+        let mac =
+            bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
+        self.devices.retain(|_, (vn, part)| *vn != key || *part != Part::Bridge);
+        self.devices.insert(bridge.index, (key, Part::Bridge));
+        if let Some(plane) = self.planes.get_mut(&key) {
+            plane.bridge = Some(bridge.index);
+        }
+        self.bring_up_ports(key, &wanted.name, &bridge, engine, inputs)?;
+        Ok(mac)
+    }
+
+    fn bring_up_ports(
+        &mut self,
+        key: VnKey,
+        vn: &str,
+        bridge: &Link,
+        engine: &Engine,
+        inputs: &mut Inputs,
+    ) -> Result<(), String> {
+        let mut missing: BTreeMap<Vtep, (Vni, Nbma)> =
+            engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
+        for link in self.netlink.links().map_err(told)? {
+            let Some(spoke) = link.alias.as_deref().and_then(|a| alias::parse_port(a, vn)) else { continue };
+            let Kind::Vxlan(vxlan) = &link.kind else { continue };
+            let uplink = vxlan.vni.and_then(Vni::new);
+            let local = vxlan.local.and_then(Nbma::new);
+            let (Some(uplink), Some(local)) = (uplink, local) else { continue };
+            match missing.remove(&spoke) {
+                Some(wanted) if wanted != (uplink, local) => {
+                    self.devices.remove(&link.index);
+                    self.delete(link.index);
+                    missing.insert(spoke, wanted);
+                    continue;
+                }
+                Some(_) => {}
+                None if self.part(link.index).is_none() => {
+                    inputs.push_back(Input::Port {
+                        vn: key,
+                        spoke,
+                        state: PortState::Found { uplink, local },
+                    });
+                }
+                None => {}
+            }
+            self.devices.insert(link.index, (key, Part::Port(spoke)));
+            if link.master != Some(bridge.index) || !link.up {
+                let change =
+                    LinkChange { up: Some(true), master: Some(Some(bridge.index)), ..LinkChange::default() };
+                self.netlink.set_link(link.index, &change).map_err(told)?;
+            }
+            self.changes.push(default_entry(link.index, spoke));
+        }
+        for (spoke, (uplink, local)) in missing {
+            if let Err((_, e)) = self.make_port(key, spoke, uplink, local) {
+                log::error!("{vn}: {e}");
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Effect: the port of a spoke.
+    pub fn add_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma, inputs: &mut Inputs) {
+        let state = match self.make_port(key, spoke, uplink, local) {
+            Ok(()) => PortState::Up,
+            Err((taken, e)) => {
+                log::warn!("no port for {spoke}: {e}");
+                PortState::Failed { taken }
+            }
+        };
+        inputs.push_back(Input::Port { vn: key, spoke, state });
+    }
+
+    /// Effect: no port for a spoke any more.
+    pub fn remove_port(&mut self, key: VnKey, spoke: Vtep) {
+        let ports = self.devices.iter().filter(|(_, device)| **device == (key, Part::Port(spoke)));
+        let ports: Vec<u32> = ports.map(|(index, _)| *index).collect();
+        for index in ports {
+            self.devices.remove(&index);
+            self.delete(index);
+        }
+    }
+
+    /// Makes a port; on failure, whether its VNI or name is somebody else's.
+    fn make_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma) -> Result<(), (bool, String)> {
+        let Some((plane, bridge)) = self.planes.get(&key).and_then(|p| Some((p, p.bridge?))) else {
+            return Err((false, "there is no bridge".into()));
+        };
+        let new = NewVxlan {
+            name: &format!("dmevpn{:06x}", uplink.get()),
+            vni: uplink.get(),
+            local: local.ip(),
+            port: self.udp_port,
+            l2miss: false,
+            mtu: Some(plane.wanted.mtu.into()),
+            mac: Some(tunnel_mac(uplink, PORT)),
+            master: Some(bridge),
+            alias: &alias::port(&plane.wanted.name, spoke),
+            up: true,
+        };
+        let index = self.netlink.create_vxlan(&new).map_err(|e| (e.exists(), e.to_string()))?;
+        if let Err(errors) = self.netlink.fdb_apply(&[default_entry(index, spoke)]) {
+            self.delete(index);
+            return Err((false, errors.first().map_or(String::new(), |(_, e)| e.to_string())));
+        }
+        self.devices.insert(index, (key, Part::Port(spoke)));
+        Ok(())
+    }
+}
+
+/// A port leads to its spoke, and nowhere else.
+fn default_entry(index: u32, spoke: Vtep) -> FdbChange {
+    FdbChange::Set { index, mac: [0; 6], dst: spoke.nbma.ip(), vni: spoke.vni.get(), port: None }
+}
+
+/// The MAC of a bridge made for a VN: the same after a restart of the machine, since it is the hub's protocol address.
+fn bridge_mac(vpn: VpnId) -> [u8; 6] {
+    let [a, b, c, d] = vpn.index().to_be_bytes();
+    [0x02, 0xd0, a, b, c, d]
+}

@@ -1,0 +1,389 @@
+//! The data plane: the kernel's bridges, VXLAN devices and forwarding entries, kept as the engine wants them.
+//!
+//! Devices are never made anew for a changed configuration: what is there is compared with what is wanted, and only
+//! the difference is applied. What is ours is marked (an alias on devices, `extern_learn` on entries); nothing else is
+//! touched, but for the default entry of a device that the configuration names.
+
+mod alias;
+mod hub;
+mod spoke;
+
+use super::netlink::{Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
+use super::settings::Names;
+use crate::config::{Config, Role};
+use crate::engine::settings::Trigger;
+use crate::engine::{Engine, Input, Place, VnKey};
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+/// What the kernel has to tell the engine.
+pub type Inputs = VecDeque<Input<'static>>;
+
+/// What a device is to a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Bridge,
+    /// A spoke's VXLAN device.
+    Tunnel,
+    /// A hub's VXLAN device for this spoke.
+    Port(Vtep),
+}
+
+/// What the configuration says of a VN's devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    name: String,
+    vpn_id: VpnId,
+    bridge: String,
+    mtu: u16,
+    role: WantedRole,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum WantedRole {
+    Spoke { vxlan: String, vni: Vni, trigger: Trigger },
+    Hub,
+}
+
+/// A VN's devices.
+#[derive(Debug)]
+struct Plane {
+    wanted: Wanted,
+    /// The underlay address a spoke's device sends from, once known.
+    local: Option<Nbma>,
+    bridge: Option<u32>,
+    tunnel: Option<u32>,
+    /// The bridge's MAC as the engine knows it.
+    told: Option<Mac>,
+    /// Whether shortcuts and ports of an earlier run were looked for.
+    adopted: bool,
+    trouble: Option<String>,
+}
+
+/// The devices of all VNs.
+#[derive(Debug)]
+pub struct Planes {
+    netlink: Netlink,
+    udp_port: u16,
+    planes: BTreeMap<VnKey, Plane>,
+    devices: BTreeMap<u32, (VnKey, Part)>,
+    /// Changes to forwarding entries that go to the kernel together.
+    changes: Vec<FdbChange>,
+}
+
+impl Planes {
+    /// No devices yet.
+    pub fn open() -> io::Result<Planes> {
+        Ok(Planes {
+            netlink: Netlink::open()?,
+            udp_port: 0,
+            planes: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            changes: Vec::new(),
+        })
+    }
+
+    /// The socket for other questions to the kernel.
+    pub fn netlink(&mut self) -> &mut Netlink {
+        &mut self.netlink
+    }
+
+    /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down;
+    /// [`Planes::bring_up`] does the rest.
+    pub fn configure(&mut self, config: &Config, names: &Names, engine: &Engine, inputs: &mut Inputs) {
+        let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
+        self.udp_port = config.main.udp_port;
+        let wanted: BTreeMap<VnKey, Wanted> =
+            config.vns.iter().filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn)))).collect();
+        let keys: Vec<VnKey> = self.planes.keys().copied().collect();
+        for key in keys {
+            let Some(plane) = self.planes.get_mut(&key) else { continue };
+            match wanted.get(&key) {
+                Some(new) if !other_port && plane.wanted.needs_same_devices(new) => {
+                    plane.wanted = new.clone()
+                }
+                new => {
+                    let lasts = new.is_some();
+                    self.take_down(key);
+                    self.planes.remove(&key);
+                    if lasts {
+                        inputs.push_back(Input::Plane { vn: key, mac: None });
+                    }
+                }
+            }
+        }
+        for (key, wanted) in wanted {
+            self.planes.entry(key).or_insert_with(|| Plane::new(wanted));
+        }
+        let keys: Vec<VnKey> = self.planes.keys().copied().collect();
+        for key in keys {
+            self.bring_up(key, engine, inputs);
+        }
+    }
+
+    /// A spoke reaches its hub from this address: its device sends from there.
+    pub fn set_local(&mut self, key: VnKey, local: Option<Nbma>, engine: &Engine, inputs: &mut Inputs) {
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        if local.is_some() && plane.local != local {
+            plane.local = local;
+            self.bring_up(key, engine, inputs);
+        }
+    }
+
+    /// Makes a VN's devices what they are to be, as far as that is possible now.
+    pub fn bring_up(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
+        let Some(plane) = self.planes.get(&key) else { return };
+        let tunnel = plane.tunnel;
+        let result = match plane.wanted.role {
+            WantedRole::Spoke { .. } => self.bring_up_spoke(key),
+            WantedRole::Hub => self.bring_up_hub(key, engine, inputs),
+        };
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        let mac = match &result {
+            Ok(mac) => Some(*mac),
+            Err(_) => None,
+        };
+        if result.as_ref().err() != plane.trouble.as_ref() {
+            match &result {
+                Ok(_) => log::info!("{}: devices are up", plane.wanted.name),
+                Err(trouble) => log::warn!("{}: {trouble}", plane.wanted.name),
+            }
+        }
+        plane.trouble = result.err();
+        // A new device has none of the entries the engine believes in.
+        if plane.tunnel != tunnel && plane.told.take().is_some() {
+            inputs.push_back(Input::Plane { vn: key, mac: None });
+        }
+        if plane.told != mac {
+            plane.told = mac;
+            inputs.push_back(Input::Plane { vn: key, mac });
+        }
+    }
+
+    /// What the kernel tells.
+    pub fn event(&mut self, event: Kernel, engine: &Engine, inputs: &mut Inputs) {
+        match event {
+            Kernel::Fdb(entry) => self.fdb_event(&entry, false, inputs),
+            Kernel::FdbGone(entry) => {
+                self.fdb_event(&entry, true, inputs);
+                self.restore(&entry, engine);
+            }
+            Kernel::Miss { index, mac } => {
+                if let (Some((vn, Part::Tunnel)), Some(mac)) = (self.part(index), Mac::new(mac)) {
+                    inputs.push_back(Input::Miss { vn, mac });
+                }
+            }
+            Kernel::Link(link) => self.link_event(&link, engine, inputs),
+            Kernel::LinkGone(link) => {
+                if let Some((vn, part)) = self.devices.remove(&link.index) {
+                    self.lost(vn, part, engine, inputs);
+                }
+            }
+            Kernel::Overrun => {
+                log::warn!("events of the kernel were lost: its state is listed anew");
+                self.devices.retain(|_, (_, part)| !matches!(part, Part::Port(_)));
+                let keys: Vec<VnKey> = self.planes.keys().copied().collect();
+                for key in keys {
+                    self.bring_up(key, engine, inputs);
+                    self.list(key, engine, inputs);
+                }
+            }
+            Kernel::Addresses => {}
+        }
+    }
+
+    /// Tells the engine all there is in the kernel, and corrects what is not as the engine wants it.
+    pub fn list(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
+        self.flush();
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        let (bridge, tunnel, adopted) =
+            (plane.bridge, plane.tunnel, core::mem::replace(&mut plane.adopted, true));
+        if let Some(index) = tunnel {
+            self.compare_shortcuts(key, index, !adopted, engine, inputs);
+        }
+        let Some(bridge) = bridge else { return };
+        let entries = match self.netlink.fdb_of_bridge(bridge) {
+            Ok(entries) => entries,
+            Err(e) => return log::error!("{e}"),
+        };
+        inputs.push_back(Input::FdbListing { vn: key });
+        for entry in entries {
+            self.fdb_event(&entry, false, inputs);
+        }
+        inputs.push_back(Input::FdbListed { vn: key });
+    }
+
+    /// Sends the collected changes to the kernel.
+    pub fn flush(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        if let Err(errors) = self.netlink.fdb_apply(&self.changes) {
+            errors.iter().for_each(|(_, e)| log::warn!("{e}"));
+        }
+        self.changes.clear();
+    }
+
+    /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the
+    /// network goes on while its daemon is replaced.
+    pub fn leave(&mut self) {
+        self.flush();
+        let spokes = self.planes.iter().filter(|(_, p)| p.wanted.role != WantedRole::Hub);
+        let keys: Vec<VnKey> = spokes.map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.take_down(key));
+    }
+
+    /// A VN's bridge MAC, and why its devices are not up.
+    pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<String>) {
+        self.planes.get(&key).map_or((None, None), |p| (p.told, p.trouble.clone()))
+    }
+
+    fn take_down(&mut self, key: VnKey) {
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        let (tunnel, bridge) = (plane.tunnel.take(), plane.bridge.take());
+        plane.told = None;
+        let name = plane.wanted.name.clone();
+        if let Some(tunnel) = tunnel {
+            self.leave_tunnel(tunnel, &name);
+        }
+        let ports: Vec<u32> = self
+            .devices
+            .iter()
+            .filter(|(_, d)| d.0 == key && matches!(d.1, Part::Port(_)))
+            .map(|(i, _)| *i)
+            .collect();
+        self.devices.retain(|_, (vn, _)| *vn != key);
+        ports.into_iter().for_each(|port| self.delete(port));
+        if let Some(bridge) = bridge {
+            self.delete_if_ours(bridge, &name);
+        }
+    }
+
+    /// Deletes a device if this program made it for this VN.
+    fn delete_if_ours(&mut self, index: u32, vn: &str) -> bool {
+        let ours = self
+            .netlink
+            .link_by_index(index)
+            .is_ok_and(|link| link.is_some_and(|l| l.alias.as_deref() == Some(&alias::device(vn))));
+        if ours {
+            self.delete(index);
+        }
+        ours
+    }
+
+    fn delete(&mut self, index: u32) {
+        if let Err(e) = self.netlink.delete_link(index) {
+            log::warn!("{e}");
+        }
+    }
+
+    fn part(&self, index: u32) -> Option<(VnKey, Part)> {
+        self.devices.get(&index).copied()
+    }
+
+    /// An entry of one of our bridges was made, moved or removed.
+    fn fdb_event(&self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
+        let Some((vn, Part::Bridge)) = entry.master.and_then(|bridge| self.part(bridge)) else { return };
+        let Some(mac) = Mac::new(entry.mac) else { return };
+        let place = match self.part(entry.index) {
+            // A tunnel device's own address is nobody's.
+            Some((_, Part::Tunnel | Part::Port(_))) if entry.is_permanent() => return,
+            _ if gone => Place::Gone,
+            Some((_, Part::Tunnel)) => Place::Tunnel,
+            Some((_, Part::Port(spoke))) => Place::Port(spoke),
+            Some((_, Part::Bridge)) | None => Place::Local,
+        };
+        inputs.push_back(Input::Fdb { vn, mac, place });
+    }
+
+    fn link_event(&mut self, link: &Link, engine: &Engine, inputs: &mut Inputs) {
+        let known = self.part(link.index);
+        let changed = match known {
+            None => None,
+            Some((vn, part)) => self.planes.get(&vn).and_then(|plane| {
+                let right = match part {
+                    Part::Bridge => {
+                        link.mac.and_then(Mac::new) == plane.told && link.name == plane.wanted.bridge
+                    }
+                    Part::Tunnel | Part::Port(_) => link.master == plane.bridge && link.up,
+                };
+                (!right).then_some(vn)
+            }),
+        };
+        if let Some(vn) = changed {
+            self.bring_up(vn, engine, inputs);
+        } else if known.is_none() {
+            self.retry_troubled(engine, inputs);
+        }
+    }
+
+    /// One of our devices is gone. What can be made again is made again.
+    fn lost(&mut self, vn: VnKey, part: Part, engine: &Engine, inputs: &mut Inputs) {
+        let Some(plane) = self.planes.get_mut(&vn) else { return };
+        match part {
+            Part::Bridge => plane.bridge = None,
+            Part::Tunnel => plane.tunnel = None,
+            Part::Port(_) => {}
+        }
+        if part != Part::Bridge {
+            log::warn!("{}: somebody removed a device of ours; it is made again", plane.wanted.name);
+        }
+        // The engine has to learn that the entries are gone, even if the device is back at once.
+        if !matches!(part, Part::Port(_)) && plane.told.take().is_some() {
+            inputs.push_back(Input::Plane { vn, mac: None });
+        }
+        self.bring_up(vn, engine, inputs);
+    }
+
+    /// A new device may be what a VN waits for.
+    fn retry_troubled(&mut self, engine: &Engine, inputs: &mut Inputs) {
+        let troubled: Vec<VnKey> =
+            self.planes.iter().filter(|(_, p)| p.trouble.is_some()).map(|(key, _)| *key).collect();
+        troubled.into_iter().for_each(|key| self.bring_up(key, engine, inputs));
+    }
+
+    /// The VN's bridge, if it is one.
+    fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, String> {
+        let link = self.netlink.link_by_name(name).map_err(told)?;
+        match link {
+            Some(link) if link.kind != super::netlink::Kind::Bridge => {
+                Err(format!("'{name}' is not a bridge"))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+impl Wanted {
+    fn of(vn: &crate::config::Vn) -> Wanted {
+        let role = match &vn.role {
+            Role::Spoke(s) => WantedRole::Spoke { vxlan: s.vxlan.clone(), vni: s.vni, trigger: s.trigger },
+            Role::Hub(_) => WantedRole::Hub,
+        };
+        Wanted { name: vn.name.clone(), vpn_id: vn.vpn_id, bridge: vn.bridge.clone(), mtu: vn.mtu, role }
+    }
+
+    /// Whether devices made for one serve the other; the MTU can be changed.
+    fn needs_same_devices(&self, new: &Wanted) -> bool {
+        (self.vpn_id, &self.bridge, &self.role) == (new.vpn_id, &new.bridge, &new.role)
+    }
+}
+
+impl Plane {
+    fn new(wanted: Wanted) -> Plane {
+        Plane { wanted, local: None, bridge: None, tunnel: None, told: None, adopted: false, trouble: None }
+    }
+}
+
+/// An error of the kernel's, as a sentence for `status`.
+fn told(e: Error) -> String {
+    e.to_string()
+}
+
+/// A MAC for a tunnel device. Its high first octet keeps a bridge, which takes the lowest MAC of its ports, from
+/// taking this one.
+fn tunnel_mac(vni: Vni, part: u8) -> [u8; 6] {
+    let [_, a, b, c] = vni.get().to_be_bytes();
+    [0xfe, 0xd0, part, a, b, c]
+}

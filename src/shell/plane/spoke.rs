@@ -1,0 +1,267 @@
+//! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites.
+
+use super::{Inputs, Part, Planes, WantedRole, alias, told, tunnel_mac};
+use crate::engine::settings::Trigger;
+use crate::engine::{Engine, Input, VnKey};
+use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The entry for everything without one of its own.
+const DEFAULT: [u8; 6] = [0; 6];
+/// The entry for broadcast.
+const BROADCAST: [u8; 6] = [0xff; 6];
+/// Part of the device's MAC.
+const TUNNEL: u8 = 1;
+
+impl Planes {
+    /// The bridge must be there; the VXLAN device is made if it is not. The bridge's MAC, or what is missing.
+    pub(super) fn bring_up_spoke(&mut self, key: VnKey) -> Result<Mac, String> {
+        let Some(plane) = self.planes.get(&key) else { return Err(String::new()) };
+        let wanted = plane.wanted.clone();
+        let WantedRole::Spoke { vxlan, vni, trigger } = &wanted.role else { return Err(String::new()) };
+        let bridge = self
+            .find_bridge(&wanted.bridge)?
+            .ok_or_else(|| format!("bridge '{}' does not exist", wanted.bridge))?;
+        let mac =
+            bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
+        let local =
+            self.planes.get(&key).and_then(|p| p.local).ok_or("the way to the hub is not known yet")?;
+        let l2miss = *trigger == Trigger::L2miss;
+        let alias = alias::device(&wanted.name);
+
+        let mut found = self.netlink.link_by_name(vxlan).map_err(told)?;
+        // A device of ours that sends from an address we have no more is of no use.
+        if let Some(link) =
+            found.take_if(|l| l.alias.as_deref() == Some(&alias) && !serves(l, *vni, local, l2miss))
+        {
+            self.devices.remove(&link.index);
+            self.delete(link.index);
+        }
+        let index = match found {
+            Some(link) => {
+                self.check_tunnel(&link, &bridge, *vni, local, l2miss)?;
+                link.index
+            }
+            None => {
+                let new = NewVxlan {
+                    name: vxlan,
+                    vni: vni.get(),
+                    local: local.ip(),
+                    port: self.udp_port,
+                    l2miss,
+                    mtu: Some(wanted.mtu.into()),
+                    mac: Some(tunnel_mac(*vni, TUNNEL)),
+                    master: Some(bridge.index),
+                    alias: &alias,
+                    up: true,
+                };
+                self.netlink.create_vxlan(&new).map_err(told)?
+            }
+        };
+        self.devices.retain(|_, (vn, _)| *vn != key);
+        self.devices.insert(bridge.index, (key, Part::Bridge));
+        self.devices.insert(index, (key, Part::Tunnel));
+        if let Some(plane) = self.planes.get_mut(&key) {
+            plane.bridge = Some(bridge.index);
+            plane.tunnel = Some(index);
+        }
+        Ok(mac)
+    }
+
+    /// Whether an existing device can be used; what may be corrected is.
+    fn check_tunnel(
+        &mut self,
+        link: &Link,
+        bridge: &Link,
+        vni: Vni,
+        local: Nbma,
+        l2miss: bool,
+    ) -> Result<(), String> {
+        let name = &link.name;
+        let Kind::Vxlan(vxlan) = &link.kind else { return Err(format!("'{name}' is not a VXLAN device")) };
+        if vxlan.vni != Some(vni.get()) {
+            let has = vxlan.vni.map_or("no VNI of its own".into(), |v| format!("VNI {v}"));
+            return Err(format!("device '{name}' has {has}, option vni says {vni}"));
+        }
+        if vxlan.port != self.udp_port {
+            return Err(format!(
+                "device '{name}' uses UDP port {}, option udp_port says {}",
+                vxlan.port, self.udp_port
+            ));
+        }
+        if vxlan.learning {
+            return Err(format!("device '{name}' learns by itself; it has to be made with 'nolearning'"));
+        }
+        if l2miss && !vxlan.l2miss {
+            return Err(format!("device '{name}' does not report misses; it has to be made with 'l2miss'"));
+        }
+        if vxlan.local.is_some_and(|l| l != local.ip()) {
+            return Err(format!("device '{name}' sends from another address than {local}"));
+        }
+        match link.master {
+            Some(master) if master != bridge.index => {
+                Err(format!("device '{name}' is a port of another bridge than '{}'", bridge.name))
+            }
+            Some(_) if link.up => Ok(()),
+            _ => {
+                let change =
+                    LinkChange { up: Some(true), master: Some(Some(bridge.index)), ..LinkChange::default() };
+                self.netlink.set_link(link.index, &change).map_err(told)
+            }
+        }
+    }
+
+    /// Effect: unknown frames go there.
+    pub fn set_uplink(&mut self, key: VnKey, to: Vtep) {
+        if let Some((index, mac)) = self.uplink_entry(key) {
+            self.changes.push(set(index, mac, to));
+        }
+    }
+
+    /// Effect: this MAC's frames go there.
+    pub fn set_shortcut(&mut self, key: VnKey, mac: Mac, to: Vtep) {
+        if let Some(index) = self.tunnel(key) {
+            self.changes.push(set(index, mac.octets(), to));
+        }
+    }
+
+    /// Effect: the MAC has no shortcut.
+    pub fn drop_shortcut(&mut self, key: VnKey, mac: Mac) {
+        if let Some(index) = self.tunnel(key) {
+            self.changes.push(FdbChange::Remove { index, mac: mac.octets(), dst: None });
+        }
+    }
+
+    /// Effect: the bridge forgets that it learned the MAC behind the tunnel.
+    pub fn unlearn(&mut self, key: VnKey, mac: Mac) {
+        if let Some(index) = self.tunnel(key) {
+            self.changes.push(FdbChange::Unlearn { index, mac: mac.octets() });
+        }
+    }
+
+    /// Effect: whether the shortcut is used.
+    pub fn query_use(&mut self, key: VnKey, mac: Mac, inputs: &mut Inputs) {
+        self.flush();
+        let Some(index) = self.tunnel(key) else { return };
+        match self.netlink.fdb_get(index, mac.octets()) {
+            Ok(Some(FdbEntry { idle: Some(idle), age: Some(age), .. })) => {
+                inputs.push_back(Input::Usage { vn: key, mac, idle, age });
+            }
+            // Unused, as far as anybody knows: it ends with its holding time.
+            Ok(_) => {}
+            Err(e) => log::warn!("{e}"),
+        }
+    }
+
+    /// Compares the entries of ours in the kernel with the engine's. At the start they are all there is to go by, and
+    /// the engine takes them over; later the engine is right.
+    pub(super) fn compare_shortcuts(
+        &mut self,
+        key: VnKey,
+        index: u32,
+        adopt: bool,
+        engine: &Engine,
+        inputs: &mut Inputs,
+    ) {
+        let entries = match self.netlink.fdb_of_device(index) {
+            Ok(entries) => entries,
+            Err(e) => return log::error!("{e}"),
+        };
+        let mut missing: BTreeMap<Mac, Vtep> = engine.shortcuts(key).collect();
+        let own_vni = self.own_vni(key);
+        for entry in entries.iter().filter(|e| e.is_ours()) {
+            let Some(mac) = Mac::new(entry.mac) else { continue };
+            let there = vtep(entry, own_vni);
+            match (missing.remove(&mac), there) {
+                (Some(wanted), Some(there)) if wanted == there => {}
+                (Some(wanted), _) => self.changes.push(set(index, entry.mac, wanted)),
+                (None, Some(to)) if adopt => inputs.push_back(Input::Found { vn: key, mac, to }),
+                (None, _) => self.changes.push(FdbChange::Remove { index, mac: entry.mac, dst: None }),
+            }
+        }
+        self.changes.extend(missing.into_iter().map(|(mac, to)| set(index, mac.octets(), to)));
+        if let Some(to) = engine.uplink(key) {
+            self.set_uplink(key, to);
+        }
+    }
+
+    /// An entry of ours is gone that the engine still wants: somebody else removed it.
+    pub(super) fn restore(&mut self, entry: &FdbEntry, engine: &Engine) {
+        let Some((key, Part::Tunnel)) = self.part(entry.index).filter(|_| entry.is_ours()) else { return };
+        let there = vtep(entry, self.own_vni(key));
+        let wanted = match Mac::new(entry.mac) {
+            Some(mac) => engine.shortcuts(key).find(|(m, _)| *m == mac).map(|(_, to)| to),
+            None => engine.uplink(key).filter(|_| self.uplink_entry(key) == Some((entry.index, entry.mac))),
+        };
+        if let Some(to) = wanted.filter(|to| Some(*to) == there) {
+            self.changes.push(set(entry.index, entry.mac, to));
+        }
+    }
+
+    /// The daemon or the VN ends: a device of ours goes, one of the user's loses our entries.
+    pub(super) fn leave_tunnel(&mut self, index: u32, vn: &str) {
+        if self.delete_if_ours(index, vn) {
+            return;
+        }
+        match self.netlink.fdb_of_device(index) {
+            Ok(entries) => {
+                let ours = entries.iter().filter(|e| e.is_ours());
+                self.changes.extend(ours.map(|e| FdbChange::Remove {
+                    index,
+                    mac: e.mac,
+                    dst: e.destination(),
+                }));
+                self.flush();
+            }
+            Err(e) => log::warn!("{e}"),
+        }
+    }
+
+    fn tunnel(&self, key: VnKey) -> Option<u32> {
+        self.planes.get(&key)?.tunnel
+    }
+
+    /// The device, and the entry that leads to the hub: with trigger `l2miss` a default entry would keep the device
+    /// from reporting misses, so only broadcast has one.
+    fn uplink_entry(&self, key: VnKey) -> Option<(u32, [u8; 6])> {
+        let plane = self.planes.get(&key)?;
+        let mac = match plane.wanted.role {
+            WantedRole::Spoke { trigger: Trigger::L2miss, .. } => BROADCAST,
+            WantedRole::Spoke { trigger: Trigger::Learn, .. } | WantedRole::Hub => DEFAULT,
+        };
+        Some((plane.tunnel?, mac))
+    }
+
+    fn own_vni(&self, key: VnKey) -> Option<Vni> {
+        match self.planes.get(&key)?.wanted.role {
+            WantedRole::Spoke { vni, .. } => Some(vni),
+            WantedRole::Hub => None,
+        }
+    }
+}
+
+/// Whether a device of ours is as one made now would be.
+fn serves(link: &Link, vni: Vni, local: Nbma, l2miss: bool) -> bool {
+    match &link.kind {
+        Kind::Vxlan(VxlanInfo { vni: has, local: from, l2miss: reports, .. }) => {
+            *has == Some(vni.get()) && *from == Some(local.ip()) && *reports == l2miss
+        }
+        _ => false,
+    }
+}
+
+fn set(index: u32, mac: [u8; 6], to: Vtep) -> FdbChange {
+    let dst: IpAddr = to.nbma.ip();
+    FdbChange::Set { index, mac, dst, vni: to.vni.get(), port: None }
+}
+
+/// Where an entry leads to.
+fn vtep(entry: &FdbEntry, own: Option<Vni>) -> Option<Vtep> {
+    let vni = match entry.vni {
+        Some(vni) => Vni::new(vni),
+        None => own,
+    };
+    Some(Vtep { nbma: Nbma::new(entry.dst?)?, vni: vni? })
+}

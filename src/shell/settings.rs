@@ -1,0 +1,72 @@
+//! From the configuration to the engine's settings: names become keys that outlive a reload.
+
+use crate::config::{Config, Role};
+use crate::engine::settings::{
+    HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, VnSettings,
+};
+use crate::engine::{HubKey, VnKey};
+use std::collections::BTreeMap;
+
+/// The names in the configuration, each with its key. A name keeps its key as long as the daemon runs.
+#[derive(Debug, Default)]
+pub struct Names {
+    vns: BTreeMap<String, VnKey>,
+    hubs: BTreeMap<String, HubKey>,
+}
+
+impl Names {
+    /// Gives a key to every name in `config` that has none yet.
+    pub fn learn(&mut self, config: &Config) {
+        for vn in &config.vns {
+            let key = VnKey(u16::try_from(self.vns.len()).unwrap_or(u16::MAX));
+            self.vns.entry(vn.name.clone()).or_insert(key);
+        }
+        for hub in &config.hubs {
+            let key = HubKey(u16::try_from(self.hubs.len()).unwrap_or(u16::MAX));
+            self.hubs.entry(hub.name.clone()).or_insert(key);
+        }
+    }
+
+    /// The key of a VN.
+    pub fn vn(&self, name: &str) -> Option<VnKey> {
+        self.vns.get(name).copied()
+    }
+
+    /// The key of a hub.
+    pub fn hub(&self, name: &str) -> Option<HubKey> {
+        self.hubs.get(name).copied()
+    }
+
+    /// The name of a VN.
+    pub fn vn_name(&self, key: VnKey) -> &str {
+        self.vns.iter().find(|(_, k)| **k == key).map_or("?", |(name, _)| name)
+    }
+}
+
+/// What the engine has to know of `config`.
+pub fn settings(config: &Config, names: &Names) -> Settings {
+    let hubs = config
+        .hubs
+        .iter()
+        .filter_map(|hub| Some((names.hub(&hub.name)?, HubSettings { vpn_mode: hub.vpn_mode })));
+    let vns = config.vns.iter().filter_map(|vn| {
+        let role = match &vn.role {
+            Role::Spoke(spoke) => RoleSettings::Spoke(SpokeSettings {
+                vni: spoke.vni,
+                hub: names.hub(&spoke.hub)?,
+                trigger: spoke.trigger,
+                max_macs: vn.max_macs,
+                negative_time: spoke.negative_time,
+            }),
+            Role::Hub(hub) => RoleSettings::Hub(HubRoleSettings {
+                default: hub.default,
+                protocol_addresses: hub.protocol_addresses.clone(),
+                uplink_first: hub.uplink_first,
+                max_spokes: hub.max_spokes,
+                max_macs: vn.max_macs,
+            }),
+        };
+        Some((names.vn(&vn.name)?, VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, role }))
+    });
+    Settings { holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
+}

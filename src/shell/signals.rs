@@ -1,0 +1,58 @@
+//! Signals as something to wait for.
+
+use async_io::Async;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// What the daemon is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT: withdraw and end.
+    End,
+    /// SIGHUP: read the configuration again.
+    Reload,
+}
+
+/// The signals of this process. To be made before any thread is: threads inherit the blocked signals.
+#[derive(Debug)]
+pub struct Signals(Async<File>);
+
+impl Signals {
+    /// Takes the signals from their default actions.
+    pub fn take() -> io::Result<Signals> {
+        // SAFETY: `set` is initialised by sigemptyset before it is read; all pointers are to locals.
+        #[allow(unsafe_code)]
+        let fd = unsafe {
+            let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            if libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        Ok(Signals(Async::new(File::from(fd))?))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&self) -> io::Result<Signal> {
+        let mut info = [0; std::mem::size_of::<libc::signalfd_siginfo>()];
+        loop {
+            self.0.read_with(|mut file| file.read_exact(&mut info)).await?;
+            // `ssi_signo` is the first field.
+            let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+            match i32::try_from(number) {
+                Ok(libc::SIGHUP) => return Ok(Signal::Reload),
+                Ok(libc::SIGTERM | libc::SIGINT) => return Ok(Signal::End),
+                _ => {}
+            }
+        }
+    }
+}
