@@ -40,8 +40,15 @@ pub enum Port {
     },
 }
 
-/// A purge to be confirmed: the address, and where it was (`None`: wherever).
-pub type Withdrawal = (ProtocolAddress, Option<Vtep>);
+/// A purge to be confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct Withdrawal {
+    pub address: ProtocolAddress,
+    /// Where it was; `None`: wherever.
+    pub old: Option<Vtep>,
+    /// When the answer to be forgotten ends by itself.
+    pub until: Instant,
+}
 
 /// A registered client.
 #[derive(Debug)]
@@ -72,12 +79,26 @@ pub struct Purges {
 
 impl Purges {
     /// Adds to the line; `false` if it is full.
-    pub fn push(&mut self, withdrawal: Withdrawal) -> bool {
+    pub fn push(&mut self, new: Withdrawal) -> bool {
+        // What was sent may be confirmed already: it does not stand for what happened after.
+        let sent = self.sent.map_or(0, |(_, count, _)| count);
+        let same = |w: &&mut Withdrawal| (w.address, w.old) == (new.address, new.old);
+        if let Some(waits) = self.waiting.iter_mut().skip(sent).find(same) {
+            waits.until = waits.until.max(new.until);
+            return true;
+        }
         let room = self.waiting.len() < PURGES_PER_PEER;
-        if room && !self.waiting.contains(&withdrawal) {
-            self.waiting.push_back(withdrawal);
+        if room {
+            self.waiting.push_back(new);
         }
         room
+    }
+
+    /// The request under way is over, confirmed or not.
+    pub fn done(&mut self) {
+        if let Some((_, count, _)) = self.sent.take() {
+            self.waiting.drain(..count);
+        }
     }
 }
 
