@@ -53,6 +53,8 @@ impl Hub {
             Some(spot) => spot,
             None if self.mac.map(here) == Some(wanted) => Spot::Here,
             None if self.settings.protocol_address(wanted.protocol()) == Some(wanted) => Spot::Here,
+            // It may be one of those there was no room for.
+            None if self.bindings.len() >= self.settings.max_macs as usize => return Err(code::RESOURCES),
             None => return Err(code::NO_BINDING),
         };
         let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };
