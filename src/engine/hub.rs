@@ -420,9 +420,14 @@ impl Hub {
         for address in peer.registered.iter().filter_map(|r| ip(r.address)) {
             cx.out.push(Effect::SetNeighbour { address, nbma: None });
         }
-        if let (Some(spoke), Port::Up { .. }) = (peer.vtep(), &peer.port) {
-            cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
-            cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
+        match (peer.vtep(), &peer.port) {
+            (Some(spoke), Port::Up { .. }) => {
+                cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
+                cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
+            }
+            // It may be there by now, though nobody said so yet.
+            (Some(spoke), Port::Asked { .. }) => cx.out.push(Effect::RemovePort { vn: self.vn, spoke }),
+            (Some(_), Port::None) | (None, _) => {}
         }
     }
 
