@@ -101,15 +101,14 @@ fn macs_move_in_bad_weather() {
             let to = 19 + sim.chance(12);
             move_station(&mut sim, station(m), to);
         }
-        sim.run_secs(60);
+        // A question of which all five tries are lost waits for the negative-cache time: traffic goes by the hub.
+        let pairs = || (1..=mobile).flat_map(|m| (11..=18).map(move |peer| (m, peer)));
+        sim.until(5 * MINUTE, "finding the new places", |sim| {
+            pairs().all(|(m, peer)| has_shortcut(sim, peer, station(m)))
+        });
+        sim.run_secs(30);
         let wrong = sim.wrong_shortcuts();
         sim.check(wrong == 0, || format!("round {round}: {wrong} wrong shortcuts"));
-        for m in 1..=mobile {
-            for peer in 11..=18 {
-                let fine = has_shortcut(&sim, peer, station(m));
-                sim.check(fine, || format!("round {round}: {peer} has no right shortcut for {m}"));
-            }
-        }
     }
     sim.check(sim.longest_wrong < 40 * SECOND, || format!("wrong for {:?}", sim.longest_wrong));
     sim.check_kernel_is_as_wanted();
@@ -539,7 +538,9 @@ fn a_reload_disturbs_only_what_changed() {
     // VN 1 gets another VNI: it registers anew, VN 2 hears nothing of it.
     sim.apply(1, two_vns(150, 200));
     sim.until(SECOND, "registering", |sim| sim.registered(1, VN));
-    sim.run_secs(5);
+    // The hub forgot it with the old registration, and would not hear it if it only answered directly.
+    sim.frame(station(1), None);
+    sim.run_secs(35);
     assert_eq!(told(&sim), before);
     assert_eq!(sim.shortcut(2, VN, station(1)), Some(Vtep { nbma: spoke_nbma(1), vni: vni(150) }));
     // Another holding time takes effect with the next refresh.
@@ -633,6 +634,8 @@ fn a_spoke_that_loses_its_way_and_finds_another() {
     assert!(sim.plane(1, VN).shortcuts.is_empty(), "nobody could tell that they became wrong");
     let path = dmevpn::engine::Path { local: spoke_nbma(1), remote: hub_nbma() };
     sim.input(1, Input::HubAddress { hub: HUB, path: Some(path) });
+    sim.until(SECOND, "registering", |sim| sim.registered(1, VN));
+    sim.frame(station(1), None);
     sim.until(5 * SECOND, "shortcuts again", |sim| {
         has_shortcut(sim, 1, station(2)) && has_shortcut(sim, 2, station(1))
     });
@@ -667,4 +670,33 @@ fn the_state_of_a_mac_can_be_read() {
     assert!(rows.iter().any(|r| r.mac == station(2) && r.state == MacState::Shortcut && r.left.is_some()));
     let rows = sim.nodes[0].engine.macs(sim.now, VN);
     assert!(rows.iter().any(|r| r.mac == station(2) && r.state == MacState::Learned && r.askers >= 1));
+}
+
+/// A station whose frames all go by shortcuts, and which never broadcasts, is unknown to the hub: whoever hears it
+/// asks in vain, and what is sent to it is flooded by the hub.
+#[test]
+#[ignore = "an open question of the design: spokes do not tell the hub which stations they have"]
+fn a_station_the_hub_never_heard() {
+    let mut sim = star(seed(), Net::GOOD, 3);
+    sim.frame(station(1), None);
+    sim.run_secs(2);
+    assert!(has_shortcut(&sim, 2, station(1)));
+    sim.talk(station(2), Some(station(1)), SECOND, 30 * MINUTE);
+    sim.talk(station(1), Some(station(2)), SECOND, 30 * MINUTE);
+    sim.run_secs(20 * 60);
+    assert!(has_shortcut(&sim, 1, station(2)));
+}
+
+/// A station that moves without a broadcast, to a site that has shortcuts to whom it talks to.
+#[test]
+#[ignore = "an open question of the design: spokes do not tell the hub which stations they have"]
+fn a_station_that_moves_quietly() {
+    let mut sim = star(seed(), Net::GOOD, 3);
+    sim.settle(station(33), 3, VN);
+    sim.converse(station(33), station(2), SECOND, 60 * MINUTE);
+    sim.converse(station(1), station(2), SECOND, 60 * MINUTE);
+    sim.run_secs(10);
+    sim.settle(station(1), 3, VN);
+    sim.run_secs(10);
+    assert_eq!(sim.wrong_shortcuts(), 0, "the old place is still answered");
 }

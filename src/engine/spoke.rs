@@ -10,7 +10,7 @@ use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, error, flag};
+use crate::wire::nhrp::{Fault, Kind, Message, error, flag};
 
 /// Who a spoke is towards its hub, once all of it is known.
 #[derive(Clone, Copy, Debug)]
@@ -227,9 +227,9 @@ impl Spoke {
         self.macs.shortcuts()
     }
 
-    /// The spoke's protocol address, for the Error Indications it sends.
-    pub fn address(&self) -> Option<ProtocolAddress> {
-        self.mac.map(ProtocolAddress::Mac)
+    /// The bridge's MAC, the spoke's protocol address, if the devices are there.
+    pub fn mac(&self) -> Option<Mac> {
+        self.mac
     }
 
     pub fn report(&self, now: Instant) -> SpokeReport {
