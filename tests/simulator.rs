@@ -38,7 +38,8 @@ fn add_spokes(sim: &mut Sim, n: usize) {
 
 fn all_register(sim: &mut Sim) {
     let n = sim.nodes.len();
-    sim.until(5 * MINUTE, "registering", |sim| (1..n).all(|id| sim.registered(id, VN)));
+    // Tries are up to 80 s apart, and at 30 % loss each way every second one fails.
+    sim.until(20 * MINUTE, "registering", |sim| (1..n).all(|id| sim.registered(id, VN)));
 }
 
 fn has_shortcut(sim: &Sim, asker: NodeId, mac: Mac) -> bool {
@@ -70,7 +71,9 @@ fn two_hundred_spokes_in_bad_weather() {
     sim.run_secs(240);
     sim.check_kernel_is_as_wanted();
     sim.check(sim.longest_wrong == Duration::ZERO, || "a shortcut was wrong though nothing moved".into());
-    sim.check(sim.frames_lost() < 100, || format!("{} frames were lost", sim.frames_lost()));
+    // Registrations that did not make it in time: their port is gone for a while.
+    let few = sim.frames_lost() < sim.frames_sent / 200;
+    sim.check(few, || format!("{} of {} frames were lost", sim.frames_lost(), sim.frames_sent));
 }
 
 #[test]

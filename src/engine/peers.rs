@@ -1,7 +1,7 @@
 //! A hub's registered clients in one VN, and the purges each of them has to confirm.
 
 use super::input::Path;
-use super::limits::{ADDRESSES_PER_PEER, PEER, PURGES_PER_PEER, TokenBucket};
+use super::limits::{ADDRESSES_PER_PEER, CIES_PER_PURGE, PEER, PURGES_PER_PEER, TokenBucket};
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Nbma, Vni, Vtep};
@@ -92,6 +92,18 @@ impl Purges {
             self.waiting.push_back(new);
         }
         room
+    }
+
+    /// How many of the front of the line fit one request: all addresses of a packet are of one protocol.
+    pub fn batch(&self) -> usize {
+        let Some(first) = self.waiting.front() else { return 0 };
+        let protocol = first.address.protocol();
+        self.waiting.iter().take(CIES_PER_PURGE).take_while(|w| w.address.protocol() == protocol).count()
+    }
+
+    /// Whether a new request could say more than the one under way.
+    pub fn can_grow(&self) -> bool {
+        self.sent.is_none_or(|(_, count, _)| self.batch() > count)
     }
 
     /// The request under way is over, confirmed or not.

@@ -4,7 +4,6 @@ use super::bindings::{Change, Spot};
 use super::context::{Context, Due, Timer};
 use super::effect::{Event, Table};
 use super::hub::Hub;
-use super::limits::CIES_PER_PURGE;
 use super::peers::{Peer, PeerId, Withdrawal};
 use crate::types::Vtep;
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, ProtocolAddress};
@@ -64,7 +63,10 @@ impl Hub {
     pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         if let Some((_, count, _)) = peer.purges.sent {
-            if peer.purges.waiting.iter().take(count).all(|w| w.until <= cx.now) {
+            if peer.purges.can_grow() {
+                // A new request for the old ones and the new ones: a lost one does not hold up what came after.
+                peer.purges.sent = None;
+            } else if peer.purges.waiting.iter().take(count).all(|w| w.until <= cx.now) {
                 peer.purges.done();
                 cx.statistics.purges_unanswered = cx.statistics.purges_unanswered.wrapping_add(1);
             } else {
@@ -81,7 +83,7 @@ impl Hub {
             cx.out.tell(self.vn, Event::Full(Table::Purges));
         }
         // What one input makes untrue goes out together, when its alarm, due at once, rings.
-        if peer.purges.sent.is_none() {
+        if peer.purges.can_grow() {
             let timer = Timer { vn: self.vn, what: Due::Purge(id) };
             cx.timers.set(&mut peer.purges.alarm, cx.now, timer);
         }
@@ -98,12 +100,7 @@ impl Hub {
         let Some(&Withdrawal { address: first, .. }) = peer.purges.waiting.front() else { return };
         let (request, count, tries) = match peer.purges.sent {
             Some((request, count, tries)) => (request, count, tries + 1),
-            None => {
-                // All addresses of a packet are of one protocol.
-                let protocol = first.protocol();
-                let alike = peer.purges.waiting.iter().take_while(|w| w.address.protocol() == protocol);
-                (cx.ids.take(cx.out), alike.take(CIES_PER_PURGE).count(), 1)
-            }
+            None => (cx.ids.take(cx.out), peer.purges.batch(), 1),
         };
         peer.purges.sent = Some((request, count, tries));
         let header = Header {
