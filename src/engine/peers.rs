@@ -167,6 +167,7 @@ impl Peer {
 #[derive(Debug, Default)]
 pub struct Peers {
     slots: Vec<Option<Peer>>,
+    free: Vec<PeerId>,
     names: BTreeMap<PeerName, PeerId>,
 }
 
@@ -194,13 +195,10 @@ impl Peers {
 
     pub fn insert(&mut self, peer: Peer) -> PeerId {
         let name = peer.name();
-        let id = match self.slots.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                self.slots.push(None);
-                self.slots.len() - 1
-            }
-        };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
         self.slots[id] = Some(peer);
         self.names.insert(name, id);
         id
@@ -209,6 +207,7 @@ impl Peers {
     pub fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.slots.get_mut(id)?.take()?;
         self.names.remove(&peer.name());
+        self.free.push(id);
         Some(peer)
     }
 
