@@ -103,7 +103,9 @@ impl Registration {
 
     /// Withdraws (RFC 2332 section 5.2.5). With `wait` until the hub confirms, or does not for long enough.
     pub fn withdraw(&mut self, cx: &mut Context<'_>, me: &Identity, wait: bool) {
-        if !self.is_registered() {
+        // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.
+        let wait = wait && self.is_registered();
+        if !self.is_registered() && self.request.is_none() {
             self.end(cx);
             return;
         }
