@@ -5,10 +5,10 @@ use dmevpn::control::frame::{Decoder, VERSION};
 use dmevpn::control::{
     Answer, Happening, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus,
 };
-use dmevpn::engine::{Event, Refusal, Why};
+use dmevpn::engine::Statistics;
 use dmevpn::engine::report::{HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use dmevpn::engine::settings::{Trigger, VpnMode};
-use dmevpn::engine::Statistics;
+use dmevpn::engine::{Event, Refusal, Why};
 use dmevpn::types::{Mac, Vtep};
 use serde_json::Value;
 use std::io::{Read, Write};

@@ -6,8 +6,8 @@ use super::hub::{Hub, Sender};
 use super::peers::{Peer, PeerId};
 use crate::time::Instant;
 use crate::wire::VpnTag;
-use core::time::Duration;
 use crate::wire::nhrp::{Cie, Extension, Fault, Kind, Message, Protocol, ProtocolAddress, code, flag, kind};
+use core::time::Duration;
 
 /// The V bit of a Device Capabilities word: VPN-aware (RFC 2735 section 4.2).
 const VPN_AWARE: u8 = 1;
@@ -66,6 +66,8 @@ impl Hub {
             Some(spot) => spot,
             None if self.mac.map(here) == Some(wanted) => Spot::Here,
             None if self.settings.protocol_address(wanted.protocol()) == Some(wanted) => Spot::Here,
+            // It may be one of those there was no room for.
+            None if self.bindings.len() >= self.settings.max_macs as usize => return Err(code::RESOURCES),
             None => return Err(code::NO_BINDING),
         };
         let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };

@@ -89,6 +89,8 @@ pub struct Change {
     pub from: Option<Spot>,
     pub to: Option<Spot>,
     pub askers: Askers,
+    /// Until when they may hold it.
+    pub until: Instant,
 }
 
 /// The table.
@@ -259,12 +261,12 @@ impl Binding {
 
     /// Whoever holds the old answer is told, and asks again if the new one is of use.
     fn change(&mut self, now: Instant, amnesia: Instant, from: Option<Spot>) -> Change {
-        let held = core::mem::take(&mut self.asked_until) > now;
+        let until = core::mem::take(&mut self.asked_until);
         let mut askers = core::mem::take(&mut self.askers);
-        if !held {
+        if until <= now {
             askers = Askers::default();
         }
         askers.everybody |= now < amnesia;
-        Change { from, to: self.spot(), askers }
+        Change { from, to: self.spot(), askers, until: until.max(amnesia) }
     }
 }

@@ -12,7 +12,7 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Message, Protocol, ProtocolAddress, error, flag};
+use crate::wire::nhrp::{Fault, Header, Kind, Message, Protocol, ProtocolAddress, error, flag};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -90,10 +90,15 @@ impl Hub {
         }
     }
 
-    /// The registered peer behind this path and VNI; a packet from elsewhere is not from it.
-    pub fn peer(&self, path: Path, vni: Option<Vni>) -> Option<PeerId> {
-        let id = self.peers.find((path.remote, vni))?;
-        self.peers.get(id).filter(|p| p.until().is_some()).map(|_| id)
+    /// The registered peer a packet with this path and header is from; a packet from elsewhere is not from it.
+    /// After a restart a spoke whose port was found counts: it does not know that it has to register again.
+    pub fn peer(&self, path: Path, header: &Header) -> Option<PeerId> {
+        let id = match header.kind {
+            // The header of a Purge Reply is the request's: it names the hub, not the peer.
+            Kind::PurgeReply => self.peers.at(path.remote).next()?,
+            _ => self.peers.find((path.remote, header.vni))?,
+        };
+        self.peers.get(id).filter(|p| !p.registered.is_empty() || p.grace.is_some()).map(|_| id)
     }
 
     /// The rate limit of a registered peer.
@@ -240,7 +245,7 @@ impl Hub {
                     self.sweep_at(cx, next);
                 }
             }
-            Due::Registration | Due::Questions | Due::Mac(_) => {}
+            Due::Registration | Due::Questions | Due::Announcements | Due::Mac(_) => {}
         }
     }
 
@@ -417,9 +422,14 @@ impl Hub {
         for address in peer.registered.iter().filter_map(|r| ip(r.address)) {
             cx.out.push(Effect::SetNeighbour { address, nbma: None });
         }
-        if let (Some(spoke), Port::Up { .. }) = (peer.vtep(), &peer.port) {
-            cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
-            cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
+        match (peer.vtep(), &peer.port) {
+            (Some(spoke), Port::Up { .. }) => {
+                cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
+                cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
+            }
+            // It may be there by now, though nobody said so yet.
+            (Some(spoke), Port::Asked { .. }) => cx.out.push(Effect::RemovePort { vn: self.vn, spoke }),
+            (Some(_), Port::None) | (None, _) => {}
         }
     }
 

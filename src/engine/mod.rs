@@ -119,8 +119,10 @@ impl Engine {
                 changed.push(*key);
             }
         }
+        let mut planes = BTreeMap::new();
         for key in changed {
             if let Some(vn) = vns.remove(&key) {
+                planes.insert(key, vn.mac());
                 vn.end(&mut cx.inner);
             }
         }
@@ -128,9 +130,15 @@ impl Engine {
             if !vns.contains_key(key) {
                 let mode = cx.mode_of(new);
                 let mut vn = Vn::new(now, *key, new.clone(), mode);
-                if let Role::Spoke(spoke) = &mut vn.role {
-                    let path = cx.paths.get(&spoke.hub()).copied();
-                    spoke.set_path(&mut cx.inner, path);
+                // The devices of a VN that is made anew are there still, until somebody says otherwise.
+                let mac = planes.get(key).copied().flatten();
+                match &mut vn.role {
+                    Role::Spoke(spoke) => {
+                        let path = cx.paths.get(&spoke.hub()).copied();
+                        spoke.set_path(&mut cx.inner, path);
+                        spoke.set_plane(&mut cx.inner, mac);
+                    }
+                    Role::Hub(hub) => hub.set_plane(&mut cx.inner, mac),
                 }
                 vns.insert(*key, vn);
             }
@@ -201,7 +209,7 @@ impl Engine {
                 Err(true) => Lookup::Here,
                 Err(false) => Lookup::Unknown,
             },
-            Some(Role::Spoke(spoke)) if spoke.address() == Some(ProtocolAddress::Mac(mac)) => Lookup::Here,
+            Some(Role::Spoke(spoke)) if spoke.mac() == Some(mac) => Lookup::Here,
             Some(Role::Spoke(spoke)) => {
                 spoke.shortcuts().find(|(m, _)| *m == mac).map_or(Lookup::Unknown, |(_, to)| Lookup::At(to))
             }
@@ -243,7 +251,7 @@ impl Engine {
         let key = self.vn_of(path, tag);
         let message = Message::parse(nhrp);
         let peer = match (&message, key.and_then(|key| self.vns.get(&key))) {
-            (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, message.header.vni),
+            (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, &message.header),
             _ => None,
         };
         if !self.is_within_limits(now, path, key, peer) {
@@ -273,15 +281,16 @@ impl Engine {
             }
         };
         if let Err(fault) = result {
-            let source = vn.and_then(|vn| match &vn.role {
-                Role::Spoke(spoke) => spoke.address(),
-                Role::Hub(hub) => hub.mac.map(ProtocolAddress::Mac),
-            });
+            let source = vn.and_then(|vn| vn.mac()).map(ProtocolAddress::Mac);
             cx.send_error(path, tag, source, fault, nhrp);
         }
     }
 
     fn other(&mut self, now: Instant, input: Input<'_>, out: &mut Effects) {
+        if self.stopping {
+            // What is withdrawn must not be registered again.
+            return;
+        }
         match input {
             Input::HubAddress { hub, path: Some(path) } => {
                 self.paths.insert(hub, path);
@@ -428,6 +437,14 @@ impl Vn {
             self.settings.clone_from(new);
         }
         same
+    }
+
+    /// The bridge's MAC, if the devices are there.
+    fn mac(&self) -> Option<Mac> {
+        match &self.role {
+            Role::Spoke(spoke) => spoke.mac(),
+            Role::Hub(hub) => hub.mac,
+        }
     }
 
     fn end(self, cx: &mut Context<'_>) {

@@ -1,7 +1,7 @@
 //! A hub's registered clients in one VN, and the purges each of them has to confirm.
 
 use super::input::Path;
-use super::limits::{ADDRESSES_PER_PEER, PEER, PURGES_PER_PEER, TokenBucket};
+use super::limits::{ADDRESSES_PER_PEER, CIES_PER_PURGE, PEER, PURGES_PER_PEER, TokenBucket};
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Nbma, Vni, Vtep};
@@ -40,8 +40,15 @@ pub enum Port {
     },
 }
 
-/// A purge to be confirmed: the address, and where it was (`None`: wherever).
-pub type Withdrawal = (ProtocolAddress, Option<Vtep>);
+/// A purge to be confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct Withdrawal {
+    pub address: ProtocolAddress,
+    /// Where it was; `None`: wherever.
+    pub old: Option<Vtep>,
+    /// When the answer to be forgotten ends by itself.
+    pub until: Instant,
+}
 
 /// A registered client.
 #[derive(Debug)]
@@ -72,12 +79,38 @@ pub struct Purges {
 
 impl Purges {
     /// Adds to the line; `false` if it is full.
-    pub fn push(&mut self, withdrawal: Withdrawal) -> bool {
+    pub fn push(&mut self, new: Withdrawal) -> bool {
+        // What was sent may be confirmed already: it does not stand for what happened after.
+        let sent = self.sent.map_or(0, |(_, count, _)| count);
+        let same = |w: &&mut Withdrawal| (w.address, w.old) == (new.address, new.old);
+        if let Some(waits) = self.waiting.iter_mut().skip(sent).find(same) {
+            waits.until = waits.until.max(new.until);
+            return true;
+        }
         let room = self.waiting.len() < PURGES_PER_PEER;
-        if room && !self.waiting.contains(&withdrawal) {
-            self.waiting.push_back(withdrawal);
+        if room {
+            self.waiting.push_back(new);
         }
         room
+    }
+
+    /// How many of the front of the line fit one request: all addresses of a packet are of one protocol.
+    pub fn batch(&self) -> usize {
+        let Some(first) = self.waiting.front() else { return 0 };
+        let protocol = first.address.protocol();
+        self.waiting.iter().take(CIES_PER_PURGE).take_while(|w| w.address.protocol() == protocol).count()
+    }
+
+    /// Whether a new request could say more than the one under way.
+    pub fn can_grow(&self) -> bool {
+        self.sent.is_none_or(|(_, count, _)| self.batch() > count)
+    }
+
+    /// The request under way is over, confirmed or not.
+    pub fn done(&mut self) {
+        if let Some((_, count, _)) = self.sent.take() {
+            self.waiting.drain(..count);
+        }
     }
 }
 
@@ -134,6 +167,7 @@ impl Peer {
 #[derive(Debug, Default)]
 pub struct Peers {
     slots: Vec<Option<Peer>>,
+    free: Vec<PeerId>,
     names: BTreeMap<PeerName, PeerId>,
 }
 
@@ -161,13 +195,10 @@ impl Peers {
 
     pub fn insert(&mut self, peer: Peer) -> PeerId {
         let name = peer.name();
-        let id = match self.slots.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                self.slots.push(None);
-                self.slots.len() - 1
-            }
-        };
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
         self.slots[id] = Some(peer);
         self.names.insert(name, id);
         id
@@ -176,6 +207,7 @@ impl Peers {
     pub fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.slots.get_mut(id)?.take()?;
         self.names.remove(&peer.name());
+        self.free.push(id);
         Some(peer)
     }
 

@@ -4,22 +4,22 @@ use super::bindings::{Change, Spot};
 use super::context::{Context, Due, Timer};
 use super::effect::{Event, Table};
 use super::hub::Hub;
-use super::limits::CIES_PER_PURGE;
 use super::peers::{Peer, PeerId, Withdrawal};
 use crate::types::Vtep;
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, ProtocolAddress};
 use core::time::Duration;
 
-/// A Purge Request is repeated after this, then after twice as long each time.
+/// A Purge Request is repeated after this, then after twice as long each time, until it is confirmed or what it
+/// withdraws has ended by itself (RFC 2332 section 5.2.5).
 const RETRY_FIRST: Duration = Duration::from_millis(500);
-const TRIES: u32 = 6;
+const RETRY_MOST: Duration = Duration::from_secs(8);
 
 impl Hub {
     /// Tells everybody who was given an answer that has become untrue.
     pub(super) fn take_back(&mut self, cx: &mut Context<'_>, address: ProtocolAddress, change: &Change) {
         let old = match change.from {
-            Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
-            Spot::Here => None,
+            Some(Spot::Peer(id)) => self.peers.get(id).and_then(Peer::vtep),
+            Some(Spot::Here) | None => None,
         };
         self.take_back_from(cx, address, old, change);
     }
@@ -32,10 +32,15 @@ impl Hub {
         old: Option<Vtep>,
         change: &Change,
     ) {
+        let until = change.until.max(cx.now + cx.holding_time);
+        // Its bridge may still think that the station is there.
+        if let (Some(Spot::Peer(site)), Some(_)) = (change.from, change.to) {
+            self.queue_purge(cx, site, Withdrawal { address, old, until });
+        }
         let mut tell = |hub: &mut Hub, id| {
-            // The old answer was of no use to the station itself, and the new one is none to its new site.
-            if change.to != Some(Spot::Peer(id)) || change.from == Spot::Here {
-                hub.queue_purge(cx, id, (address, old));
+            // To the site where the station is now, no tunnel leads; its own bridge knows.
+            if change.to != Some(Spot::Peer(id)) && change.from != Some(Spot::Peer(id)) {
+                hub.queue_purge(cx, id, Withdrawal { address, old, until: change.until });
             }
         };
         if change.askers.everybody {
@@ -50,9 +55,8 @@ impl Hub {
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, id: PeerId, request: u32) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         match peer.purges.sent {
-            Some((sent, count, _)) if sent == request => {
-                peer.purges.waiting.drain(..count);
-                peer.purges.sent = None;
+            Some((sent, ..)) if sent == request => {
+                peer.purges.done();
                 cx.timers.clear(&mut peer.purges.alarm);
                 self.send_purges(cx, id);
             }
@@ -63,12 +67,15 @@ impl Hub {
     /// A peer did not confirm in time.
     pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        if let Some((_, count, tries)) = peer.purges.sent {
-            cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
-            if tries >= TRIES {
-                peer.purges.waiting.drain(..count);
+        if let Some((_, count, _)) = peer.purges.sent {
+            if peer.purges.can_grow() {
+                // A new request for the old ones and the new ones: a lost one does not hold up what came after.
                 peer.purges.sent = None;
+            } else if peer.purges.waiting.iter().take(count).all(|w| w.until <= cx.now) {
+                peer.purges.done();
                 cx.statistics.purges_unanswered = cx.statistics.purges_unanswered.wrapping_add(1);
+            } else {
+                cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
             }
         }
         self.send_purges(cx, id);
@@ -81,7 +88,7 @@ impl Hub {
             cx.out.tell(self.vn, Event::Full(Table::Purges));
         }
         // What one input makes untrue goes out together, when its alarm, due at once, rings.
-        if peer.purges.sent.is_none() {
+        if peer.purges.can_grow() {
             let timer = Timer { vn: self.vn, what: Due::Purge(id) };
             cx.timers.set(&mut peer.purges.alarm, cx.now, timer);
         }
@@ -91,15 +98,14 @@ impl Hub {
     fn send_purges(&mut self, cx: &mut Context<'_>, id: PeerId) {
         let source = self.mac.map(ProtocolAddress::Mac);
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let Some(&(first, _)) = peer.purges.waiting.front() else { return };
+        if peer.purges.sent.is_none() {
+            // What ended while it waited needs no purge any more.
+            peer.purges.waiting.retain(|w| w.until > cx.now);
+        }
+        let Some(&Withdrawal { address: first, .. }) = peer.purges.waiting.front() else { return };
         let (request, count, tries) = match peer.purges.sent {
             Some((request, count, tries)) => (request, count, tries + 1),
-            None => {
-                // All addresses of a packet are of one protocol.
-                let protocol = first.protocol();
-                let alike = peer.purges.waiting.iter().take_while(|w| w.0.protocol() == protocol);
-                (cx.ids.take(cx.out), alike.take(CIES_PER_PURGE).count(), 1)
-            }
+            None => (cx.ids.take(cx.out), peer.purges.batch(), 1),
         };
         peer.purges.sent = Some((request, count, tries));
         let header = Header {
@@ -118,7 +124,7 @@ impl Hub {
         };
         let waiting = &peer.purges.waiting;
         cx.send(peer.path, peer.tag, &header, |w| {
-            for &(address, old) in waiting.iter().take(count) {
+            for &Withdrawal { address, old, .. } in waiting.iter().take(count) {
                 let old = old.filter(|old| old.nbma.same_family(header.nbma));
                 w.cie(&Cie {
                     prefix: address.host_prefix(),
@@ -130,7 +136,8 @@ impl Hub {
             }
         });
         cx.statistics.tx_purge_req = cx.statistics.tx_purge_req.wrapping_add(1);
-        let retry = cx.now + cx.random.around(RETRY_FIRST * (1 << (tries - 1).min(6)));
+        let delay = (RETRY_FIRST * (1 << (tries - 1).min(6))).min(RETRY_MOST);
+        let retry = cx.now + cx.random.around(delay);
         cx.timers.set(&mut peer.purges.alarm, retry, Timer { vn: self.vn, what: Due::Purge(id) });
     }
 }

@@ -108,7 +108,9 @@ impl Registration {
 
     /// Withdraws (RFC 2332 section 5.2.5). With `wait` until the hub confirms, or does not for long enough.
     pub fn withdraw(&mut self, cx: &mut Context<'_>, me: &Identity, wait: bool) {
-        if !self.is_registered() {
+        // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.
+        let wait = wait && self.is_registered();
+        if !self.is_registered() && self.request.is_none() {
             self.end(cx);
             return;
         }
@@ -263,7 +265,12 @@ impl Registration {
                 .extension(Extension::empty(kind::REVERSE_TRANSIT));
         });
         cx.statistics.tx_register_req = cx.statistics.tx_register_req.wrapping_add(1);
-        let delay = (RETRY_FIRST * (1 << (unanswered - 1).min(6))).min(RETRY_MOST);
+        let most = match self.state {
+            // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
+            State::Registered { .. } => (cx.holding_time / 15).clamp(RETRY_FIRST, RETRY_MOST),
+            _ => RETRY_MOST,
+        };
+        let delay = (RETRY_FIRST * (1 << (unanswered - 1).min(6))).min(most);
         let mut next = cx.now + cx.random.around(delay);
         if let State::Registered { until } = self.state {
             next = next.min(until);

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_millis(30);
 #[derive(Clone, Copy, Debug)]
 struct Shortcut {
     to: Vtep,
+    /// Trigger `l2miss`: it only stands in for the default entry.
+    relay: bool,
     /// When its holding time ends.
     until: Instant,
     /// Since when use counts: use before this has renewed it already.
@@ -102,9 +104,19 @@ impl Macs {
 
     /// A shortcut of an earlier run was found: it counts as installed, and is asked for before it is relied on.
     pub fn found(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep) {
-        let shortcut = Shortcut { to, until: cx.now + cx.holding_time, checked: cx.now };
+        let shortcut = Shortcut { to, relay: false, until: cx.now + cx.holding_time, checked: cx.now };
         if let Some(entry) = self.entries.get_mut(&mac) {
-            entry.shortcut = entry.shortcut.or(Some(shortcut));
+            match (entry.shortcut, entry.phase) {
+                (Some(ours), _) if ours.to == to => {}
+                (Some(ours), _) => cx.out.push(Effect::SetShortcut { vn: around.me.vn, mac, to: ours.to }),
+                (None, Phase::Queued | Phase::Asking { .. }) => {
+                    entry.shortcut = Some(shortcut);
+                    if entry.phase == Phase::Queued {
+                        set(cx, around, &mut entry.alarm, shortcut.until, mac);
+                    }
+                }
+                (None, _) => cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac }),
+            }
         } else if self.insert(cx, around, mac, Phase::Queued, Some(shortcut)) {
             self.enqueue(cx, around, mac);
         } else {
@@ -112,12 +124,24 @@ impl Macs {
         }
     }
 
-    /// The registration came about: what waited for it is asked.
+    /// The registration came about, or the uplink changed: what waited is asked. So is what was known before, since
+    /// the hub may have forgotten whom to tell when it becomes untrue.
     pub fn registered(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>) {
-        if around.settings.trigger == Trigger::L2miss {
-            let waiting: Vec<Mac> = self.queue.iter().copied().collect();
-            for mac in waiting {
-                self.relay(cx, around, mac);
+        let all: Vec<Mac> = self.entries.keys().copied().collect();
+        for mac in all {
+            let Some(entry) = self.entries.get(&mac) else { continue };
+            let waits = matches!(entry.phase, Phase::Queued | Phase::Asking { .. });
+            match entry.shortcut {
+                Some(shortcut) if !shortcut.relay => {
+                    if !waits {
+                        self.enqueue(cx, around, mac);
+                    }
+                }
+                relay => {
+                    if around.settings.trigger == Trigger::L2miss && (relay.is_some() || waits) {
+                        self.relay(cx, around, mac);
+                    }
+                }
             }
         }
         self.ask_queued(cx, around);
@@ -269,16 +293,19 @@ impl Macs {
     fn purge_one(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, old: Option<Vtep>) {
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         match (entry.phase, entry.shortcut) {
-            // The answer under way may be the old one: it must not match any more.
-            (Phase::Asking { .. }, None) => self.enqueue(cx, around, mac),
-            // What the hub did not know, it knows now.
-            (Phase::Negative, None) => self.enqueue(cx, around, mac),
-            // What is known is newer than what is to be forgotten.
-            (_, Some(shortcut)) if old.is_some_and(|old| old != shortcut.to) => {}
+            (phase, Some(shortcut)) if shortcut.relay || old.is_some_and(|old| old != shortcut.to) => {
+                // What is known is not what is to be forgotten. But the answer under way may be, and what the hub did
+                // not know, and the MAC was pointed at the hub for, it knows now.
+                if matches!(phase, Phase::Asking { .. }) || old.is_none() {
+                    self.enqueue(cx, around, mac);
+                }
+            }
             (_, Some(_)) => {
                 self.retreat(cx, around, mac, Why::Purged);
                 self.enqueue(cx, around, mac);
             }
+            // The answer under way may be the old one: it must not match any more. What was not known is now.
+            (Phase::Asking { .. } | Phase::Negative, None) => self.enqueue(cx, around, mac),
             (Phase::Queued | Phase::Holding | Phase::Ending, None) => {}
         }
     }
@@ -391,7 +418,7 @@ impl Macs {
         let time = Duration::from_secs(holding.into());
         cx.out.tell(around.me.vn, Event::Resolved { mac, at: to, holding });
         let installed = entry.shortcut.map(|s| s.to);
-        entry.shortcut = Some(Shortcut { to, until: cx.now + time, checked: cx.now });
+        entry.shortcut = Some(Shortcut { to, relay: false, until: cx.now + time, checked: cx.now });
         entry.phase = Phase::Holding;
         // Two thirds of the holding time, give or take, so that what was learned together is not renewed together.
         let look = cx.now + time * 11 / 15 - cx.random.around(time / 15);
@@ -407,7 +434,7 @@ impl Macs {
         let silent = reason.is_none();
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         // A silent hub is no reason to doubt what it said before.
-        let keep = silent && entry.shortcut.is_some_and(|s| s.until > cx.now && Some(s.to) != around.uplink);
+        let keep = silent && entry.shortcut.is_some_and(|s| s.until > cx.now && !s.relay);
         if keep {
             entry.phase = Phase::Ending;
             let until = entry.shortcut.map_or(cx.now, |s| s.until);
@@ -447,7 +474,8 @@ impl Macs {
         if entry.shortcut.is_none_or(|s| s.to != uplink) {
             set_shortcut(cx, around, mac, uplink);
         }
-        entry.shortcut = Some(Shortcut { to: uplink, until: cx.now + cx.holding_time, checked: cx.now });
+        let until = cx.now + cx.holding_time;
+        entry.shortcut = Some(Shortcut { to: uplink, relay: true, until, checked: cx.now });
     }
 }
 

@@ -98,6 +98,10 @@ impl Spoke {
             return;
         }
         self.leave(cx);
+        if path.is_none() {
+            // Nobody can tell any more when one of them becomes untrue, and time would not end them.
+            self.with_macs(cx, |macs, cx, around| macs.forget_all(cx, around, Why::Stopped));
+        }
         self.path = path;
         self.enter(cx);
     }
@@ -244,9 +248,9 @@ impl Spoke {
         self.macs.shortcuts()
     }
 
-    /// The spoke's protocol address, for the Error Indications it sends.
-    pub fn address(&self) -> Option<ProtocolAddress> {
-        self.mac.map(ProtocolAddress::Mac)
+    /// The bridge's MAC, the spoke's protocol address, if the devices are there.
+    pub fn mac(&self) -> Option<Mac> {
+        self.mac
     }
 
     pub fn report(&self, now: Instant) -> SpokeReport {

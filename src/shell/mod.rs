@@ -9,6 +9,7 @@ pub mod daemon;
 mod locate;
 pub mod netlink;
 mod node;
+mod packet;
 mod plane;
 mod settings;
 mod signals;

@@ -232,6 +232,7 @@ impl Node {
                 Effect::SetUplink { vn, to } => self.planes.set_uplink(vn, to),
                 Effect::SetShortcut { vn, mac, to } => self.planes.set_shortcut(vn, mac, to),
                 Effect::DropShortcut { vn, mac } => self.planes.drop_shortcut(vn, mac),
+                Effect::Announce { vn, mac, hub } => self.planes.announce(vn, mac, hub),
                 Effect::Unlearn { vn, mac } => self.planes.unlearn(vn, mac),
                 Effect::QueryUse { vn, mac } => self.planes.query_use(vn, mac, &mut self.inputs),
                 Effect::AddPort { vn, spoke, uplink, local } => {

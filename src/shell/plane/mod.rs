@@ -14,6 +14,7 @@ use crate::config::{Config, Role};
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
@@ -68,6 +69,8 @@ pub struct Planes {
     udp_port: u16,
     planes: BTreeMap<VnKey, Plane>,
     devices: BTreeMap<u32, (VnKey, Part)>,
+    /// Sends frames into tunnel devices; receives nothing.
+    announcer: Socket,
     /// Changes to forwarding entries that go to the kernel together.
     changes: Vec<FdbChange>,
 }
@@ -80,6 +83,7 @@ impl Planes {
             udp_port: 0,
             planes: BTreeMap::new(),
             devices: BTreeMap::new(),
+            announcer: Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?,
             changes: Vec::new(),
         })
     }

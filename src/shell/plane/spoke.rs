@@ -4,6 +4,7 @@ use super::{Inputs, Part, Planes, WantedRole, alias, told, tunnel_mac};
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+use crate::shell::packet::{self, LinkAddress};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,6 +13,10 @@ use std::net::IpAddr;
 const DEFAULT: [u8; 6] = [0; 6];
 /// The entry for broadcast.
 const BROADCAST: [u8; 6] = [0xff; 6];
+/// IEEE 802 Local Experimental Ethertype 1: no protocol takes such a frame.
+const ETHERTYPE_EXPERIMENTAL: u16 = 0x88b5;
+/// The shortest Ethernet frame.
+const ANNOUNCEMENT_LEN: usize = 60;
 /// Part of the device's MAC.
 const TUNNEL: u8 = 1;
 
@@ -134,10 +139,30 @@ impl Planes {
         }
     }
 
-    /// Effect: the bridge forgets that it learned the MAC behind the tunnel.
+    /// Effect: the bridge forgets where it learned the MAC.
     pub fn unlearn(&mut self, key: VnKey, mac: Mac) {
-        if let Some(index) = self.tunnel(key) {
-            self.changes.push(FdbChange::Unlearn { index, mac: mac.octets() });
+        let Some(bridge) = self.planes.get(&key).and_then(|p| p.bridge) else { return };
+        match self.netlink.fdb_get(bridge, mac.octets()) {
+            Ok(Some(entry)) if entry.is_learned() => {
+                self.changes.push(FdbChange::Unlearn { index: entry.index, mac: mac.octets() });
+            }
+            Ok(_) => {}
+            Err(e) => log::warn!("{e}"),
+        }
+    }
+
+    /// Effect: the hub's bridge learns that the MAC is here, from a frame that is for the hub alone. It goes straight
+    /// into the tunnel device: this site's bridge sees nothing of it.
+    pub fn announce(&mut self, key: VnKey, mac: Mac, hub: Mac) {
+        let Some(index) = self.tunnel(key) else { return };
+        let mut frame = [0; ANNOUNCEMENT_LEN];
+        frame[..6].copy_from_slice(&hub.octets());
+        frame[6..12].copy_from_slice(&mac.octets());
+        frame[12..14].copy_from_slice(&ETHERTYPE_EXPERIMENTAL.to_be_bytes());
+        self.flush();
+        let to = LinkAddress::new(index, ETHERTYPE_EXPERIMENTAL, &hub.octets());
+        if let Err(e) = packet::send_to(&self.announcer, &frame, &to) {
+            log::debug!("announce {mac}: {e}");
         }
     }
 

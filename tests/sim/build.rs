@@ -1,0 +1,77 @@
+//! Settings and addresses of the simulated nodes.
+
+use dmevpn::engine::settings::{
+    HubKey, HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, Trigger, VnKey, VnSettings,
+    VpnMode,
+};
+use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const HUB: HubKey = HubKey(0);
+pub const VN: VnKey = VnKey(1);
+
+pub fn vni(n: u32) -> Vni {
+    Vni::new(n).unwrap()
+}
+
+pub fn nbma(text: &str) -> Nbma {
+    text.parse().unwrap()
+}
+
+/// The underlay address of spoke `n`.
+pub fn spoke_nbma(n: usize) -> Nbma {
+    nbma(&format!("10.0.{}.{}", 1 + n / 200, 1 + n % 200))
+}
+
+/// The MAC of station `n`.
+pub fn station(n: usize) -> Mac {
+    let [.., a, b, c] = (n as u64).to_be_bytes();
+    Mac::new([0x52, 0x54, 0, a, b, c]).unwrap()
+}
+
+/// The bridge MAC of node `n`.
+pub fn bridge(n: usize) -> Mac {
+    let [.., a, b] = (n as u64).to_be_bytes();
+    Mac::new([0x2e, 0, 0, 1, a, b]).unwrap()
+}
+
+pub fn vn_settings(key: VnKey, role: RoleSettings) -> VnSettings {
+    VnSettings { vpn_id: VpnId::new(VpnId::DEFAULT_OUI, key.0.into()), mtu: 1450, role }
+}
+
+pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {
+    Settings {
+        holding_time: Duration::from_secs(holding),
+        hubs: BTreeMap::from([(HUB, HubSettings { vpn_mode: mode })]),
+        vns: vns.into_iter().collect(),
+    }
+}
+
+pub fn hub_role() -> HubRoleSettings {
+    HubRoleSettings {
+        default: false,
+        protocol_addresses: Vec::new(),
+        uplink_first: vni(0x80_0000),
+        max_spokes: 1000,
+        max_macs: 10_000,
+    }
+}
+
+pub fn spoke_role(n: u32) -> SpokeSettings {
+    SpokeSettings {
+        vni: vni(n),
+        hub: HUB,
+        trigger: Trigger::Learn,
+        max_macs: 1000,
+        negative_time: Duration::from_secs(30),
+    }
+}
+
+pub fn hub_settings(holding: u64) -> Settings {
+    settings(holding, [(VN, vn_settings(VN, RoleSettings::Hub(hub_role())))], VpnMode::Llc)
+}
+
+pub fn spoke_settings(holding: u64, n: u32) -> Settings {
+    settings(holding, [(VN, vn_settings(VN, RoleSettings::Spoke(spoke_role(n))))], VpnMode::Llc)
+}

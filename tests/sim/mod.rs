@@ -1,0 +1,678 @@
+//! A network of engines in one process and in virtual time. One seed, one history.
+
+#![allow(dead_code)] // Each test binary uses the part it needs.
+
+pub mod build;
+pub mod plane;
+pub mod rng;
+
+use build::HUB;
+use dmevpn::engine::settings::{HubKey, RoleSettings, Settings, Trigger, VnKey};
+use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Path, Place, PortState};
+use dmevpn::time::Instant;
+use dmevpn::types::{Mac, Nbma, Vni, Vtep};
+use dmevpn::wire;
+use plane::{Frame, Plane, Shortcut, Way};
+use rng::Rng;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+/// The kernel tells the daemon after this.
+const NETLINK: Duration = Duration::from_millis(1);
+const AGE_EVERY: Duration = Duration::from_secs(10);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// The seed of this run: `DMEVPN_SEED`, or always the same.
+pub fn seed() -> u64 {
+    let seed = std::env::var("DMEVPN_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_260_301);
+    println!("DMEVPN_SEED={seed}");
+    seed
+}
+
+/// What the underlay does to NHRP packets and to frames. Everything is reordered by the differences in delay.
+#[derive(Clone, Copy, Debug)]
+pub struct Net {
+    /// Percent of NHRP packets lost.
+    pub loss: u64,
+    /// Percent of NHRP packets that arrive twice.
+    pub duplicates: u64,
+    /// Percent of frames lost.
+    pub frame_loss: u64,
+    /// Milliseconds on the way, at least and at most.
+    pub delay: (u64, u64),
+}
+
+impl Net {
+    pub const GOOD: Net = Net { loss: 0, duplicates: 0, frame_loss: 0, delay: (5, 20) };
+    pub const BAD: Net = Net { loss: 30, duplicates: 10, frame_loss: 0, delay: (5, 900) };
+}
+
+pub type NodeId = usize;
+
+/// A router.
+pub struct Node {
+    pub engine: Engine,
+    pub addresses: Vec<Nbma>,
+    pub planes: BTreeMap<VnKey, Plane>,
+    pub neighbours: BTreeMap<std::net::IpAddr, Nbma>,
+    pub told: Vec<(Instant, VnKey, Event)>,
+    pub alive: bool,
+    /// How the making of ports ends; `None`: well.
+    pub port_failure: Option<PortState>,
+    pub saved_request_id: u32,
+    /// NHRP packets sent.
+    pub sent: u64,
+    settings: Settings,
+    hubs: BTreeMap<HubKey, Path>,
+    run: u32,
+    next_tick: Option<Instant>,
+}
+
+/// Two stations that talk: a frame of the first to the second every `period`.
+#[derive(Clone, Copy, Debug)]
+struct Talk {
+    from: Mac,
+    to: Option<Mac>,
+    period: Duration,
+    until: Instant,
+}
+
+#[derive(Debug)]
+enum What {
+    Packet { to: NodeId, path: Path, octets: Vec<u8> },
+    Frame { to: NodeId, vni: Vni, frame: Frame },
+    Announcement { to: NodeId, vni: Vni, mac: Mac },
+    Input(NodeId, u32, Input<'static>),
+    Tick(NodeId, u32),
+    Talk(usize),
+    Age,
+    Check,
+}
+
+struct Due {
+    at: Instant,
+    order: u64,
+    what: What,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Due) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Due) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Due) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// The network.
+pub struct Sim {
+    pub now: Instant,
+    pub seed: u64,
+    pub net: Net,
+    pub nodes: Vec<Node>,
+    /// Where each station is.
+    pub stations: BTreeMap<Mac, (NodeId, VnKey)>,
+    /// Pairs of nodes that cannot reach each other.
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// Unicast frames sent by stations, and those that arrived.
+    pub frames_sent: u64,
+    pub frames_arrived: u64,
+    /// Frames that a hub forwarded.
+    pub frames_by_hub: u64,
+    /// The longest time for which a shortcut led to where its MAC is not.
+    pub longest_wrong: Duration,
+    /// A hash of all effects, when [`Sim::trace`] is on.
+    pub hash: u64,
+    pub trace: bool,
+    rng: Rng,
+    wrong: BTreeMap<(NodeId, VnKey, Mac), Instant>,
+    at: BTreeMap<Nbma, NodeId>,
+    heap: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    talks: Vec<Talk>,
+}
+
+impl Sim {
+    pub fn new(seed: u64, net: Net) -> Sim {
+        let mut sim = Sim {
+            now: Instant::from_millis(1_000_000),
+            seed,
+            net,
+            nodes: Vec::new(),
+            stations: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            frames_sent: 0,
+            frames_arrived: 0,
+            frames_by_hub: 0,
+            longest_wrong: Duration::ZERO,
+            hash: 0xcbf2_9ce4_8422_2325,
+            trace: false,
+            rng: Rng(seed),
+            wrong: BTreeMap::new(),
+            at: BTreeMap::new(),
+            heap: BinaryHeap::new(),
+            order: 0,
+            talks: Vec::new(),
+        };
+        sim.after(AGE_EVERY, What::Age);
+        sim.after(CHECK_EVERY, What::Check);
+        sim
+    }
+
+    /// Adds a router; `hub` is the address of the hub named in its settings, if it is a spoke somewhere.
+    pub fn add(&mut self, addresses: &[Nbma], settings: Settings, hub: Option<Nbma>) -> NodeId {
+        let id = self.nodes.len();
+        let hubs = hub.and_then(|remote| {
+            let local = addresses.iter().copied().find(|a| a.same_family(remote))?;
+            Some((HUB, Path { local, remote }))
+        });
+        self.nodes.push(Node {
+            engine: Engine::new(settings.holding_time, self.rng.next(), 0),
+            addresses: addresses.to_vec(),
+            planes: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            told: Vec::new(),
+            alive: true,
+            port_failure: None,
+            saved_request_id: 0,
+            sent: 0,
+            settings,
+            hubs: hubs.into_iter().collect(),
+            run: 0,
+            next_tick: None,
+        });
+        self.at.extend(addresses.iter().map(|a| (*a, id)));
+        self.boot(id);
+        id
+    }
+
+    /// The daemon ends without a word and starts again; the kernel's state stays.
+    pub fn restart(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id];
+        node.engine = Engine::new(node.settings.holding_time, self.rng.next(), node.saved_request_id);
+        node.run += 1;
+        node.next_tick = None;
+        self.boot(id);
+    }
+
+    /// The daemon gets other settings.
+    pub fn apply(&mut self, id: NodeId, settings: Settings) {
+        self.nodes[id].settings = settings.clone();
+        self.call(id, |engine, now, out| engine.apply(now, settings, out));
+        for (key, mac) in self.make_planes(id) {
+            self.input(id, Input::Plane { vn: key, mac: Some(mac) });
+        }
+    }
+
+    pub fn input(&mut self, id: NodeId, input: Input<'static>) {
+        self.call(id, |engine, now, out| engine.handle(now, input, out));
+    }
+
+    /// A packet made by hand, as if `from` had sent it to `to`.
+    pub fn inject(&mut self, from: Nbma, to: Nbma, octets: Vec<u8>) {
+        let id = self.at[&to];
+        self.after(NETLINK, What::Packet { to: id, path: Path { local: to, remote: from }, octets });
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.heap.peek().is_some_and(|Reverse(due)| due.at <= end) {
+            if let Some(Reverse(due)) = self.heap.pop() {
+                self.now = due.at;
+                self.happen(due.what);
+            }
+        }
+        self.now = end;
+    }
+
+    pub fn run_secs(&mut self, seconds: u64) {
+        self.run(Duration::from_secs(seconds));
+    }
+
+    /// Lets time pass until `done`; how long it took. Panics after `most`.
+    pub fn until(&mut self, most: Duration, what: &str, mut done: impl FnMut(&Sim) -> bool) -> Duration {
+        let start = self.now;
+        while !done(self) {
+            self.check(self.now.since(start) < most, || format!("{what} takes more than {most:?}"));
+            self.run(Duration::from_millis(50));
+        }
+        self.now.since(start)
+    }
+
+    /// An assertion that names the seed.
+    pub fn check(&self, fact: bool, otherwise: impl FnOnce() -> String) {
+        assert!(fact, "{} (DMEVPN_SEED={}, at {} ms)", otherwise(), self.seed, self.now.as_millis());
+    }
+
+    pub fn chance(&mut self, n: usize) -> usize {
+        self.rng.below(n as u64) as usize
+    }
+
+    /// A station at a node.
+    pub fn settle(&mut self, mac: Mac, node: NodeId, vn: VnKey) {
+        self.stations.insert(mac, (node, vn));
+    }
+
+    /// A frame of a station; broadcast for `None`.
+    pub fn frame(&mut self, src: Mac, dst: Option<Mac>) {
+        let Some(&(node, vn)) = self.stations.get(&src) else { return };
+        if dst.is_some() {
+            self.frames_sent += 1;
+        }
+        self.bridge(node, vn, Place::Local, Frame { src, dst });
+    }
+
+    /// Both stations send each other a frame every `period`, for `time`. First they look for each other (ARP, ND).
+    pub fn converse(&mut self, a: Mac, b: Mac, period: Duration, time: Duration) {
+        self.frame(a, None);
+        self.frame(b, None);
+        self.talk(a, Some(b), period, time);
+        self.talk(b, Some(a), period, time);
+    }
+
+    pub fn talk(&mut self, from: Mac, to: Option<Mac>, period: Duration, time: Duration) {
+        self.talks.push(Talk { from, to, period, until: self.now + time });
+        let start = Duration::from_millis(self.rng.below(period.as_millis() as u64));
+        self.after(start, What::Talk(self.talks.len() - 1));
+    }
+
+    pub fn cut(&mut self, a: NodeId, b: NodeId) {
+        self.cut.insert((a.min(b), a.max(b)));
+    }
+
+    pub fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
+        self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Unicast frames that did not arrive, when none is on its way.
+    pub fn frames_lost(&self) -> u64 {
+        self.frames_sent - self.frames_arrived
+    }
+
+    pub fn plane(&self, id: NodeId, vn: VnKey) -> &Plane {
+        &self.nodes[id].planes[&vn]
+    }
+
+    /// Where a spoke's kernel sends a MAC's frames, if it has a shortcut.
+    pub fn shortcut(&self, id: NodeId, vn: VnKey, mac: Mac) -> Option<Vtep> {
+        self.plane(id, vn).shortcuts.get(&mac).map(|s| s.to)
+    }
+
+    /// Where a shortcut of `asker` for a station has to lead, as things are; `None` if it needs none.
+    pub fn right(&self, asker: NodeId, mac: Mac) -> Option<Vtep> {
+        let &(home, vn) = self.stations.get(&mac)?;
+        if home == asker || !self.nodes[home].alive {
+            return None;
+        }
+        let uplink = self.plane(asker, vn).uplink?;
+        let ours = self.nodes[asker].addresses[0];
+        match (self.plane(home, vn).vni, self.nodes[home].addresses[0]) {
+            (Some(vni), nbma) if nbma.same_family(ours) => Some(Vtep { nbma, vni }),
+            _ => Some(uplink),
+        }
+    }
+
+    pub fn registered(&self, id: NodeId, vn: VnKey) -> bool {
+        use dmevpn::engine::report::{Standing, VnReport};
+        matches!(self.nodes[id].engine.report(self.now, vn), Some(VnReport::Spoke(r)) if matches!(r.standing, Standing::Registered { .. }))
+    }
+
+    /// How often a node told an event like this.
+    pub fn told(&self, id: NodeId, like: impl Fn(&Event) -> bool) -> usize {
+        self.nodes[id].told.iter().filter(|(_, _, event)| like(event)).count()
+    }
+
+    /// The kernel's state is what the engines want, everywhere.
+    pub fn check_kernel_is_as_wanted(&self) {
+        for (id, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive) {
+            for (vn, plane) in &node.planes {
+                let wanted: BTreeMap<Mac, Vtep> = node.engine.shortcuts(*vn).collect();
+                let real: BTreeMap<Mac, Vtep> = plane.shortcuts.iter().map(|(mac, s)| (*mac, s.to)).collect();
+                self.check(wanted == real, || format!("node {id}: wants {wanted:?}, has {real:?}"));
+                let wanted: BTreeMap<Vtep, Vni> =
+                    node.engine.ports(*vn).map(|(spoke, uplink, _)| (spoke, uplink)).collect();
+                let real: BTreeMap<Vtep, Vni> = plane.ports.iter().map(|(spoke, p)| (*spoke, p.0)).collect();
+                self.check(wanted == real, || format!("node {id}: wants ports {wanted:?}, has {real:?}"));
+            }
+        }
+    }
+
+    fn boot(&mut self, id: NodeId) {
+        let settings = self.nodes[id].settings.clone();
+        self.call(id, |engine, now, out| engine.apply(now, settings, out));
+        for (hub, path) in self.nodes[id].hubs.clone() {
+            self.input(id, Input::HubAddress { hub, path: Some(path) });
+        }
+        self.make_planes(id);
+        let planes: Vec<(VnKey, Mac)> = self.nodes[id].planes.iter().map(|(key, p)| (*key, p.mac)).collect();
+        for (vn, mac) in planes {
+            self.input(id, Input::Plane { vn, mac: Some(mac) });
+        }
+    }
+
+    /// Makes the devices the settings ask for; the new ones.
+    fn make_planes(&mut self, id: NodeId) -> Vec<(VnKey, Mac)> {
+        let node = &mut self.nodes[id];
+        node.planes.retain(|key, _| node.settings.vns.contains_key(key));
+        let mut new = Vec::new();
+        for (key, vn) in &node.settings.vns {
+            let (vni, l2miss) = match &vn.role {
+                RoleSettings::Spoke(s) => (Some(s.vni), s.trigger == Trigger::L2miss),
+                RoleSettings::Hub(_) => (None, false),
+            };
+            let plane = node.planes.entry(*key).or_insert_with(|| {
+                let mac = build::bridge(id * 16 + usize::from(key.0));
+                new.push((*key, mac));
+                Plane::new(mac, vni, l2miss)
+            });
+            (plane.vni, plane.l2miss) = (vni, l2miss);
+        }
+        new
+    }
+
+    fn after(&mut self, delay: Duration, what: What) {
+        self.order += 1;
+        self.heap.push(Reverse(Due { at: self.now + delay, order: self.order, what }));
+    }
+
+    fn kernel(&mut self, id: NodeId, input: Input<'static>) {
+        let run = self.nodes[id].run;
+        self.after(NETLINK, What::Input(id, run, input));
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Packet { to, path, octets } => {
+                if let Ok((tag, nhrp)) = wire::parse(&octets) {
+                    self.call(to, |engine, now, out| {
+                        engine.handle(now, Input::Packet { path, tag, nhrp }, out);
+                    });
+                }
+            }
+            What::Frame { to, vni, frame } => self.arrive(to, vni, frame),
+            What::Announcement { to, vni, mac } => {
+                if let Some((vn, place)) = self.plane_of(to, vni) {
+                    self.learn(to, vn, mac, place);
+                }
+            }
+            What::Input(id, run, input) if run == self.nodes[id].run => self.input(id, input),
+            What::Tick(id, run)
+                if run == self.nodes[id].run && self.nodes[id].next_tick == Some(self.now) =>
+            {
+                self.nodes[id].next_tick = None;
+                self.input(id, Input::Tick);
+            }
+            What::Input(..) | What::Tick(..) => {}
+            What::Talk(n) => {
+                let talk = self.talks[n];
+                if self.now < talk.until {
+                    self.frame(talk.from, talk.to);
+                    self.after(talk.period, What::Talk(n));
+                }
+            }
+            What::Age => {
+                for id in 0..self.nodes.len() {
+                    let now = self.now;
+                    let gone: Vec<(VnKey, Mac)> = self.nodes[id]
+                        .planes
+                        .iter_mut()
+                        .flat_map(|(vn, plane)| plane.fdb.age(now).into_iter().map(|mac| (*vn, mac)))
+                        .collect();
+                    for (vn, mac) in gone {
+                        self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
+                    }
+                }
+                self.after(AGE_EVERY, What::Age);
+            }
+            What::Check => {
+                self.look_for_wrong_shortcuts();
+                self.after(CHECK_EVERY, What::Check);
+            }
+        }
+    }
+
+    fn look_for_wrong_shortcuts(&mut self) {
+        let mut wrong = BTreeMap::new();
+        for (id, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive) {
+            for (vn, plane) in &node.planes {
+                for (mac, shortcut) in &plane.shortcuts {
+                    let by_hub = Some(shortcut.to) == plane.uplink;
+                    if !by_hub && self.stations.contains_key(mac) && self.right(id, *mac) != Some(shortcut.to)
+                    {
+                        let key = (id, *vn, *mac);
+                        let since = self.wrong.get(&key).copied().unwrap_or(self.now);
+                        wrong.insert(key, since);
+                        self.longest_wrong = self.longest_wrong.max(self.now.since(since));
+                    }
+                }
+            }
+        }
+        self.wrong = wrong;
+    }
+
+    /// Whether a shortcut is wrong right now.
+    pub fn wrong_shortcuts(&mut self) -> usize {
+        self.look_for_wrong_shortcuts();
+        self.wrong.len()
+    }
+
+    fn call(&mut self, id: NodeId, f: impl FnOnce(&mut Engine, Instant, &mut Effects)) {
+        if !self.nodes[id].alive {
+            return;
+        }
+        let mut out = Effects::default();
+        f(&mut self.nodes[id].engine, self.now, &mut out);
+        self.note(id, &out);
+        for effect in out.iter() {
+            self.perform(id, effect, &out);
+        }
+        let node = &mut self.nodes[id];
+        let deadline = node.engine.deadline();
+        if deadline != node.next_tick {
+            node.next_tick = deadline;
+            let run = node.run;
+            if let Some(at) = deadline {
+                let now = self.now;
+                node.next_tick = Some(at.max(now));
+                self.after(at.since(now), What::Tick(id, run));
+            }
+        }
+    }
+
+    fn note(&mut self, id: NodeId, out: &Effects) {
+        if !self.trace {
+            return;
+        }
+        for effect in out.iter() {
+            let bytes = match effect {
+                Effect::Send { bytes, .. } => out.bytes(bytes.clone()),
+                _ => &[],
+            };
+            let text = format!("{} {id} {effect:?}", self.now.as_millis());
+            for octet in text.as_bytes().iter().chain(bytes) {
+                self.hash = (self.hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+    }
+
+    fn perform(&mut self, id: NodeId, effect: &Effect, out: &Effects) {
+        let now = self.now;
+        match *effect {
+            Effect::Send { path, tag, ref bytes } => {
+                let mut octets = wire::Prefix::gre(tag).as_bytes().to_vec();
+                octets.extend_from_slice(out.bytes(bytes.clone()));
+                self.nodes[id].sent += 1;
+                self.transmit(id, path, octets);
+            }
+            Effect::SetUplink { vn, to } => self.with_plane(id, vn, |p| p.uplink = Some(to)),
+            Effect::SetShortcut { vn, mac, to } => self.with_plane(id, vn, |p| {
+                p.shortcuts.insert(mac, Shortcut { to, written: now, used: now });
+            }),
+            Effect::DropShortcut { vn, mac } => self.with_plane(id, vn, |p| {
+                p.shortcuts.remove(&mac);
+            }),
+            Effect::Announce { vn, mac, .. } => {
+                let uplink = self.nodes[id].planes.get(&vn).and_then(|p| p.uplink);
+                let to = uplink.and_then(|uplink| Some((*self.at.get(&uplink.nbma)?, uplink.vni)));
+                if let Some((to, vni)) = to.filter(|(to, _)| !self.is_cut(id, *to)) {
+                    if !self.rng.percent(self.net.frame_loss) {
+                        let delay = Duration::from_millis(self.net.delay.0);
+                        self.after(delay, What::Announcement { to, vni, mac });
+                    }
+                }
+            }
+            Effect::Unlearn { vn, mac } => {
+                let plane = self.nodes[id].planes.get_mut(&vn);
+                if plane.is_some_and(|p| p.fdb.forget(mac)) {
+                    self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
+                }
+            }
+            Effect::QueryUse { vn, mac } => {
+                let shortcut = self.nodes[id].planes.get(&vn).and_then(|p| p.shortcuts.get(&mac).copied());
+                if let Some(s) = shortcut {
+                    let (idle, age) = (now.since(s.used), now.since(s.written));
+                    self.kernel(id, Input::Usage { vn, mac, idle, age });
+                }
+            }
+            Effect::AddPort { vn, spoke, uplink, local } => {
+                let state = self.nodes[id].port_failure.unwrap_or(PortState::Up);
+                if state == PortState::Up {
+                    let used =
+                        self.nodes[id].planes.values().any(|p| p.port(uplink).is_some_and(|s| s != spoke));
+                    self.check(!used, || format!("the VNI {uplink} is used already"));
+                    self.with_plane(id, vn, |p| {
+                        p.ports.insert(spoke, (uplink, local));
+                    });
+                }
+                self.kernel(id, Input::Port { vn, spoke, state });
+            }
+            Effect::RemovePort { vn, spoke } => {
+                let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
+                plane.ports.remove(&spoke);
+                for mac in plane.fdb.flush(Place::Port(spoke)) {
+                    self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
+                }
+            }
+            Effect::SetNeighbour { address, nbma: Some(nbma) } => {
+                self.nodes[id].neighbours.insert(address, nbma);
+            }
+            Effect::SetNeighbour { address, nbma: None } => {
+                self.nodes[id].neighbours.remove(&address);
+            }
+            Effect::List { vn } => self.list(id, vn),
+            Effect::FindHub { hub } => {
+                let path = self.nodes[id].hubs.get(&hub).copied();
+                self.kernel(id, Input::HubAddress { hub, path });
+            }
+            Effect::SaveRequestId(n) => self.nodes[id].saved_request_id = n,
+            Effect::Tell { vn, event } => self.nodes[id].told.push((now, vn, event)),
+        }
+    }
+
+    fn with_plane(&mut self, id: NodeId, vn: VnKey, f: impl FnOnce(&mut Plane)) {
+        if let Some(plane) = self.nodes[id].planes.get_mut(&vn) {
+            f(plane);
+        }
+    }
+
+    fn list(&mut self, id: NodeId, vn: VnKey) {
+        let Some(plane) = self.nodes[id].planes.get(&vn) else { return };
+        let mut inputs = vec![Input::FdbListing { vn }];
+        inputs.extend(plane.ports.iter().map(|(&spoke, &(uplink, local))| Input::Port {
+            vn,
+            spoke,
+            state: PortState::Found { uplink, local },
+        }));
+        inputs.extend(plane.shortcuts.iter().map(|(&mac, s)| Input::Found { vn, mac, to: s.to }));
+        inputs.extend(plane.fdb.iter().map(|(mac, place)| Input::Fdb { vn, mac, place }));
+        inputs.push(Input::FdbListed { vn });
+        for input in inputs {
+            self.kernel(id, input);
+        }
+    }
+
+    fn transmit(&mut self, from: NodeId, path: Path, octets: Vec<u8>) {
+        let Some(&to) = self.at.get(&path.remote) else { return };
+        let copies = if self.rng.percent(self.net.duplicates) { 2 } else { 1 };
+        for _ in 0..copies {
+            if self.rng.percent(self.net.loss) || self.is_cut(from, to) {
+                continue;
+            }
+            let delay = self.delay();
+            let path = Path { local: path.remote, remote: path.local };
+            self.after(delay, What::Packet { to, path, octets: octets.clone() });
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        let (least, most) = self.net.delay;
+        Duration::from_millis(least + self.rng.below(most - least + 1))
+    }
+
+    /// A VXLAN packet reaches a node.
+    /// The VN and the port of its bridge that frames under a VNI belong to, whether a daemon runs or not.
+    fn plane_of(&self, to: NodeId, vni: Vni) -> Option<(VnKey, Place)> {
+        let mut planes = self.nodes[to].planes.iter().filter(|_| self.nodes[to].alive);
+        planes.find_map(|(vn, plane)| match plane.vni {
+            Some(ours) => (ours == vni).then_some((*vn, Place::Tunnel)),
+            None => plane.port(vni).map(|spoke| (*vn, Place::Port(spoke))),
+        })
+    }
+
+    fn learn(&mut self, id: NodeId, vn: VnKey, mac: Mac, place: Place) {
+        let now = self.now;
+        if self.nodes[id].planes.get_mut(&vn).is_some_and(|plane| plane.fdb.learn(now, mac, place)) {
+            self.kernel(id, Input::Fdb { vn, mac, place });
+        }
+    }
+
+    fn arrive(&mut self, to: NodeId, vni: Vni, frame: Frame) {
+        if let Some((vn, place)) = self.plane_of(to, vni) {
+            if place != Place::Tunnel {
+                self.frames_by_hub += 1;
+            }
+            self.bridge(to, vn, place, frame);
+        }
+    }
+
+    /// A node's bridge gets a frame.
+    fn bridge(&mut self, id: NodeId, vn: VnKey, from: Place, frame: Frame) {
+        let now = self.now;
+        if !self.nodes[id].alive {
+            return;
+        }
+        let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
+        let ways = plane.forward(now, from, frame);
+        self.learn(id, vn, frame.src, from);
+        for way in ways {
+            match way {
+                Way::Local => {
+                    let there = frame.dst.is_some_and(|dst| self.stations.get(&dst) == Some(&(id, vn)));
+                    self.frames_arrived += u64::from(there);
+                }
+                Way::Missed(mac) => self.kernel(id, Input::Miss { vn, mac }),
+                Way::Tunnel(vtep) => {
+                    let Some(&to) = self.at.get(&vtep.nbma) else { continue };
+                    if !self.is_cut(id, to) && !self.rng.percent(self.net.frame_loss) {
+                        // Frames of one flow are not reordered in this model: the least delay for all of them.
+                        let delay = Duration::from_millis(self.net.delay.0);
+                        self.after(delay, What::Frame { to, vni: vtep.vni, frame });
+                    }
+                }
+            }
+        }
+    }
+}

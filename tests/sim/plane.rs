@@ -1,0 +1,151 @@
+//! A model of the kernel's data plane in one VN of one node: the bridge, and what hangs at it.
+
+use dmevpn::engine::Place;
+use dmevpn::time::Instant;
+use dmevpn::types::{Mac, Nbma, Vni, Vtep};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A Linux bridge forgets a MAC it did not hear for so long.
+pub const AGEING: Duration = Duration::from_secs(300);
+
+/// An Ethernet frame; `dst` is `None` for broadcast.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    pub src: Mac,
+    pub dst: Option<Mac>,
+}
+
+/// A bridge's FDB.
+#[derive(Debug, Default)]
+pub struct Fdb(BTreeMap<Mac, (Place, Instant)>);
+
+impl Fdb {
+    /// Hears `mac` at `place`; `true` if that is news, which is when the kernel tells.
+    pub fn learn(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
+        self.0.insert(mac, (place, now)).is_none_or(|(before, _)| before != place)
+    }
+
+    pub fn place(&self, mac: Mac) -> Option<Place> {
+        self.0.get(&mac).map(|(place, _)| *place)
+    }
+
+    /// Forgets; `true` if there was something to forget.
+    pub fn forget(&mut self, mac: Mac) -> bool {
+        self.0.remove(&mac).is_some()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Mac, Place)> + '_ {
+        self.0.iter().map(|(mac, (place, _))| (*mac, *place))
+    }
+
+    /// Takes out what was not heard for [`AGEING`].
+    pub fn age(&mut self, now: Instant) -> Vec<Mac> {
+        let old: Vec<Mac> = self
+            .0
+            .iter()
+            .filter(|(_, (_, heard))| now.since(*heard) >= AGEING)
+            .map(|(mac, _)| *mac)
+            .collect();
+        old.iter().for_each(|mac| {
+            self.0.remove(mac);
+        });
+        old
+    }
+
+    /// Takes out what is behind a port that goes.
+    pub fn flush(&mut self, port: Place) -> Vec<Mac> {
+        let there: Vec<Mac> = self.iter().filter(|(_, place)| *place == port).map(|(mac, _)| mac).collect();
+        there.iter().for_each(|mac| {
+            self.0.remove(mac);
+        });
+        there
+    }
+}
+
+/// An entry of a spoke's VXLAN FDB.
+#[derive(Clone, Copy, Debug)]
+pub struct Shortcut {
+    pub to: Vtep,
+    pub written: Instant,
+    pub used: Instant,
+}
+
+/// What a node has in a VN.
+#[derive(Debug)]
+pub struct Plane {
+    /// The bridge's own MAC.
+    pub mac: Mac,
+    /// A spoke's VNI; `None` at a hub.
+    pub vni: Option<Vni>,
+    /// Whether the VXLAN device reports misses, and has no default entry for unicast.
+    pub l2miss: bool,
+    pub fdb: Fdb,
+    pub uplink: Option<Vtep>,
+    pub shortcuts: BTreeMap<Mac, Shortcut>,
+    /// A hub's ports: the spoke's VTEP, the port's VNI and the hub's address.
+    pub ports: BTreeMap<Vtep, (Vni, Nbma)>,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the stations at this node.
+    Local,
+    /// To another node.
+    Tunnel(Vtep),
+    /// Nowhere, and the VXLAN device says that it misses the MAC.
+    Missed(Mac),
+}
+
+impl Plane {
+    pub fn new(mac: Mac, vni: Option<Vni>, l2miss: bool) -> Plane {
+        Plane {
+            mac,
+            vni,
+            l2miss,
+            fdb: Fdb::default(),
+            uplink: None,
+            shortcuts: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        }
+    }
+
+    /// A hub's port of this VNI.
+    pub fn port(&self, uplink: Vni) -> Option<Vtep> {
+        self.ports.iter().find(|(_, (vni, _))| *vni == uplink).map(|(spoke, _)| *spoke)
+    }
+
+    /// Where the bridge sends a frame that came in at `from`; like a bridge, never back there.
+    pub fn forward(&mut self, now: Instant, from: Place, frame: Frame) -> Vec<Way> {
+        let known = frame.dst.and_then(|dst| self.fdb.place(dst));
+        let towards = |place: Place| place != from && known.is_none_or(|known| known == place);
+        let mut ways = Vec::new();
+        if from == Place::Local || towards(Place::Local) {
+            // Stations at one site share its Ethernet.
+            ways.push(Way::Local);
+        }
+        match self.vni {
+            Some(_) if towards(Place::Tunnel) => ways.extend(self.by_tunnel(now, frame)),
+            Some(_) => {}
+            None => {
+                ways.extend(self.ports.keys().filter(|p| towards(Place::Port(**p))).map(|p| Way::Tunnel(*p)));
+            }
+        }
+        ways
+    }
+
+    /// What a spoke's VXLAN device does with a frame.
+    fn by_tunnel(&mut self, now: Instant, frame: Frame) -> Option<Way> {
+        if let Some(dst) = frame.dst {
+            if let Some(shortcut) = self.shortcuts.get_mut(&dst) {
+                shortcut.used = now;
+                return Some(Way::Tunnel(shortcut.to));
+            }
+            if self.l2miss {
+                return Some(Way::Missed(dst));
+            }
+        }
+        self.uplink.map(Way::Tunnel)
+    }
+}
