@@ -217,13 +217,12 @@ impl Lab {
             let up = || spoke.has_uplink(vn, hub.nbma).unwrap_or(false);
             wait_until(limit, || up() || spoke.has_ended() || hub.has_ended());
             if !up() {
-                let what = format!("{} has no uplink in VN {}", spoke.name, vn.name);
-                return Err(format!("{what}\n{}\n{}", spoke.log_end(), hub.log_end()));
+                return Err(format!("{} has no uplink in VN {}", spoke.name, vn.name));
             }
         }
         let expected = connected.iter().map(|s| s.vns.len()).sum::<usize>();
         if !wait_until(limit, || hub.ports().is_ok_and(|p| p.len() >= expected)) {
-            return Err(format!("the hub has {:?} of {expected} ports\n{}", hub.ports(), hub.log_end()));
+            return Err(format!("the hub has {:?} of {expected} ports", hub.ports()));
         }
         Ok(())
     }
