@@ -131,7 +131,12 @@ impl Lab {
         let bridges = vns.iter().enumerate().fold(String::new(), |mut lines, (i, vn)| {
             let address = text_of_mac(bridge_mac(n, i));
             let bridge = vn.bridge;
-            let _ = writeln!(lines, "link add {bridge} address {address} type bridge\nlink set {bridge} up");
+            // Snooping is off until a scene is about it: a snooping bridge introduces itself to the neighbours,
+            // and first contact would be made before anybody wants it.
+            let _ = writeln!(
+                lines,
+                "link add {bridge} address {address} type bridge mcast_snooping 0\nlink set {bridge} up"
+            );
             lines
         });
         self.add_node(format!("spoke{n}"), n + 1, vns)?;
