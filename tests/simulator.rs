@@ -225,7 +225,6 @@ fn a_long_conversation_never_lapses() {
     sim.run_secs(10);
     let (up, by_hub) = (sim.nodes[1].engine.statistics().shortcuts_up, sim.frames_by_hub);
     sim.run_secs(10 * HOLDING);
-    assert!(sim.plane(0, VN).fdb.place(station(1)).is_none(), "the hub's bridge forgot the MAC long ago");
     assert_eq!(sim.nodes[1].engine.statistics().shortcuts_up, up);
     assert_eq!(sim.nodes[1].engine.statistics().shortcuts_down, 0);
     assert_eq!(sim.frames_by_hub, by_hub, "not a frame by the hub");
@@ -361,15 +360,16 @@ fn purges_to_who_never_confirms_are_bounded() {
     }
     sim.run_secs(2);
     let Some(VnReport::Hub(report)) = sim.nodes[0].engine.report(sim.now, VN) else { panic!("a hub") };
+    // For the one who does not hear it; the old site, which is told too, has confirmed.
     assert!(report.purges <= 512);
     let statistics = sim.nodes[0].engine.statistics();
-    assert_eq!(statistics.purges_dropped, 800 - 512);
-    assert!(sim.told(0, |e| *e == Event::Full(Table::Purges)) >= 1);
+    assert_eq!(statistics.purges_dropped, 2 * (800 - 512));
+    assert_eq!(sim.told(0, |e| *e == Event::Full(Table::Purges)), 2);
     sim.run_secs(HOLDING + 10);
     let Some(VnReport::Hub(report)) = sim.nodes[0].engine.report(sim.now, VN) else { panic!("a hub") };
     assert_eq!(report.purges, 0);
     let sent = sim.nodes[0].engine.statistics().tx_purge_req - before.tx_purge_req;
-    assert!(sent < 100, "{sent} Purge Requests");
+    assert!(sent < 150, "{sent} Purge Requests");
     assert_eq!(sim.wrong_shortcuts(), 0, "what was not told ends with its holding time");
 }
 
@@ -675,10 +675,8 @@ fn the_state_of_a_mac_can_be_read() {
     assert!(rows.iter().any(|r| r.mac == station(2) && r.state == MacState::Learned && r.askers >= 1));
 }
 
-/// A station whose frames all go by shortcuts, and which never broadcasts, is unknown to the hub: whoever hears it
-/// asks in vain, and what is sent to it is flooded by the hub.
+/// A station whose frames all go by shortcuts, and which never broadcasts: the hub knows it by its announcements only.
 #[test]
-#[ignore = "an open question of the design: spokes do not tell the hub which stations they have"]
 fn a_station_the_hub_never_heard() {
     let mut sim = star(seed(), Net::GOOD, 3);
     sim.frame(station(1), None);
@@ -692,7 +690,6 @@ fn a_station_the_hub_never_heard() {
 
 /// A station that moves without a broadcast, to a site that has shortcuts to whom it talks to.
 #[test]
-#[ignore = "an open question of the design: spokes do not tell the hub which stations they have"]
 fn a_station_that_moves_quietly() {
     let mut sim = star(seed(), Net::GOOD, 3);
     sim.settle(station(33), 3, VN);

@@ -75,6 +75,8 @@ pub struct Purges {
     /// The request under way: its ID, how many of the front of the line it holds, how often it was sent.
     pub sent: Option<(u32, usize, u32)>,
     pub alarm: Alarm,
+    /// Whether it was told that the line is full.
+    pub full: bool,
 }
 
 impl Purges {
@@ -110,6 +112,7 @@ impl Purges {
     pub fn done(&mut self) {
         if let Some((_, count, _)) = self.sent.take() {
             self.waiting.drain(..count);
+            self.full = false;
         }
     }
 }

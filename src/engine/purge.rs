@@ -85,7 +85,9 @@ impl Hub {
         let Some(peer) = self.peers.get_mut(id) else { return };
         if !peer.purges.push(withdrawal) {
             cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(1);
-            cx.out.tell(self.vn, Event::Full(Table::Purges));
+            if !core::mem::replace(&mut peer.purges.full, true) {
+                cx.out.tell(self.vn, Event::Full(Table::Purges));
+            }
         }
         // What one input makes untrue goes out together, when its alarm, due at once, rings.
         if peer.purges.can_grow() {
