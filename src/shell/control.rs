@@ -26,16 +26,18 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(25);
 /// Events a monitor may be behind.
 const MONITOR_BACKLOG: usize = 1024;
 
-/// The listening socket; its file goes with it.
+/// The listening socket.
 #[derive(Debug)]
-pub struct Server {
-    listener: Async<UnixListener>,
-    path: PathBuf,
-}
+pub struct Server(Async<UnixListener>);
+
+/// The file of the listening socket: gone when this is dropped. It is not the server's, since the tasks of an executor
+/// that hold the executor are never dropped.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
 
 impl Server {
     /// Listens at `path`, for root only. A socket that an earlier run left is replaced, a living daemon's is not.
-    pub fn bind(path: &str) -> io::Result<Server> {
+    pub fn bind(path: &str) -> io::Result<(Server, SocketFile)> {
         let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {e}"));
         if UnixStream::connect(path).is_ok() {
             let text = format!("{path}: another daemon answers there");
@@ -46,22 +48,23 @@ impl Server {
             _ => {}
         }
         let listener = UnixListener::bind(path).map_err(say)?;
+        let file = SocketFile(path.into());
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(say)?;
-        Ok(Server { listener: Async::new(listener)?, path: path.into() })
+        Ok((Server(Async::new(listener)?), file))
     }
 }
 
-impl Drop for Server {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Nothing can be done about it at the end.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
 /// Serves whoever connects.
 pub async fn serve(server: Server, node: Shared, config_path: String, executor: Rc<LocalExecutor<'static>>) {
     loop {
-        match server.listener.accept().await {
+        match server.0.accept().await {
             Ok((stream, _)) => {
                 let client = converse(stream, Rc::clone(&node), config_path.clone());
                 executor.spawn(async { drop(client.await) }).detach();

@@ -313,6 +313,29 @@ impl Node {
         self.files.with_extension("uci")
     }
 
+    /// Rewrites the configuration file, as `uci commit` does: at no time is there half a file.
+    pub fn edit_config(&self, edit: impl FnOnce(String) -> String) -> Res {
+        let text = fs::read_to_string(self.config()).map_err(|e| e.to_string())?;
+        let new = self.files.with_extension("new");
+        fs::write(&new, edit(text)).and_then(|()| fs::rename(&new, self.config())).map_err(|e| e.to_string())
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.files.with_extension("sock")
+    }
+
+    /// Sends a signal to its daemon.
+    pub fn signal(&self, signal: i32) -> Res {
+        let pid = self.pid().ok_or_else(|| format!("{} has no daemon", self.name))?;
+        sys::kill(pid, signal).map_err(|e| e.to_string())
+    }
+
+    /// All that its daemon said.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     /// What its daemon said.
     pub fn log(&self) -> PathBuf {
         self.files.with_extension("log")
@@ -342,7 +365,7 @@ impl Node {
     /// Runs a command of the program on this node: its output, or its words of regret.
     pub fn ask(&self, program: &Program, args: &[&str]) -> Res<String> {
         let mut command = self.program(program);
-        command.args(args).arg("--socket").arg(self.files.with_extension("sock"));
+        command.args(args).arg("--socket").arg(self.socket());
         run(&mut command, "")
     }
 

@@ -1,6 +1,6 @@
 //! A hub's bridge and its ports: one VXLAN device for each spoke. The kernel's bridge does the rest.
 
-use super::{Inputs, Part, Planes, alias, told, tunnel_mac};
+use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -34,18 +34,19 @@ impl Planes {
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
         }
-        self.bring_up_ports(key, &wanted.name, &bridge, engine, inputs)?;
+        self.bring_up_ports(key, &wanted, &bridge, engine, inputs)?;
         Ok(mac)
     }
 
     fn bring_up_ports(
         &mut self,
         key: VnKey,
-        vn: &str,
+        wanted: &Wanted,
         bridge: &Link,
         engine: &Engine,
         inputs: &mut Inputs,
     ) -> Result<(), String> {
+        let (vn, mtu) = (wanted.name.as_str(), u32::from(wanted.mtu));
         let mut missing: BTreeMap<Vtep, (Vni, Nbma)> =
             engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
         for link in self.netlink.links().map_err(told)? {
@@ -72,9 +73,13 @@ impl Planes {
                 None => {}
             }
             self.devices.insert(link.index, (key, Part::Port(spoke)));
-            if link.master != Some(bridge.index) || !link.up {
-                let change =
-                    LinkChange { up: Some(true), master: Some(Some(bridge.index)), ..LinkChange::default() };
+            if link.master != Some(bridge.index) || !link.up || link.mtu != mtu {
+                let change = LinkChange {
+                    up: Some(true),
+                    master: Some(Some(bridge.index)),
+                    mtu: Some(mtu),
+                    ..LinkChange::default()
+                };
                 self.netlink.set_link(link.index, &change).map_err(told)?;
             }
             self.changes.push(default_entry(link.index, spoke));

@@ -55,6 +55,8 @@ struct Plane {
     local: Option<Nbma>,
     bridge: Option<u32>,
     tunnel: Option<u32>,
+    /// Whether the spoke's device is one that the user made.
+    users_own: bool,
     /// The bridge's MAC as the engine knows it.
     told: Option<Mac>,
     /// Whether shortcuts and ports of an earlier run were looked for.
@@ -105,7 +107,8 @@ impl Planes {
             let Some(plane) = self.planes.get_mut(&key) else { continue };
             match wanted.get(&key) {
                 Some(new) if !other_port && plane.wanted.needs_same_devices(new) => {
-                    plane.wanted = new.clone()
+                    plane.wanted = new.clone();
+                    plane.users_own = false;
                 }
                 new => {
                     let lasts = new.is_some();
@@ -328,7 +331,12 @@ impl Planes {
             Part::Tunnel => plane.tunnel = None,
             Part::Port(_) => {}
         }
-        if part != Part::Bridge {
+        let made_again = match part {
+            Part::Bridge => false,
+            Part::Tunnel => !plane.users_own,
+            Part::Port(_) => true,
+        };
+        if made_again {
             log::warn!("{}: somebody removed a device of ours; it is made again", plane.wanted.name);
         }
         // The engine has to learn that the entries are gone, even if the device is back at once.
@@ -374,7 +382,16 @@ impl Wanted {
 
 impl Plane {
     fn new(wanted: Wanted) -> Plane {
-        Plane { wanted, local: None, bridge: None, tunnel: None, told: None, adopted: false, trouble: None }
+        Plane {
+            wanted,
+            local: None,
+            bridge: None,
+            tunnel: None,
+            users_own: false,
+            told: None,
+            adopted: false,
+            trouble: None,
+        }
     }
 }
 

@@ -46,8 +46,23 @@ impl Planes {
         }
         let index = match found {
             Some(link) => {
+                let ours = link.alias.as_deref() == Some(&alias);
+                if let Some(plane) = self.planes.get_mut(&key) {
+                    plane.users_own = !ours;
+                }
                 self.check_tunnel(&link, &bridge, *vni, local, l2miss)?;
+                if ours && link.mtu != u32::from(wanted.mtu) {
+                    let change = LinkChange { mtu: Some(wanted.mtu.into()), ..LinkChange::default() };
+                    self.netlink.set_link(link.index, &change).map_err(told)?;
+                }
                 link.index
+            }
+            // The user, or netifd, makes it again: a new one of ours would be in the way.
+            None if self.planes.get(&key).is_some_and(|p| p.users_own) => {
+                return Err(format!(
+                    "device '{vxlan}', which dmevpn did not make, is gone; once it is back it is used, \
+                     and 'dmevpn reload' makes one"
+                ));
             }
             None => {
                 let new = NewVxlan {
