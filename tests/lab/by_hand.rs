@@ -26,6 +26,7 @@ pub struct ByHand {
 struct Tunnel {
     ns: Netns,
     device: &'static str,
+    bridge: &'static str,
     /// Where others send to it.
     place: Place,
     /// Its uplink VNI, and the hub's port of that VNI.
@@ -52,7 +53,8 @@ impl ByHand {
                 let (ns, place) = (spoke.ns.borrow(), (spoke.nbma, vni));
                 vxlan(spoke, device, vni, vn.bridge, (hub.nbma, uplink))?;
                 vxlan(hub, &port, uplink, vn.bridge, place)?;
-                tunnels.push(Tunnel { ns, device, place, uplink, port, vpn_id: vn.vpn_id });
+                let (bridge, vpn_id) = (vn.bridge, vn.vpn_id);
+                tunnels.push(Tunnel { ns, device, bridge, place, uplink, port, vpn_id });
             }
         }
         let (hub, hub_nbma) = (hub.ns.borrow(), hub.nbma);
@@ -96,22 +98,26 @@ fn vxlan(node: &Node, device: &str, vni: u32, bridge: &str, (dst, dst_vni): Plac
     node.ns.bridge(&format!("fdb append 00:00:00:00:00:00 dev {device} dst {dst} vni {dst_vni} self"))
 }
 
-/// Gives the spokes the shortcuts they lack or have wrong, as the hub's bridges know the places now.
+/// Gives the spokes the shortcuts they lack or have wrong. Where a MAC lives is what the hub's bridge learned; or, for
+/// a host whose frames all pass the hub by, what the bridge of its own site learned.
 fn resolve(hub: &Netns, hub_nbma: IpAddr, tunnels: &[Tunnel]) -> Res {
     let (interfaces, learned) = (hub.interfaces()?, fdb::dump_all(hub)?);
     for tunnel in tunnels {
+        let same_vn = || tunnels.iter().filter(|other| other.vpn_id == tunnel.vpn_id);
         // The VN's ports and where they lead.
-        let ports: BTreeMap<u32, Place> = tunnels
-            .iter()
-            .filter(|other| other.vpn_id == tunnel.vpn_id)
-            .filter_map(|other| Some((*interfaces.get(&other.port)?, other.place)))
-            .collect();
+        let ports: BTreeMap<u32, Place> =
+            same_vn().filter_map(|other| Some((*interfaces.get(&other.port)?, other.place))).collect();
+        let at_port = |mac: MacBytes| {
+            learned.iter().filter(|e| !e.own && e.mac == mac).find_map(|e| ports.get(&e.ifindex).copied())
+        };
+        let at_site = |mac: MacBytes| same_vn().find(|other| other.has_host(mac)).map(|other| other.place);
         let table = fdb::dump(&tunnel.ns, tunnel.device)?;
-        for heard in table.iter().filter(|e| !e.own && e.mac[0] & 1 == 0) {
-            let place = place_of(heard.mac, &learned, &ports).unwrap_or((hub_nbma, tunnel.uplink));
+        // The tunnel's own address stands in its table too; nobody sends to that.
+        for heard in table.iter().filter(|e| !e.own && !e.permanent && e.mac[0] & 1 == 0) {
+            let place = at_port(heard.mac).or_else(|| at_site(heard.mac));
+            let place = place.unwrap_or((hub_nbma, tunnel.uplink));
             let right = |e: &Entry| e.own && e.leads(heard.mac, place.0, place.1, tunnel.place.1);
-            // The tunnel's own address stands in its table too; nobody sends to that.
-            if place != tunnel.place && !heard.permanent && !table.iter().any(right) {
+            if place != tunnel.place && !table.iter().any(right) {
                 let (mac, device, (dst, vni)) = (text_of_mac(heard.mac), tunnel.device, place);
                 tunnel.ns.bridge(&format!(
                     "fdb replace {mac} dev {device} dst {dst} vni {vni} self extern_learn"
@@ -122,7 +128,11 @@ fn resolve(hub: &Netns, hub_nbma: IpAddr, tunnels: &[Tunnel]) -> Res {
     Ok(())
 }
 
-/// Behind which of these ports the hub learned the MAC.
-fn place_of(mac: MacBytes, learned: &[Entry], ports: &BTreeMap<u32, Place>) -> Option<Place> {
-    learned.iter().filter(|e| !e.own && e.mac == mac).find_map(|e| ports.get(&e.ifindex).copied())
+impl Tunnel {
+    /// Whether the site's bridge learned the MAC at a port of its own.
+    fn has_host(&self, mac: MacBytes) -> bool {
+        let (bridge, tunnel) = (self.ns.ifindex(self.bridge).ok(), self.ns.ifindex(self.device).ok());
+        let here = |e: &Entry| e.mac == mac && !e.own && e.bridge == bridge && Some(e.ifindex) != tunnel;
+        bridge.is_some() && fdb::dump_all(&self.ns).is_ok_and(|all| all.iter().any(here))
+    }
 }

@@ -21,6 +21,7 @@ const NLMSG_DONE: u16 = 3;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_VNI: u16 = 7;
+const NDA_MASTER: u16 = 9;
 
 /// An entry of a VXLAN device's or a bridge's forwarding table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Entry {
     pub mac: MacBytes,
     /// The device it belongs to.
     pub ifindex: u32,
+    /// The bridge it is in, or its device is a port of.
+    pub bridge: Option<u32>,
     /// The other end of the tunnel.
     pub dst: Option<IpAddr>,
     /// The VNI there, when it is not the device's own.
@@ -199,6 +202,7 @@ fn entry(body: &[u8]) -> Option<Entry> {
     let mut entry = Entry {
         mac: [0; 6],
         ifindex: u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?),
+        bridge: None,
         dst: None,
         vni: None,
         own: flags & 0x02 != 0,
@@ -214,6 +218,7 @@ fn entry(body: &[u8]) -> Option<Entry> {
             (NDA_LLADDR, 6) => entry.mac.copy_from_slice(value),
             (NDA_DST, 4) => entry.dst = <[u8; 4]>::try_from(value).ok().map(|a| Ipv4Addr::from(a).into()),
             (NDA_DST, 16) => entry.dst = <[u8; 16]>::try_from(value).ok().map(|a| Ipv6Addr::from(a).into()),
+            (NDA_MASTER, 4) => entry.bridge = value.try_into().ok().map(u32::from_ne_bytes),
             (NDA_VNI, 4) => entry.vni = value.try_into().ok().map(u32::from_ne_bytes),
             _ => {}
         }

@@ -111,8 +111,7 @@ impl Drop for Netns {
 
 /// Runs a command with `input` on its standard input; its own words are the error.
 pub fn run(command: &mut Command, input: &str) -> Res<String> {
-    let said = || format!("{command:?}").replace('"', "");
-    let text = said();
+    let text = format!("{command:?}").replace('"', "");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -127,7 +126,8 @@ pub fn run(command: &mut Command, input: &str) -> Res<String> {
     if out.status.success() {
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     } else {
-        Err(format!("{text}: {}\n{input}", String::from_utf8_lossy(&out.stderr).trim()))
+        let said = [out.stderr, out.stdout].concat();
+        Err(format!("{text}: {}\n{input}", String::from_utf8_lossy(&said).trim()))
     }
 }
 

@@ -14,6 +14,9 @@ pub fn every_frame(lab: &mut Lab) -> Report {
     let title = "IPv6, multicast, 1500-octet packets and broadcast pass; broadcast never comes back";
     played(2, title, |r| {
         lab.start_all()?;
+        for spoke in lab.spokes() {
+            spoke.ns.ip("link set br-test type bridge mcast_snooping 1")?;
+        }
         ipv6(lab, r)?;
         multicast(lab, r)?;
         full_size(lab, r)?;

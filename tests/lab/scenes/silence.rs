@@ -66,7 +66,10 @@ fn unknown(lab: &Lab, r: &mut Report) -> Res {
         tries += 1;
         std::thread::sleep(Duration::from_millis(250));
     }
-    r.note(format!("`dmevpn resolve` said: {}", said.trim()));
+    r.note(format!(
+        "`dmevpn resolve` said in the end: {}",
+        said.trim().rsplit(": ").next().unwrap_or_default()
+    ));
     let refused = |f: &crate::lab::capture::Frame| {
         f.nhrp().is_some_and(|n| n.is(kind::RESOLVED, &UNKNOWN) && n.code() == Some(12))
     };
