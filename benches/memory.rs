@@ -57,7 +57,17 @@ fn measure() -> Res {
     hub.ns.ip("route add 10.1.0.0/16 dev eth1")?;
     let IpAddr::V4(to) = hub.nbma else { return Err("the hub has no IPv4 address".into()) };
     let start = now();
-    herd.run(|| addresses.iter().try_for_each(|from| register(*from, to)))?.map_err(|e| e.to_string())?;
+    let send = || {
+        for (n, from) in addresses.iter().enumerate() {
+            register(*from, to)?;
+            // Real spokes come in one after the other, and repeat what is lost.
+            if n % 20 == 0 {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    herd.run(send)?.map_err(|e| e.to_string())?;
     let wanted = usize::from(SPOKES) + 1;
     let all = wait_until(PATIENCE, || {
         hub.ns.interfaces().is_ok_and(|i| i.keys().filter(|n| n.starts_with("dmevpn")).count() == wanted)
