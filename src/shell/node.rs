@@ -55,7 +55,10 @@ pub struct Node {
     tunnels: Tunnels,
     gre: Option<Gre>,
     own: Vec<Nbma>,
-    found: BTreeMap<HubKey, Nbma>,
+    /// What was found of hubs that have a name, in the order of preference.
+    found: BTreeMap<HubKey, Vec<Nbma>>,
+    /// The addresses in use; tunnels from others are closed once the last packet is sent.
+    keep: Option<Vec<Nbma>>,
     paths: BTreeMap<HubKey, Path>,
     jobs: Sender<Job>,
     deadline: Option<Instant>,
@@ -84,6 +87,7 @@ impl Node {
             gre: None,
             own: Vec::new(),
             found: BTreeMap::new(),
+            keep: None,
             paths: BTreeMap::new(),
             jobs,
             deadline: None,
@@ -113,6 +117,14 @@ impl Node {
         self.engine.apply(now, settings(&config, &self.names), &mut self.effects);
         self.perform();
         self.planes.configure(&config, &self.names, &mut self.inputs);
+        for hub in &config.hubs {
+            let before = self.config.hubs.iter().find(|h| h.name == hub.name);
+            if let Some(key) =
+                self.names.hub(&hub.name).filter(|_| before.is_none_or(|b| b.address != hub.address))
+            {
+                self.found.remove(&key);
+            }
+        }
         self.config = config;
         self.locate();
         self.work();
@@ -157,10 +169,11 @@ impl Node {
         &self.events
     }
 
-    /// A hub's name was looked up.
-    pub fn hub_found(&mut self, hub: HubKey, ip: IpAddr) {
-        if let Some(nbma) = Nbma::new(ip) {
-            self.found.insert(hub, nbma);
+    /// A hub's name was looked up. It may have another one by now.
+    pub fn hub_found(&mut self, hub: HubKey, name: &str, addresses: &[IpAddr]) {
+        let current = self.configured(hub).is_some_and(|h| h.address == HubAddress::Name(name.to_owned()));
+        if current {
+            self.found.insert(hub, addresses.iter().copied().filter_map(Nbma::new).collect());
             self.locate();
             self.work();
         }
@@ -211,6 +224,10 @@ impl Node {
             self.engine.handle(now, input, &mut self.effects);
         }
         self.planes.flush();
+        // Not before: from an address that is in use no more there may still be a withdrawal to send.
+        if let Some(keep) = self.keep.take() {
+            self.close_tunnels(&keep);
+        }
         if self.deadline != self.engine.deadline() {
             self.deadline = self.engine.deadline();
             self.job(Job::Deadline);
@@ -321,9 +338,14 @@ impl Node {
         if let Some((local, _)) = gre {
             locals = vec![local];
         }
-        self.gre = gre.map(|(_, gre)| gre);
-        self.close_tunnels(&locals);
-        locals.into_iter().for_each(|local| self.open_tunnel(local));
+        let gre = gre.map(|(_, gre)| gre);
+        if self.gre != gre {
+            // Their device is another one now, or none.
+            self.close_tunnels(&[]);
+        }
+        self.gre = gre;
+        locals.iter().for_each(|local| self.open_tunnel(*local));
+        self.keep = Some(locals);
 
         let before = core::mem::replace(&mut self.paths, paths.clone());
         for hub in before.keys().chain(paths.keys()).copied() {
@@ -353,10 +375,10 @@ impl Node {
     }
 
     fn path_to(&mut self, hub: HubKey, device: Option<Nbma>) -> Option<Path> {
-        let remote = match &self.configured(hub)?.address {
-            HubAddress::Ip(ip) => *ip,
+        let remotes = match &self.configured(hub)?.address {
+            HubAddress::Ip(ip) => vec![*ip],
             HubAddress::Name(name) => match self.found.get(&hub) {
-                Some(ip) => *ip,
+                Some(found) => found.clone(),
                 None => {
                     let job = Job::LookUp(hub, name.clone());
                     self.job(job);
@@ -365,11 +387,14 @@ impl Node {
             },
         };
         let configured = self.config.main.interface.is_some() || !self.config.main.nbma.is_empty();
-        let local = match device {
-            Some(local) => Some(local).filter(|l| l.same_family(remote)),
-            None => locate::towards(remote, &self.own, configured),
-        };
-        Some(Path { local: local?, remote })
+        // A name may have addresses of both families, though there is a way to one only.
+        remotes.into_iter().find_map(|remote| {
+            let local = match device {
+                Some(local) => Some(local).filter(|l| l.same_family(remote)),
+                None => locate::towards(remote, &self.own, configured),
+            };
+            Some(Path { local: local?, remote })
+        })
     }
 
     fn configured(&self, hub: HubKey) -> Option<&crate::config::Hub> {
