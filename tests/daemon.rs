@@ -782,8 +782,8 @@ fn memory(node: &Node) -> u64 {
 }
 
 /// A network, its NHRP frames, and the namespace of somebody who is no part of it.
-fn under_attack(scene: impl FnOnce(&mut Lab, &[Vec<u8>], &Sender)) {
-    in_small(plan(), |lab| {
+fn under_attack(plan: Plan, scene: impl FnOnce(&mut Lab, &[Vec<u8>], &Sender)) {
+    in_small(plan, |lab| {
         lab.add_spoke(9, vec![]).unwrap();
         let seen = ["spoke1", "spoke2"]
             .map(|spoke| lab::capture::Capture::start(&lab.node(spoke).ns, "eth1").unwrap());
@@ -823,7 +823,7 @@ fn attack(frames: &[Vec<u8>], sender: &Sender, count: usize, numbers: &mut Numbe
 
 #[test]
 fn garbage_from_a_stranger() {
-    under_attack(|lab, frames, sender| {
+    under_attack(plan(), |lab, frames, sender| {
         let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
         let mut numbers = Numbers(1);
         let stranger = Some([10, 0, 0, 10]);
@@ -837,16 +837,17 @@ fn garbage_from_a_stranger() {
         }
         let after = hub.ports().unwrap();
         assert!(before.0.iter().all(|(name, index)| after.get(name) == Some(index)), "{before:?} {after:?}");
-        println!("{} ports, log of {} octets", after.len(), hub.log_text().len());
+        println!("{} ports, log of {} lines", after.len(), hub.log_text().lines().count());
         all_is_well(lab);
     });
 }
 
 /// With addresses of the others a stranger can do harm, as in any NHRP network without authentication; but not for
-/// longer than he goes on, and the daemons live.
+/// longer than it takes the spokes to register again, and the daemons live.
 #[test]
 fn garbage_with_the_addresses_of_others() {
-    under_attack(|lab, frames, sender| {
+    let plan = Plan { holding_time: 12, negative_time: 3, ..plan() };
+    under_attack(plan, |lab, frames, sender| {
         let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
         let mut numbers = Numbers(2);
         attack(frames, sender, 1000, &mut numbers, None);
@@ -857,9 +858,9 @@ fn garbage_with_the_addresses_of_others() {
             let grown = memory(node).saturating_sub(was);
             assert!(grown < 2048, "{} has grown by {grown} kB", node.name);
         }
-        println!("{} ports, log of {} octets", hub.ports().unwrap().len(), hub.log_text().len());
-        assert_eq!(dmevpn(spoke1, &["flush"]).status.code(), Some(0));
-        let well = wait_until(SOON, || ping_spoke2(lab, 10).none_lost());
+        println!("{} ports, log of {} lines", hub.ports().unwrap().len(), hub.log_text().lines().count());
+        println!("spoke1: log of {} lines", spoke1.log_text().lines().count());
+        let well = wait_until(2 * SOON, || ping_spoke2(lab, 10).none_lost());
         assert!(well, "{}\n{}", status(spoke1), status(hub));
     });
 }
