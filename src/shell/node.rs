@@ -17,6 +17,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// So many warnings about others are logged at most in that time.
+const WARNINGS: u32 = 50;
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// Work that goes on beside the node.
 #[derive(Debug)]
@@ -64,6 +69,8 @@ pub struct Node {
     deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
     waiters: Vec<Waiter>,
+    /// When warnings were last counted from, and how many there were since.
+    warnings: (Instant, u32),
     /// The last thing that went wrong with sending, so that the log tells it once.
     send_trouble: Option<String>,
     ended: bool,
@@ -93,6 +100,7 @@ impl Node {
             deadline: None,
             monitors: Vec::new(),
             waiters: Vec::new(),
+            warnings: (Instant::from_millis(0), 0),
             send_trouble: None,
             ended: false,
         })
@@ -273,7 +281,10 @@ impl Node {
     }
 
     fn tell(&mut self, vn: VnKey, event: Event) {
-        log::log!(words::level(&event), "{}: {}", self.names.vn_name(vn), words::sentence(&event));
+        let level = words::level(&event);
+        if level > log::Level::Warn || self.may_warn() {
+            log::log!(level, "{}: {}", self.names.vn_name(vn), words::sentence(&event));
+        }
         let answer = match event {
             Event::Resolved { mac, at, holding } => {
                 Some((mac, Answer::At { vtep: at, holding: Some(holding.into()) }))
@@ -297,6 +308,23 @@ impl Node {
         let happening = Happening { at: clock::wall(), vn: self.names.vn_name(vn).to_owned(), event };
         // Who reads too slowly misses something; the daemon does not wait.
         self.monitors.retain(|m| !matches!(m.try_send(happening.clone()), Err(TrySendError::Closed(_))));
+    }
+
+    /// Whether one more warning may be logged now: much of what is warned of others cause, as often as they like.
+    fn may_warn(&mut self) -> bool {
+        let now = self.clock.now();
+        let (since, count) = self.warnings;
+        if now.since(since) >= WARNING_PERIOD {
+            if count > WARNINGS {
+                log::warn!(
+                    "{} more warnings were left out here; 'dmevpn monitor' shows all",
+                    count - WARNINGS
+                );
+            }
+            self.warnings = (now, 0);
+        }
+        self.warnings.1 += 1;
+        self.warnings.1 <= WARNINGS
     }
 
     fn sent(&mut self, path: Path, result: io::Result<()>) {
