@@ -256,7 +256,8 @@ impl Registration {
         if unanswered > LOOK_UP_AFTER {
             cx.out.push(Effect::FindHub { hub: me.hub });
         }
-        let header = me.header(Kind::RegistrationRequest, flag::REGISTRATION_UNIQUE, id, Some(me.address()));
+        let flags = if me.unique { flag::REGISTRATION_UNIQUE } else { 0 };
+        let header = me.header(Kind::RegistrationRequest, flags, id, Some(me.address()));
         let cie = Cie { prefix: 0xff, mtu: me.mtu, holding: cx.holding_seconds(), ..Cie::default() };
         cx.send(me.path, me.tag, &header, |w| {
             w.cie(&cie)

@@ -83,6 +83,9 @@ pub struct SpokeSettings {
     pub vni: Vni,
     /// The hub to register with.
     pub hub: HubKey,
+    /// Whether nobody may register this site's bridge from another underlay address (RFC 2332 section 5.2.3). Not
+    /// for a site whose address may change: it would be refused itself until its old registration ends.
+    pub unique: bool,
     /// What makes the spoke ask.
     pub trigger: Trigger,
     /// How many remote MACs are followed at most; the frames of further ones go by the hub.

@@ -23,6 +23,7 @@ pub struct Identity {
     pub vni: Vni,
     pub mac: Mac,
     pub mtu: u16,
+    pub unique: bool,
 }
 
 /// The state of a spoke in one VN.
@@ -360,6 +361,7 @@ impl Spoke {
             vni: self.settings.vni,
             mac: self.mac?,
             mtu: self.mtu,
+            unique: self.settings.unique,
         })
     }
 

@@ -100,7 +100,7 @@ async fn do_jobs(
     executor: &LocalExecutor<'static>,
 ) -> io::Result<()> {
     let mut readers: BTreeMap<_, Task<()>> = BTreeMap::new();
-    let mut lookups: BTreeMap<HubKey, Task<()>> = BTreeMap::new();
+    let mut lookups: BTreeMap<HubKey, (String, Task<()>)> = BTreeMap::new();
     while let Ok(job) = jobs.recv().await {
         match job {
             Job::Read(local, tunnel) => {
@@ -110,8 +110,9 @@ async fn do_jobs(
                 readers.remove(&local);
             }
             Job::LookUp(hub, name) => {
-                if lookups.get(&hub).is_none_or(Task::is_finished) {
-                    lookups.insert(hub, executor.spawn(look_up(Rc::clone(&node), hub, name)));
+                if lookups.get(&hub).is_none_or(|(of, task)| *of != name || task.is_finished()) {
+                    let task = executor.spawn(look_up(Rc::clone(&node), hub, name.clone()));
+                    lookups.insert(hub, (name, task));
                 }
             }
             // One is enough: the timer looks at the deadline, not at how often it changed.
@@ -204,12 +205,13 @@ async fn read(node: Shared, tunnel: Rc<Tunnel>) {
 async fn look_up(node: Shared, hub: HubKey, name: String) {
     let mut delay = LOOK_UP_FIRST;
     loop {
-        match smol::net::resolve((name.as_str(), 0)).await.map(|found| found.first().map(|a| a.ip())) {
-            Ok(Some(ip)) => {
-                node.borrow_mut().hub_found(hub, ip);
+        match smol::net::resolve((name.as_str(), 0)).await {
+            Ok(found) if !found.is_empty() => {
+                let addresses: Vec<_> = found.iter().map(std::net::SocketAddr::ip).collect();
+                node.borrow_mut().hub_found(hub, &name, &addresses);
                 return;
             }
-            Ok(None) => log::warn!("hub {name}: no address"),
+            Ok(_) => log::warn!("hub {name}: no address"),
             Err(e) => log::warn!("hub {name}: {e}"),
         }
         Timer::after(delay).await;

@@ -17,6 +17,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// So many warnings about others are logged at most in that time.
+const WARNINGS: u32 = 50;
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// Work that goes on beside the node.
 #[derive(Debug)]
@@ -55,12 +60,17 @@ pub struct Node {
     tunnels: Tunnels,
     gre: Option<Gre>,
     own: Vec<Nbma>,
-    found: BTreeMap<HubKey, Nbma>,
+    /// What was found of hubs that have a name, in the order of preference.
+    found: BTreeMap<HubKey, Vec<Nbma>>,
+    /// The addresses in use; tunnels from others are closed once the last packet is sent.
+    keep: Option<Vec<Nbma>>,
     paths: BTreeMap<HubKey, Path>,
     jobs: Sender<Job>,
     deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
     waiters: Vec<Waiter>,
+    /// When warnings were last counted from, and how many there were since.
+    warnings: (Instant, u32),
     /// The last thing that went wrong with sending, so that the log tells it once.
     send_trouble: Option<String>,
     ended: bool,
@@ -84,11 +94,13 @@ impl Node {
             gre: None,
             own: Vec::new(),
             found: BTreeMap::new(),
+            keep: None,
             paths: BTreeMap::new(),
             jobs,
             deadline: None,
             monitors: Vec::new(),
             waiters: Vec::new(),
+            warnings: (Instant::from_millis(0), 0),
             send_trouble: None,
             ended: false,
         })
@@ -113,6 +125,14 @@ impl Node {
         self.engine.apply(now, settings(&config, &self.names), &mut self.effects);
         self.perform();
         self.planes.configure(&config, &self.names, &mut self.inputs);
+        for hub in &config.hubs {
+            let before = self.config.hubs.iter().find(|h| h.name == hub.name);
+            if let Some(key) =
+                self.names.hub(&hub.name).filter(|_| before.is_none_or(|b| b.address != hub.address))
+            {
+                self.found.remove(&key);
+            }
+        }
         self.config = config;
         self.locate();
         self.work();
@@ -157,10 +177,11 @@ impl Node {
         &self.events
     }
 
-    /// A hub's name was looked up.
-    pub fn hub_found(&mut self, hub: HubKey, ip: IpAddr) {
-        if let Some(nbma) = Nbma::new(ip) {
-            self.found.insert(hub, nbma);
+    /// A hub's name was looked up. It may have another one by now.
+    pub fn hub_found(&mut self, hub: HubKey, name: &str, addresses: &[IpAddr]) {
+        let current = self.configured(hub).is_some_and(|h| h.address == HubAddress::Name(name.to_owned()));
+        if current {
+            self.found.insert(hub, addresses.iter().copied().filter_map(Nbma::new).collect());
             self.locate();
             self.work();
         }
@@ -211,6 +232,10 @@ impl Node {
             self.engine.handle(now, input, &mut self.effects);
         }
         self.planes.flush();
+        // Not before: from an address that is in use no more there may still be a withdrawal to send.
+        if let Some(keep) = self.keep.take() {
+            self.close_tunnels(&keep);
+        }
         if self.deadline != self.engine.deadline() {
             self.deadline = self.engine.deadline();
             self.job(Job::Deadline);
@@ -256,7 +281,10 @@ impl Node {
     }
 
     fn tell(&mut self, vn: VnKey, event: Event) {
-        log::log!(words::level(&event), "{}: {}", self.names.vn_name(vn), words::sentence(&event));
+        let level = words::level(&event);
+        if level > log::Level::Warn || self.may_warn() {
+            log::log!(level, "{}: {}", self.names.vn_name(vn), words::sentence(&event));
+        }
         let answer = match event {
             Event::Resolved { mac, at, holding } => {
                 Some((mac, Answer::At { vtep: at, holding: Some(holding.into()) }))
@@ -280,6 +308,23 @@ impl Node {
         let happening = Happening { at: clock::wall(), vn: self.names.vn_name(vn).to_owned(), event };
         // Who reads too slowly misses something; the daemon does not wait.
         self.monitors.retain(|m| !matches!(m.try_send(happening.clone()), Err(TrySendError::Closed(_))));
+    }
+
+    /// Whether one more warning may be logged now: much of what is warned of others cause, as often as they like.
+    fn may_warn(&mut self) -> bool {
+        let now = self.clock.now();
+        let (since, count) = self.warnings;
+        if now.since(since) >= WARNING_PERIOD {
+            if count > WARNINGS {
+                log::warn!(
+                    "{} more warnings were left out here; 'dmevpn monitor' shows all",
+                    count - WARNINGS
+                );
+            }
+            self.warnings = (now, 0);
+        }
+        self.warnings.1 += 1;
+        self.warnings.1 <= WARNINGS
     }
 
     fn sent(&mut self, path: Path, result: io::Result<()>) {
@@ -321,9 +366,14 @@ impl Node {
         if let Some((local, _)) = gre {
             locals = vec![local];
         }
-        self.gre = gre.map(|(_, gre)| gre);
-        self.close_tunnels(&locals);
-        locals.into_iter().for_each(|local| self.open_tunnel(local));
+        let gre = gre.map(|(_, gre)| gre);
+        if self.gre != gre {
+            // Their device is another one now, or none.
+            self.close_tunnels(&[]);
+        }
+        self.gre = gre;
+        locals.iter().for_each(|local| self.open_tunnel(*local));
+        self.keep = Some(locals);
 
         let before = core::mem::replace(&mut self.paths, paths.clone());
         for hub in before.keys().chain(paths.keys()).copied() {
@@ -353,10 +403,10 @@ impl Node {
     }
 
     fn path_to(&mut self, hub: HubKey, device: Option<Nbma>) -> Option<Path> {
-        let remote = match &self.configured(hub)?.address {
-            HubAddress::Ip(ip) => *ip,
+        let remotes = match &self.configured(hub)?.address {
+            HubAddress::Ip(ip) => vec![*ip],
             HubAddress::Name(name) => match self.found.get(&hub) {
-                Some(ip) => *ip,
+                Some(found) => found.clone(),
                 None => {
                     let job = Job::LookUp(hub, name.clone());
                     self.job(job);
@@ -365,11 +415,14 @@ impl Node {
             },
         };
         let configured = self.config.main.interface.is_some() || !self.config.main.nbma.is_empty();
-        let local = match device {
-            Some(local) => Some(local).filter(|l| l.same_family(remote)),
-            None => locate::towards(remote, &self.own, configured),
-        };
-        Some(Path { local: local?, remote })
+        // A name may have addresses of both families, though there is a way to one only.
+        remotes.into_iter().find_map(|remote| {
+            let local = match device {
+                Some(local) => Some(local).filter(|l| l.same_family(remote)),
+                None => locate::towards(remote, &self.own, configured),
+            };
+            Some(Path { local: local?, remote })
+        })
     }
 
     fn configured(&self, hub: HubKey) -> Option<&crate::config::Hub> {

@@ -54,6 +54,8 @@ pub fn settings(config: &Config, names: &Names) -> Settings {
             Role::Spoke(spoke) => RoleSettings::Spoke(SpokeSettings {
                 vni: spoke.vni,
                 hub: names.hub(&spoke.hub)?,
+                // Any other address than one that was written down may change.
+                unique: !config.main.nbma.is_empty(),
                 trigger: spoke.trigger,
                 max_macs: vn.max_macs,
                 negative_time: spoke.negative_time,

@@ -178,6 +178,7 @@ pub fn spoke_role() -> SpokeSettings {
     SpokeSettings {
         vni: vni(100),
         hub: HUB,
+        unique: true,
         trigger: Trigger::Learn,
         max_macs: 1000,
         negative_time: Duration::from_secs(30),

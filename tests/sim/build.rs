@@ -62,6 +62,7 @@ pub fn spoke_role(n: u32) -> SpokeSettings {
     SpokeSettings {
         vni: vni(n),
         hub: HUB,
+        unique: true,
         trigger: Trigger::Learn,
         max_macs: 1000,
         negative_time: Duration::from_secs(30),

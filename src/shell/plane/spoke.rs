@@ -142,16 +142,22 @@ impl Planes {
 
     /// Effect: this MAC's frames go there.
     pub fn set_shortcut(&mut self, key: VnKey, mac: Mac, to: Vtep) {
-        if let Some(index) = self.tunnel(key) {
+        if let Some(index) = self.tunnel(key).filter(|index| !self.is_users(key, *index, mac)) {
             self.changes.push(set(index, mac.octets(), to));
         }
     }
 
     /// Effect: the MAC has no shortcut.
     pub fn drop_shortcut(&mut self, key: VnKey, mac: Mac) {
-        if let Some(index) = self.tunnel(key) {
+        if let Some(index) = self.tunnel(key).filter(|index| !self.is_users(key, *index, mac)) {
             self.changes.push(FdbChange::Remove { index, mac: mac.octets(), dst: None });
         }
+    }
+
+    /// Whether the device is the user's and the user has an entry for this MAC there.
+    fn is_users(&mut self, key: VnKey, index: u32, mac: Mac) -> bool {
+        self.planes.get(&key).is_some_and(|p| p.users_own)
+            && matches!(self.netlink.fdb_get(index, mac.octets()), Ok(Some(entry)) if !entry.is_ours())
     }
 
     /// Effect: the bridge forgets where it learned the MAC.
