@@ -18,7 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const SPOKES: u16 = 1000;
+/// Beside the real one: `max_spokes` is 1000.
+const SPOKES: u16 = 999;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {

@@ -10,7 +10,6 @@ use lab::nodes::{Lab, Node, Plan, Program, SOON, bridge_mac, other_vn, test_vn};
 use lab::scenes::{BRIDGE2, VM1, inside, ip};
 use lab::traffic::{BROADCAST, Echoes, Ping, Pinged, Sender, experiment, ping};
 use lab::{MacBytes, fdb, now, sys, text_of_mac, wait_until};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::IpAddr;
