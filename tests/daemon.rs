@@ -428,6 +428,49 @@ fn a_vn_is_added_and_removed() {
     assert_eq!(hub.ports().unwrap(), ports, "the first VN's ports");
 }
 
+#[test]
+fn a_vn_gets_other_settings() {
+    // Who asks in the wrong moment soon asks again.
+    in_small(Plan { negative_time: 2, ..plan() }, |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let change = |from: &str, to: &str| {
+            spoke1.edit_config(|text| text.replace(from, to)).unwrap();
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        };
+        let leads_to = |vni| {
+            let spoke2 = lab.node("spoke2");
+            let follows = wait_until(SOON, || {
+                ping_spoke2(lab, 5).none_lost() && spoke2.has_shortcut("test", VM1, spoke1.nbma, vni)
+            });
+            assert!(follows, "{}", hub.log_text());
+            wait("one port a spoke", || hub.ports().unwrap().len() == 2);
+        };
+        change("option vni '100'", "option vni '4242'");
+        wait("the device has the new VNI", || show(spoke1, "tunnel2").contains("vxlan id 4242 "));
+        leads_to(4242);
+        change("option vxlan 'tunnel2'", "option vxlan 'elsewhere'");
+        wait("the device has the new name", || spoke1.ns.has("elsewhere") && !spoke1.ns.has("tunnel2"));
+        leads_to(4242);
+        spoke1
+            .ns
+            .ip("link add br-new address 52:54:00:00:20:01 type bridge mcast_snooping 0\nlink set br-new up")
+            .unwrap();
+        change("option bridge 'br-test'", "option bridge 'br-new'");
+        spoke1.ns.ip("link set vm1 master br-new").unwrap();
+        leads_to(4242);
+        change("option trigger 'learn'", "option trigger 'l2miss'");
+        wait("the device reports misses", || show(spoke1, "elsewhere").contains(" l2miss "));
+        // Its first frames are lost.
+        ping_spoke2(lab, 5);
+        leads_to(4242);
+        let log = hub.log_text();
+        let times = log.lines().filter(|l| l.contains("spoke up: 10.0.0.2")).count();
+        assert_eq!(times, 5, "each change registers once:\n{log}");
+    });
+}
+
 // Clients.
 
 #[test]
@@ -725,6 +768,32 @@ fn the_configured_address_of_a_spoke_changes() {
         assert!(pinged.answered() >= 8, "{pinged}");
         wait_shortcut(lab);
         all_is_well(lab);
+    });
+}
+
+#[test]
+fn a_gre_device_is_made_again() {
+    in_small(plan(), |lab| {
+        let spoke1 = lab.node("spoke1");
+        let make = "link add tunnel1 type gre local 10.0.0.2 ttl 64\nlink set tunnel1 up";
+        if spoke1.ns.ip(make).is_err() {
+            println!("skipped: this kernel has no GRE devices");
+            return;
+        }
+        let device = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'tunnel1'";
+        spoke1.edit_config(|text| text.replace("config dmevpn 'main'", device)).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        for _ in 0..2 {
+            let spoke1 = lab.node("spoke1");
+            spoke1.ns.ip("link del tunnel1").unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            spoke1.ns.ip(make).unwrap();
+            wait_status(spoke1, "registered");
+            lab.wait_connected(SOON).unwrap();
+            dmevpn(spoke1, &["flush"]);
+            all_is_well(lab);
+        }
     });
 }
 

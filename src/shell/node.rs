@@ -121,10 +121,12 @@ impl Node {
         }
         log::set_max_level(config.main.log_level);
         self.names.learn(&config);
+        // Devices that have to be others go first: what is withdrawn with them is registered once, with the new ones.
+        self.planes.configure(&config, &self.names, &mut self.inputs);
+        self.work();
         let now = self.clock.now();
         self.engine.apply(now, settings(&config, &self.names), &mut self.effects);
         self.perform();
-        self.planes.configure(&config, &self.names, &mut self.inputs);
         for hub in &config.hubs {
             let before = self.config.hubs.iter().find(|h| h.name == hub.name);
             if let Some(key) =
@@ -257,7 +259,7 @@ impl Node {
                 Effect::SetUplink { vn, to } => self.planes.set_uplink(vn, to),
                 Effect::SetShortcut { vn, mac, to } => self.planes.set_shortcut(vn, mac, to),
                 Effect::DropShortcut { vn, mac } => self.planes.drop_shortcut(vn, mac),
-                Effect::Announce { vn, mac, hub } => self.planes.announce(vn, mac, hub),
+                Effect::Announce { vn, mac, hub } => self.planes.announce(vn, mac, hub, &mut self.inputs),
                 Effect::Unlearn { vn, mac } => self.planes.unlearn(vn, mac),
                 Effect::QueryUse { vn, mac } => self.planes.query_use(vn, mac, &mut self.inputs),
                 Effect::AddPort { vn, spoke, uplink, local } => {

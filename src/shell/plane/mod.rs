@@ -55,6 +55,8 @@ struct Plane {
     local: Option<Nbma>,
     bridge: Option<u32>,
     tunnel: Option<u32>,
+    /// Where a spoke's unknown frames go.
+    uplink: Option<Vtep>,
     /// Whether the spoke's device is one that the user made.
     users_own: bool,
     /// The bridge's MAC as the engine knows it.
@@ -388,6 +390,7 @@ impl Plane {
             local: None,
             bridge: None,
             tunnel: None,
+            uplink: None,
             users_own: false,
             told: None,
             adopted: false,

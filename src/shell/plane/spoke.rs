@@ -135,6 +135,9 @@ impl Planes {
 
     /// Effect: unknown frames go there.
     pub fn set_uplink(&mut self, key: VnKey, to: Vtep) {
+        if let Some(plane) = self.planes.get_mut(&key) {
+            plane.uplink = Some(to);
+        }
         if let Some((index, mac)) = self.uplink_entry(key) {
             self.changes.push(set(index, mac, to));
         }
@@ -174,8 +177,9 @@ impl Planes {
 
     /// Effect: the hub's bridge learns that the MAC is here, from a frame that is for the hub alone. It goes straight
     /// into the tunnel device: this site's bridge sees nothing of it.
-    pub fn announce(&mut self, key: VnKey, mac: Mac, hub: Mac) {
+    pub fn announce(&mut self, key: VnKey, mac: Mac, hub: Mac, inputs: &mut Inputs) {
         let Some(index) = self.tunnel(key) else { return };
+        self.lead_to_hub(key, index, hub, inputs);
         let mut frame = [0; ANNOUNCEMENT_LEN];
         frame[..6].copy_from_slice(&hub.octets());
         frame[6..12].copy_from_slice(&mac.octets());
@@ -184,6 +188,19 @@ impl Planes {
         let to = LinkAddress::new(index, ETHERTYPE_EXPERIMENTAL, &hub.octets());
         if let Err(e) = packet::send_to(&self.announcer, &frame, &to) {
             log::debug!("announce {mac}: {e}");
+        }
+    }
+
+    /// Without a default entry the first frame to a MAC is lost. The one to the hub must not be: it is told as missed
+    /// before it is.
+    fn lead_to_hub(&mut self, key: VnKey, index: u32, hub: Mac, inputs: &mut Inputs) {
+        let Some(plane) = self.planes.get(&key) else { return };
+        let WantedRole::Spoke { trigger: Trigger::L2miss, .. } = plane.wanted.role else { return };
+        let Some(uplink) = plane.uplink else { return };
+        self.flush();
+        if matches!(self.netlink.fdb_get(index, hub.octets()), Ok(None)) {
+            self.changes.push(set(index, hub.octets(), uplink));
+            inputs.push_back(Input::Miss { vn: key, mac: hub });
         }
     }
 
