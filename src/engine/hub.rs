@@ -86,6 +86,8 @@ impl Hub {
         let came = self.mac.is_none() && mac.is_some();
         self.mac = mac;
         if came {
+            // Spokes may hold answers of an earlier run, found ports or not.
+            self.bindings.forgot_askers_until(cx.now + cx.holding_time);
             cx.out.push(Effect::List { vn: self.vn });
         }
     }
@@ -209,7 +211,6 @@ impl Hub {
                 cx.uplinks.reserve(uplink);
                 let id = self.peers.insert(peer);
                 self.arm_peer(cx, id);
-                self.bindings.forgot_askers_until(until);
                 cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
             }
             (PortState::Found { .. }, Some(_)) | (_, None) => {}
