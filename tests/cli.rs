@@ -102,7 +102,7 @@ dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2
 
 VN test (vpn-id 1)  spoke, vni 100, bridge br-test 52:54:00:00:00:02,
                     device vx-test
-  hub dc1 10.0.0.1  registered for 2h 13m, refresh due within 410 s,
+  hub dc1 10.0.0.1  registered for 2h 13m, valid for 410 s more,
                     uplink vni 1048576
   macs              12 shortcuts, 0 being asked for, 1 unknown to the hub
 

@@ -187,7 +187,7 @@ fn standing(address: &str, report: &SpokeReport, trouble: Option<&str>) -> Vec<S
             let mut facts = vec![format!("registered for {since}")];
             let left = duration(left.into());
             if unanswered == 0 {
-                facts.push(format!("refresh due within {left}"));
+                facts.push(format!("valid for {left} more"));
             } else {
                 facts.push(format!("but no answer to {}", requests(unanswered)));
                 facts.push(format!("lost in {left}"));

@@ -152,7 +152,7 @@ pub struct HubRole {
     pub default: bool,
     /// This hub's addresses for clients that register IP addresses, all unicast; default none.
     pub protocol_addresses: Vec<IpAddr>,
-    /// The first VNI handed out as uplink VNI, going up from there; at least `max_spokes` fit; default 1048576.
+    /// The lowest VNI handed out as uplink VNI; at least `max_spokes` fit above; default 1048576.
     pub uplink_first: Vni,
     /// How many spokes may register, 1 to 1000; default 1000.
     pub max_spokes: u16,

@@ -95,7 +95,6 @@ impl fmt::Display for Sentence {
                 Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
                 Table::Spokes => "the table of spokes is full (max_spokes): further ones are refused",
                 Table::Purges => "the table of purges is full: further ones are dropped",
-                Table::Pending => "too many registrations at once: further ones have to try again",
             }),
             Event::PeerError { peer, code } => {
                 write!(f, "peer {peer} reports {}", refusal(Refusal::Error(code)))

@@ -309,6 +309,4 @@ pub enum Table {
     Spokes,
     /// Purges that wait for their reply.
     Purges,
-    /// Registrations whose port is being made.
-    Pending,
 }

@@ -4,9 +4,9 @@
 //! Engine::handle(now, Input, &mut Effects)      Engine::deadline() -> when to say Input::Tick
 //! ```
 //!
-//! An [`Engine`] holds a [`spoke`] or a [`hub`] for each VN. A spoke is a [`registration`] and a table of remote
-//! MACs ([`resolution`]); a hub is [`peers`], taken in by the [`registrar`], [`bindings`], which the [`answer`]s
-//! come from, and the [`purge`]s that take answers back.
+//! An [`Engine`] holds a `spoke` or a `hub` for each VN. A spoke is a `registration` and a table of remote
+//! MACs (`resolution`); a hub is `peers`, taken in by the `registrar`, `bindings`, which the `answer`s
+//! come from, and the `purge`s that take answers back.
 
 mod answer;
 mod bindings;

@@ -101,7 +101,7 @@ pub struct HubRoleSettings {
     pub default: bool,
     /// The hub's addresses in the protocols 0x0800 and 0x86DD, for clients that register IP addresses.
     pub protocol_addresses: Vec<IpAddr>,
-    /// The first VNI handed out as uplink VNI; the following ones up to [`Vni::MAX`] belong to the hub too.
+    /// The lowest VNI handed out as uplink VNI; all from there up to [`Vni::MAX`] belong to the hub.
     pub uplink_first: Vni,
     /// How many spokes may register; a further one is answered with NAK 5.
     pub max_spokes: u16,

@@ -11,7 +11,7 @@ pub struct Uplinks(BTreeSet<Vni>);
 
 impl Uplinks {
     /// Reserves a VNI from `first` on for a peer: the same one for the same peer after a restart of the machine, as
-    /// far as others allow, so that the spoke's frames are not lost until it registers again.
+    /// far as others allow, so that what a spoke still sends under its old VNI does not end in another spoke's port.
     pub fn allocate(&mut self, first: Vni, vpn: VpnId, peer: PeerName) -> Option<Vni> {
         let room = Vni::MAX.get() - first.get() + 1;
         let start = hash(vpn, peer) % room;

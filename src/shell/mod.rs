@@ -1,7 +1,7 @@
 //! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
 //!
-//! [`daemon`] starts and ends; [`node`] holds the engine and performs its effects, on the kernel's data plane
-//! ([`plane`], by [`netlink`]) and on the network ([`tunnel`]); [`control`] serves the commands.
+//! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
+//! (`plane`, by `netlink`) and on the network (`tunnel`); `control` serves the commands.
 
 mod clock;
 mod control;

@@ -3,7 +3,7 @@
 //! [`nodes`] builds routers, hosts and the underlay between them; [`capture`], [`peek`] and [`fdb`] see what
 //! happens there; [`traffic`] makes it happen; [`scenes`] are the points that are proven. Nothing here uses the
 //! project's own code, so that a mistake there cannot hide itself here. Needed: root, and iproute2.
-#![allow(dead_code, unused_imports, reason = "the example and the tests each use a part")]
+#![allow(dead_code, unused_imports, reason = "the example, the tests and the benchmarks each use a part")]
 #![allow(clippy::disallowed_methods, reason = "this is not the engine: here time is the wall's")]
 
 pub mod by_hand;

@@ -17,6 +17,7 @@ pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry};
 pub use link::{GreInfo, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+pub(super) use socket::set_receive_buffer;
 
 use message::{Batch, Malformed, Message, Refusal};
 use neli::consts::nl::{NlmF, Nlmsg};

@@ -50,7 +50,7 @@ pub(super) fn join(socket: &Socket, group: u32) -> io::Result<()> {
 }
 
 /// Make room for `bytes` of unread messages, beyond `net.core.rmem_max` when privileged.
-pub(super) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+pub(in crate::shell) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
     let size = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     if set_option(socket.as_raw_fd(), libc::SOL_SOCKET, SO_RCVBUFFORCE, size).is_ok() {
         return Ok(());

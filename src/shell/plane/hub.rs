@@ -4,7 +4,7 @@ use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Part of a port's MAC.
 const PORT: u8 = 2;
@@ -49,12 +49,18 @@ impl Planes {
         let (vn, mtu) = (wanted.name.as_str(), u32::from(wanted.mtu));
         let mut missing: BTreeMap<Vtep, (Vni, Nbma)> =
             engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
-        for link in self.netlink.links().map_err(told)? {
+        let links = self.netlink.links().map_err(told)?;
+        let there: BTreeSet<u32> = links.iter().map(|l| l.index).collect();
+        let is_gone =
+            |index, device| matches!(device, (vn, Part::Port(_)) if vn == key && !there.contains(&index));
+        self.devices.retain(|index, device| !is_gone(*index, *device));
+        for link in links {
             let Some(spoke) = link.alias.as_deref().and_then(|a| alias::parse_port(a, vn)) else { continue };
             let Kind::Vxlan(vxlan) = &link.kind else { continue };
             let uplink = vxlan.vni.and_then(Vni::new);
             let local = vxlan.local.and_then(Nbma::new);
             let (Some(uplink), Some(local)) = (uplink, local) else { continue };
+            let known = self.part(link.index).is_some();
             match missing.remove(&spoke) {
                 Some(wanted) if wanted != (uplink, local) => {
                     self.devices.remove(&link.index);
@@ -63,7 +69,7 @@ impl Planes {
                     continue;
                 }
                 Some(_) => {}
-                None if self.part(link.index).is_none() => {
+                None if !known => {
                     inputs.push_back(Input::Port {
                         vn: key,
                         spoke,
@@ -82,7 +88,9 @@ impl Planes {
                 };
                 self.netlink.set_link(link.index, &change).map_err(told)?;
             }
-            self.changes.push(default_entry(link.index, spoke));
+            if !known {
+                self.changes.push(default_entry(link.index, spoke));
+            }
         }
         for (spoke, (uplink, local)) in missing {
             if let Err((_, e)) = self.make_port(key, spoke, uplink, local) {

@@ -189,7 +189,6 @@ impl Planes {
             }
             Kernel::Overrun => {
                 log::warn!("events of the kernel were lost: its state is listed anew");
-                self.devices.retain(|_, (_, part)| !matches!(part, Part::Port(_)));
                 let keys: Vec<VnKey> = self.planes.keys().copied().collect();
                 for key in keys {
                     self.bring_up(key, engine, inputs);
@@ -305,24 +304,26 @@ impl Planes {
     }
 
     fn link_event(&mut self, link: &Link, engine: &Engine, inputs: &mut Inputs) {
-        let known = self.part(link.index);
-        let changed = match known {
-            None => None,
-            Some((vn, part)) => self.planes.get(&vn).and_then(|plane| {
-                let right = match part {
-                    Part::Bridge => {
-                        link.mac.and_then(Mac::new) == plane.told && link.name == plane.wanted.bridge
-                    }
-                    Part::Tunnel | Part::Port(_) => link.master == plane.bridge && link.up,
-                };
-                (!right).then_some(vn)
-            }),
-        };
-        if let Some(vn) = changed {
-            self.bring_up(vn, engine, inputs);
-        } else if known.is_none() {
+        let Some((vn, part)) = self.part(link.index) else {
             self.retry_troubled(engine, inputs);
+            return;
+        };
+        if self.is_right(vn, part, link) {
+            return;
         }
+        // The event may be older than what was done since, such as one from the making of the device.
+        let now = self.netlink.link_by_index(link.index);
+        if !now.is_ok_and(|now| now.is_some_and(|now| self.is_right(vn, part, &now))) {
+            self.bring_up(vn, engine, inputs);
+        }
+    }
+
+    /// Whether a device of ours is as it was left.
+    fn is_right(&self, vn: VnKey, part: Part, link: &Link) -> bool {
+        self.planes.get(&vn).is_some_and(|plane| match part {
+            Part::Bridge => link.mac.and_then(Mac::new) == plane.told && link.name == plane.wanted.bridge,
+            Part::Tunnel | Part::Port(_) => link.master == plane.bridge && link.up,
+        })
     }
 
     /// One of our devices is gone. What can be made again is made again.

@@ -2,6 +2,7 @@
 
 use super::Received;
 use crate::engine::Path;
+use crate::shell::netlink::set_receive_buffer;
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
 use async_io::Async;
@@ -33,7 +34,7 @@ impl Raw {
         // Before it is bound, so that no other packet slips in.
         socket.attach_filter(&filter)?;
         // A smaller buffer only means that more spokes have to ask twice.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
         socket.bind(&SockAddr::from(SocketAddr::new(local.ip(), 0)))?;
         Ok(Raw { local, socket: Async::new(UdpSocket::from(socket))? })
     }

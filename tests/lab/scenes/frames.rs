@@ -82,7 +82,11 @@ fn full_size(lab: &Lab, r: &mut Report) -> Res {
     wait_until(SOON, || arrived.count(is_whole) >= COUNT);
     let whole = arrived.count(is_whole);
     r.check(whole == COUNT, format!("{whole} of them left spoke2's tunnel in one piece"));
-    let pieces = wire.count(|f| f.outgoing && f.outer().is_some_and(|o| o.fragment));
+    let is_piece = |f: &Frame| f.outgoing && f.outer().is_some_and(|o| o.fragment);
+    if !wide {
+        wait_until(SOON, || wire.count(is_piece) >= 2 * COUNT);
+    }
+    let pieces = wire.count(is_piece);
     let right = if wide { pieces == 0 } else { pieces >= 2 * COUNT };
     r.check(right, format!("spoke1 sent {pieces} underlay fragments for that"));
 

@@ -47,7 +47,10 @@ fn overlapping(lab: &Lab, r: &mut Report) -> Res {
     let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
     let reached = Capture::start(&lab.host("o2").ns, "eth0")?;
     let pinged = ping(&lab.host("o1").ns, Echoes::to(ip(inside(111)), 20, 20))?;
-    let there = reached.count(|f| !f.outgoing && f.outer().is_some_and(|o| o.protocol == 1));
+    let count = || reached.count(|f| !f.outgoing && f.outer().is_some_and(|o| o.protocol == 1));
+    // A capture is a little behind what it captures.
+    wait_until(SOON, || count() >= pinged.echoes.len());
+    let there = count();
     r.check(
         pinged.none_lost() && there == pinged.echoes.len(),
         format!("VN other, with vm1's own addresses: {pinged}, {there} seen by the host there"),
