@@ -113,6 +113,9 @@ pub(super) struct Flush {
     /// only of this VN, and there only this MAC
     #[argh(positional, arg_name = "vn [mac]")]
     pub(super) which: Vec<String>,
+    /// print JSON
+    #[argh(switch)]
+    pub(super) json: bool,
     /// control socket of the daemon (default /var/run/dmevpn.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
@@ -146,6 +149,9 @@ pub(super) struct Metrics {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "reload")]
 pub(super) struct Reload {
+    /// print JSON
+    #[argh(switch)]
+    pub(super) json: bool,
     /// control socket of the daemon (default /var/run/dmevpn.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,

@@ -116,8 +116,8 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             _ => Err(another_question()),
         },
-        Command::Flush(c) => done(&c.socket, &flush(c.which)?),
-        Command::Reload(c) => done(&c.socket, &Request::Reload),
+        Command::Flush(c) => done(&c.socket, &flush(c.which)?, c.json),
+        Command::Reload(c) => done(&c.socket, &Request::Reload, c.json),
         Command::Monitor(c) => monitor(&c.socket, c.json),
         Command::Metrics(c) => match ask(&c.socket, &Request::Metrics)? {
             Reply::Metrics(found) => show(c.json, &found, metrics),
@@ -141,8 +141,10 @@ fn ask(socket: &str, request: &Request) -> Result<Reply, Failure> {
     Client::connect(socket)?.ask(request)
 }
 
-fn done(socket: &str, request: &Request) -> Result<(), Failure> {
+/// Done is done: without `--json` there is nothing to say.
+fn done(socket: &str, request: &Request, json: bool) -> Result<(), Failure> {
     match ask(socket, request)? {
+        Reply::Done if json => print("{\"done\":true}\n"),
         Reply::Done => Ok(()),
         _ => Err(another_question()),
     }
