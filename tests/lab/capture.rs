@@ -6,7 +6,7 @@ use super::{Res, Stamp, sys, wait_for};
 use socket2::Socket;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl Capture {
         let index = ns.ifindex(interface)?;
         let open = || {
             let socket = sys::packet_socket(index)?;
-            socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+            socket.set_nonblocking(true)?;
             std::io::Result::Ok(socket)
         };
         let socket = ns.run(open)?.map_err(|e| format!("capture on {} {interface}: {e}", ns.name))?;
@@ -91,8 +91,7 @@ impl Capture {
 
     /// What `pick` makes of the frames so far, in their order.
     pub fn all<T>(&self, pick: impl FnMut(&Frame) -> Option<T>) -> Vec<T> {
-        let frames = self.shared.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.iter().filter_map(pick).collect()
+        self.shared.caught_up().iter().filter_map(pick).collect()
     }
 
     /// How many frames so far are `like` this.
@@ -102,8 +101,7 @@ impl Capture {
 
     /// What `pick` makes of the first frame it wants.
     pub fn first<T>(&self, pick: impl FnMut(&Frame) -> Option<T>) -> Option<T> {
-        let frames = self.shared.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.iter().find_map(pick)
+        self.shared.caught_up().iter().find_map(pick)
     }
 
     /// Like [`Capture::first`], but waits for the frame.
@@ -113,7 +111,7 @@ impl Capture {
 
     /// Forgets the frames so far.
     pub fn clear(&self) {
-        self.shared.frames.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.caught_up().clear();
     }
 
     /// How many frames escaped this capture since the machine was too slow. "Nothing was seen" needs a zero here.
@@ -134,19 +132,30 @@ impl Drop for Capture {
 }
 
 impl Shared {
+    /// Empties the socket before its buffer is full.
     fn receive_until_stopped(&self) {
-        let mut buffer = vec![0; 2048];
         while !self.stop.load(Ordering::Relaxed) {
+            if sys::wait_readable(&self.socket, Duration::from_millis(50)) {
+                drop(self.caught_up());
+            }
+        }
+    }
+
+    /// The frames, with all that the kernel has captured until now. Whoever reads the socket holds the lock, so none is
+    /// on its way between the two.
+    fn caught_up(&self) -> MutexGuard<'_, Vec<Frame>> {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = [0; 2048];
+        loop {
             match sys::receive(&self.socket, &mut buffer) {
                 Ok(got) => {
                     let bytes = buffer[..got.len.min(buffer.len())].to_vec();
-                    let frame = Frame { at: got.at, outgoing: got.outgoing, bytes };
-                    self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+                    frames.push(Frame { at: got.at, outgoing: got.outgoing, bytes });
                 }
-                // The interface may be down for a while.
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                // The interface was down for a while: that is told once.
                 Err(e) if e.raw_os_error() == Some(libc::ENETDOWN) => {}
-                Err(_) => return,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return frames,
             }
         }
     }

@@ -111,6 +111,14 @@ pub fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
     Ok(Received { len: len as usize, at, outgoing: from.sll_pkttype == libc::PACKET_OUTGOING })
 }
 
+/// Waits until there is something to receive; `false` if there was nothing until the limit.
+pub fn wait_readable(socket: &Socket, limit: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one pollfd, which lives until the call returns.
+    unsafe { libc::poll(&raw mut poll, 1, limit) > 0 }
+}
+
 /// How many frames a packet socket had no room for since the last question.
 pub fn packet_drops(socket: &Socket) -> io::Result<u32> {
     let mut stats = [0u32; 2]; // struct tpacket_stats: packets, drops

@@ -132,6 +132,7 @@ fn broadcast(lab: &Lab, r: &mut Report) -> Res {
         complete(&second) && complete(&third),
         format!("{COUNT} broadcasts reach spoke2 and spoke3, each once"),
     );
+    wait_until(SOON, || numbers(&own, true).len() >= COUNT as usize);
     let (sent, back) = (numbers(&own, true).len(), numbers(&own, false).len());
     let blind = own.missed();
     r.check(
