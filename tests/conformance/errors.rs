@@ -1,0 +1,111 @@
+//! G. Error Indications.
+
+use super::*;
+use dmevpn::engine::settings::VpnMode;
+use dmevpn::types::VpnId;
+use dmevpn::wire::VpnTag;
+use dmevpn::wire::nhrp::{Message, error};
+
+#[test]
+fn g1_g11_g15_k14_unknown_vpn_is_frame_h() {
+    let mut hub = Driven::hub();
+    let tag = VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 2));
+    let question = golden::octets(golden::C);
+    let sent = hub.hear(client(2).path(), tag, &question);
+    let golden = golden::octets(golden::H);
+    let golden = Message::parse(&golden).unwrap();
+    let ours = sent[0].message();
+    // A VN that is not known here has no MAC: the source protocol address is missing.
+    assert_eq!(ours.header, Header { source: None, ..golden.header });
+    assert_eq!(ours.packet_in_error(), question);
+    assert_eq!(ours.extensions().count(), 0);
+    // K16: the error names the VN.
+    assert_eq!(sent[0].tag, tag);
+}
+
+#[test]
+fn g2_h8_unknown_compulsory_extension_is_error_1() {
+    let (mut hub, two, _) = hub_and_two();
+    let unknown = Extension { kind: 0x3801, compulsory: true, value: &[1] };
+    for kind in [Kind::RegistrationRequest, Kind::ResolutionRequest, Kind::PurgeRequest] {
+        let request = write(&two.header(kind, 0x4000, 2, two.source), |w| {
+            w.cie(&Cie { address: Some(two.source), ..Cie::default() }).extension(unknown);
+        });
+        let sent = hub.ask(&two, &request);
+        assert!(is_error(&sent, error::UNRECOGNIZED_EXTENSION), "{kind:?}");
+        let offset = sent.header().request_id as usize & 0xffff;
+        assert_eq!(request[offset..offset + 2], [0xb8, 0x01], "G10");
+    }
+    assert_eq!(hub.engine.peers(hub.now, VN).len(), 2, "nothing was withdrawn");
+}
+
+#[test]
+fn g5_damaged_packet_is_error_7() {
+    let (mut hub, two, _) = hub_and_two();
+    let good = two.question(2, address(STATION));
+    for at in [0, 2, 12, 16, 17] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x40;
+        let sent = hub.hear(two.path(), TAG, &bad);
+        assert_eq!(sent.len(), 1, "octet {at}");
+        assert!(is_error(&sent[0], error::PROTOCOL), "octet {at}");
+    }
+    assert_eq!(hub.engine.statistics().rx_malformed, 5);
+}
+
+#[test]
+fn g11_source_is_who_saw_it_and_destination_who_sent_it() {
+    let (mut hub, two, _) = hub_and_two();
+    let request = write(&two.header(Kind::RegistrationRequest, 0, 1, two.source), |_| {});
+    let header = hub.ask(&two, &request).header();
+    assert_eq!((header.nbma, header.source), (nbma("10.0.0.1"), Some(address(HUB_MAC))));
+    assert_eq!(header.destination, Some(two.source));
+}
+
+#[test]
+fn g12_no_error_about_an_error() {
+    let (mut hub, two, _) = hub_and_two();
+    let error = golden::octets(golden::H);
+    let unknown = VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 2));
+    assert!(hub.hear(two.path(), TAG, &error).is_empty());
+    assert!(hub.hear(two.path(), unknown, &error).is_empty());
+    let mut bad = error.clone();
+    bad[12] ^= 1;
+    assert!(hub.hear(two.path(), TAG, &bad).is_empty());
+    assert!(Driven::registered().hear_from_hub(&error).is_empty());
+}
+
+#[test]
+fn g13_at_most_one_error_for_a_packet() {
+    let (mut hub, two, _) = hub_and_two();
+    // Twice wrong: two CIEs, and an extension nobody knows.
+    let question = write(&two.header(Kind::ResolutionRequest, 0, 2, address(STATION)), |w| {
+        w.cie(&Cie::default()).cie(&Cie::default());
+        w.extension(Extension { kind: 0x3801, compulsory: true, value: &[] });
+    });
+    assert_eq!(hub.hear(two.path(), TAG, &question).len(), 1);
+}
+
+#[test]
+fn g_error_about_a_registration_is_a_refusal() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let request = spoke.one();
+    let header = Header {
+        kind: Kind::Error,
+        flags: 0,
+        request_id: Header::error_word(error::VPN_UNSUPPORTED, 0),
+        nbma: nbma("10.0.0.1"),
+        vni: None,
+        source: None,
+        destination: request.header().source,
+        ..request.header()
+    };
+    let error = write(&header, |w| {
+        w.packet_in_error(&request.bytes);
+    });
+    spoke.hear_from_hub(&error);
+    assert!(spoke.pass(7 * SECOND).is_empty(), "no hurry");
+    let sent = spoke.pass(6 * SECOND);
+    assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
+    assert_ne!(sent[0].header().request_id, request.header().request_id);
+}

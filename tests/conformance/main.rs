@@ -1,0 +1,90 @@
+//! RFC 2332 and RFC 2735, clause by clause: what a spoke and a hub do. The wire has tests of its own.
+//!
+//! A module is a section of the conformance list, and a test is named after its clause. Here is what several use.
+
+#[path = "../drive/mod.rs"]
+mod drive;
+#[path = "../golden/mod.rs"]
+mod golden;
+
+mod errors;
+mod extensions;
+mod header;
+mod neighbours;
+mod purge;
+mod registration;
+mod resolution;
+mod roles;
+mod vpn;
+
+use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind};
+use drive::*;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STATION: &str = "52:54:00:00:00:0b";
+
+/// A hub with spokes 2 and 3, and a station behind spoke 3.
+fn hub_and_two() -> (Driven, Client, Client) {
+    let mut hub = Driven::hub();
+    let (two, three) = (client(2), client(3));
+    hub.register(&two);
+    hub.register(&three);
+    hub.learn(&three, address(STATION));
+    (hub, two, three)
+}
+
+/// A spoke that has a shortcut to [`STATION`] at 10.0.0.3 for 300 seconds.
+fn spoke_with_shortcut() -> Driven {
+    let mut spoke = Driven::registered();
+    spoke.heard(mac(STATION));
+    let question = spoke.one();
+    spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.3", 101)));
+    spoke
+}
+
+/// The purge of frame F, for a station at a VTEP.
+fn purge(flags: u16, prefix: u8, old: Option<dmevpn::types::Vtep>) -> Vec<u8> {
+    let header = Header {
+        kind: Kind::PurgeRequest,
+        protocol: dmevpn::wire::nhrp::Protocol::Ethernet,
+        hop_count: 16,
+        flags,
+        request_id: 7,
+        nbma: nbma("10.0.0.1"),
+        vni: None,
+        source: Some(address(HUB_MAC)),
+        destination: Some(address(SPOKE_MAC)),
+    };
+    write(&header, |w| {
+        let (nbma, vni) = (old.map(|o| o.nbma), old.map(|o| o.vni));
+        w.cie(&Cie { prefix, nbma, vni, address: Some(address(STATION)), ..Cie::default() });
+    })
+}
+
+fn is_error(sent: &Sent, code: u16) -> bool {
+    let header = sent.header();
+    header.kind == Kind::Error && header.error_code() == code
+}
+
+/// A spoke in the place of the golden frames.
+fn golden_spoke() -> Client {
+    Client { vni: Some(vni(100)), source: address(SPOKE_MAC), ..client(2) }
+}
+
+/// Our client of the neighbours' kind: registers its tunnel address and knows of no VN.
+fn ip_client(n: u8, tunnel: &str) -> Client {
+    Client { nbma: nbma(&format!("10.0.0.{n}")), vni: None, source: address(tunnel) }
+}
+
+fn ip_registration(client: &Client, unique: bool, extensions: &[Extension<'_>]) -> Vec<u8> {
+    let flags = if unique { 0x8000 } else { 0 };
+    let header = client.header(Kind::RegistrationRequest, flags, 1, address("192.0.2.1"));
+    write(&header, |w| {
+        w.cie(&Cie { prefix: if unique { 0xff } else { 32 }, mtu: 1472, holding: 7200, ..Cie::default() });
+        extensions.iter().for_each(|e| {
+            w.extension(*e);
+        });
+    })
+}

@@ -1,0 +1,164 @@
+//! F. Purges.
+
+use super::*;
+use dmevpn::engine::Effect;
+use dmevpn::wire::nhrp::error;
+
+#[test]
+fn f1_purge_reply_to_nothing_is_ignored() {
+    let (mut hub, two, _) = hub_and_two();
+    let reply = write(&two.header(Kind::PurgeReply, 0, 77, two.source), |w| {
+        w.cie(&Cie { prefix: 0xff, address: Some(two.source), ..Cie::default() });
+    });
+    assert!(hub.hear(two.path(), TAG, &reply).is_empty());
+    let mut spoke = spoke_with_shortcut();
+    assert!(spoke.hear_from_hub(&golden::octets(golden::G)).is_empty());
+    assert!(spoke.shortcut(mac(STATION)).is_some());
+}
+
+#[test]
+fn f1_n_means_no_reply() {
+    let (mut hub, two, _) = hub_and_two();
+    assert!(hub.hear(two.path(), TAG, &two.purge(2, 0x8000, &[two.source])).is_empty());
+    assert_eq!(hub.engine.peers(hub.now, VN).len(), 1);
+    let mut spoke = spoke_with_shortcut();
+    let sent = spoke.hear_from_hub(&purge(0x8000, 0xff, None));
+    assert!(sent.iter().all(|s| s.header().kind != Kind::PurgeReply));
+}
+
+#[test]
+fn f2_f5_j9_move_is_told_to_who_asked_by_frame_f() {
+    let mut hub = Driven::hub();
+    let two = golden_spoke();
+    let three = Client { vni: Some(vni(101)), ..client(3) };
+    let four = client(4);
+    for client in [two, three, four] {
+        hub.register(&client);
+    }
+    hub.learn(&three, address(STATION));
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.learn(&four, address(STATION));
+    // The old site is told, too: its bridge may not have noticed.
+    let sent = hub.sent();
+    assert_eq!(sent.len(), 2);
+    let sent = sent.iter().find(|s| s.path == two.path()).unwrap();
+    assert_eq!(sent.bytes, golden::octets(golden::F));
+}
+
+#[test]
+fn f3_purge_without_address_is_error_7() {
+    let (mut hub, two, _) = hub_and_two();
+    let request = write(&two.header(Kind::PurgeRequest, 0, 2, two.source), |w| {
+        w.cie(&Cie::default());
+    });
+    assert!(is_error(&hub.ask(&two, &request), error::PROTOCOL));
+    assert!(is_error(&hub.ask(&two, &two.purge(2, 0, &[])), error::PROTOCOL));
+}
+
+#[test]
+fn f4_prefix_purges_all_inside() {
+    let mut spoke = spoke_with_shortcut();
+    spoke.hear_from_hub(&purge(0, 40, None));
+    assert_eq!(spoke.shortcut(mac(STATION)), None);
+}
+
+#[test]
+fn f6_f7_withdrawal_is_told_to_who_asked() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.ask(&two, &two.question(3, three.source));
+    let sent = hub.hear(three.path(), TAG, &three.purge(2, 0, &[three.source]));
+    assert_eq!(sent.len(), 2);
+    assert_eq!((sent[0].path, sent[0].header().kind), (three.path(), Kind::PurgeReply));
+    let told = sent[1].header();
+    assert_eq!((sent[1].path, told.kind), (two.path(), Kind::PurgeRequest));
+    assert_eq!((told.source, told.nbma), (Some(address(HUB_MAC)), nbma("10.0.0.1")), "the hub's own");
+    let mut withdrawn: Vec<_> = sent[1].cies().iter().filter_map(|c| c.address).collect();
+    withdrawn.sort();
+    assert_eq!(withdrawn, [three.source, address(STATION)], "all that was behind it");
+}
+
+#[test]
+fn f8_purge_is_repeated_until_it_is_confirmed() {
+    let (mut hub, two, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.learn(&four, address(STATION));
+    let first = hub.sent().into_iter().find(|s| s.path == two.path()).unwrap();
+    let mut again = hub.pass(5 * SECOND);
+    again.retain(|s| s.path == two.path());
+    assert!(again.len() >= 3 && again.iter().all(|s| s.bytes == first.bytes));
+    let reply = write(&first.header().reply(Kind::PurgeReply), |w| {
+        w.cie(&first.cies()[0]);
+    });
+    assert!(hub.hear(two.path(), TAG, &reply).is_empty());
+    assert!(hub.pass(100 * SECOND).iter().all(|s| s.path == three.path()));
+}
+
+#[test]
+fn f8_purge_is_given_up_when_the_answer_is_over() {
+    let (mut hub, two, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.learn(&four, address(STATION));
+    for id in 2..8 {
+        hub.pass(100 * SECOND);
+        for client in [two, three, four] {
+            hub.ask(&client, &client.registration(id));
+        }
+    }
+    assert!(hub.pass(20 * SECOND).is_empty());
+    assert_eq!(hub.engine.statistics().purges_unanswered, 2);
+}
+
+#[test]
+fn f9_purged_shortcut_is_gone_at_once() {
+    let mut spoke = spoke_with_shortcut();
+    spoke.hear_from_hub(&golden::octets(golden::F));
+    assert!(spoke.out.iter().any(|e| *e == Effect::DropShortcut { vn: VN, mac: mac(STATION) }));
+}
+
+#[test]
+fn f9_purge_of_another_place_does_not_match() {
+    let mut spoke = spoke_with_shortcut();
+    spoke.hear_from_hub(&purge(0, 0xff, Some(vtep("10.0.0.9", 101))));
+    assert!(spoke.shortcut(mac(STATION)).is_some(), "what is known is newer");
+}
+
+#[test]
+fn f10_purge_reply_even_without_match() {
+    let (mut hub, two, _) = hub_and_two();
+    let request = two.purge(9, 0, &[address("52:54:00:00:00:99")]);
+    assert_eq!(hub.ask(&two, &request).header().kind, Kind::PurgeReply);
+    let stranger = client(9);
+    let request = stranger.purge(9, 0, &[stranger.source]);
+    assert_eq!(hub.ask(&stranger, &request).header().kind, Kind::PurgeReply);
+    let mut spoke = Driven::registered();
+    assert_eq!(spoke.hear_from_hub(&golden::octets(golden::F)).len(), 1);
+}
+
+#[test]
+fn f10_nobody_purges_what_is_anothers() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.ask(&two, &two.purge(9, 0, &[address(STATION), three.source]));
+    assert_eq!(hub.ask(&two, &two.question(2, address(STATION))).codes(), [0]);
+    assert_eq!(hub.ask(&two, &two.question(2, three.source)).codes(), [0]);
+}
+
+#[test]
+fn f11_after_a_purge_it_is_asked_for_authoritatively() {
+    let mut spoke = spoke_with_shortcut();
+    let sent = spoke.hear_from_hub(&golden::octets(golden::F));
+    let question = sent.iter().find(|s| s.header().kind == Kind::ResolutionRequest).unwrap().header();
+    assert_eq!(question.flags, 0xc000);
+    assert_eq!(question.destination, Some(address(STATION)));
+}
+
+#[test]
+fn f12_purge_reply_is_frame_g() {
+    let mut spoke = Driven::registered();
+    let sent = spoke.hear_from_hub(&golden::octets(golden::F));
+    assert_eq!(sent[0].bytes, golden::octets(golden::G));
+}

@@ -1,0 +1,174 @@
+//! E. Registration.
+
+use super::*;
+use dmevpn::engine::settings::VpnMode;
+use dmevpn::engine::{Effect, Input};
+use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
+
+#[test]
+fn e1_e4_e7_e8_e9_k12_registration_is_frame_a() {
+    let sent = Driven::spoke(VpnMode::Llc, 1).one();
+    assert_eq!(sent.bytes, golden::octets(golden::A));
+}
+
+#[test]
+fn e3_unique_address_of_another_router_is_nak_14() {
+    let (mut hub, two, three) = hub_and_two();
+    let thief = Client { source: two.source, ..client(9) };
+    let reply = hub.ask(&thief, &thief.registration(1));
+    assert_eq!(reply.codes(), [14]);
+    let reply = hub.ask(&three, &three.question(3, two.source));
+    assert_eq!(reply.cies()[0].nbma, Some(two.nbma), "nothing changed");
+    assert!(!hub.engine.ports(VN).any(|(spoke, ..)| spoke == thief.vtep()), "no port is left of it");
+}
+
+#[test]
+fn e2_e3_without_u_the_address_may_be_taken() {
+    let (mut hub, two, three) = hub_and_two();
+    let shy = client(4);
+    let request = write(&shy.header(Kind::RegistrationRequest, 0, 1, shy.source), |w| {
+        w.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&shy, &request).codes(), [0]);
+    let taker = Client { source: shy.source, ..client(5) };
+    assert_eq!(hub.ask(&taker, &taker.registration(1)).codes(), [0]);
+    let reply = hub.ask(&three, &three.question(3, shy.source));
+    assert_eq!(reply.cies()[0].nbma, Some(taker.nbma));
+    let _ = two;
+}
+
+#[test]
+fn e3_same_router_is_accepted_even_with_another_vni() {
+    let (mut hub, two, _) = hub_and_two();
+    assert_eq!(hub.ask(&two, &two.registration(2)).codes(), [0]);
+    let moved = Client { vni: Some(vni(4711)), ..two };
+    assert_eq!(hub.ask(&moved, &moved.registration(3)).codes(), [0]);
+    let ports: Vec<_> = hub.engine.ports(VN).map(|(spoke, ..)| spoke).collect();
+    assert!(ports.contains(&moved.vtep()) && !ports.contains(&two.vtep()));
+}
+
+#[test]
+fn e5_ids_are_saved_before_they_are_used() {
+    let spoke = Driven::spoke(VpnMode::Llc, 4096);
+    let saved = spoke.out.iter().position(|e| *e == Effect::SaveRequestId(4096 + 1024));
+    let sent = spoke.out.iter().position(|e| matches!(e, Effect::Send { .. }));
+    assert!(saved.is_some() && saved < sent);
+}
+
+#[test]
+fn e6_no_cie_is_error_7() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |_| {});
+    assert!(is_error(&hub.ask(&two, &request), error::PROTOCOL));
+    assert!(hub.engine.peers(hub.now, VN).is_empty());
+}
+
+#[test]
+fn e7_what_a_cie_leaves_out_stands_in_the_header() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    hub.register(&two);
+    let peers = hub.engine.peers(hub.now, VN);
+    assert_eq!((peers[0].nbma, peers[0].vni), (two.nbma, two.vni));
+    assert_eq!(peers[0].macs.first().copied().map(ProtocolAddress::Mac), Some(two.source));
+}
+
+#[test]
+fn e9_withdrawal_goes_to_the_hub_once_known() {
+    let mut spoke = Driven::registered();
+    spoke.input(Input::Stop);
+    let sent = spoke.one();
+    assert_eq!(sent.header().destination, Some(address(HUB_MAC)));
+}
+
+#[test]
+fn e10_e12_registration_for_another_hub_is_nak_4() {
+    let mut hub = Driven::hub();
+    for (to, code) in [(HUB_MAC, 0), ("02:00:00:00:00:02", 4)] {
+        let two = client(2);
+        let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, address(to)), |w| {
+            w.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+        });
+        assert_eq!(hub.ask(&two, &request).codes(), [code], "{to}");
+    }
+}
+
+#[test]
+fn e12_header_of_another_address_than_the_packet_is_nak_4() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let elsewhere = from(nbma("10.0.0.99"));
+    let sent = hub.hear(elsewhere, TAG, &two.registration(1));
+    assert_eq!(sent[0].codes(), [4]);
+    assert!(hub.engine.peers(hub.now, VN).is_empty());
+}
+
+#[test]
+fn e12_no_room_for_a_spoke_is_nak_5() {
+    let mut role = hub_role();
+    role.max_spokes = 1;
+    let mut hub = Driven::hub_with(role);
+    assert_eq!(hub.register(&client(2)).codes(), [0]);
+    assert_eq!(hub.register(&client(3)).codes(), [5]);
+    assert_eq!(hub.register(&client(2)).codes(), [0], "who is there stays");
+}
+
+#[test]
+fn e13_refresh_after_a_third_of_the_holding_time() {
+    let mut spoke = Driven::registered();
+    assert!(spoke.pass(189 * SECOND).is_empty());
+    let sent = spoke.pass(22 * SECOND);
+    assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
+    assert_ne!(sent[0].header().request_id, 1, "a new request");
+}
+
+#[test]
+fn e13_refresh_survives_loss() {
+    let mut spoke = Driven::registered();
+    let tries = spoke.pass(599 * SECOND).len();
+    assert!(tries >= 12, "{tries}");
+}
+
+#[test]
+fn e14_reply_is_the_request_with_another_type() {
+    let mut hub = Driven::hub();
+    let spoke = golden_spoke();
+    let (request, reply) = (golden::octets(golden::A), golden::octets(golden::B));
+    let sent = hub.ask(&spoke, &request);
+    // Frame B, but for the uplink VNI in the Responder Address.
+    let (ours, golden) = (sent.message(), Message::parse(&reply).unwrap());
+    assert_eq!(ours.header, golden.header);
+    assert!(ours.cies().eq(golden.cies()));
+    let uplink = hub.engine.ports(VN).next().map(|(_, uplink, _)| uplink);
+    let there = golden.extension_cie(kind::RESPONDER).unwrap();
+    assert_eq!(ours.extension_cie(kind::RESPONDER), Some(Cie { vni: uplink, ..there }));
+    assert!(ours.extensions().map(|e| e.kind).eq(golden.extensions().map(|e| e.kind)));
+}
+
+#[test]
+fn e15_each_cie_has_its_own_code() {
+    let (mut hub, two, three) = hub_and_two();
+    let own = Cie { prefix: 0xff, holding: 600, ..Cie::default() };
+    let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 2, two.source), |w| {
+        w.cie(&own)
+            .cie(&Cie { address: Some(three.source), ..own })
+            .cie(&Cie { address: Some(address("52:54:00:00:00:22")), ..own })
+            .cie(&Cie { nbma: Some(nbma("10.0.0.66")), ..own });
+    });
+    let reply = hub.ask(&two, &request);
+    assert_eq!(reply.codes(), [0, 14, 0, 4]);
+    assert!(reply.cies().iter().all(|c| (c.holding == 0) == (c.code != 0)));
+}
+
+#[test]
+fn e16_the_port_is_there_before_the_reply() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let registration = two.registration(1);
+    hub.input(Input::Packet { path: two.path(), tag: TAG, nhrp: &registration });
+    assert!(hub.sent().is_empty());
+    assert_eq!(hub.port_asked_for(), Some(two.vtep()));
+    hub.input(Input::Port { vn: VN, spoke: two.vtep(), state: dmevpn::engine::PortState::Up });
+    assert_eq!(hub.one().codes(), [0]);
+}

@@ -1,0 +1,77 @@
+//! J. Roles and caches.
+
+use super::*;
+use dmevpn::engine::settings::{RoleSettings, VpnMode};
+use dmevpn::engine::{Effect, Input, Place};
+
+#[test]
+fn j7_j8_shortcut_is_renewed_while_it_is_used() {
+    let mut spoke = spoke_with_shortcut();
+    let mut asked = false;
+    let end = spoke.now + 205 * SECOND;
+    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
+        spoke.now = at;
+        spoke.input(Input::Tick);
+        asked |= spoke.out.iter().any(|e| *e == Effect::QueryUse { vn: VN, mac: mac(STATION) });
+        if asked {
+            break;
+        }
+    }
+    assert!(asked, "two thirds of the holding time: is it used?");
+    let usage = |idle| Input::Usage { vn: VN, mac: mac(STATION), idle, age: 200 * SECOND };
+    spoke.input(usage(200 * SECOND));
+    assert!(spoke.sent().is_empty(), "not used, not renewed");
+    spoke.input(usage(SECOND));
+    let question = spoke.one();
+    assert_eq!(question.header().kind, Kind::ResolutionRequest);
+    spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+    assert!(spoke.out.iter().all(|e| !matches!(e, Effect::SetShortcut { .. })), "it is there already");
+    spoke.pass(150 * SECOND);
+    assert!(spoke.shortcut(mac(STATION)).is_some(), "past its first end");
+}
+
+#[test]
+fn j14_hub_never_asks() {
+    let (mut hub, two, three) = hub_and_two();
+    for n in 0..100 {
+        hub.learn(if n % 2 == 0 { &two } else { &three }, address(STATION));
+        hub.input(Input::Miss { vn: VN, mac: mac(STATION) });
+        assert!(hub.sent().iter().all(|s| s.header().kind == Kind::PurgeRequest));
+    }
+    assert_eq!(hub.engine.statistics().tx_resolve_req, 0);
+}
+
+#[test]
+fn j15_flood_of_strangers_does_not_starve_a_spoke() {
+    let (mut hub, two, _) = hub_and_two();
+    for n in 0..5000_u32 {
+        let stranger = Client { nbma: nbma(&format!("10.9.{}.{}", n / 250, 1 + n % 250)), ..client(9) };
+        let question = stranger.question(1, address(STATION));
+        hub.hear(stranger.path(), TAG, &question);
+    }
+    assert!(hub.engine.statistics().rx_rate_limited > 3500);
+    assert_eq!(hub.ask(&two, &two.question(2, address(STATION))).codes(), [0]);
+}
+
+#[test]
+fn local_station_of_the_hub_is_at_the_hub() {
+    let (mut hub, two, _) = hub_and_two();
+    hub.input(Input::Fdb { vn: VN, mac: mac("52:54:00:00:00:aa"), place: Place::Local });
+    for wanted in ["52:54:00:00:00:aa", HUB_MAC] {
+        let cie = hub.ask(&two, &two.question(2, address(wanted))).cies()[0];
+        let uplink = hub.engine.ports(VN).find(|(spoke, ..)| *spoke == two.vtep()).map(|(_, vni, _)| vni);
+        assert_eq!((cie.nbma, cie.vni), (Some(nbma("10.0.0.1")), uplink));
+    }
+}
+
+#[test]
+fn a_reload_of_a_hub_changes_no_registration() {
+    let (mut hub, two, _) = hub_and_two();
+    let mut role = hub_role();
+    role.max_spokes = 2;
+    hub.out.clear();
+    hub.engine.apply(hub.now, settings(RoleSettings::Hub(role), VpnMode::Llc), &mut hub.out);
+    assert!(hub.out.is_empty());
+    assert_eq!(hub.ask(&two, &two.registration(2)).codes(), [0]);
+    assert_eq!(hub.register(&client(4)).codes(), [5]);
+}

@@ -1,0 +1,121 @@
+//! New configurations, while the daemon runs.
+
+use super::*;
+use lab::nodes::other_vn;
+use lab::traffic::Ping;
+
+fn registered(hub: &Node) -> usize {
+    hub.ports().unwrap().len()
+}
+
+/// A spoke's section of the second VN.
+const OTHER: &str = "\nconfig vn 'other'\n\toption vpn_id '2'\n\toption bridge 'br-other'\n\toption role 'spoke'\n\
+     \toption vni '101'\n\toption vxlan 'tunnel3'\n\tlist hub 'dc1'\n";
+
+#[test]
+fn a_vn_is_added_and_removed() {
+    let Some(_turn) = my_turn() else { return };
+    let mut lab = Lab::new(plan()).unwrap();
+    lab.add_hub(vec![test_vn(0), other_vn(0)]).unwrap();
+    lab.add_spoke(1, vec![test_vn(100)]).unwrap();
+    lab.add_spoke(2, vec![test_vn(101)]).unwrap();
+    lab.node("spoke1").ns.ip("link add br-other type bridge mcast_snooping 0\nlink set br-other up").unwrap();
+    lab.node("spoke2").ns.ip("addr add 11.0.0.11/24 dev br-test").unwrap();
+    lab.add_host("vm1", "spoke1", "br-test", VM1, inside(10)).unwrap();
+    lab.start_all().unwrap();
+    all_is_well(&lab);
+
+    let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+    let vm1 = &lab.host("vm1").ns;
+    let index = spoke1.ns.ifindex("tunnel2").unwrap();
+    let shortcut = spoke1.shortcuts("test", BRIDGE2).unwrap();
+    let ports = hub.ports().unwrap();
+    let pings = Ping::start(vm1, Echoes { count: 5000, ..Echoes::to(ip(inside(11)), 0, 10) }).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+
+    spoke1.edit_config(|text| text + OTHER).unwrap();
+    spoke1.signal(libc::SIGHUP).unwrap();
+    wait("tunnel3 is made", || spoke1.ns.has("tunnel3"));
+    wait("the hub has a third port", || registered(hub) == 3);
+
+    // A file that is wrong changes nothing.
+    let good = fs::read_to_string(spoke1.config()).unwrap();
+    spoke1.edit_config(|text| text.replace("option vni '100'", "option vni 'many'")).unwrap();
+    let output = dmevpn(spoke1, &["reload"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let line = 1 + good.lines().position(|l| l.contains("option vni '100'")).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.starts_with(&format!("{}:{line}: ", spoke1.config().display())), "{said}");
+    fs::remove_file(spoke1.config()).unwrap();
+    let output = dmevpn(spoke1, &["reload"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    spoke1.edit_config(|text| text).unwrap_err();
+    fs::write(spoke1.config(), good).unwrap();
+    assert!(status(spoke1).contains("other"), "the old file is in force");
+
+    spoke1.edit_config(|text| text.replace(OTHER, "")).unwrap();
+    assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+    wait("tunnel3 is removed", || !spoke1.ns.has("tunnel3"));
+    wait("the hub's third port goes", || registered(hub) == 2);
+    assert!(!status(spoke1).contains("other"));
+
+    // Another holding time is told to the hub.
+    spoke1.edit_config(|text| text.replace("holding_time '600'", "holding_time '1200'")).unwrap();
+    spoke1.signal(libc::SIGHUP).unwrap();
+    spoke1.edit_config(|text| text.replace("option mtu '1500'", "option mtu '1400'")).unwrap();
+    spoke1.signal(libc::SIGHUP).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    wait("the new MTU is in force", || show(spoke1, "tunnel2").contains("mtu 1400"));
+    hub.edit_config(|text| text.replace("option mtu '1500'", "option mtu '1400'")).unwrap();
+    hub.signal(libc::SIGHUP).unwrap();
+    wait("the hub's ports have it too", || ports.keys().all(|port| show(hub, port).contains("mtu 1400")));
+
+    let pinged = pings.stop().unwrap();
+    assert!(pinged.none_lost(), "{pinged}\n{}", spoke1.log_text());
+    assert_eq!(spoke1.ns.ifindex("tunnel2"), Ok(index));
+    assert_eq!(spoke1.shortcuts("test", BRIDGE2).unwrap(), shortcut);
+    assert_eq!(hub.ports().unwrap(), ports, "the first VN's ports");
+}
+
+#[test]
+fn a_vn_gets_other_settings() {
+    // Who asks in the wrong moment soon asks again.
+    in_small(Plan { negative_time: 2, ..plan() }, |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let change = |from: &str, to: &str| {
+            spoke1.edit_config(|text| text.replace(from, to)).unwrap();
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        };
+        let leads_to = |vni| {
+            let spoke2 = lab.node("spoke2");
+            let follows = wait_until(SOON, || {
+                ping_spoke2(lab, 5).none_lost() && spoke2.has_shortcut("test", VM1, spoke1.nbma, vni)
+            });
+            assert!(follows, "{}", hub.log_text());
+            wait("one port a spoke", || hub.ports().unwrap().len() == 2);
+        };
+        change("option vni '100'", "option vni '4242'");
+        wait("the device has the new VNI", || show(spoke1, "tunnel2").contains("vxlan id 4242 "));
+        leads_to(4242);
+        change("option vxlan 'tunnel2'", "option vxlan 'elsewhere'");
+        wait("the device has the new name", || spoke1.ns.has("elsewhere") && !spoke1.ns.has("tunnel2"));
+        leads_to(4242);
+        spoke1
+            .ns
+            .ip("link add br-new address 52:54:00:00:20:01 type bridge mcast_snooping 0\nlink set br-new up")
+            .unwrap();
+        change("option bridge 'br-test'", "option bridge 'br-new'");
+        spoke1.ns.ip("link set vm1 master br-new").unwrap();
+        leads_to(4242);
+        change("option trigger 'learn'", "option trigger 'l2miss'");
+        wait("the device reports misses", || show(spoke1, "elsewhere").contains(" l2miss "));
+        // Its first frames are lost.
+        ping_spoke2(lab, 5);
+        leads_to(4242);
+        let log = hub.log_text();
+        let times = log.lines().filter(|l| l.contains("spoke up: 10.0.0.2")).count();
+        assert_eq!(times, 5, "each change registers once:\n{log}");
+    });
+}

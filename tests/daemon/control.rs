@@ -1,0 +1,83 @@
+//! Clients of the control socket, and what they may do wrong.
+
+use super::*;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+#[test]
+fn control_socket() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        let spoke1 = lab.node("spoke1");
+        let pid = spoke1.pid();
+
+        // A second daemon.
+        let mut second = spoke1.ns.command(program().path);
+        let second = second.args(["daemon", "--config"]).arg(spoke1.config()).output().unwrap();
+        let said = String::from_utf8([second.stderr, second.stdout].concat()).unwrap();
+        assert_eq!(second.status.code(), Some(1), "{said}");
+        assert!(said.contains("another daemon answers there"), "{said}");
+        assert_eq!(dmevpn(spoke1, &["status"]).status.code(), Some(0), "the first one goes on");
+
+        // Garbage of all lengths, and clients that say nothing.
+        let silent: Vec<_> = (0..20).map(|_| UnixStream::connect(spoke1.socket()).unwrap()).collect();
+        let mut number = 1u32;
+        for length in (0..200).chain([4096, 70_000]) {
+            let mut client = UnixStream::connect(spoke1.socket()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            let octets: Vec<u8> = (0..length)
+                .map(|_| {
+                    number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (number >> 24) as u8
+                })
+                .collect();
+            // It may hang up before all is written.
+            let _ = client.write_all(&octets);
+            let _ = client.shutdown(std::net::Shutdown::Write);
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+
+        // Monitors that hang up, and one that never reads.
+        let mut monitors = Vec::new();
+        for _ in 0..5 {
+            let mut monitor = spoke1.ns.command(program().path);
+            let monitor = monitor.arg("monitor").arg("--socket").arg(spoke1.socket());
+            monitors.push(monitor.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        for mut monitor in monitors {
+            monitor.kill().unwrap();
+            monitor.wait().unwrap();
+        }
+        for _ in 0..3 {
+            assert_eq!(dmevpn(spoke1, &["flush"]).status.code(), Some(0));
+        }
+
+        // Fifty at once.
+        let clients: Vec<_> = (0..50)
+            .map(|_| {
+                let mut client = Command::new(program().path);
+                let client = client.arg("status").arg("--socket").arg(spoke1.socket());
+                client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        for mut client in clients {
+            assert_eq!(client.wait().unwrap().code(), Some(0));
+        }
+        all_is_well(lab);
+        assert_eq!(lab.node("spoke1").pid(), pid);
+        assert!(lab.node("spoke1").is_running());
+        drop(silent);
+
+        // What a killed daemon leaves is replaced.
+        lab.nodes.get_mut("spoke1").unwrap().kill().unwrap();
+        assert!(lab.node("spoke1").socket().exists());
+        assert_eq!(dmevpn(lab.node("spoke1"), &["status"]).status.code(), Some(3));
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "registered");
+        let spoke1 = lab.nodes.get_mut("spoke1").unwrap();
+        assert_eq!(spoke1.stop(), Ok(Some(0)));
+        assert!(!spoke1.socket().exists());
+    });
+}

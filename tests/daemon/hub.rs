@@ -1,0 +1,190 @@
+//! The way to the hub: its name, the VPN mode, addresses that change, and a GRE device that is made again.
+
+use super::*;
+use lab::now;
+
+/// Lines for `/etc/hosts` in a namespace (`ip netns exec` puts the file there); they go when this is dropped.
+struct Hosts(PathBuf);
+
+impl Hosts {
+    fn new(node: &Node, lines: &str) -> Hosts {
+        let directory = PathBuf::from("/etc/netns").join(&node.ns.name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("resolv.conf"), "").unwrap();
+        let hosts = Hosts(directory);
+        hosts.set(lines);
+        hosts
+    }
+
+    /// In place: the file is mounted where the daemon is.
+    fn set(&self, lines: &str) {
+        fs::write(self.0.join("hosts"), format!("127.0.0.1 localhost\n{lines}\n")).unwrap();
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir("/etc/netns"); // succeeds for the last one
+    }
+}
+
+fn use_hub_name(node: &Node, name: &str) {
+    node.edit_config(|text| text.replace("option address '10.0.0.1'", &format!("option address '{name}'")))
+        .unwrap();
+}
+
+#[test]
+fn a_hub_with_a_name() {
+    in_small(plan(), |lab| {
+        let hosts = Hosts::new(lab.node("spoke1"), "");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        for node in ["hub", "spoke1", "spoke2"] {
+            lab.start(node).unwrap();
+        }
+        let spoke1 = lab.node("spoke1");
+        wait("the look-up fails", || spoke1.log_text().contains("hub hub.test: "));
+        // It comes to have two addresses; there is no way to the first.
+        hosts.set("fd00::1 hub.test\n10.0.0.1 hub.test");
+        wait_status(spoke1, "registered");
+        all_is_well(lab);
+
+        // Another name, that has no address yet: nothing of the old one is left.
+        spoke1.edit_config(|text| text.replace("'hub.test'", "'other.test'")).unwrap();
+        spoke1.signal(libc::SIGHUP).unwrap();
+        wait("the new name is looked up", || spoke1.log_text().contains("hub other.test: "));
+        assert!(!status(spoke1).contains("registered with"), "{}", status(spoke1));
+        // And a third one, while the second is still looked up.
+        spoke1.edit_config(|text| text.replace("'other.test'", "'third.test'")).unwrap();
+        hosts.set("10.0.0.1 third.test");
+        spoke1.signal(libc::SIGHUP).unwrap();
+        lab.wait_connected(SOON).unwrap();
+        wait_status(spoke1, "registered");
+        all_is_well(lab);
+    });
+}
+
+#[test]
+fn a_hub_whose_name_gets_another_address() {
+    in_small(plan(), |lab| {
+        let hosts = Hosts::new(lab.node("spoke1"), "10.0.0.99 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        for node in ["hub", "spoke1", "spoke2"] {
+            lab.start(node).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        hosts.set("10.0.0.1 hub.test");
+        let there = wait_until(Duration::from_secs(20), || {
+            std::thread::sleep(Duration::from_millis(100));
+            lab.node("hub").ports().unwrap().len() == 2
+        });
+        assert!(there, "{}", status(lab.node("spoke1")));
+        all_is_well(lab);
+    });
+}
+
+fn vpn_mode(mode: &str) {
+    in_small(plan(), |lab| {
+        for spoke in ["spoke1", "spoke2"] {
+            let mode = format!("option address '10.0.0.1'\n\toption vpn_mode '{mode}'");
+            lab.node(spoke).edit_config(|text| text.replace("option address '10.0.0.1'", &mode)).unwrap();
+        }
+        if mode == "none" {
+            let default = "option role 'hub'\n\toption default '1'";
+            lab.node("hub").edit_config(|text| text.replace("option role 'hub'", default)).unwrap();
+        }
+        lab.start_all().unwrap();
+        all_is_well(lab);
+    });
+}
+
+#[test]
+fn vns_by_key() {
+    vpn_mode("key");
+}
+
+#[test]
+fn vns_without_a_name() {
+    vpn_mode("none");
+}
+
+#[test]
+fn the_address_of_a_spoke_changes() {
+    in_small(plan(), |lab| {
+        lab.node("spoke1")
+            .edit_config(|text| text.replace("option nbma '10.0.0.2'", "option interface 'eth1'"))
+            .unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1, spoke2) = (lab.node("hub"), lab.node("spoke1"), lab.node("spoke2"));
+        wait("spoke2's shortcut", || spoke2.has_shortcut("test", VM1, "10.0.0.2".parse().unwrap(), 100));
+        let before = hub.ports().unwrap();
+        // As a DHCP client does it: the old one goes, the new one comes.
+        spoke1.ns.ip("addr del 10.0.0.2/24 dev eth1").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let changed = now();
+        spoke1.ns.ip("addr add 10.0.0.77/24 dev eth1").unwrap();
+        wait("the hub has another port and not the old one", || {
+            let after = hub.ports().unwrap();
+            after.len() == 2 && after != before
+        });
+        lab.wait_connected(SOON).unwrap();
+        assert!(now() - changed < Duration::from_secs(3), "it took {:?}", now() - changed);
+        wait_status(spoke1, "registered");
+        let pinged = ping_spoke2(lab, 10);
+        assert!(pinged.none_lost(), "{pinged}");
+        wait("spoke2 knows the new place", || {
+            spoke2.has_shortcut("test", VM1, "10.0.0.77".parse().unwrap(), 100)
+        });
+    });
+}
+
+#[test]
+fn the_configured_address_of_a_spoke_changes() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let before = hub.ports().unwrap();
+        // The old address is still there: the withdrawal leaves from it.
+        spoke1.ns.ip("addr add 10.0.0.77/24 dev eth1").unwrap();
+        spoke1.edit_config(|text| text.replace("option nbma '10.0.0.2'", "option nbma '10.0.0.77'")).unwrap();
+        assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        wait("the hub has another port and not the old one", || {
+            let after = hub.ports().unwrap();
+            after.len() == 2 && after != before
+        });
+        lab.wait_connected(SOON).unwrap();
+        // The first frame may meet the change.
+        let pinged = ping_spoke2(lab, 10);
+        assert!(pinged.answered() >= 8, "{pinged}");
+        wait_shortcut(lab);
+        all_is_well(lab);
+    });
+}
+
+#[test]
+fn a_gre_device_is_made_again() {
+    in_small(plan(), |lab| {
+        let spoke1 = lab.node("spoke1");
+        let make = "link add tunnel1 type gre local 10.0.0.2 ttl 64\nlink set tunnel1 up";
+        if spoke1.ns.ip(make).is_err() {
+            println!("skipped: this kernel has no GRE devices");
+            return;
+        }
+        let device = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'tunnel1'";
+        spoke1.edit_config(|text| text.replace("config dmevpn 'main'", device)).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        for _ in 0..2 {
+            let spoke1 = lab.node("spoke1");
+            spoke1.ns.ip("link del tunnel1").unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            spoke1.ns.ip(make).unwrap();
+            wait_status(spoke1, "registered");
+            lab.wait_connected(SOON).unwrap();
+            dmevpn(spoke1, &["flush"]);
+            all_is_well(lab);
+        }
+    });
+}

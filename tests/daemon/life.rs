@@ -1,0 +1,56 @@
+//! A spoke's daemon: killed and started again; asleep when there is nothing to do.
+
+use super::*;
+use lab::now;
+use lab::traffic::Ping;
+
+#[test]
+fn a_spoke_is_killed_and_started_again() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let vm1 = lab.host("vm1").ns.borrow();
+        let index = lab.node("spoke1").ns.ifindex("tunnel2");
+        let watch = fdb::Monitor::start(&lab.node("spoke1").ns).unwrap();
+        let pings = Ping::start(&vm1, Echoes { count: 5000, ..Echoes::to(ip(inside(11)), 0, 10) }).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        lab.nodes.get_mut("spoke1").unwrap().kill().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        let started = now();
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "registered");
+        std::thread::sleep(Duration::from_secs(1));
+        let pinged = pings.stop().unwrap();
+        assert!(pinged.none_lost(), "{pinged}");
+        assert_eq!(lab.node("spoke1").ns.ifindex("tunnel2"), index);
+        let gone: Vec<_> =
+            watch.changes().into_iter().filter(|c| !c.present && c.entry.own && c.at > started).collect();
+        assert!(gone.is_empty(), "{gone:?}");
+        assert_eq!(lab.node("spoke1").shortcuts("test", BRIDGE2).unwrap().len(), 1);
+        let macs = String::from_utf8(dmevpn(lab.node("spoke1"), &["macs"]).stdout).unwrap();
+        assert!(macs.lines().any(|l| l.contains("52:54:00:00:00:0b") && l.contains("10.0.0.3")), "{macs}");
+    });
+}
+
+#[test]
+fn a_quiet_spoke_sleeps() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        // Until the announcements and answers of the beginning are over.
+        std::thread::sleep(Duration::from_secs(3));
+        for name in ["spoke1", "hub"] {
+            let pid = lab.node(name).pid().unwrap();
+            let before = wakeups(pid);
+            std::thread::sleep(Duration::from_secs(5));
+            let woken = wakeups(pid) - before;
+            assert!(woken <= 2, "{name} woke up {woken} times");
+        }
+    });
+}
+
+/// How often the threads of a process gave up the processor to wait for something.
+fn wakeups(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    tasks.map(|task| number_in(&task.path().join("status"), "voluntary_ctxt_switches:")).sum()
+}

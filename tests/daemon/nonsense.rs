@@ -1,0 +1,194 @@
+//! What makes no sense: spoiled packets from strangers, and more MACs than there is room for.
+
+use super::*;
+use lab::traffic::{BROADCAST, Sender, experiment};
+
+/// Numbers that are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn octet(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+}
+
+/// Ethernet and IPv4 headers.
+const HEADERS: usize = 14 + 20;
+/// Where the checksum of an NHRP packet is.
+const CHECKSUM: usize = 12;
+
+/// Something wrong made of a frame that carries NHRP; the headers around it are right.
+fn spoil(frame: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let nhrp = frame.windows(4).position(|w| w == [0, 1, 0x65, 0x58]).unwrap_or(HEADERS + 4);
+    match numbers.below(4) {
+        0 => {
+            frame.truncate(HEADERS + 4);
+            frame.extend((0..numbers.below(200)).map(|_| numbers.octet()).collect::<Vec<_>>());
+        }
+        1 => frame.truncate(HEADERS + numbers.below(frame.len() - HEADERS)),
+        _ => {
+            for _ in 0..=numbers.below(4) {
+                let at = HEADERS + 4 + numbers.below(frame.len() - HEADERS - 4);
+                frame[at] = numbers.octet();
+            }
+        }
+    }
+    // Half of them with a right checksum, so that they get further.
+    if frame.len() > nhrp + 20 && numbers.below(2) == 0 {
+        frame[nhrp + CHECKSUM..][..2].fill(0);
+        let sum = checksum(&frame[nhrp..]);
+        frame[nhrp + CHECKSUM..][..2].copy_from_slice(&sum.to_be_bytes());
+    }
+    repair(&mut frame);
+    frame
+}
+
+/// Makes the IPv4 header of a frame right.
+fn repair(frame: &mut [u8]) {
+    let length = (frame.len() - 14) as u16;
+    let header = &mut frame[14..HEADERS];
+    header[2..4].copy_from_slice(&length.to_be_bytes());
+    header[10..12].fill(0);
+    let sum = checksum(header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn checksum(octets: &[u8]) -> u16 {
+    let words = octets.chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0)));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+fn memory(node: &Node) -> u64 {
+    number_in(format!("/proc/{}/status", node.pid().unwrap()).as_ref(), "VmRSS:")
+}
+
+/// A network, its NHRP frames, and the namespace of somebody who is no part of it.
+fn under_attack(plan: Plan, scene: impl FnOnce(&mut Lab, &[Vec<u8>], &Sender)) {
+    in_small(plan, |lab| {
+        lab.add_spoke(9, vec![]).unwrap();
+        let seen = ["spoke1", "spoke2"]
+            .map(|spoke| lab::capture::Capture::start(&lab.node(spoke).ns, "eth1").unwrap());
+        for node in ["hub", "spoke1", "spoke2"] {
+            lab.start(node).unwrap();
+        }
+        lab.wait_connected(SOON).unwrap();
+        all_is_well(lab);
+        let frames: Vec<Vec<u8>> =
+            seen.iter().flat_map(|c| c.all(|f| f.nhrp().map(|_| f.bytes.clone()))).collect();
+        assert!(frames.len() >= 8, "{} frames", frames.len());
+        drop(seen);
+        let sender = Sender::new(&lab.node("spoke9").ns, "eth1").unwrap();
+        scene(lab, &frames, &sender);
+        for node in ["hub", "spoke1", "spoke2"] {
+            assert!(lab.node(node).is_running(), "{node} lives");
+            assert!(!lab.node(node).log_text().contains("panicked"), "{node} did not panic");
+        }
+    });
+}
+
+/// Some thousand spoiled frames a second.
+fn attack(frames: &[Vec<u8>], sender: &Sender, count: usize, numbers: &mut Numbers, from: Option<[u8; 4]>) {
+    for number in 0..count {
+        let mut frame = frames[numbers.below(frames.len())].clone();
+        // From the sender's own port, or the switch would lose the others.
+        frame[6..12].copy_from_slice(&lab::mac(0x9999));
+        if let Some(from) = from {
+            frame[26..30].copy_from_slice(&from);
+        }
+        let _ = sender.send(&spoil(&frame, numbers));
+        if number % 50 == 49 {
+            std::thread::sleep(Duration::from_millis(8));
+        }
+    }
+}
+
+#[test]
+fn garbage_from_a_stranger() {
+    under_attack(plan(), |lab, frames, sender| {
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let mut numbers = Numbers(1);
+        let stranger = Some([10, 0, 0, 10]);
+        attack(frames, sender, 1000, &mut numbers, stranger);
+        let before = (hub.ports().unwrap(), memory(hub), memory(spoke1));
+        attack(frames, sender, 8000, &mut numbers, stranger);
+        wait_status(hub, "hub");
+        for (node, was) in [(hub, before.1), (spoke1, before.2)] {
+            let grown = memory(node).saturating_sub(was);
+            assert!(grown < 512, "{} has grown by {grown} kB", node.name);
+        }
+        let after = hub.ports().unwrap();
+        assert!(before.0.iter().all(|(name, index)| after.get(name) == Some(index)), "{before:?} {after:?}");
+        all_is_well(lab);
+    });
+}
+
+/// With addresses of the others a stranger can do harm, as in any NHRP network without authentication; but not for
+/// longer than it takes the spokes to register again, and the daemons live.
+#[test]
+fn garbage_with_the_addresses_of_others() {
+    let plan = Plan { holding_time: 12, negative_time: 3, ..plan() };
+    under_attack(plan, |lab, frames, sender| {
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let mut numbers = Numbers(2);
+        attack(frames, sender, 1000, &mut numbers, None);
+        let before = (memory(hub), memory(spoke1));
+        attack(frames, sender, 8000, &mut numbers, None);
+        wait_status(hub, "hub");
+        for (node, was) in [(hub, before.0), (spoke1, before.1)] {
+            let grown = memory(node).saturating_sub(was);
+            assert!(grown < 2048, "{} has grown by {grown} kB", node.name);
+        }
+        for node in [hub, spoke1] {
+            let warnings = node.log_text().lines().filter(|l| l.starts_with("WARN")).count();
+            assert!(warnings < 110, "{} warns {warnings} times", node.name);
+        }
+        let well = wait_until(2 * SOON, || ping_spoke2(lab, 10).none_lost());
+        assert!(well, "{}\n{}", status(spoke1), status(hub));
+    });
+}
+
+#[test]
+fn more_macs_than_there_is_room_for() {
+    in_small(plan(), |lab| {
+        for node in ["hub", "spoke1"] {
+            let limit = "option mtu '1500'\n\toption max_macs '100'";
+            lab.node(node).edit_config(|text| text.replace("option mtu '1500'", limit)).unwrap();
+        }
+        lab.add_host("vm2", "spoke2", "br-test", lab::mac(0x0d), inside(13)).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        // At a port of spoke1's, and behind its tunnel.
+        for (host, from) in [("vm2", 0x4000), ("vm1", 0x5000)] {
+            let sender = Sender::new(&lab.host(host).ns, "eth0").unwrap();
+            for number in 0..3000 {
+                sender.send(&experiment(BROADCAST, lab::mac(from + number), number.into(), 60)).unwrap();
+                if number % 20 == 19 {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        for node in [hub, spoke1] {
+            assert!(node.is_running());
+            let macs = String::from_utf8(dmevpn(node, &["macs"]).stdout).unwrap();
+            // A row each, and the head.
+            assert!(macs.lines().count() <= 110, "{}: {} rows", node.name, macs.lines().count());
+            let log = node.log_text();
+            let told = log.lines().filter(|l| l.contains("full")).count();
+            assert!((1..20).contains(&told), "{} tells {told} times that its table is full", node.name);
+        }
+        let shortcuts = external(spoke1, "tunnel2").len();
+        assert!(shortcuts <= 101, "{shortcuts} shortcuts");
+        let pinged = ping_spoke2(lab, 10);
+        assert!(pinged.none_lost(), "{pinged}");
+    });
+}
