@@ -11,7 +11,7 @@ use super::uplinks::Uplinks;
 use crate::time::Instant;
 use crate::types::Mac;
 use crate::wire::nhrp::{
-    Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, error, kind,
+    Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, error, flag, kind,
 };
 use crate::wire::{MAX_NHRP, VpnTag};
 use core::time::Duration;
@@ -68,6 +68,24 @@ impl Context<'_> {
             write(&mut writer);
             writer.finish()
         })
+    }
+
+    /// Replies to a Purge Request, unless no reply is wanted. It is due even if nothing matches, and is the request with
+    /// its type changed (RFC 2332 sections 5.2.5 and 5.2.6).
+    pub fn confirm_purge(&mut self, path: Path, tag: VpnTag, request: &Message<'_>) {
+        if request.header.flags & flag::NO_REPLY != 0 {
+            return;
+        }
+        let header = request.header.reply(Kind::PurgeReply);
+        self.send(path, tag, &header, |w| {
+            request.cies().for_each(|cie| {
+                w.cie(&cie);
+            });
+            request.extensions().for_each(|extension| {
+                w.extension(extension);
+            });
+        });
+        self.statistics.tx_purge_reply = self.statistics.tx_purge_reply.wrapping_add(1);
     }
 
     /// Reports `fault` in `packet` to its sender (RFC 2332 section 5.2.7): never about an Error Indication.

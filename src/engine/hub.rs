@@ -12,7 +12,7 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Header, Kind, Message, Protocol, ProtocolAddress, error, flag};
+use crate::wire::nhrp::{Fault, Header, Kind, Message, Protocol, ProtocolAddress, error};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -331,19 +331,8 @@ impl Hub {
         if message.cies().next().is_none() || message.cies().any(|c| c.address.is_none()) {
             return Err(protocol_fault(message));
         }
-        // The reply comes first: the way it takes may be the port that goes. It is due even if nothing matches.
-        if message.header.flags & flag::NO_REPLY == 0 {
-            let header = message.header.reply(Kind::PurgeReply);
-            cx.send(from.path, from.tag, &header, |w| {
-                message.cies().for_each(|cie| {
-                    w.cie(&cie);
-                });
-                message.extensions().for_each(|extension| {
-                    w.extension(extension);
-                });
-            });
-            cx.statistics.tx_purge_reply = cx.statistics.tx_purge_reply.wrapping_add(1);
-        }
+        // First of all: the way it takes may be the port that goes.
+        cx.confirm_purge(from.path, from.tag, message);
         let Some(id) = from.peer else { return Ok(()) };
         for address in message.cies().filter_map(|c| c.address) {
             self.deregister(cx, id, address);

@@ -11,7 +11,7 @@ use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error, flag};
+use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
 
 /// Who a spoke is towards its hub, once all of it is known.
 #[derive(Clone, Copy, Debug)]
@@ -281,21 +281,10 @@ impl Spoke {
         self.macs.rows(now).collect()
     }
 
-    /// The hub withdraws answers it gave (RFC 2332 section 5.2.5): a reply is due even if nothing matched.
+    /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).
     fn purge(&mut self, cx: &mut Context<'_>, me: &Identity, message: &Message<'_>) {
         cx.statistics.rx_purge_req = cx.statistics.rx_purge_req.wrapping_add(1);
-        if message.header.flags & flag::NO_REPLY == 0 {
-            let header = message.header.reply(Kind::PurgeReply);
-            cx.send(me.path, me.tag, &header, |w| {
-                message.cies().for_each(|cie| {
-                    w.cie(&cie);
-                });
-                message.extensions().for_each(|extension| {
-                    w.extension(extension);
-                });
-            });
-            cx.statistics.tx_purge_reply = cx.statistics.tx_purge_reply.wrapping_add(1);
-        }
+        cx.confirm_purge(me.path, me.tag, message);
         let own = (Some(me.path.local), Some(me.vni));
         for cie in message.cies() {
             match cie.address {
