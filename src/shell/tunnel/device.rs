@@ -55,10 +55,7 @@ impl Device {
     }
 
     pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
-        let prefix = Prefix::payload(tag);
-        let mut octets = heapless::Vec::<u8, 1500>::new();
-        let fits = octets.extend_from_slice(prefix.as_bytes()).and_then(|()| octets.extend_from_slice(nhrp));
-        fits.map_err(|()| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let octets = super::packet(&Prefix::payload(tag), nhrp)?;
         let address = match (self.gre.remote, to.ip()) {
             // A point-to-point device leads to one peer only.
             (Some(remote), _) if remote != to => {

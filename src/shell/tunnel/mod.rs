@@ -5,7 +5,7 @@ mod raw;
 
 use crate::engine::Path;
 use crate::types::Nbma;
-use crate::wire::VpnTag;
+use crate::wire::{Prefix, VpnTag};
 use device::Device;
 use raw::Raw;
 use std::collections::BTreeMap;
@@ -101,4 +101,11 @@ impl Tunnels {
         self.open.insert(local, Rc::clone(&tunnel));
         tunnel
     }
+}
+
+/// A packet as it goes out: the headers in front of NHRP, and NHRP.
+fn packet(prefix: &Prefix, nhrp: &[u8]) -> io::Result<heapless::Vec<u8, 1500>> {
+    let mut packet = heapless::Vec::new();
+    let fits = packet.extend_from_slice(prefix.as_bytes()).and_then(|()| packet.extend_from_slice(nhrp));
+    fits.map(|()| packet).map_err(|()| io::ErrorKind::InvalidInput.into())
 }

@@ -55,10 +55,7 @@ impl Raw {
     }
 
     pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
-        let prefix = Prefix::gre(tag);
-        let mut packet = heapless::Vec::<u8, 1500>::new();
-        let fits = packet.extend_from_slice(prefix.as_bytes()).and_then(|()| packet.extend_from_slice(nhrp));
-        fits.map_err(|()| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let packet = super::packet(&Prefix::gre(tag), nhrp)?;
         self.socket.get_ref().send_to(&packet, SocketAddr::new(to.ip(), 0)).map(|_| ())
     }
 }
