@@ -8,24 +8,13 @@ mod lab;
 use lab::by_hand::ByHand;
 use lab::nodes::{Lab, Plan, Program};
 use lab::report::Report;
-use lab::{scenes, sys};
+use lab::{my_turn, scenes};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn plan() -> Plan {
     let path = PathBuf::from(env!("CARGO_BIN_EXE_dmevpn"));
     let program = Some(Program { path, variable: None });
     Plan { program, ipv6: false, holding_time: 600, negative_time: 60 }
-}
-
-/// One network at a time, so that what is measured is not the machine's load; `None` without root.
-fn my_turn() -> Option<MutexGuard<'static, ()>> {
-    static TURN: Mutex<()> = Mutex::new(());
-    if sys::is_root() {
-        return Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-    println!("skipped: network namespaces need root");
-    None
 }
 
 fn in_picture(plan: &Plan, scene: impl FnOnce(&mut Lab) -> Report) {

@@ -17,12 +17,11 @@ mod nonsense;
 use lab::nodes::{Lab, Node, Plan, Program, SOON, test_vn};
 use lab::scenes::{BRIDGE2, VM1, inside, ip};
 use lab::traffic::{Echoes, Pinged, ping};
-use lab::{MacBytes, fdb, sys, wait_until};
+use lab::{MacBytes, fdb, my_turn, wait_until};
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Output;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 fn program() -> Program {
@@ -31,16 +30,6 @@ fn program() -> Program {
 
 fn plan() -> Plan {
     Plan { program: Some(program()), ipv6: false, holding_time: 600, negative_time: 60 }
-}
-
-/// One network at a time, so that what is measured is not the machine's load; `None` without root.
-fn my_turn() -> Option<MutexGuard<'static, ()>> {
-    static TURN: Mutex<()> = Mutex::new(());
-    if sys::is_root() {
-        return Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-    println!("skipped: network namespaces need root");
-    None
 }
 
 /// vm1 11.0.0.10 -- spoke1 (VNI 100) -- hub -- spoke2 (VNI 101, 11.0.0.11 on its bridge). No daemon runs yet.

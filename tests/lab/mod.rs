@@ -18,6 +18,7 @@ pub mod scenes;
 pub mod sys;
 pub mod traffic;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What may fail for a reason that a person has to read.
@@ -32,6 +33,16 @@ pub type MacBytes = [u8; 6];
 /// The time.
 pub fn now() -> Stamp {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// One network at a time, so that what is measured is not the machine's load; `None` without root.
+pub fn my_turn() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if sys::is_root() {
+        return Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    println!("skipped: network namespaces need root");
+    None
 }
 
 /// Asks again and again until there is an answer, or until the limit.
