@@ -30,6 +30,8 @@ pub struct Hub {
     pub(super) mac: Option<Mac>,
     pub(super) peers: Peers,
     pub(super) bindings: Bindings,
+    /// The uplink VNI all spokes share, once there is one.
+    shared: Option<Vni>,
     sweep: Alarm,
     sweeping: bool,
     full: bool,
@@ -61,6 +63,7 @@ impl Hub {
             mac: None,
             peers: Peers::default(),
             bindings: Bindings::default(),
+            shared: None,
             sweep: Alarm::default(),
             sweeping: false,
             full: false,
@@ -69,7 +72,7 @@ impl Hub {
 
     /// Takes over settings that disturb nobody; `false` if they mean a different VN.
     pub fn reconfigure(&mut self, vpn_id: VpnId, mtu: u16, settings: &HubRoleSettings) -> bool {
-        if self.vpn_id != vpn_id {
+        if (self.vpn_id, self.settings.shared_uplink) != (vpn_id, settings.shared_uplink) {
             return false;
         }
         self.mtu = mtu;
@@ -208,7 +211,7 @@ impl Hub {
                 let mut peer = Peer::new(name, path, VpnTag::Llc(self.vpn_id));
                 peer.port = Port::Up { uplink };
                 peer.grace = Some(until);
-                cx.uplinks.reserve(uplink);
+                self.reserve_uplink(cx, uplink);
                 let id = self.peers.insert(peer);
                 self.arm_peer(cx, id);
                 cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
@@ -226,10 +229,7 @@ impl Hub {
                 let Some(peer) = self.peers.get_mut(id) else { return };
                 let Some(uplink) = peer.uplink() else { return };
                 if let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, Port::None) {
-                    // A VNI that somebody else uses stays reserved, so that the next try takes another one.
-                    if !taken {
-                        cx.uplinks.release(uplink);
-                    }
+                    self.port_failed(cx, uplink, taken);
                     self.refuse_again(cx, id, &request);
                 }
             }
@@ -257,6 +257,45 @@ impl Hub {
             self.remove_peer(cx, id, Why::Stopped);
         }
         cx.timers.clear(&mut self.sweep);
+        if let Some(uplink) = self.shared.take() {
+            cx.uplinks.release(uplink);
+        }
+    }
+
+    /// The uplink VNI for a spoke's port that is to be made; `None` when all are taken.
+    pub(super) fn take_uplink(&mut self, cx: &mut Context<'_>, spoke: Vtep) -> Option<Vni> {
+        let first = self.settings.uplink_first;
+        if !self.settings.shared_uplink {
+            return cx.uplinks.allocate(first, self.vpn_id, Some(spoke));
+        }
+        if self.shared.is_none() {
+            self.shared = cx.uplinks.allocate(first, self.vpn_id, None);
+        }
+        self.shared
+    }
+
+    /// A port found at the start uses this uplink VNI.
+    fn reserve_uplink(&mut self, cx: &mut Context<'_>, uplink: Vni) {
+        cx.uplinks.reserve(uplink);
+        if self.settings.shared_uplink {
+            self.shared = Some(uplink);
+        }
+    }
+
+    /// A spoke uses its uplink VNI no more. A shared one belongs to the VN as long as that lasts.
+    fn release_uplink(&mut self, cx: &mut Context<'_>, uplink: Vni) {
+        if self.shared != Some(uplink) {
+            cx.uplinks.release(uplink);
+        }
+    }
+
+    /// There is no port with this VNI. One that somebody else uses stays reserved, so that the next try takes another.
+    fn port_failed(&mut self, cx: &mut Context<'_>, uplink: Vni, taken: bool) {
+        if !taken {
+            self.release_uplink(cx, uplink);
+        } else if self.shared == Some(uplink) {
+            self.shared = None;
+        }
     }
 
     /// The kernel's wanted state: which ports there are to be, with the hub's address they use.
@@ -397,7 +436,7 @@ impl Hub {
     pub(super) fn remove_peer(&mut self, cx: &mut Context<'_>, id: PeerId, why: Why) {
         let Some(mut peer) = self.peers.remove(id) else { return };
         if let Some(uplink) = peer.uplink() {
-            cx.uplinks.release(uplink);
+            self.release_uplink(cx, uplink);
         }
         cx.timers.clear(&mut peer.alarm);
         cx.timers.clear(&mut peer.purges.alarm);

@@ -127,35 +127,21 @@ impl Hub {
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.path = from.path;
         peer.tag = from.tag;
-        let spoke = peer.vtep();
-        match (&mut peer.port, spoke) {
-            // Asked for already: the newest request is the one to answer.
-            (Port::Asked { request, .. }, _) => bytes.clone_into(request),
-            (port @ Port::None, Some(spoke)) => {
-                match cx.uplinks.allocate(
-                    self.settings.uplink_first,
-                    self.vpn_id,
-                    (spoke.nbma, Some(spoke.vni)),
-                ) {
-                    Some(uplink) => {
-                        *port = Port::Asked { uplink, request: bytes.to_vec() };
-                        cx.out.push(Effect::AddPort { vn: self.vn, spoke, uplink, local: from.path.local });
-                    }
-                    None => {
-                        self.table_full(cx, Table::Spokes);
-                        self.reply_registration(
-                            cx,
-                            from,
-                            message,
-                            |_| code::RESOURCES,
-                            Some(code::RESOURCES),
-                        );
-                        self.settle(cx, id, Why::Stopped);
-                    }
-                }
-            }
-            (Port::None | Port::Up { .. }, _) => {}
+        let Some(spoke) = peer.vtep() else { return };
+        // Asked for already: the newest request is the one to answer.
+        if let Port::Asked { request, .. } = &mut peer.port {
+            bytes.clone_into(request);
+            return;
         }
+        let Some(uplink) = self.take_uplink(cx, spoke) else {
+            self.table_full(cx, Table::Spokes);
+            self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
+            self.settle(cx, id, Why::Stopped);
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.port = Port::Asked { uplink, request: bytes.to_vec() };
+        cx.out.push(Effect::AddPort { vn: self.vn, spoke, uplink, local: from.path.local });
     }
 
     /// Takes one CIE in, or says by its code why not.

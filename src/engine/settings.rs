@@ -103,6 +103,8 @@ pub struct HubRoleSettings {
     pub protocol_addresses: Vec<IpAddr>,
     /// The lowest VNI handed out as uplink VNI; all from there up to [`Vni::MAX`] belong to the hub.
     pub uplink_first: Vni,
+    /// Whether one device serves all spokes, which so share one uplink VNI; otherwise each has a port of its own.
+    pub shared_uplink: bool,
     /// How many spokes may register; a further one is answered with NAK 5.
     pub max_spokes: u16,
     /// How many MACs are followed; further ones are answered with NAK 5.

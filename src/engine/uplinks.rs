@@ -1,7 +1,7 @@
-//! The uplink VNIs of a hub: one for each port, over all VNs, since a VNI names one device of the machine.
+//! The uplink VNIs of a hub: one for each port, or for each VN whose spokes share one. All are different, since a VNI
+//! names one device of the machine.
 
-use super::peers::PeerName;
-use crate::types::{Vni, VpnId};
+use crate::types::{Vni, VpnId, Vtep};
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 pub struct Uplinks(BTreeSet<Vni>);
 
 impl Uplinks {
-    /// Reserves a VNI from `first` on for a peer: the same one for the same peer after a restart of the machine, as
-    /// far as others allow, so that what a spoke still sends under its old VNI does not end in another spoke's port.
-    pub fn allocate(&mut self, first: Vni, vpn: VpnId, peer: PeerName) -> Option<Vni> {
+    /// Reserves a VNI from `first` on for a spoke, or for all of the VN: the same one after a restart of the machine,
+    /// as far as others allow, so that what a spoke still sends under its old VNI does not end in another one's port.
+    pub fn allocate(&mut self, first: Vni, vpn: VpnId, spoke: Option<Vtep>) -> Option<Vni> {
         let room = Vni::MAX.get() - first.get() + 1;
-        let start = hash(vpn, peer) % room;
+        let start = hash(vpn, spoke) % room;
         let uplink = (0..room)
             .map(|n| first.get() + (start + n) % room)
             .filter_map(Vni::new)
@@ -35,14 +35,15 @@ impl Uplinks {
 }
 
 /// FNV-1a.
-fn hash(vpn: VpnId, (nbma, vni): PeerName) -> u32 {
+fn hash(vpn: VpnId, spoke: Option<Vtep>) -> u32 {
     let step = |h: u32, octet: &u8| (h ^ u32::from(*octet)).wrapping_mul(0x0100_0193);
     let h = vpn.oui().iter().chain(&vpn.index().to_be_bytes()).fold(0x811c_9dc5, step);
+    let Some(Vtep { nbma, vni }) = spoke else { return h };
     let h = match nbma.ip() {
         IpAddr::V4(a) => a.octets().iter().fold(h, step),
         IpAddr::V6(a) => a.octets().iter().fold(h, step),
     };
-    vni.map_or(0, Vni::get).to_be_bytes().iter().fold(h, step)
+    vni.get().to_be_bytes().iter().fold(h, step)
 }
 
 #[cfg(test)]
@@ -53,14 +54,16 @@ mod tests {
     fn a_peer_gets_its_vni_again_and_no_two_share_one() {
         let first = Vni::new(Vni::MAX.get() - 9).unwrap();
         let vpn = VpnId::new(VpnId::DEFAULT_OUI, 1);
-        let peers: Vec<PeerName> =
-            (1..=10).map(|n| (format!("10.0.0.{n}").parse().unwrap(), Vni::new(100))).collect();
+        let spoke =
+            |n: u8| Vtep { nbma: format!("10.0.0.{n}").parse().unwrap(), vni: Vni::new(100).unwrap() };
         let mut uplinks = Uplinks::default();
-        let given: BTreeSet<Vni> = peers.iter().map(|p| uplinks.allocate(first, vpn, *p).unwrap()).collect();
+        let all = (1..10).map(|n| Some(spoke(n))).chain([None]);
+        let given: BTreeSet<Vni> = all.map(|s| uplinks.allocate(first, vpn, s).unwrap()).collect();
         assert_eq!(given.len(), 10);
-        assert_eq!(uplinks.allocate(first, vpn, ("10.0.0.99".parse().unwrap(), None)), None);
+        assert_eq!(uplinks.allocate(first, vpn, Some(spoke(99))), None);
 
-        let alone = |p| Uplinks::default().allocate(first, vpn, p);
-        assert_eq!(alone(peers[3]), alone(peers[3]));
+        let alone = |s| Uplinks::default().allocate(first, vpn, s);
+        assert_eq!(alone(Some(spoke(3))), alone(Some(spoke(3))));
+        assert_eq!(alone(None), alone(None));
     }
 }

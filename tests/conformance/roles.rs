@@ -1,8 +1,8 @@
 //! J. Roles and caches.
 
 use super::*;
-use dmevpn::engine::settings::{RoleSettings, VpnMode};
-use dmevpn::engine::{Effect, Input, Place};
+use dmevpn::engine::settings::{HubRoleSettings, RoleSettings, VpnMode};
+use dmevpn::engine::{Effect, Input, Place, PortState};
 
 #[test]
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
@@ -61,6 +61,54 @@ fn local_station_of_the_hub_is_at_the_hub() {
         let cie = hub.ask(&two, &two.question(2, address(wanted))).cies()[0];
         let uplink = hub.engine.ports(VN).find(|(spoke, ..)| *spoke == two.vtep()).map(|(_, vni, _)| vni);
         assert_eq!((cie.nbma, cie.vni), (Some(nbma("10.0.0.1")), uplink));
+    }
+}
+
+/// With one device for all spokes they share its VNI; it lasts as long as the VN, and is found again.
+#[test]
+fn spokes_can_share_an_uplink_vni() {
+    let shared = || HubRoleSettings { shared_uplink: true, ..hub_role() };
+    let mut hub = Driven::hub_with(shared());
+    let mut uplinks = Vec::new();
+    for n in [2, 3] {
+        assert_eq!(hub.register(&client(n)).codes(), [0]);
+        uplinks.extend(
+            hub.engine.ports(VN).find(|(spoke, ..)| *spoke == client(n).vtep()).map(|(_, vni, _)| vni),
+        );
+    }
+    assert_eq!(uplinks[0], uplinks[1]);
+    hub.pass(700 * SECOND);
+    assert_eq!(hub.engine.ports(VN).count(), 0, "all are gone");
+    hub.register(&client(4));
+    assert_eq!(hub.engine.ports(VN).map(|(_, vni, _)| vni).collect::<Vec<_>>(), uplinks[..1]);
+
+    // The next run finds a device with another one.
+    let mut hub = Driven::hub_with(shared());
+    let state = PortState::Found { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    hub.input(Input::Port { vn: VN, spoke: client(2).vtep(), state });
+    hub.register(&client(3));
+    assert!(hub.engine.ports(VN).all(|(_, uplink, _)| uplink == vni(0x90_0000)));
+
+    // Ports of the spokes' own have VNIs of their own: to change over, all register anew.
+    hub.engine.apply(hub.now, settings(RoleSettings::Hub(hub_role()), VpnMode::Llc), &mut hub.out);
+    assert_eq!(hub.engine.ports(VN).count(), 0);
+}
+
+/// A VNI that somebody else uses on the machine is not tried twice.
+#[test]
+fn a_shared_uplink_vni_that_is_taken_is_replaced() {
+    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
+    let tried = |hub: &mut Driven| {
+        hub.input(Input::Packet { path: client(2).path(), tag: TAG, nhrp: &client(2).registration(1) });
+        hub.out
+            .iter()
+            .find_map(|e| if let Effect::AddPort { uplink, .. } = e { Some(*uplink) } else { None })
+            .unwrap()
+    };
+    let first = tried(&mut hub);
+    for taken in [false, true] {
+        hub.input(Input::Port { vn: VN, spoke: client(2).vtep(), state: PortState::Failed { taken } });
+        assert_eq!(tried(&mut hub) == first, !taken);
     }
 }
 

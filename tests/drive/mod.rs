@@ -169,6 +169,7 @@ pub fn hub_role() -> HubRoleSettings {
         default: true,
         protocol_addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8:1::1".parse().unwrap()],
         uplink_first: vni(0x80_0000),
+        shared_uplink: false,
         max_spokes: 60_000,
         max_macs: 100_000,
     }

@@ -53,6 +53,7 @@ pub fn hub_role() -> HubRoleSettings {
         default: false,
         protocol_addresses: Vec::new(),
         uplink_first: vni(0x80_0000),
+        shared_uplink: false,
         max_spokes: 1000,
         max_macs: 10_000,
     }
