@@ -3,7 +3,9 @@
 
 #![allow(unsafe_code)]
 
-use dmevpn::shell::netlink::{Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan};
+use dmevpn::shell::netlink::{
+    Destination, Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan,
+};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,7 @@ fn mac(n: u16) -> [u8; 6] {
 fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
     NewVxlan {
         name,
-        vni,
+        vni: Some(vni),
         local: ip("10.0.0.1"),
         port: 4789,
         l2miss: false,
@@ -65,6 +67,12 @@ fn run(command: &str) {
     let mut words = command.split(' ');
     let status = std::process::Command::new(words.next().unwrap()).args(words).status();
     assert!(status.unwrap().success(), "{command}");
+}
+
+fn shown(command: &str) -> String {
+    let mut words = command.split(' ');
+    let output = std::process::Command::new(words.next().unwrap()).args(words).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The first event `wanted` says yes to, within two seconds.
@@ -313,6 +321,44 @@ fn a_default_entry_never_loses_its_last_destination() {
             })
             .collect();
         assert_eq!(told, [("new", "10.0.0.3".to_string()), ("gone", "10.0.0.2".to_string())]);
+    });
+}
+
+/// What a hub's data plane `kmod` needs of the kernel, but for the driver's patch.
+#[test]
+fn a_device_for_all_spokes() {
+    in_namespace(|netlink| {
+        let (bridge, ..) = bridge_with_veth(netlink);
+        let shared = |name| NewVxlan { vni: None, master: Some(bridge), ..vxlan(name, 0) };
+        let one = netlink.create_vxlan(&shared("dmevpn1")).unwrap();
+        netlink.accept_vni(one, 1_000_001).unwrap();
+        netlink.accept_vni(one, 1_000_001).unwrap();
+        netlink.set_hairpin(one).unwrap();
+        let Kind::Vxlan(info) = netlink.link_by_index(one).unwrap().unwrap().kind else { panic!() };
+        assert!(info.external && info.learning && info.vnifilter);
+        assert_eq!((info.vni, info.local), (None, Some(ip("10.0.0.1"))));
+        assert!(shown("bridge -d link show dev dmevpn1").contains("hairpin on"));
+
+        // Another VN's shares the UDP port; a VNI belongs to one of them.
+        let two = netlink.create_vxlan(&shared("dmevpn2")).unwrap();
+        assert!(netlink.accept_vni(two, 1_000_001).unwrap_err().exists());
+        netlink.accept_vni(two, 1_000_002).unwrap();
+        assert!(netlink.accept_vni(9999, 1).is_err());
+
+        let to = |n: u8, vni| Destination { ip: ip(&format!("10.0.0.{n}")), vni: Some(vni), port: None };
+        let add = |to| FdbChange::Add { index: one, mac: ZERO, to };
+        netlink.fdb_apply(&[add(to(2, 100)), add(to(3, 100)), add(to(2, 100)), add(to(3, 101))]).unwrap();
+        let there = |netlink: &mut Netlink| {
+            let entries = netlink.fdb_of_device(one).unwrap();
+            let flooded = entries.iter().filter(|e| e.mac == ZERO && e.is_ours());
+            flooded.map(|e| (e.dst.unwrap().to_string(), e.vni.unwrap())).collect::<Vec<_>>()
+        };
+        let names =
+            |list: &[(u8, u32)]| list.iter().map(|(n, v)| (format!("10.0.0.{n}"), *v)).collect::<Vec<_>>();
+        assert_eq!(there(netlink), names(&[(2, 100), (3, 100), (3, 101)]));
+        netlink.fdb_apply(&[FdbChange::Remove { index: one, mac: ZERO, dst: Some(to(3, 100)) }]).unwrap();
+        assert_eq!(there(netlink), names(&[(2, 100), (3, 101)]));
+        assert!(netlink.fdb_apply(&[add(Destination { ip: ip("2001:db8::2"), ..to(2, 100) })]).is_err());
     });
 }
 

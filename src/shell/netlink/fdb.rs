@@ -87,6 +87,17 @@ pub enum FdbChange {
         /// The UDP port, if not the device's own.
         port: Option<u16>,
     },
+    /// Make `to` one more destination of `mac`, which is zero or a group, on the VXLAN device `index`.
+    ///
+    /// It is no error when it is one already.
+    Add {
+        /// The VXLAN device.
+        index: u32,
+        /// The MAC.
+        mac: [u8; 6],
+        /// The destination.
+        to: Destination,
+    },
     /// Remove the entry of `mac` on the VXLAN device `index`, or only one destination of it.
     ///
     /// With `dst` an entry that points elsewhere is left alone.
@@ -185,6 +196,7 @@ fn ages(cache_info: &[u8]) -> (Option<Duration>, Option<Duration>) {
 impl FdbChange {
     fn place(&self) -> (u32, [u8; 6]) {
         let (FdbChange::Set { index, mac, .. }
+        | FdbChange::Add { index, mac, .. }
         | FdbChange::Remove { index, mac, .. }
         | FdbChange::Unlearn { index, mac }) = self;
         (*index, *mac)
@@ -200,7 +212,11 @@ impl FdbChange {
             FdbChange::Set { index, mac, dst, vni, port } => {
                 // NLM_F_REPLACE changes the destination in place; for zero and group MACs it is refused.
                 let flags = if self.sets_many() { NlmF::EXCL } else { NlmF::REPLACE };
-                (Rtm::Newneigh, NlmF::CREATE | flags, set_message(index, mac, dst, vni, port))
+                let to = Destination { ip: dst, vni: Some(vni), port };
+                (Rtm::Newneigh, NlmF::CREATE | flags, set_message(index, mac, to))
+            }
+            FdbChange::Add { index, mac, to } => {
+                (Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, set_message(index, mac, to))
             }
             FdbChange::Remove { index, mac, dst } => {
                 (Rtm::Delneigh, NlmF::empty(), neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, dst)))
@@ -217,6 +233,7 @@ impl FdbChange {
         let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
         refusal.during(match self {
             FdbChange::Set { dst, vni, .. } => format!("point {mac} on interface {index} to {dst} vni {vni}"),
+            FdbChange::Add { to, .. } => format!("point {mac} on interface {index} to {} too", to.ip),
             FdbChange::Remove { .. } => format!("remove {mac} from interface {index}"),
             FdbChange::Unlearn { .. } => format!("unlearn {mac} on interface {index}"),
         })
@@ -314,7 +331,7 @@ impl Netlink {
             {
                 self.set_only_destination(index, mac, dst, vni, port).err()
             }
-            FdbChange::Set { .. } => Some(end),
+            FdbChange::Set { .. } | FdbChange::Add { .. } => Some(end),
             // Not there, or the whole device is not: that is what was wanted.
             _ if matches!(end.errno, libc::ENOENT | libc::ENODEV) => None,
             _ => Some(end),
@@ -332,7 +349,7 @@ impl Netlink {
         port: Option<u16>,
     ) -> Result<(), Refusal> {
         // Appending what is there already changes nothing, not even the order.
-        let append = set_message(index, mac, dst, vni, port);
+        let append = set_message(index, mac, Destination { ip: dst, vni: Some(vni), port });
         self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, append, |_| {})?;
         let this = |e: &FdbEntry| e.index == index && e.master.is_none() && e.mac == mac;
         let there = self.fdb_dump(Some(index), None, this)?;
@@ -389,9 +406,8 @@ fn neighbour(index: u32, state: Nud, flags: u8, attributes: Vec<Rtattr<Nda, Buff
 
 /// NUD_REACHABLE and not NUD_PERMANENT, which would make a learning device drop the frames of a
 /// station that moved; NTF_EXT_LEARNED keeps it from ageing.
-pub(super) fn set_message(index: u32, mac: [u8; 6], dst: IpAddr, vni: u32, port: Option<u16>) -> Ndmsg {
-    let attributes = attributes(mac, Some(Destination { ip: dst, vni: Some(vni), port }));
-    neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes)
+pub(super) fn set_message(index: u32, mac: [u8; 6], to: Destination) -> Ndmsg {
+    neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes(mac, Some(to)))
 }
 
 fn attributes(mac: [u8; 6], dst: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {

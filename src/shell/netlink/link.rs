@@ -39,6 +39,15 @@ mod gre {
     pub const KEY: u16 = 0x2000;
 }
 
+/// IFLA_BRPORT_MODE: hairpin.
+const BRPORT_MODE: u16 = 4;
+
+// A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
+const RTM_NEWTUNNEL: u16 = 120;
+/// With the flag that it is nested (NLA_F_NESTED), which the kernel insists on here.
+const FILTER_ENTRY: u16 = 1 | 0x8000;
+const FILTER_ENTRY_START: u16 = 1;
+
 /// IFLA_INET6_ADDR_GEN_MODE, and its value for "no link-local address".
 const ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
@@ -118,14 +127,14 @@ pub struct GreInfo {
 }
 
 /// The VXLAN device to be made by [`Netlink::create_vxlan`].
-///
-/// The driver's own learning is off: an address learned there would not follow the bindings.
 #[derive(Clone, Debug)]
 pub struct NewVxlan<'a> {
     /// The interface name, at most 15 octets.
     pub name: &'a str,
-    /// The VNI.
-    pub vni: u32,
+    /// The VNI. The driver's own learning is off then: an address learned there would not follow the bindings.
+    /// None for a device that has no VNI of its own (`external`); it learns, and where the kernel can (5.18) it
+    /// filters by VNI ([`Netlink::accept_vni`]).
+    pub vni: Option<u32>,
     /// The address to send from; it decides the family of all destinations.
     pub local: IpAddr,
     /// The UDP port.
@@ -395,6 +404,26 @@ impl Netlink {
         change_it(self).map_err(|e| e.during(format!("change interface {index}")))
     }
 
+    /// Let a bridge port send frames back to where they came from.
+    pub fn set_hairpin(&mut self, index: u32) -> Result<(), Error> {
+        let mode = [message::attribute(BRPORT_MODE, &[1])];
+        let info =
+            [message::attribute(IflaInfo::SlaveKind, b"bridge"), message::nested(IflaInfo::SlaveData, &mode)];
+        let request = header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
+        // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
+        self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
+            .map_err(|e| e.during(format!("set hairpin mode on interface {index}")))
+    }
+
+    /// Have a VXLAN device with a VNI filter accept `vni`; the kernel refuses one that another device accepts (EEXIST).
+    pub fn accept_vni(&mut self, index: u32, vni: u32) -> Result<(), Error> {
+        let start = [message::attribute(FILTER_ENTRY_START, &vni.to_ne_bytes())];
+        let entry = message::nested(FILTER_ENTRY, &start);
+        let request = message::plain(&tunnel_header(index), &[entry]);
+        self.request(Rtm::from(RTM_NEWTUNNEL), NlmF::CREATE, request, |_| {})
+            .map_err(|e| e.during(format!("let interface {index} accept vni {vni}")))
+    }
+
     /// Remove a device; it is no error when it is gone already.
     pub fn delete_link(&mut self, index: u32) -> Result<(), Error> {
         match self.delete(index) {
@@ -428,6 +457,12 @@ fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Rtattr<Ifla, Buff
         .expect("the family is set")
 }
 
+/// `struct tunnel_msg`: family, flags, two unused octets, interface.
+fn tunnel_header(index: u32) -> [u8; 8] {
+    let [a, b, c, d] = index.to_ne_bytes();
+    [libc::AF_BRIDGE as u8, 0, 0, 0, a, b, c, d]
+}
+
 pub(super) fn by_index(index: u32) -> Ifinfomsg {
     header(index, Iff::empty(), Iff::empty(), vec![skip_stats()])
 }
@@ -452,12 +487,16 @@ fn no_ipv6_address() -> Rtattr<Ifla, Buffer> {
 fn vxlan_attributes(new: &NewVxlan<'_>, zero_checksums: bool) -> Vec<Rtattr<Ifla, Buffer>> {
     let local = if new.local.is_ipv4() { vxlan::LOCAL } else { vxlan::LOCAL6 };
     let mut data = vec![
-        message::attribute(vxlan::ID, &new.vni.to_ne_bytes()),
         message::ip_attribute(local, new.local),
         message::attribute(vxlan::PORT, &new.port.to_be_bytes()),
-        message::attribute(vxlan::LEARNING, &[0]),
+        message::attribute(vxlan::LEARNING, &[u8::from(new.vni.is_none())]),
         message::attribute(vxlan::L2MISS, &[u8::from(new.l2miss)]),
     ];
+    match new.vni {
+        Some(vni) => data.push(message::attribute(vxlan::ID, &vni.to_ne_bytes())),
+        // Older kernels do not look at attributes they do not know.
+        None => data.extend([vxlan::COLLECT_METADATA, vxlan::VNIFILTER].map(|a| message::attribute(a, &[1]))),
+    }
     if new.local.is_ipv6() && zero_checksums {
         // A peer may leave out the UDP checksum (RFC 7348 section 5); over IPv6 that has to be allowed.
         data.push(message::attribute(vxlan::UDP_ZERO_CSUM6_RX, &[1]));

@@ -208,11 +208,18 @@ pub(super) fn attribute<T: RtaType>(kind: T, payload: &[u8]) -> Rtattr<T, Buffer
 
 /// An attribute of type `kind` holding the attributes `inner`.
 pub(super) fn nested<T: RtaType, I: RtaType>(kind: T, inner: &[Rtattr<I, Buffer>]) -> Rtattr<T, Buffer> {
+    attribute(kind, plain(&[], inner).as_ref())
+}
+
+/// The payload of a request whose fixed `header` neli has no type for.
+pub(super) fn plain<T: RtaType>(header: &[u8], attributes: &[Rtattr<T, Buffer>]) -> Buffer {
     let mut payload = Cursor::new(Vec::new());
-    for one in inner {
+    payload.get_mut().extend_from_slice(header);
+    payload.set_position(header.len() as u64);
+    for one in attributes {
         one.to_bytes(&mut payload).expect("a Vec takes every octet");
     }
-    attribute(kind, &payload.into_inner())
+    Buffer::from(payload.into_inner())
 }
 
 /// The attribute holding an address.

@@ -1,7 +1,7 @@
 //! The parser against any octets; the rest is tested on a real kernel in `tests/netlink.rs`.
 
 use super::message::{self, Attributes, Batch, Message, Refusal};
-use super::{Address, Event, FdbEntry, Kind, Link, NewVxlan, fdb, link};
+use super::{Address, Destination, Event, FdbEntry, Kind, Link, NewVxlan, fdb, link};
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ fn parse(message: Message<'_>) {
 fn real_messages() -> Vec<u8> {
     let new = NewVxlan {
         name: "dmevpn1",
-        vni: 100,
+        vni: Some(100),
         local: "2001:db8::1".parse().unwrap(),
         port: 4789,
         l2miss: true,
@@ -48,12 +48,8 @@ fn real_messages() -> Vec<u8> {
     };
     let mut batch = Batch::new(1);
     batch.push(Rtm::Newlink, NlmF::CREATE, link::new_vxlan(&new));
-    let destination = "10.0.0.2".parse().unwrap();
-    batch.push(
-        Rtm::Newneigh,
-        NlmF::CREATE,
-        fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination, 200, Some(8472)),
-    );
+    let destination = Destination { ip: "10.0.0.2".parse().unwrap(), vni: Some(200), port: Some(8472) };
+    batch.push(Rtm::Newneigh, NlmF::CREATE, fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination));
     batch.bytes().to_vec()
 }
 
