@@ -60,7 +60,11 @@ fn spoke(address: &str, report: SpokeReport) -> RoleStatus {
 }
 
 fn hub() -> RoleStatus {
-    RoleStatus::Hub { report: HubReport { spokes: 3, max_spokes: 1000, macs: 40, purges: 0 } }
+    RoleStatus::Hub {
+        dataplane: "bridge".into(),
+        dataplane_reason: "as configured".into(),
+        report: HubReport { spokes: 3, max_spokes: 1000, macs: 40, purges: 0 },
+    }
 }
 
 fn daemon(vns: Vec<VnStatus>) -> Status {
@@ -70,7 +74,6 @@ fn daemon(vns: Vec<VnStatus>) -> Status {
         config: "/etc/config/dmevpn".into(),
         transport: "raw".into(),
         nbma: vec!["10.0.0.2".parse().unwrap()],
-        data_plane_note: None,
         vns,
     }
 }
@@ -122,6 +125,7 @@ VN guest (vpn-id 4)  spoke, vni 100, bridge br-guest
   macs              12 shortcuts, 0 being asked for, 1 unknown to the hub
 
 VN core (vpn-id 5)  hub, bridge br-core
+  data plane    bridge (as configured)
   spokes        3 registered, 1000 at most
   macs          40 known
 ";
@@ -165,11 +169,9 @@ fn status_of_the_rarer_states() {
 fn status_without_a_vn_says_so() {
     let mut status = daemon(vec![]);
     status.nbma.clear();
-    status.data_plane_note = Some("the kernel lacks VXLAN (install kmod-vxlan)".into());
     assert_eq!(
         print::status(&status),
         "dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw\n\
-         data plane:  the kernel lacks VXLAN (install kmod-vxlan)\n\
          no VN is configured\n"
     );
 }

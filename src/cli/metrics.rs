@@ -48,7 +48,7 @@ fn spokes(out: &mut String, vns: &[VnStatus], name: &str, help: &str, value: fn(
 fn hubs(out: &mut String, vns: &[VnStatus], name: &str, help: &str, value: fn(&HubReport) -> u32) {
     gauge(out, vns, name, help, |vn| match &vn.role {
         RoleStatus::Spoke { .. } => None,
-        RoleStatus::Hub { report } => Some(value(report)),
+        RoleStatus::Hub { report, .. } => Some(value(report)),
     });
 }
 

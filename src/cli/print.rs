@@ -21,9 +21,6 @@ pub fn status(status: &Status) -> String {
     ];
     head.extend(status.nbma.iter().map(ToString::to_string));
     wrapped(&mut out, "", 0, &head);
-    if let Some(note) = &status.data_plane_note {
-        wrapped(&mut out, "data plane:", 0, std::slice::from_ref(note));
-    }
     if status.vns.is_empty() {
         out.push_str("no VN is configured\n");
     }
@@ -125,7 +122,14 @@ fn vn_status(out: &mut String, vn: &VnStatus) {
         RoleStatus::Spoke { hub_name, hub_address, report } => {
             spoke_status(out, hub_name, hub_address, report, vn.trouble.as_deref());
         }
-        RoleStatus::Hub { report } => hub_status(out, report, vn.trouble.as_deref()),
+        RoleStatus::Hub { dataplane, dataplane_reason, report } => {
+            let standing = match &vn.trouble {
+                Some(trouble) => format!("{dataplane}, down: {trouble}"),
+                None => format!("{dataplane} ({dataplane_reason})"),
+            };
+            wrapped(out, "  data plane", STATE_COLUMN, &[standing]);
+            hub_status(out, report);
+        }
     }
 }
 
@@ -206,10 +210,7 @@ fn requests(n: u32) -> String {
     format!("{n} request{}", if n == 1 { "" } else { "s" })
 }
 
-fn hub_status(out: &mut String, report: &HubReport, trouble: Option<&str>) {
-    if let Some(trouble) = trouble {
-        wrapped(out, "  data plane", STATE_COLUMN, &[format!("down: {trouble}")]);
-    }
+fn hub_status(out: &mut String, report: &HubReport) {
     wrapped(
         out,
         "  spokes",

@@ -4,7 +4,7 @@ use super::errors::Error;
 use super::read::{Reader, Reported, listed, suggestion};
 use super::uci::{File, Section};
 use super::value::{self, RoleKind, TransportKind};
-use super::{Config, Hub, HubRole, Main, Role, Spoke, Transport, Vn};
+use super::{BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn};
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, Vni, VpnId};
 use core::fmt::Display;
@@ -37,6 +37,7 @@ fn checked(file: &File, errors: &mut Vec<Error>) -> Result<Config, Reported> {
     let mut across = Across::default();
     let vns: Vec<_> = of("vn").map(|s| vn(&mut Reader::new(s, errors), &hub_names, &mut across)).collect();
     across.report_vnis_of_uplinks(errors);
+    across.report_mixed_dataplanes(errors);
 
     let config = Config {
         main: main?,
@@ -229,6 +230,7 @@ fn spoke(
             let _ = r.refuse("vxlan", &format!("'{vxlan}' is the bridge; the VXLAN device is a port of it"));
         }
     }
+    across.plain.get_or_insert_with(|| Owner::of(r, "role"));
     let vxlan = vxlan.and_then(|vxlan| across.vxlans.take(r, "vxlan", vxlan, "the VXLAN device"));
     let hub = hub_of(r, hubs);
     let trigger = r.or("trigger", Trigger::Learn, value::trigger);
@@ -276,11 +278,18 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     }
     let protocol_addresses = r.list("protocol_address", value::unicast);
     let uplink_first = r.or("uplink_vni", UPLINK_FIRST, value::from_str::<Vni>);
-    let max_spokes = r.or("max_spokes", 1000, value::number(1..=1000_u16));
+    let dataplane = r.or("dataplane", Dataplane::Auto, value::dataplane);
+    match dataplane {
+        Ok(Dataplane::Bridge) => drop(across.plain.get_or_insert_with(|| Owner::of(r, "dataplane"))),
+        Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, "dataplane")),
+        Ok(Dataplane::Auto) | Err(_) => {}
+    }
+    let max_spokes = r.optional("max_spokes", value::number(1..=u16::MAX));
     if let Ok(first) = uplink_first {
         across.uplinks.push((first, Owner::of(r, "uplink_vni")));
         let room = Vni::MAX.get() - first.get() + 1;
-        if let Some(spokes) = max_spokes.as_ref().ok().filter(|s| u32::from(**s) > room) {
+        let spokes = max_spokes.as_ref().map_or(0, |most| most.unwrap_or(BRIDGE_SPOKES));
+        if u32::from(spokes) > room {
             let why = format!(
                 "{room} VNIs from {first} to {} are too few for the {spokes} spokes of 'max_spokes'",
                 Vni::MAX
@@ -292,6 +301,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         default: default?,
         protocol_addresses: protocol_addresses?.into_iter().map(|(address, _)| address).collect(),
         uplink_first: uplink_first?,
+        dataplane: dataplane?,
         max_spokes: max_spokes?,
     })
 }
@@ -306,6 +316,9 @@ struct Across {
     vnis: Taken<Vni>,
     default: Option<Owner>,
     uplinks: Vec<(Vni, Owner)>,
+    /// The first VN with plain VXLAN devices, and those that want devices of the patched driver.
+    plain: Option<Owner>,
+    kmod: Vec<Owner>,
 }
 
 impl Across {
@@ -318,6 +331,18 @@ impl Across {
                  choose a smaller one",
             );
             errors.push(Error { line: spoke.line, text });
+        }
+    }
+
+    /// Devices with and without `external` cannot share a UDP port, and a router has one for all its VNs.
+    fn report_mixed_dataplanes(&self, errors: &mut Vec<Error>) {
+        let Some(plain) = &self.plain else { return };
+        for kmod in &self.kmod {
+            let text = format!(
+                "option 'dataplane': 'kmod' cannot share the UDP port with the plain VXLAN devices of {plain}; \
+                 a router's VNs are all hubs of 'kmod', or none is",
+            );
+            errors.push(Error { line: kmod.line, text });
         }
     }
 }

@@ -37,7 +37,8 @@ fn a_hub_has_its_defaults() {
         default: false,
         protocol_addresses: Vec::new(),
         uplink_first: Vni::new(1_048_576).unwrap(),
-        max_spokes: 1000,
+        dataplane: Dataplane::Auto,
+        max_spokes: None,
     };
     let vn = Vn {
         name: "a".to_owned(),
@@ -111,6 +112,7 @@ fn every_option_can_be_set() {
             list protocol_address '1.0.0.1'
             list protocol_address 'fd00::1'
             option uplink_vni '16777206'
+            option dataplane 'bridge'
             option max_spokes '10'
         config vn 'gone'
             option enabled '0'
@@ -147,7 +149,8 @@ fn every_option_can_be_set() {
         default: true,
         protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
         uplink_first: Vni::new(16_777_206).unwrap(),
-        max_spokes: 10,
+        dataplane: Dataplane::Bridge,
+        max_spokes: Some(10),
     };
     assert_eq!(hub.role, Role::Hub(role));
 }
@@ -208,7 +211,8 @@ fn bad_values_are_told_what_is_allowed() {
         ("vn", "negative_time", "3601", "is not a number of seconds from 1 to 3600"),
         ("vn", "protocol_address", "::", "is not a unicast IPv4 or IPv6 address"),
         ("vn", "uplink_vni", "0", "is not a VNI from 1 to 16777215"),
-        ("vn", "max_spokes", "1001", "is not a number from 1 to 1000"),
+        ("vn", "dataplane", "fast", "is not one of bridge, kmod, auto"),
+        ("vn", "max_spokes", "65536", "is not a number from 1 to 65535"),
     ] {
         assert_eq!(refusal(section, option, value), format!("'{value}' {why}"));
     }
@@ -367,6 +371,18 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
             HUB,
             "option uplink_vni 16777206\noption max_spokes 11",
             "f:6: option 'uplink_vni': 10 VNIs from 16777206 to 16777215 are too few for the 11 spokes of 'max_spokes'",
+        ),
+        (
+            HUB,
+            &format!("option dataplane kmod\nconfig hub h\noption address b\n{vn_b}"),
+            "f:6: option 'dataplane': 'kmod' cannot share the UDP port with the plain VXLAN devices of vn 'b' (line 10); \
+             a router's VNs are all hubs of 'kmod', or none is",
+        ),
+        (
+            HUB,
+            &format!("option dataplane bridge\n{hub_b} option dataplane kmod"),
+            "f:10: option 'dataplane': 'kmod' cannot share the UDP port with the plain VXLAN devices of vn 'a' (line 6); \
+             a router's VNs are all hubs of 'kmod', or none is",
         ),
         (
             HUB,

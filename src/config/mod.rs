@@ -152,10 +152,26 @@ pub struct HubRole {
     pub default: bool,
     /// This hub's addresses for clients that register IP addresses, all unicast; default none.
     pub protocol_addresses: Vec<IpAddr>,
-    /// The lowest VNI handed out as uplink VNI; at least `max_spokes` fit above; default 1048576.
+    /// The lowest VNI handed out as uplink VNI; at least `max_spokes` (or [`BRIDGE_SPOKES`]) fit above; default 1048576.
     pub uplink_first: Vni,
-    /// How many spokes may register, 1 to 1000; default 1000.
-    pub max_spokes: u16,
+    /// What forwards between the spokes; default [`Dataplane::Auto`].
+    pub dataplane: Dataplane,
+    /// How many spokes may register, 1 to 65535; `None`: as many as suit the data plane.
+    pub max_spokes: Option<u16>,
+}
+
+/// How many spokes may register by default with data plane `bridge`: a Linux bridge ends at 1024 ports.
+pub const BRIDGE_SPOKES: u16 = 1000;
+
+/// What forwards a hub's frames in a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dataplane {
+    /// A bridge with one VXLAN device for each spoke.
+    Bridge,
+    /// One VXLAN device for all spokes, of a driver that learns the VNI together with the address.
+    Kmod,
+    /// [`Dataplane::Kmod`] where that driver is live, else [`Dataplane::Bridge`].
+    Auto,
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub const KNOWN_OPTIONS: &[KnownOption] = &[
     known("vn", "default", Some(RoleKind::Hub)),
     known("vn", "protocol_address", Some(RoleKind::Hub)),
     known("vn", "uplink_vni", Some(RoleKind::Hub)),
+    known("vn", "dataplane", Some(RoleKind::Hub)),
     known("vn", "max_spokes", Some(RoleKind::Hub)),
 ];
 

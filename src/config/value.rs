@@ -1,6 +1,6 @@
 //! What the text of an option can mean. Each function returns the meaning, or what the text is not.
 
-use super::HubAddress;
+use super::{Dataplane, HubAddress};
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::Nbma;
 use core::fmt::Display;
@@ -126,6 +126,11 @@ pub fn vpn_mode(s: &str) -> Result<VpnMode, String> {
 /// What makes a spoke ask.
 pub fn trigger(s: &str) -> Result<Trigger, String> {
     word(s, &[("learn", Trigger::Learn), ("l2miss", Trigger::L2miss)])
+}
+
+/// What forwards a hub's frames.
+pub fn dataplane(s: &str) -> Result<Dataplane, String> {
+    word(s, &[("bridge", Dataplane::Bridge), ("kmod", Dataplane::Kmod), ("auto", Dataplane::Auto)])
 }
 
 /// A transport, as yet without its device.

@@ -90,8 +90,6 @@ pub struct Status {
     pub transport: String,
     /// This router's underlay addresses.
     pub nbma: Vec<Nbma>,
-    /// What an operator should know of the data plane as a whole.
-    pub data_plane_note: Option<String>,
     /// The virtual networks, by name.
     pub vns: Vec<VnStatus>,
 }
@@ -130,6 +128,10 @@ pub enum RoleStatus {
     },
     /// It is the hub.
     Hub {
+        /// What forwards: `bridge` or `kmod`.
+        dataplane: String,
+        /// Why that.
+        dataplane_reason: String,
         /// What the engine says.
         report: HubReport,
     },

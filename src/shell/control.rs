@@ -231,7 +231,11 @@ fn status(node: &mut Node, config_path: &str) -> Status {
                 let role = RoleStatus::Spoke { hub_name: hub.name.clone(), hub_address, report };
                 (Some(spoke.vxlan.clone()), role)
             }
-            (Role::Hub(_), VnReport::Hub(report)) => (None, RoleStatus::Hub { report }),
+            (Role::Hub(_), VnReport::Hub(report)) => {
+                let (dataplane, reason) = node.planes.forwarder(key)?.words();
+                let (dataplane, dataplane_reason) = (dataplane.into(), reason.into());
+                (None, RoleStatus::Hub { dataplane, dataplane_reason, report })
+            }
             _ => return None,
         };
         Some(VnStatus {
@@ -253,7 +257,6 @@ fn status(node: &mut Node, config_path: &str) -> Status {
             Transport::Device(name) => name.clone(),
         },
         nbma: node.nbma(),
-        data_plane_note: None,
         vns: node.config.vns.iter().filter_map(vn_status).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use super::clock::{self, Clock};
 use super::locate;
 use super::netlink::{Event as Kernel, Events, Kind};
-use super::plane::{Inputs, Planes};
+use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state;
 use super::tunnel::{Gre, Received, Tunnel, Tunnels};
@@ -125,7 +125,8 @@ impl Node {
         self.planes.configure(&config, &self.names, &mut self.inputs);
         self.work();
         let now = self.clock.now();
-        self.engine.apply(now, settings(&config, &self.names), &mut self.effects);
+        let is_shared = |vn| self.planes.forwarder(vn).is_some_and(Forwarder::is_shared);
+        self.engine.apply(now, settings(&config, &self.names, is_shared), &mut self.effects);
         self.perform();
         for hub in &config.hubs {
             let before = self.config.hubs.iter().find(|h| h.name == hub.name);

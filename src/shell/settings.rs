@@ -1,6 +1,6 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
-use crate::config::{Config, Role};
+use crate::config::{BRIDGE_SPOKES, Config, Role};
 use crate::engine::settings::{
     HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, VnSettings,
 };
@@ -43,13 +43,17 @@ impl Names {
     }
 }
 
-/// What the engine has to know of `config`.
-pub fn settings(config: &Config, names: &Names) -> Settings {
+/// How many spokes may register by default with data plane `kmod`.
+const KMOD_SPOKES: u16 = 10_000;
+
+/// What the engine has to know of `config`; `is_shared` tells the VNs whose spokes share one device.
+pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> bool) -> Settings {
     let hubs = config
         .hubs
         .iter()
         .filter_map(|hub| Some((names.hub(&hub.name)?, HubSettings { vpn_mode: hub.vpn_mode })));
     let vns = config.vns.iter().filter_map(|vn| {
+        let key = names.vn(&vn.name)?;
         let role = match &vn.role {
             Role::Spoke(spoke) => RoleSettings::Spoke(SpokeSettings {
                 vni: spoke.vni,
@@ -61,14 +65,19 @@ pub fn settings(config: &Config, names: &Names) -> Settings {
                 negative_time: spoke.negative_time,
             }),
             Role::Hub(hub) => RoleSettings::Hub(HubRoleSettings {
+                shared_uplink: is_shared(key),
                 default: hub.default,
                 protocol_addresses: hub.protocol_addresses.clone(),
                 uplink_first: hub.uplink_first,
-                max_spokes: hub.max_spokes,
+                max_spokes: hub.max_spokes.unwrap_or(if is_shared(key) {
+                    KMOD_SPOKES
+                } else {
+                    BRIDGE_SPOKES
+                }),
                 max_macs: vn.max_macs,
             }),
         };
-        Some((names.vn(&vn.name)?, VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, role }))
+        Some((key, VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, role }))
     });
     Settings { holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
 }

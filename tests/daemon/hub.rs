@@ -188,3 +188,48 @@ fn a_gre_device_is_made_again() {
         }
     });
 }
+
+/// A Linux bridge ends at 1023 ports. The spoke that has no room is refused, and the log names the way out.
+#[test]
+fn a_bridge_that_is_full() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        let ports: String = (1..=1022)
+            .map(|n| format!("link add p{n} type vxlan id {n} local 10.0.0.1 dstport 5000\nlink set p{n} master br-test\n"))
+            .collect();
+        hub.ns.ip(&format!("link add br-test type bridge\nlink set br-test up\n{ports}")).unwrap();
+        lab.start("hub").unwrap();
+        wait_status(lab.node("hub"), "data plane bridge (");
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "registered for");
+        lab.start("spoke2").unwrap();
+        wait_status(lab.node("spoke2"), "refused");
+        wait_status(lab.node("spoke2"), "NAK 5");
+        let log = lab.node("hub").log_text();
+        let line = log.lines().find(|l| l.contains("no port for 10.0.0.3")).expect("it is told");
+        assert!(line.contains("dataplane 'kmod'"), "{line}");
+        wait_status(lab.node("spoke1"), "registered for");
+    });
+}
+
+/// What `dataplane kmod` needs is not there: the VN waits for it and says so.
+#[test]
+fn a_hub_without_the_patched_driver() {
+    if std::fs::exists("/sys/module/vxlan_dmevpn").unwrap() {
+        return;
+    }
+    in_small(plan(), |lab| {
+        let edit = |text: String| text.replace("role 'hub'", "role 'hub'\n\toption dataplane 'kmod'");
+        lab.node("hub").edit_config(edit).unwrap();
+        lab.start("hub").unwrap();
+        wait_status(
+            lab.node("hub"),
+            "data plane kmod, down: dataplane kmod: no VXLAN driver with learn_vni=Y",
+        );
+        lab.node("hub").edit_config(|text| text.replace("'kmod'", "'auto'")).unwrap();
+        lab.node("hub").signal(libc::SIGHUP).unwrap();
+        wait_status(lab.node("hub"), "data plane bridge (no VXLAN driver with learn_vni=Y is loaded)");
+        lab.start_all().unwrap();
+        all_is_well(lab);
+    });
+}

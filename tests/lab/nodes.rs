@@ -214,7 +214,7 @@ impl Lab {
         self.wait_connected(SOON + Duration::from_millis(200 * self.nodes.len() as u64))
     }
 
-    /// Waits until each running spoke sends what it does not know to the hub, and the hub has its ports.
+    /// Waits until each running spoke sends what it does not know to the hub, and the hub floods to each.
     pub fn wait_connected(&self, limit: Duration) -> Res {
         let hub = self.node("hub");
         let connected: Vec<_> = self.spokes().filter(|s| s.pid().is_some()).collect();
@@ -226,8 +226,8 @@ impl Lab {
             }
         }
         let expected = connected.iter().map(|s| s.vns.len()).sum::<usize>();
-        if !wait_until(limit, || hub.ports().is_ok_and(|p| p.len() >= expected)) {
-            return Err(format!("the hub has {:?} of {expected} ports", hub.ports()));
+        if !wait_until(limit, || hub.served().is_ok_and(|n| n >= expected)) {
+            return Err(format!("the hub serves {:?} of {expected} spokes", hub.served()));
         }
         Ok(())
     }
@@ -444,10 +444,20 @@ impl Node {
         (there, format!("{} has `{} dst {dst} vni {vni}`: {found}", self.name, text_of_mac(mac)))
     }
 
-    /// A hub's ports: VXLAN devices called dmevpn and the VNI in six hexadecimal digits. Names and indices.
+    /// A hub's ports, or the one for all spokes: VXLAN devices called dmevpn and the VNI in six hexadecimal digits.
+    /// Names and indices.
     pub fn ports(&self) -> Res<BTreeMap<String, u32>> {
         let all = self.ns.interfaces()?;
         Ok(all.into_iter().filter(|(name, _)| is_port(name)).collect())
+    }
+
+    /// How many spokes the hub's ports lead to: each is a default destination of one.
+    fn served(&self) -> Res<usize> {
+        let mut served = 0;
+        for port in self.ports()?.keys() {
+            served += fdb::dump(&self.ns, port)?.iter().filter(|e| e.own && e.mac == [0; 6]).count();
+        }
+        Ok(served)
     }
 
     /// What the hub's ports counted.

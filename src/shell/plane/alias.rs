@@ -13,6 +13,11 @@ pub fn port(vn: &str, spoke: Vtep) -> String {
     format!("dmevpn vn={vn} spoke={} vni={}", spoke.nbma, spoke.vni)
 }
 
+/// Of a hub's device that serves all spokes.
+pub fn shared(vn: &str) -> String {
+    format!("dmevpn vn={vn} spokes")
+}
+
 /// The spoke a hub's port in the VN `vn` is for.
 pub fn parse_port(alias: &str, vn: &str) -> Option<Vtep> {
     let rest = alias.strip_prefix(&device(vn))?.strip_prefix(" spoke=")?;
@@ -31,6 +36,7 @@ mod tests {
             assert_eq!(parse_port(&port("test", spoke), "test"), Some(spoke));
             assert_eq!(parse_port(&port("test2", spoke), "test"), None);
             assert_eq!(parse_port(&device("test"), "test"), None);
+            assert_eq!(parse_port(&shared("test"), "test"), None);
         }
         assert_eq!(parse_port("dmevpn vn=test spoke=10.0.0.2 vni=0", "test"), None);
         assert_eq!(parse_port("uplink to the provider", "test"), None);

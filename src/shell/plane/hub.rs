@@ -1,5 +1,7 @@
-//! A hub's bridge and its ports: one VXLAN device for each spoke. The kernel's bridge does the rest.
+//! A hub's bridge and its ports: one VXLAN device for each spoke, and the kernel's bridge does the rest; or one device
+//! for all (`kmod`).
 
+use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
@@ -34,7 +36,11 @@ impl Planes {
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
         }
-        self.bring_up_ports(key, &wanted, &bridge, engine, inputs)?;
+        if self.is_shared(key) {
+            self.bring_up_shared(key, &wanted, &bridge, engine, inputs)?;
+        } else {
+            self.bring_up_ports(key, &wanted, &bridge, engine, inputs)?;
+        }
         Ok(mac)
     }
 
@@ -55,6 +61,10 @@ impl Planes {
             |index, device| matches!(device, (vn, Part::Port(_)) if vn == key && !there.contains(&index));
         self.devices.retain(|index, device| !is_gone(*index, *device));
         for link in links {
+            if link.alias.as_ref() == Some(&alias::shared(vn)) {
+                // The other data plane's: its socket is in the way of ours.
+                self.delete(link.index);
+            }
             let Some(spoke) = link.alias.as_deref().and_then(|a| alias::parse_port(a, vn)) else { continue };
             let Kind::Vxlan(vxlan) = &link.kind else { continue };
             let uplink = vxlan.vni.and_then(Vni::new);
@@ -103,7 +113,11 @@ impl Planes {
 
     /// Effect: the port of a spoke.
     pub fn add_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma, inputs: &mut Inputs) {
-        let state = match self.make_port(key, spoke, uplink, local) {
+        let made = match self.is_shared(key) {
+            true => self.add_member(key, spoke, uplink, local),
+            false => self.make_port(key, spoke, uplink, local),
+        };
+        let state = match made {
             Ok(()) => PortState::Up,
             Err((taken, e)) => {
                 log::warn!("no port for {spoke}: {e}");
@@ -115,12 +129,19 @@ impl Planes {
 
     /// Effect: no port for a spoke any more.
     pub fn remove_port(&mut self, key: VnKey, spoke: Vtep) {
+        if self.is_shared(key) {
+            return self.remove_member(key, spoke);
+        }
         let ports = self.devices.iter().filter(|(_, device)| **device == (key, Part::Port(spoke)));
         let ports: Vec<u32> = ports.map(|(index, _)| *index).collect();
         for index in ports {
             self.devices.remove(&index);
             self.delete(index);
         }
+    }
+
+    fn is_shared(&self, key: VnKey) -> bool {
+        self.forwarder(key).is_some_and(Forwarder::is_shared)
     }
 
     /// Makes a port; on failure, whether its VNI or name is somebody else's.
@@ -130,7 +151,7 @@ impl Planes {
         };
         let new = NewVxlan {
             name: &format!("dmevpn{:06x}", uplink.get()),
-            vni: uplink.get(),
+            vni: Some(uplink.get()),
             local: local.ip(),
             port: self.udp_port,
             l2miss: false,
@@ -140,7 +161,12 @@ impl Planes {
             alias: &alias::port(&plane.wanted.name, spoke),
             up: true,
         };
-        let index = self.netlink.create_vxlan(&new).map_err(|e| (e.exists(), e.to_string()))?;
+        let index = self.netlink.create_vxlan(&new).map_err(|e| {
+            // The kernel's answer when a bridge has all its ports.
+            let full = e.errno() == libc::EXFULL;
+            let way_out = if full { "; option dataplane 'kmod' has room for more spokes" } else { "" };
+            (e.exists(), format!("{e}{way_out}"))
+        })?;
         if let Err(errors) = self.netlink.fdb_apply(&[default_entry(index, spoke)]) {
             self.delete(index);
             return Err((false, errors.first().map_or(String::new(), |(_, e)| e.to_string())));

@@ -6,16 +6,19 @@
 
 mod alias;
 mod hub;
+mod kmod;
 mod spoke;
 
 use super::netlink::{Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
 use super::settings::Names;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, Vn};
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+pub use kmod::Forwarder;
+use kmod::Shared;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 /// What the kernel has to tell the engine.
@@ -29,6 +32,8 @@ enum Part {
     Tunnel,
     /// A hub's VXLAN device for this spoke.
     Port(Vtep),
+    /// A hub's VXLAN device for all spokes.
+    Shared,
 }
 
 /// What the configuration says of a VN's devices.
@@ -44,7 +49,7 @@ struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum WantedRole {
     Spoke { vxlan: String, vni: Vni, trigger: Trigger },
-    Hub,
+    Hub(Forwarder),
 }
 
 /// A VN's devices.
@@ -63,6 +68,8 @@ struct Plane {
     told: Option<Mac>,
     /// Whether shortcuts and ports of an earlier run were looked for.
     adopted: bool,
+    /// A hub's device for all spokes, and the spokes it floods to.
+    shared: Option<Shared>,
     trouble: Option<String>,
 }
 
@@ -77,6 +84,8 @@ pub struct Planes {
     announcer: Socket,
     /// Changes to forwarding entries that go to the kernel together.
     changes: Vec<FdbChange>,
+    /// Spokes that left a device for all: what it learned of them goes.
+    left: BTreeSet<(u32, Vtep)>,
 }
 
 impl Planes {
@@ -89,6 +98,7 @@ impl Planes {
             devices: BTreeMap::new(),
             announcer: Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?,
             changes: Vec::new(),
+            left: BTreeSet::new(),
         })
     }
 
@@ -102,8 +112,12 @@ impl Planes {
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
         self.udp_port = config.main.udp_port;
-        let wanted: BTreeMap<VnKey, Wanted> =
-            config.vns.iter().filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn)))).collect();
+        let driver = kmod::driver();
+        let wanted: BTreeMap<VnKey, Wanted> = config
+            .vns
+            .iter()
+            .filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn, config, driver))))
+            .collect();
         let keys: Vec<VnKey> = self.planes.keys().copied().collect();
         for key in keys {
             let Some(plane) = self.planes.get_mut(&key) else { continue };
@@ -144,7 +158,7 @@ impl Planes {
         let tunnel = plane.tunnel;
         let result = match plane.wanted.role {
             WantedRole::Spoke { .. } => self.bring_up_spoke(key),
-            WantedRole::Hub => self.bring_up_hub(key, engine, inputs),
+            WantedRole::Hub(_) => self.bring_up_hub(key, engine, inputs),
         };
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let mac = match &result {
@@ -175,6 +189,7 @@ impl Planes {
             Kernel::FdbGone(entry) => {
                 self.fdb_event(&entry, true, inputs);
                 self.restore(&entry, engine);
+                self.restore_member(&entry);
             }
             Kernel::Miss { index, mac } => {
                 if let (Some((vn, Part::Tunnel)), Some(mac)) = (self.part(index), Mac::new(mac)) {
@@ -205,11 +220,18 @@ impl Planes {
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let (bridge, tunnel, adopted) =
             (plane.bridge, plane.tunnel, core::mem::replace(&mut plane.adopted, true));
+        let shared = plane.shared.as_ref().map(|shared| shared.index);
         if let Some(index) = tunnel {
             self.compare_shortcuts(key, index, !adopted, engine, inputs);
         }
         let Some(bridge) = bridge else { return };
-        let entries = match self.netlink.fdb_of_bridge(bridge) {
+        // What the bridge says comes last: it decides first where a frame goes.
+        let listed =
+            shared.map_or(Ok(Vec::new()), |index| self.netlink.fdb_of_device(index)).and_then(|mut all| {
+                all.extend(self.netlink.fdb_of_bridge(bridge)?);
+                Ok(all)
+            });
+        let entries = match listed {
             Ok(entries) => entries,
             Err(e) => return log::error!("{e}"),
         };
@@ -222,6 +244,7 @@ impl Planes {
 
     /// Sends the collected changes to the kernel.
     pub fn flush(&mut self) {
+        self.forget_left();
         if self.changes.is_empty() {
             return;
         }
@@ -235,7 +258,7 @@ impl Planes {
     /// network goes on while its daemon is replaced.
     pub fn leave(&mut self) {
         self.flush();
-        let spokes = self.planes.iter().filter(|(_, p)| p.wanted.role != WantedRole::Hub);
+        let spokes = self.planes.iter().filter(|(_, p)| !matches!(p.wanted.role, WantedRole::Hub(_)));
         let keys: Vec<VnKey> = spokes.map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.take_down(key));
     }
@@ -245,9 +268,18 @@ impl Planes {
         self.planes.get(&key).map_or((None, None), |p| (p.told, p.trouble.clone()))
     }
 
+    /// What forwards a hub's frames in a VN, and why that; nothing at a spoke.
+    pub fn forwarder(&self, key: VnKey) -> Option<&Forwarder> {
+        match &self.planes.get(&key)?.wanted.role {
+            WantedRole::Hub(forwarder) => Some(forwarder),
+            WantedRole::Spoke { .. } => None,
+        }
+    }
+
     fn take_down(&mut self, key: VnKey) {
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let (tunnel, bridge) = (plane.tunnel.take(), plane.bridge.take());
+        plane.shared = None;
         plane.told = None;
         let name = plane.wanted.name.clone();
         if let Some(tunnel) = tunnel {
@@ -256,7 +288,7 @@ impl Planes {
         let ports: Vec<u32> = self
             .devices
             .iter()
-            .filter(|(_, d)| d.0 == key && matches!(d.1, Part::Port(_)))
+            .filter(|(_, d)| d.0 == key && matches!(d.1, Part::Port(_) | Part::Shared))
             .map(|(i, _)| *i)
             .collect();
         self.devices.retain(|_, (vn, _)| *vn != key);
@@ -289,17 +321,23 @@ impl Planes {
     }
 
     /// An entry of one of our bridges was made, moved or removed.
-    fn fdb_event(&self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
-        let Some((vn, Part::Bridge)) = entry.master.and_then(|bridge| self.part(bridge)) else { return };
+    fn fdb_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
+        let Some(bridge) = entry.master else { return self.shared_event(entry, gone, inputs) };
+        let Some((vn, Part::Bridge)) = self.part(bridge) else { return };
         let Some(mac) = Mac::new(entry.mac) else { return };
         let place = match self.part(entry.index) {
             // A tunnel device's own address is nobody's.
             Some((_, Part::Tunnel | Part::Port(_))) if entry.is_permanent() => return,
+            // The device tells more than the bridge: behind which spoke.
+            Some((_, Part::Shared)) => return,
             _ if gone => Place::Gone,
             Some((_, Part::Tunnel)) => Place::Tunnel,
             Some((_, Part::Port(spoke))) => Place::Port(spoke),
             Some((_, Part::Bridge)) | None => Place::Local,
         };
+        if place == Place::Local {
+            self.unlearn_shared(vn, mac);
+        }
         inputs.push_back(Input::Fdb { vn, mac, place });
     }
 
@@ -322,7 +360,7 @@ impl Planes {
     fn is_right(&self, vn: VnKey, part: Part, link: &Link) -> bool {
         self.planes.get(&vn).is_some_and(|plane| match part {
             Part::Bridge => link.mac.and_then(Mac::new) == plane.told && link.name == plane.wanted.bridge,
-            Part::Tunnel | Part::Port(_) => link.master == plane.bridge && link.up,
+            Part::Tunnel | Part::Port(_) | Part::Shared => link.master == plane.bridge && link.up,
         })
     }
 
@@ -333,17 +371,18 @@ impl Planes {
             Part::Bridge => plane.bridge = None,
             Part::Tunnel => plane.tunnel = None,
             Part::Port(_) => {}
+            Part::Shared => plane.shared = None,
         }
         let made_again = match part {
             Part::Bridge => false,
             Part::Tunnel => !plane.users_own,
-            Part::Port(_) => true,
+            Part::Port(_) | Part::Shared => true,
         };
         if made_again {
             log::warn!("{}: somebody removed a device of ours; it is made again", plane.wanted.name);
         }
         // The engine has to learn that the entries are gone, even if the device is back at once.
-        if !matches!(part, Part::Port(_)) && plane.told.take().is_some() {
+        if !matches!(part, Part::Port(_) | Part::Shared) && plane.told.take().is_some() {
             inputs.push_back(Input::Plane { vn, mac: None });
         }
         self.bring_up(vn, engine, inputs);
@@ -369,17 +408,21 @@ impl Planes {
 }
 
 impl Wanted {
-    fn of(vn: &crate::config::Vn) -> Wanted {
+    fn of(vn: &Vn, config: &Config, driver: Option<&'static str>) -> Wanted {
         let role = match &vn.role {
             Role::Spoke(s) => WantedRole::Spoke { vxlan: s.vxlan.clone(), vni: s.vni, trigger: s.trigger },
-            Role::Hub(_) => WantedRole::Hub,
+            Role::Hub(hub) => WantedRole::Hub(Forwarder::choose(hub.dataplane, config, driver)),
         };
         Wanted { name: vn.name.clone(), vpn_id: vn.vpn_id, bridge: vn.bridge.clone(), mtu: vn.mtu, role }
     }
 
     /// Whether devices made for one serve the other; the MTU can be changed.
     fn needs_same_devices(&self, new: &Wanted) -> bool {
-        (self.vpn_id, &self.bridge, &self.role) == (new.vpn_id, &new.bridge, &new.role)
+        let same_role = match (&self.role, &new.role) {
+            (WantedRole::Hub(one), WantedRole::Hub(other)) => one.is_shared() == other.is_shared(),
+            (one, other) => one == other,
+        };
+        same_role && (self.vpn_id, &self.bridge) == (new.vpn_id, &new.bridge)
     }
 }
 
@@ -394,6 +437,7 @@ impl Plane {
             users_own: false,
             told: None,
             adopted: false,
+            shared: None,
             trouble: None,
         }
     }

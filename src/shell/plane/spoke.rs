@@ -67,7 +67,7 @@ impl Planes {
             None => {
                 let new = NewVxlan {
                     name: vxlan,
-                    vni: vni.get(),
+                    vni: Some(vni.get()),
                     local: local.ip(),
                     port: self.udp_port,
                     l2miss,
@@ -292,7 +292,7 @@ impl Planes {
         let plane = self.planes.get(&key)?;
         let mac = match plane.wanted.role {
             WantedRole::Spoke { trigger: Trigger::L2miss, .. } => BROADCAST,
-            WantedRole::Spoke { trigger: Trigger::Learn, .. } | WantedRole::Hub => DEFAULT,
+            WantedRole::Spoke { trigger: Trigger::Learn, .. } | WantedRole::Hub(_) => DEFAULT,
         };
         Some((plane.tunnel?, mac))
     }
@@ -300,7 +300,7 @@ impl Planes {
     fn own_vni(&self, key: VnKey) -> Option<Vni> {
         match self.planes.get(&key)?.wanted.role {
             WantedRole::Spoke { vni, .. } => Some(vni),
-            WantedRole::Hub => None,
+            WantedRole::Hub(_) => None,
         }
     }
 }

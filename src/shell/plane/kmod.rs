@@ -1,0 +1,323 @@
+//! A hub's data plane `kmod`: one VXLAN device serves all spokes of a VN. Its driver (`patches/`) learns behind which
+//! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
+//! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
+
+use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
+use crate::config::{Config, Dataplane, HubRole, Role};
+use crate::engine::{Engine, Input, Place, PortState, VnKey};
+use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan};
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use std::collections::BTreeSet;
+use std::fs;
+
+/// Part of the device's MAC.
+const SHARED: u8 = 3;
+
+/// The MAC whose destinations are flooded to.
+const FLOOD: [u8; 6] = [0; 6];
+
+/// The names the patched driver may have, each with a parameter that says whether it does what it was patched for.
+const DRIVERS: [&str; 2] = ["vxlan_dmevpn", "vxlan"];
+
+/// What forwards a hub's frames, and why that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forwarder {
+    /// A bridge, with one device for each spoke.
+    Bridge(String),
+    /// One device for all spokes.
+    Kmod(String),
+}
+
+/// A device for all spokes.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub index: u32,
+    /// The only VNI it accepts: what spokes use towards the hub.
+    uplink: Vni,
+    /// The spokes it floods to.
+    members: BTreeSet<Vtep>,
+}
+
+/// The loaded VXLAN driver that learns VNIs, if there is one.
+pub(super) fn driver() -> Option<&'static str> {
+    let learns = |driver: &&str| {
+        fs::read_to_string(format!("/sys/module/{driver}/parameters/learn_vni"))
+            .is_ok_and(|v| v.starts_with('Y'))
+    };
+    DRIVERS.into_iter().find(learns)
+}
+
+impl Forwarder {
+    /// What `wanted` comes to, in a daemon of this configuration.
+    pub(super) fn choose(wanted: Dataplane, config: &Config, driver: Option<&str>) -> Forwarder {
+        let needs_plain = |role: &Role| {
+            matches!(role, Role::Spoke(_) | Role::Hub(HubRole { dataplane: Dataplane::Bridge, .. }))
+        };
+        let plain = config.vns.iter().find(|vn| needs_plain(&vn.role));
+        match (wanted, driver, plain) {
+            (Dataplane::Bridge, ..) => Forwarder::Bridge("as configured".into()),
+            (Dataplane::Kmod, ..) => Forwarder::Kmod("as configured".into()),
+            (Dataplane::Auto, None, _) => {
+                Forwarder::Bridge("no VXLAN driver with learn_vni=Y is loaded".into())
+            }
+            (Dataplane::Auto, Some(_), Some(vn)) => {
+                Forwarder::Bridge(format!("VN {} uses plain VXLAN devices on the same UDP port", vn.name))
+            }
+            (Dataplane::Auto, Some(driver), None) => Forwarder::Kmod(format!("{driver} has learn_vni=Y")),
+        }
+    }
+
+    /// Its name in the configuration, and why it is this one.
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            Forwarder::Bridge(why) => ("bridge", why),
+            Forwarder::Kmod(why) => ("kmod", why),
+        }
+    }
+
+    /// Whether one device serves all spokes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Forwarder::Kmod(_))
+    }
+}
+
+impl Planes {
+    /// The device is found, or made as soon as there are spokes; its flood list becomes what the engine wants.
+    pub(super) fn bring_up_shared(
+        &mut self,
+        key: VnKey,
+        wanted: &Wanted,
+        bridge: &Link,
+        engine: &Engine,
+        inputs: &mut Inputs,
+    ) -> Result<(), String> {
+        if driver().is_none() {
+            return Err("dataplane kmod: no VXLAN driver with learn_vni=Y is loaded (vxlan_dmevpn)".into());
+        }
+        self.find_shared(key, wanted, bridge)?;
+        for (spoke, uplink, local) in engine.ports(key) {
+            if let Err((_, e)) = self.add_member(key, spoke, uplink, local) {
+                log::error!("{}: {e}", wanted.name);
+            }
+        }
+        let Some(shared) = self.planes.get_mut(&key).and_then(|p| p.shared.as_mut()) else { return Ok(()) };
+        let (index, uplink) = (shared.index, shared.uplink);
+        let entries = self.netlink.fdb_of_device(index).map_err(told)?;
+        let there: BTreeSet<Vtep> =
+            entries.iter().filter(|e| e.mac == FLOOD && e.is_ours()).filter_map(vtep).collect();
+        let found: Vec<Vtep> = there.difference(&shared.members).copied().collect();
+        let lost = shared.members.difference(&there).map(|spoke| flood_to(index, *spoke));
+        self.changes.extend(lost);
+        shared.members.extend(&found);
+        let local = self.local_of(index)?;
+        for spoke in found {
+            let state = PortState::Found { uplink, local };
+            inputs.push_back(Input::Port { vn: key, spoke, state });
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Takes over the device of an earlier run, if it is there; what the other data plane left is in the way.
+    fn find_shared(&mut self, key: VnKey, wanted: &Wanted, bridge: &Link) -> Result<(), String> {
+        let (mine, mtu) = (alias::shared(&wanted.name), u32::from(wanted.mtu));
+        let mut found = None;
+        for link in self.netlink.links().map_err(told)? {
+            let Some(alias) = link.alias.as_deref() else { continue };
+            if alias::parse_port(alias, &wanted.name).is_some() {
+                self.delete(link.index);
+            } else if alias == mine {
+                match uplink_of(&link) {
+                    Some(uplink) => found = Some((link, uplink)),
+                    None => self.delete(link.index),
+                }
+            }
+        }
+        let Some(plane) = self.planes.get_mut(&key) else { return Ok(()) };
+        let Some((link, uplink)) = found else {
+            plane.shared = None;
+            return Ok(());
+        };
+        if plane.shared.as_ref().is_none_or(|shared| shared.index != link.index) {
+            plane.shared = Some(Shared { index: link.index, uplink, members: BTreeSet::new() });
+        }
+        self.devices.retain(|_, device| *device != (key, Part::Shared));
+        self.devices.insert(link.index, (key, Part::Shared));
+        if link.master != Some(bridge.index) || !link.up || link.mtu != mtu {
+            let change = LinkChange {
+                up: Some(true),
+                master: Some(Some(bridge.index)),
+                mtu: Some(mtu),
+                ..LinkChange::default()
+            };
+            self.netlink.set_link(link.index, &change).map_err(told)?;
+        }
+        self.netlink.set_hairpin(link.index).map_err(told)
+    }
+
+    /// Floods to a spoke, too; on failure, whether its uplink VNI is somebody else's.
+    pub(super) fn add_member(
+        &mut self,
+        key: VnKey,
+        spoke: Vtep,
+        uplink: Vni,
+        local: Nbma,
+    ) -> Result<(), (bool, String)> {
+        let there = self.planes.get(&key).and_then(|p| p.shared.as_ref()).map(|shared| shared.index);
+        let index = match there {
+            Some(index) => index,
+            None => self.make_shared(key, uplink, local)?,
+        };
+        let Some(shared) = self.planes.get_mut(&key).and_then(|p| p.shared.as_mut()) else { return Ok(()) };
+        if !shared.members.insert(spoke) {
+            return Ok(());
+        }
+        // Not with the other changes: the spoke is answered once it is done.
+        let result = self.netlink.fdb_apply(&[flood_to(index, spoke)]);
+        result.map_err(|errors| {
+            shared.members.remove(&spoke);
+            (false, errors.first().map_or(String::new(), |(_, e)| e.to_string()))
+        })
+    }
+
+    /// Floods to a spoke no more. The device goes with the last one.
+    pub(super) fn remove_member(&mut self, key: VnKey, spoke: Vtep) {
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        let Some(shared) = plane.shared.as_mut() else { return };
+        let index = shared.index;
+        if !shared.members.remove(&spoke) {
+            return;
+        }
+        if shared.members.is_empty() {
+            plane.shared = None;
+            self.devices.remove(&index);
+            self.delete(index);
+            return;
+        }
+        self.changes.push(FdbChange::Remove { index, mac: FLOOD, dst: Some(destination(spoke)) });
+        self.left.insert((index, spoke));
+    }
+
+    fn make_shared(&mut self, key: VnKey, uplink: Vni, local: Nbma) -> Result<u32, (bool, String)> {
+        let Some((plane, bridge)) = self.planes.get(&key).and_then(|p| Some((p, p.bridge?))) else {
+            return Err((false, "there is no bridge".into()));
+        };
+        let new = NewVxlan {
+            name: &format!("dmevpn{:06x}", uplink.get()),
+            vni: None,
+            local: local.ip(),
+            port: self.udp_port,
+            l2miss: false,
+            mtu: Some(plane.wanted.mtu.into()),
+            mac: Some(tunnel_mac(uplink, SHARED)),
+            master: Some(bridge),
+            alias: &alias::shared(&plane.wanted.name),
+            up: true,
+        };
+        let index = self.netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()))?;
+        let filters = matches!(self.netlink.link_by_index(index),
+            Ok(Some(Link { kind: Kind::Vxlan(info), .. })) if info.vnifilter);
+        let accepted = match filters {
+            true => self.netlink.accept_vni(index, uplink.get()),
+            // A kernel before 5.18: the device takes every VNI of its UDP port.
+            false => Ok(()),
+        };
+        if let Err(e) = accepted.and_then(|()| self.netlink.set_hairpin(index)) {
+            self.delete(index);
+            return Err((e.exists(), e.to_string()));
+        }
+        self.devices.insert(index, (key, Part::Shared));
+        if let Some(plane) = self.planes.get_mut(&key) {
+            plane.shared = Some(Shared { index, uplink, members: BTreeSet::new() });
+        }
+        Ok(index)
+    }
+
+    /// The device learned, or forgot, behind which spoke a MAC is.
+    pub(super) fn shared_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
+        let Some((vn, Part::Shared)) = self.part(entry.index) else { return };
+        let Some(mac) = Mac::new(entry.mac) else { return };
+        let place = match vtep(entry) {
+            _ if gone && self.is_at_bridge(vn, entry) => return,
+            _ if gone => Place::Gone,
+            Some(spoke) => Place::Port(spoke),
+            None => return,
+        };
+        inputs.push_back(Input::Fdb { vn, mac, place });
+    }
+
+    /// Whether the bridge has a MAC, which the device forgot, at another port.
+    fn is_at_bridge(&mut self, vn: VnKey, forgotten: &FdbEntry) -> bool {
+        let bridge = self.planes.get(&vn).and_then(|p| p.bridge);
+        bridge.is_some_and(|bridge| {
+            let entry = self.netlink.fdb_get(bridge, forgotten.mac);
+            entry.is_ok_and(|e| e.is_some_and(|e| e.index != forgotten.index))
+        })
+    }
+
+    /// A MAC is at the hub itself. What the device learned of it before would be old news when it is a spoke's again.
+    pub(super) fn unlearn_shared(&mut self, vn: VnKey, mac: Mac) {
+        if let Some(shared) = self.planes.get(&vn).and_then(|p| p.shared.as_ref()) {
+            self.changes.push(FdbChange::Remove { index: shared.index, mac: mac.octets(), dst: None });
+        }
+    }
+
+    /// Somebody removed a spoke from a flood list.
+    pub(super) fn restore_member(&mut self, gone: &FdbEntry) {
+        let Some((vn, Part::Shared)) = self.part(gone.index).filter(|_| gone.mac == FLOOD) else { return };
+        let shared = self.planes.get(&vn).and_then(|p| p.shared.as_ref());
+        if let Some(spoke) = vtep(gone).filter(|spoke| shared.is_some_and(|s| s.members.contains(spoke))) {
+            self.changes.push(flood_to(gone.index, spoke));
+        }
+    }
+
+    /// Has devices forget what they learned of spokes that left.
+    pub(super) fn forget_left(&mut self) {
+        let left = core::mem::take(&mut self.left);
+        let devices: BTreeSet<u32> = left.iter().map(|(index, _)| *index).collect();
+        for index in devices {
+            match self.netlink.fdb_of_device(index) {
+                Ok(entries) => {
+                    let theirs =
+                        |e: &&FdbEntry| e.mac != FLOOD && vtep(e).is_some_and(|v| left.contains(&(index, v)));
+                    let gone = entries.iter().filter(theirs);
+                    self.changes.extend(gone.map(|e| FdbChange::Remove {
+                        index,
+                        mac: e.mac,
+                        dst: e.destination(),
+                    }));
+                }
+                // With the device its entries are gone.
+                Err(e) if e.not_found() => {}
+                Err(e) => log::warn!("{e}"),
+            }
+        }
+    }
+
+    fn local_of(&mut self, index: u32) -> Result<Nbma, String> {
+        match self.netlink.link_by_index(index).map_err(told)?.map(|link| link.kind) {
+            Some(Kind::Vxlan(info)) => info.local.and_then(Nbma::new),
+            _ => None,
+        }
+        .ok_or_else(|| "the VXLAN device has no address".into())
+    }
+}
+
+/// The uplink VNI of a device of ours is in its name.
+fn uplink_of(link: &Link) -> Option<Vni> {
+    let Kind::Vxlan(info) = &link.kind else { return None };
+    let digits = link.name.strip_prefix("dmevpn").filter(|_| info.external && info.learning)?;
+    u32::from_str_radix(digits, 16).ok().and_then(Vni::new)
+}
+
+fn vtep(entry: &FdbEntry) -> Option<Vtep> {
+    Some(Vtep { nbma: Nbma::new(entry.dst?)?, vni: Vni::new(entry.vni?)? })
+}
+
+fn destination(spoke: Vtep) -> Destination {
+    Destination { ip: spoke.nbma.ip(), vni: Some(spoke.vni.get()), port: None }
+}
+
+fn flood_to(index: u32, spoke: Vtep) -> FdbChange {
+    FdbChange::Add { index, mac: FLOOD, to: destination(spoke) }
+}
