@@ -1,20 +1,11 @@
 //! Memory of real daemons: an idle spoke, and a hub with a thousand spokes. Needs root and iproute2.
-//!
-//! A spoke here is a Registration Request from an address of its own; what the hub makes of it (a VXLAN device, a
-//! bridge port, forwarding entries) is real.
 
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 
-use dmevpn::types::{Mac, Nbma, Vni, VpnId};
-use dmevpn::wire::nhrp::{
-    Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, Writer, flag, kind,
-};
-use dmevpn::wire::{Prefix, VpnTag};
+use lab::herd::Herd;
 use lab::nodes::{Lab, Node, Plan, Program, test_vn};
 use lab::{Res, ms, now, sys, wait_until};
-use socket2::{Domain, Socket, Type};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,26 +40,9 @@ fn measure() -> Res {
     println!("spoke, idle:          {}", memory(lab.node("spoke1"))?);
     println!("hub with 1 spoke:     {}", memory(hub)?);
 
-    // The second spoke's namespace lends its interface to all others.
-    let herd = &lab.node("spoke2").ns;
-    let addresses: Vec<Ipv4Addr> =
-        (0..SPOKES).map(|n| Ipv4Addr::new(10, 1, (n / 250) as u8, (n % 250) as u8 + 1)).collect();
-    let lines: Vec<String> = addresses.iter().map(|a| format!("addr add {a}/32 dev eth1")).collect();
-    herd.ip(&lines.join("\n"))?;
-    hub.ns.ip("route add 10.1.0.0/16 dev eth1")?;
-    let IpAddr::V4(to) = hub.nbma else { return Err("the hub has no IPv4 address".into()) };
+    let herd = Herd::new(&lab, "spoke2", SPOKES)?;
     let start = now();
-    let send = || {
-        for (n, from) in addresses.iter().enumerate() {
-            register(*from, to)?;
-            // Real spokes come in one after the other, and repeat what is lost.
-            if n % 20 == 0 {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-        std::io::Result::Ok(())
-    };
-    herd.run(send)?.map_err(|e| e.to_string())?;
+    herd.register(&lab, "spoke2")?;
     let wanted = usize::from(SPOKES) + 1;
     let all = wait_until(PATIENCE, || {
         hub.ns.interfaces().is_ok_and(|i| i.keys().filter(|n| n.starts_with("dmevpn")).count() == wanted)
@@ -78,34 +52,6 @@ fn measure() -> Res {
     }
     println!("hub with {wanted} spokes: {}, all ports there after {}", memory(hub)?, ms(now() - start));
     Ok(())
-}
-
-/// A Registration Request, as a spoke at `from` sends it.
-fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
-    let [_, _, c, d] = from.octets();
-    let mac = Mac::new([0x52, 0x54, 1, 0, c, d]).map(ProtocolAddress::Mac);
-    let header = Header {
-        kind: Kind::RegistrationRequest,
-        protocol: Protocol::Ethernet,
-        hop_count: HOP_COUNT,
-        flags: flag::REGISTRATION_UNIQUE,
-        request_id: 1,
-        nbma: Nbma::new(from.into()).expect("a unicast address"),
-        vni: Vni::new(100),
-        source: mac,
-        destination: mac,
-    };
-    let mut buf = [0; 200];
-    let mut writer = Writer::new(&mut buf, &header);
-    writer
-        .cie(&Cie { prefix: 0xff, mtu: 1500, holding: 600, ..Cie::default() })
-        .extension(Extension::empty(kind::RESPONDER));
-    let len = writer.finish().expect("it fits");
-    let mut packet = Prefix::gre(VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1))).as_bytes().to_vec();
-    packet.extend_from_slice(&buf[..len]);
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(47.into()))?;
-    socket.bind(&SocketAddr::new(from.into(), 0).into())?;
-    socket.send_to(&packet, &SocketAddr::new(to.into(), 0).into()).map(|_| ())
 }
 
 /// A daemon's memory, as the kernel counts it.

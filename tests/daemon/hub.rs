@@ -212,6 +212,27 @@ fn a_bridge_that_is_full() {
     });
 }
 
+/// More spokes than a bridge has ports: a hub of data plane `bridge` refuses them, one of `kmod` takes them.
+#[test]
+fn more_spokes_than_a_bridge_has_ports() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "data plane");
+        let herd = lab::herd::Herd::new(lab, "spoke2", 1500).unwrap();
+        let expected = if status(hub).contains("data plane kmod (") { 1500 } else { 1000 };
+        let all = wait_until(Duration::from_secs(300), || {
+            herd.register(lab, "spoke2").unwrap();
+            status(hub).contains(&format!(" {expected} registered,"))
+        });
+        assert!(all, "{}", status(hub));
+        assert_eq!(hub.served().unwrap(), expected);
+        let metrics = String::from_utf8(dmevpn(hub, &["metrics"]).stdout).unwrap();
+        let refused = metrics.lines().find_map(|l| l.strip_prefix("dmevpn_spokes_refused_total ")).unwrap();
+        assert_eq!(refused != "0", expected < 1500, "{refused} refused");
+    });
+}
+
 /// What `dataplane kmod` needs is not there: the VN waits for it and says so.
 #[test]
 fn a_hub_without_the_patched_driver() {

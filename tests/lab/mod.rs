@@ -1,8 +1,9 @@
 //! A laboratory of network namespaces: real daemons, the real kernel, frames counted on the wire.
 //!
 //! [`nodes`] builds routers, hosts and the underlay between them; [`capture`], [`peek`] and [`fdb`] see what
-//! happens there; [`traffic`] makes it happen; [`scenes`] are the points that are proven. Nothing here uses the
-//! project's own code, so that a mistake there cannot hide itself here. Needed: root, and iproute2.
+//! happens there; [`traffic`] makes it happen; [`scenes`] are the points that are proven. Nothing here but [`herd`],
+//! which registers, uses the project's own code, so that a mistake there cannot hide itself here. Needed: root, and
+//! iproute2.
 #![allow(dead_code, unused_imports, reason = "the example, the tests and the benchmarks each use a part")]
 #![allow(clippy::disallowed_methods, reason = "this is not the engine: here time is the wall's")]
 
@@ -10,6 +11,7 @@ pub mod by_hand;
 pub mod capture;
 pub mod clean;
 pub mod fdb;
+pub mod herd;
 pub mod netns;
 pub mod nodes;
 pub mod peek;

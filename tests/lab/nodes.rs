@@ -452,7 +452,7 @@ impl Node {
     }
 
     /// How many spokes the hub's ports lead to: each is a default destination of one.
-    fn served(&self) -> Res<usize> {
+    pub fn served(&self) -> Res<usize> {
         let mut served = 0;
         for port in self.ports()?.keys() {
             served += fdb::dump(&self.ns, port)?.iter().filter(|e| e.own && e.mac == [0; 6]).count();

@@ -1,0 +1,75 @@
+//! Many spokes that are nothing but a Registration Request each, from an address of its own. What a hub makes of them is
+//! real.
+
+use super::Res;
+use super::nodes::Lab;
+use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+use dmevpn::wire::nhrp::{
+    Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, Writer, flag, kind,
+};
+use dmevpn::wire::{Prefix, VpnTag};
+use socket2::{Domain, Socket, Type};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Spokes 10.1.x.y, VNI 100 each.
+pub struct Herd {
+    addresses: Vec<Ipv4Addr>,
+    hub: Ipv4Addr,
+}
+
+impl Herd {
+    /// So many, in the VN `test`; the namespace of `node` lends them its interface.
+    pub fn new(lab: &Lab, node: &str, size: u16) -> Res<Herd> {
+        let addresses: Vec<Ipv4Addr> =
+            (0..size).map(|n| Ipv4Addr::new(10, 1, (n / 250) as u8, (n % 250) as u8 + 1)).collect();
+        let lines: Vec<String> = addresses.iter().map(|a| format!("addr add {a}/32 dev eth1")).collect();
+        lab.node(node).ns.ip(&lines.join("\n"))?;
+        let hub = lab.node("hub");
+        hub.ns.ip("route add 10.1.0.0/16 dev eth1")?;
+        let IpAddr::V4(hub) = hub.nbma else { return Err("the hub has no IPv4 address".into()) };
+        Ok(Herd { addresses, hub })
+    }
+
+    /// All register, one after the other, as real spokes come in; those that are registered refresh.
+    pub fn register(&self, lab: &Lab, node: &str) -> Res {
+        let send = || {
+            for (n, from) in self.addresses.iter().enumerate() {
+                register(*from, self.hub)?;
+                if n % 20 == 0 {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        lab.node(node).ns.run(send)?.map_err(|e| e.to_string())
+    }
+}
+
+/// A Registration Request, as a spoke at `from` sends it.
+fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
+    let [_, _, c, d] = from.octets();
+    let mac = Mac::new([0x52, 0x54, 1, 0, c, d]).map(ProtocolAddress::Mac);
+    let header = Header {
+        kind: Kind::RegistrationRequest,
+        protocol: Protocol::Ethernet,
+        hop_count: HOP_COUNT,
+        flags: flag::REGISTRATION_UNIQUE,
+        request_id: 1,
+        nbma: Nbma::new(from.into()).expect("a unicast address"),
+        vni: Vni::new(100),
+        source: mac,
+        destination: mac,
+    };
+    let mut buf = [0; 200];
+    let mut writer = Writer::new(&mut buf, &header);
+    writer
+        .cie(&Cie { prefix: 0xff, mtu: 1500, holding: 600, ..Cie::default() })
+        .extension(Extension::empty(kind::RESPONDER));
+    let len = writer.finish().expect("it fits");
+    let mut packet = Prefix::gre(VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1))).as_bytes().to_vec();
+    packet.extend_from_slice(&buf[..len]);
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(47.into()))?;
+    socket.bind(&SocketAddr::new(from.into(), 0).into())?;
+    socket.send_to(&packet, &SocketAddr::new(to.into(), 0).into()).map(|_| ())
+}
