@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# cross/build.sh [--example NAME] [--tests] [TARGET...]: static musl binaries for routers, made on a Debian 12 machine.
+#
+# For each TARGET (default: all five below) it writes, under $OUT (default: target/cross in this repository),
+#     TARGET/dmevpn          the program, stripped; with --symbols not stripped, as dmevpn.symbols
+#     TARGET/NAME            the example, stripped, with --example (then nothing else is built)
+#     TARGET/tests/NAME      test programs that run under qemu-user, with --tests (then nothing else is built)
+# The compiler, Zig (C compiler, linker and musl) and all intermediate results are kept in $DMEVPN_CACHE
+# (default: ~/.cache/dmevpn). What is missing from the machine is installed if this runs as root.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+out=${OUT:-$repository/target/cross}
+targets=(mips-unknown-linux-musl mipsel-unknown-linux-musl armv7-unknown-linux-musleabihf
+    aarch64-unknown-linux-musl x86_64-unknown-linux-musl)
+# What depends on byte order and word size, and needs no netlink.
+tests=(--lib --test wire_golden --test wire_properties --test conformance_wire)
+
+# Debian's Rust: unlike rustup's it comes with the standard library's source from the same package registry.
+packages=(rustc-web cargo-web rust-web-src gcc libc6-dev python3 python3-venv)
+# The last Zig that links musl's own malloc; later ones replace it by a larger one.
+zig_version=0.15.2
+cache=${DMEVPN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dmevpn}/cross
+venv=$cache/zig-$zig_version
+
+main() {
+    local what=program target
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --example) what=example example=$2; shift ;;
+        --tests) what=tests ;;
+        --symbols) what=symbols ;;
+        -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit ;;
+        -*) echo "unknown option $1, see --help" >&2; exit 2 ;;
+        *) break ;;
+        esac
+        shift
+    done
+    [ $# -eq 0 ] || targets=("$@")
+    for target in "${targets[@]}"; do zig_target "$target" >/dev/null; done
+    install_missing
+    for target in "${targets[@]}"; do
+        prepare "$target"
+        mkdir -p "$out/$target"
+        "build_$what" "$target"
+    done
+}
+
+build_program() {
+    cargo build --bin dmevpn
+    keep "$built/dmevpn" "$out/$1/dmevpn"
+}
+
+build_symbols() {
+    CARGO_PROFILE_RELEASE_STRIP=false cargo build --bin dmevpn
+    install -m 755 "$built/dmevpn" "$out/$1/dmevpn.symbols"
+}
+
+build_example() {
+    cargo build --example "$example"
+    keep "$built/examples/$example" "$out/$1/$example"
+}
+
+build_tests() {
+    local program name
+    mkdir -p "$out/$1/tests"
+    cargo test --no-run "${tests[@]}" --message-format=json |
+        sed -n 's/.*"test":true.*"executable":"\([^"]*\)".*/\1/p' |
+        while read -r program; do
+            name=$(basename "$program")
+            install -m 755 "$program" "$out/$1/tests/${name%-*}"
+        done
+}
+
+# Copies a program without what follows its last segment: `strip` leaves 80 kB of MIPS procedure descriptors.
+keep() {
+    python3 "$here/sstrip.py" "$1" "$2"
+    echo "$2: $(stat -c %s "$2") bytes"
+}
+
+# Debian's cargo, with the standard library built for size.
+cargo() {
+    local command=$1
+    shift
+    (cd "$repository" && /usr/bin/cargo "$command" --locked --release --target "$target" \
+        -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size "$@")
+}
+
+# Sets the environment of `cargo` for a target, and `built`, where it puts its results.
+prepare() {
+    local flags linker=$cache/cc-$1
+    printf '#!/bin/sh\nexec "%s" cc -target %s "$@"\n' "$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)" \
+        "$(zig_target "$1")" >"$linker"
+    chmod +x "$linker"
+    flags="-Clink-self-contained=no -Clinker=$linker -Ctarget-feature=+crt-static -Crelocation-model=static"
+    flags+=" -Cforce-unwind-tables=no"
+    # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
+    # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
+    case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN
+    # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
+    CARGO_TARGET_DIR=$cache/target-$(rust_version)
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR
+    export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$1")_RUSTFLAGS=$flags"
+    export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
+    built=$CARGO_TARGET_DIR/$1/release
+}
+
+# musleabi is soft-float, musleabihf is not.
+zig_target() {
+    case $1 in
+    mips-*) echo mips-linux-musleabi ;;
+    mipsel-*) echo mipsel-linux-musleabi ;;
+    armv7-*) echo arm-linux-musleabihf ;;
+    aarch64-*) echo aarch64-linux-musl ;;
+    x86_64-*) echo x86_64-linux-musl ;;
+    *) echo "unknown target $1; known: ${targets[*]}" >&2; exit 2 ;;
+    esac
+}
+
+rust_version() { /usr/bin/rustc --version | cut -d' ' -f2; }
+
+install_missing() {
+    local missing=() package
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "installing ${missing[*]}"
+        [ "$(id -u)" = 0 ] || { echo "needed and not installed: ${missing[*]}" >&2; exit 1; }
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -o DPkg::Lock::Timeout=300 update -qq
+        apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    # No dependency ties these two packages together.
+    [ -d "/usr/src/rustc-$(rust_version)" ] || { echo "rust-web-src is not of rustc's version $(rust_version)" >&2; exit 1; }
+    mkdir -p "$cache"
+    if [ ! -x "$venv/bin/python3" ] || ! "$venv/bin/python3" -c 'import ziglang' 2>/dev/null; then
+        python3 -m venv --clear "$venv"
+        "$venv/bin/pip" install -q "ziglang==$zig_version"
+    fi
+}
+
+main "$@"
