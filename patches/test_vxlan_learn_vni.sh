@@ -11,6 +11,8 @@
 #     site2 (10.9.0.2) --+-- underlay (10.9.0.254) -- vh -- lan   in "hub"
 #     site3 (10.9.0.3) --+
 #
+# Or with IPv6, fd00:9::1 and so on.
+#
 # A site is a bridge "lan" (11.0.0.N, MAC 02:00:00:00:0N:01) with a VXLAN device
 # "vx" as its port, which sends all to the hub.
 #
@@ -19,6 +21,7 @@
 ksft_skip=4
 ret=0
 param=
+underlay=10.9.0.
 sites=(1 2 3 4)
 log=$(mktemp)
 
@@ -83,21 +86,29 @@ wait_for()
 	return 1
 }
 
+# address NAMESPACE DEVICE N
+address()
+{
+	ns "$1" ip address add "10.9.0.$3/24" dev "$2"
+	ns "$1" sysctl -qw "net.ipv6.conf.$2.disable_ipv6=0"
+	ns "$1" ip address add "fd00:9::$3/64" dev "$2" nodad
+}
+
 setup()
 {
 	local i
 
 	for i in hub "${sites[@]}"; do
 		ip netns add "vlv-$i" || exit $ksft_skip
-		ns "$i" sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+		# IPv6 only where an address is given: it sends on its own
 		ns "$i" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 		ns "$i" ip link set lo up
 	done
 	ns hub ip link add underlay up type bridge mcast_snooping 0
-	ns hub ip address add 10.9.0.254/24 dev underlay
+	address hub underlay 254
 	for i in "${sites[@]}"; do
 		ns hub ip link add "u$i" up master underlay type veth peer name u netns "vlv-$i"
-		ns "$i" ip address add "10.9.0.$i/24" dev u
+		address "$i" u "$i"
 		ns "$i" ip link set u up
 	done
 }
@@ -120,8 +131,9 @@ site()
 	ns "$n" ip link del lan 2>/dev/null
 	ns "$n" ip link del vx 2>/dev/null
 	ns "$n" ip link add lan address "$(mac "$n")" type bridge mcast_snooping 0
-	ns "$n" ip link add vx master lan type vxlan id "$vni" dstport "$port" nolearning
-	ns "$n" bridge fdb append 00:00:00:00:00:00 dev vx dst 10.9.0.254 vni "$uplink"
+	ns "$n" ip link add vx master lan type vxlan id "$vni" dstport "$port" nolearning \
+		local "$underlay$n"
+	ns "$n" bridge fdb append 00:00:00:00:00:00 dev vx dst "${underlay}254" vni "$uplink"
 	ns "$n" ip address add "11.0.0.$n/24" dev lan
 	ns "$n" ip link set vx up
 	ns "$n" ip link set lan up
@@ -136,7 +148,8 @@ hub_device()
 	ns hub ip link del "$dev" 2>/dev/null
 	ns hub ip link del "$bridge" 2>/dev/null
 	ns hub ip link add "$bridge" address 02:00:00:00:ff:01 type bridge mcast_snooping 0
-	ns hub ip link add "$dev" master "$bridge" type vxlan external learning dstport "$port" "$@"
+	ns hub ip link add "$dev" master "$bridge" type vxlan external learning dstport "$port" \
+		local "${underlay}254" "$@"
 	ns hub bridge link set dev "$dev" hairpin on
 	ns hub ip link set "$dev" up
 	ns hub ip link set "$bridge" up
@@ -145,7 +158,7 @@ hub_device()
 # flood DEVICE SITE VNI
 flood()
 {
-	ns hub bridge fdb append 00:00:00:00:00:00 dev "$1" dst "10.9.0.$2" vni "$3"
+	ns hub bridge fdb append 00:00:00:00:00:00 dev "$1" dst "$underlay$2" vni "$3"
 }
 
 # fdb SITE VNI SRC_VNI [MAC] [DEVICE]: the hub knows the MAC there.
@@ -154,13 +167,13 @@ fdb()
 	local site=$1 vni=$2 src_vni=$3 mac=${4:-$(mac "$1")} dev=${5:-vh}
 
 	ns hub bridge fdb show dev "$dev" |
-		grep -q "^$mac dst 10.9.0.$site vni $vni src_vni $src_vni "
+		grep -q "^$mac dst $underlay$site vni $vni src_vni $src_vni "
 }
 
 # told SITE VNI SRC_VNI MAC: the hub's kernel announced it.
 told()
 {
-	grep -q "^$4 dev vh dst 10.9.0.$1 vni $2 src_vni $3 " "$log"
+	grep -q "^$4 dev vh dst $underlay$1 vni $2 src_vni $3 " "$log"
 }
 
 reach()
@@ -207,11 +220,11 @@ unicast()
 
 is()
 {
-	local msg=$1 want=$2 got=$3
+	local msg=$1 want=$2 seen=$3
 
-	[ "$want" = "$got" ]
+	[ "$want" = "$seen" ]
 	log_test $? "$msg"
-	[ "$want" = "$got" ] || echo "          expected $want, got $got"
+	[ "$want" = "$seen" ] || echo "          expected $want, got $seen"
 }
 
 learning()
@@ -284,6 +297,27 @@ translation()
 	check "a VTEP that is not on the flood list is reached" reach 3 1
 	check "with its own VNI" fdb 3 103 103
 	is "broadcasts go to the flood list but for the origin" "0 3 0 0" "$(broadcast 1)"
+}
+
+ipv6()
+{
+	echo "IPv6 underlay"
+	learn_vni 1
+	underlay=fd00:9::
+	hub_device vh lan 4789
+	site 1 101
+	site 2 102
+	site 3 100 203
+	flood vh 1 101
+	flood vh 2 102
+	flood vh 3 100
+
+	check "sites with different VNIs reach one another" reach 1 2
+	check "VTEP and VNI are learned" fdb 1 101 101
+	check "a site that is sent another VNI is reached" reach 3 1
+	check "with the VNI of the flood list" fdb 3 100 203
+	is "broadcasts go to all but where they come from" "0 3 3 0" "$(broadcast 1)"
+	underlay=10.9.0.
 }
 
 # Two sites behind one VTEP: the underlay address of site 1, two VNIs.
@@ -418,6 +452,7 @@ was=$([ -z "$param" ] || cat "$param")
 
 learning
 translation
+ipv6
 one_vtep
 two_networks
 others
