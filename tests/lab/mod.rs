@@ -47,9 +47,14 @@ pub fn my_turn() -> Option<MutexGuard<'static, ()>> {
     None
 }
 
+/// How many times longer than usual anything may take: set `DMEVPN_LAB_PATIENCE` on a slow machine.
+pub fn patience() -> u32 {
+    std::env::var("DMEVPN_LAB_PATIENCE").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
 /// Asks again and again until there is an answer, or until the limit.
 pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = now() + limit;
+    let end = now() + limit * patience();
     loop {
         if let Some(answer) = ask() {
             return Some(answer);

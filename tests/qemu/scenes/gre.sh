@@ -1,0 +1,75 @@
+# Kernel GRE and raw sockets understand each other; IPv6, GRE keys, and an underlay that loses and delays.
+# guests: 6.1
+# seconds: 240
+
+echo "--- a hub with a raw socket, spoke1 with kernel GRE, spoke2 without"
+picture
+gre spoke1 10.0.0.1 10.0.0.2 1.0.0.2/24
+hub_is "$by_raw"
+spoke_is 1 "$by_device" 10.0.0.1
+spoke_is 2 "$by_raw" 10.0.0.1
+becomes_direct 10.0.0.2 10.0.0.3
+clear_picture
+
+echo "--- a hub with multipoint kernel GRE, spoke1 without, spoke2 with multipoint kernel GRE"
+picture
+gre hub any 10.0.0.1 1.0.0.1/24
+gre spoke2 any 10.0.0.3 1.0.0.3/24
+hub_is "$by_device"
+spoke_is 1 "$by_raw" 10.0.0.1
+spoke_is 2 "$by_device" 10.0.0.1
+becomes_direct 10.0.0.2 10.0.0.3
+clear_picture
+
+echo "--- kernel GRE over IPv6: a multipoint hub, spoke1 point-to-point, spoke2 raw"
+picture
+gre hub any fd00::1 1.0.0.1/24
+gre spoke1 fd00::1 fd00::2 1.0.0.2/24
+hub_is "$by_device"
+spoke_is 1 "$by_device" fd00::1
+spoke_is 2 "$by_raw" fd00::1
+becomes_direct fd00::2 fd00::3
+clear_picture
+
+echo "--- the GRE key says which VN: kernel GRE at the hub and spoke1, raw at spoke2"
+picture
+gre hub any 10.0.0.1 1.0.0.1/24 key 1
+gre spoke1 10.0.0.1 10.0.0.2 1.0.0.2/24 key 1
+hub_is "$by_device"
+spoke_is 1 "$by_device" 10.0.0.1 "	option vpn_mode 'key'"
+spoke_is 2 "$by_raw" 10.0.0.1 "	option vpn_mode 'key'"
+becomes_direct 10.0.0.2 10.0.0.3
+clear_picture
+
+echo "--- 50 ms of delay and 20 % of loss, each way"
+picture
+gre hub any 10.0.0.1 1.0.0.1/24
+gre spoke1 10.0.0.1 10.0.0.2 1.0.0.2/24
+for node in hub spoke1 spoke2; do
+    tc -n $node qdisc add dev eth1 root netem delay 50ms loss 20%
+done
+hub_is "$by_device"
+spoke_is 1 "$by_device" 10.0.0.1
+spoke_is 2 "$by_raw" 10.0.0.1
+start hub spoke1 spoke2
+began=$(now)
+check "spoke1 registers" soon 30 registered spoke1
+check "spoke2 registers" soon 30 registered spoke2
+check "vm1 reaches 11.0.0.11" soon 20 ping vm1 11.0.0.11
+# talk COMMAND...: while vm1 goes on asking.
+talk() { ping vm1 11.0.0.11; "$@"; }
+check "spoke1's kernel has the shortcut to spoke2" soon 30 talk leads spoke1 tunnel2 $bridge2 10.0.0.3 101 100
+check "spoke2's kernel has the shortcut to vm1" soon 30 talk leads spoke2 tunnel2 $vm1 10.0.0.2 100 101
+note "all of that took $(($(now) - began)) s"
+
+# vm1 moves to spoke2's bridge, and says so once.
+began=$(now)
+ip -n vm1 link del eth0
+ip -n spoke2 link add eth2 type veth peer name eth0 address $vm1 netns vm1
+ip -n spoke2 link set eth2 master br-test up
+ip -n vm1 addr add 11.0.0.10/24 dev eth0
+ip -n vm1 link set eth0 up
+check "vm1 moved to spoke2 and reaches 11.0.0.11" soon 20 ping vm1 11.0.0.11
+gone() { ! leads "$@"; }
+check "spoke2's kernel forgets its shortcut to vm1" soon 30 gone spoke2 tunnel2 $vm1 10.0.0.2 100 101
+note "the move took $(($(now) - began)) s"
