@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header.
+# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header, and fuzz/corpus/import.
 set -eu
 cd "$(dirname "$0")"
 golden=../tests/golden
@@ -11,3 +11,5 @@ for hex in "$golden"/*.hex; do
     octets "$hex" > "$corpus/$name"
     { printf '\000\000\040\001'; octets "$golden/llc-prefix.hex" "$hex"; } > "$corpus/gre-$name"
 done
+mkdir -p corpus/import
+cp ../tests/import/*.conf corpus/import

@@ -34,6 +34,7 @@ pub(super) enum Command {
     Metrics(Metrics),
     Reload(Reload),
     Check(Check),
+    Import(Import),
     Version(Version),
 }
 
@@ -167,6 +168,15 @@ pub(super) struct Check {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
+}
+
+/// print the configuration file for the network of an opennhrp.conf, of OpenNHRP or the dmevpn in C
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "import")]
+pub(super) struct Import {
+    /// the opennhrp.conf
+    #[argh(positional)]
+    pub(super) file: String,
 }
 
 /// print the version of this program

@@ -17,7 +17,7 @@ mod table;
 pub use args::{Args, DEFAULT_CONFIG};
 pub use metrics::metrics;
 
-use crate::config::Config;
+use crate::config::{Config, import};
 use crate::control::{Answer, Reply, Request, frame};
 use argh::FromArgs;
 use args::{Check, Command};
@@ -124,6 +124,12 @@ fn run(command: Command) -> Result<(), Failure> {
             _ => Err(another_question()),
         },
         Command::Check(c) => check(&c),
+        Command::Import(c) => {
+            let text =
+                std::fs::read(&c.file).map_err(|e| Failure::configuration(format!("{}: {e}", c.file)))?;
+            let imported = import::import(&c.file, &text);
+            print(&imported.map_err(|errors| Failure::configuration(errors.to_string()))?)
+        }
         Command::Version(c) => {
             let versions = Versions { version: env!("CARGO_PKG_VERSION"), control: frame::VERSION };
             show(c.json, &versions, |v| format!("dmevpn {} (control version {})\n", v.version, v.control))

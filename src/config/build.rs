@@ -16,7 +16,7 @@ use std::collections::btree_map::Entry;
 const SECTIONS: [&str; 3] = ["dmevpn", "hub", "vn"];
 
 /// The first uplink VNI where none is configured: above what people and other programs number by hand.
-const UPLINK_FIRST: Vni = Vni::new(1_048_576).unwrap();
+pub const UPLINK_FIRST: Vni = Vni::new(1_048_576).unwrap();
 
 /// The configuration in `file`, or all that is wrong with it.
 pub fn config(file: &File) -> Result<Config, Vec<Error>> {

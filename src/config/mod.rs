@@ -5,6 +5,7 @@
 
 mod build;
 mod errors;
+pub mod import;
 mod read;
 pub mod uci;
 mod value;
