@@ -24,8 +24,6 @@ shift $((OPTIND - 1))
 [ $# -eq 1 ] || [ $# -eq 2 ] || usage
 version=$1
 line=$(sed -n 's/^\([0-9]*\.[0-9]*\)\..*/\1/p' <<<"$version")
-patches=("$here/$line"-*.patch)
-[ -f "${patches[0]}" ] || { echo "there is no patch for $version" >&2; exit 1; }
 for tool in gcc make patch xz; do
     command -v "$tool" >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
@@ -43,7 +41,7 @@ fetch() {
         (
             cd "$new"
             for package in "linux-headers-$version" "${packages[@]}" "linux-source-$line"; do
-                apt-get download -qq "$package=$exact"
+                apt-get download -qq -o APT::Sandbox::User=root "$package=$exact"
             done
             for package in ./*.deb; do dpkg-deb -x "$package" .; done
             rm ./*.deb
@@ -60,27 +58,23 @@ headers=$dir/usr/src/linux-headers-$version
 for need in "$source" "$headers"; do
     [ -e "$need" ] || { echo "$need is missing" >&2; exit 1; }
 done
-key=$(cat "$headers/.config" "$here/Kbuild" "${patches[@]}" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-12)
+key=$(cat "$headers/.config" "$here/Kbuild" "$here/$line"-*.patch "$here"/*.sh | sha256sum | cut -c 1-12)
 out=$cache/module-$version-$key
 [ ! -f "$out/$name.ko" ] || { echo "$out/$name.ko"; exit 0; }
 
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 {
-    tar -x -C "$work" --strip-components=1 -f "$source" --wildcards '*/drivers/net/vxlan*'
-    for patch in "${patches[@]}"; do patch -d "$work" -p1 <"$patch"; done
-    module=$work/drivers/net/vxlan
-    [ -d "$module" ] || module=$work/drivers/net
-    cp "$here/Kbuild" "$module"
+    mkdir "$work/driver" "$work/headers"
+    "$here/prepare.sh" "$source" "$version" "$work/driver"
     # The package's Makefile names the place where the package would be installed.
     common=$dir/usr/src/$(sed -n 's#^include .*/\(linux-headers-[^/]*\)/Makefile$#\1#p' "$headers/Makefile")
-    mkdir "$work/headers"
     cp -as "$headers/." "$work/headers"
     rm "$work/headers/Makefile"
     echo "include $common/Makefile" >"$work/headers/Makefile"
-    make -s -C "$work/headers" M="$module" VXLAN_MODULE="$name" CONFIG_DEBUG_INFO_BTF_MODULES= modules
-    strip --strip-debug "$module/$name.ko"
+    make -s -C "$work/headers" M="$work/driver" VXLAN_MODULE="$name" CONFIG_DEBUG_INFO_BTF_MODULES= modules
+    strip --strip-debug "$work/driver/$name.ko"
     mkdir -p "$out"
-    mv "$module/$name.ko" "$out"
+    mv "$work/driver/$name.ko" "$out"
 } >&2
 echo "$out/$name.ko"
