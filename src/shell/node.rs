@@ -456,9 +456,16 @@ impl Node {
             log::warn!("transport device: '{name}' is not a GRE interface that is there");
             return None;
         };
+        let remote = info.remote.and_then(Nbma::new);
+        if info.ipv6 && remote.is_none() {
+            // Linux sends from such a device, but does not tell from where a packet came (no `header_ops.parse`).
+            log::warn!(
+                "transport device: '{name}' is GRE over IPv6 without a remote address, on which Linux does not tell who sent a packet; use transport raw"
+            );
+            return None;
+        }
         let local = info.local.and_then(Nbma::new).or(self.own.first().copied())?;
-        let gre =
-            Gre { index: link.as_ref()?.index, remote: info.remote.and_then(Nbma::new), key: info.ikey };
+        let gre = Gre { index: link.as_ref()?.index, remote, key: info.ikey };
         Some((local, gre))
     }
 

@@ -210,14 +210,15 @@ make_malta_kernel() {
     tar -x -C linux --strip-components=1 -f source.tar.xz
     rm source.tar.xz ./*.deb
     "${make[@]}" allnoconfig
-    # An option that the kernel does not know, or that misses another one, is left out without a word.
-    if grep '^CONFIG' "$here/malta.config" | grep -vxFf linux/.config; then
-        echo "these options are not in the configuration"
-        return 1
-    fi
+    all_options_in linux/.config "$here/malta.config"
     "${make[@]}" -j2 vmlinux
     cp linux/vmlinux linux/.config .
     rm -rf linux
+}
+
+# An option that is not known, or that misses another one, is left out without a word.
+all_options_in() {
+    ! grep '^CONFIG' "$2" | grep -vxFf "$1" || { echo "these options are not in the configuration"; return 1; }
 }
 
 make_malta_guest() {
@@ -243,7 +244,12 @@ make_tools() {
 make_busybox() {
     mkdir build
     tar -x -C build --strip-components=1 -f busybox_*.orig.tar.*
-    make -s -C build KCONFIG_ALLCONFIG="$here/busybox.config" allnoconfig
+    make -s -C build allnoconfig
+    sed 's/.*/# &/; s/=y/ is not set/' "$here/busybox.config" | grep -vxFf - build/.config >build/config
+    cat build/config "$here/busybox.config" >build/.config
+    # What else there is to choose, as by default. (`yes` never ends well.)
+    yes '' | make -s -C build oldconfig || true
+    all_options_in build/.config "$here/busybox.config"
     make -s -C build -j2 CROSS_COMPILE="$1-"
     cp build/busybox .
     rm -rf build

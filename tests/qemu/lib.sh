@@ -6,8 +6,8 @@ failed=0
 
 # --- results ---
 
-pass() { echo "PASS $*"; }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
+pass() { echo "PASS $* [$(now) s]"; }
+fail() { echo "FAIL $* [$(now) s]"; failed=$((failed + 1)); }
 note() { echo "NOTE $*"; }
 
 # check WHAT COMMAND...: whether the command succeeds.
@@ -70,11 +70,9 @@ router() {
 # A namespace where nothing configures itself or chatters.
 quiet_ns() {
     ip netns add "$1"
-    for of in all default; do
-        for setting in accept_ra=0 accept_dad=0 addr_gen_mode=1; do
-            in_ns "$1" sh -c "echo ${setting#*=} >/proc/sys/net/ipv6/conf/$of/${setting%=*}" 2>/dev/null
-        done
-    done
+    in_ns "$1" sh -c 'for of in all default; do
+        cd /proc/sys/net/ipv6/conf/$of && echo 0 >accept_ra && echo 0 >accept_dad && echo 1 >addr_gen_mode
+    done'
     ip -n "$1" link set lo up
 }
 
@@ -114,8 +112,9 @@ said() { grep -q -- "$2" "$files/$1.log"; }
 
 registered() { ask "$1" status 2>/dev/null | grep -q '  registered for'; }
 
+# Ends all daemons.
 stop() {
-    for node in "$@"; do kill "$(cat "$files/$node.pid")"; done
+    for pid in "$files"/*.pid; do kill "$(cat "$pid")"; rm "$pid"; done
     wait
 }
 
@@ -143,7 +142,7 @@ site() {
 
 # Takes the picture down, the daemons first.
 clear_picture() {
-    stop hub spoke1 spoke2
+    stop
     for ns in vm1 spoke1 spoke2 hub wan; do ip netns del $ns; done
 }
 
