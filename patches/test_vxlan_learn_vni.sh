@@ -345,6 +345,57 @@ one_vtep()
 	ns 1 ip link del lan2
 }
 
+# Two devices in the hub's bridge. To the second one, frames of the first are not
+# its own ones that return, although they have the same VTEP and VNI.
+two_devices()
+{
+	local before
+
+	echo "Two devices in one bridge"
+	learn_vni 1
+	hub_device vh lan 4789
+	hub_device vh2 lan2 4790
+	ns hub ip link set vh2 master lan
+	ns hub bridge link set dev vh2 hairpin on
+	site 1 101
+	site 2 102
+	ns 1 ip link add lan2 address 02:00:00:00:0a:01 type bridge mcast_snooping 0
+	ns 1 ip link add vx2 master lan2 type vxlan id 101 dstport 4790 nolearning
+	ns 1 ip link set vx2 up
+	ns 1 ip link set lan2 up
+	flood vh 1 101
+	flood vh 2 102
+	flood vh2 1 101
+
+	before=$(octets 1 vx2)
+	is "a broadcast does not return by the first" "0 3 0 0" "$(broadcast 1)"
+	is "and leaves by the second" 3 $((($(octets 1 vx2) - before) / 1000))
+	ns 1 ip link del vx2
+	ns 1 ip link del lan2
+	ns hub ip link del vh2
+	ns hub ip link del lan2
+}
+
+# A site on the hub itself: the way there is not short-circuited.
+local_site()
+{
+	local before
+
+	echo "A site on the hub"
+	learn_vni 1
+	hub_device vh lan 4789
+	site 1 101
+	flood vh 1 101
+	ns hub bridge fdb append 00:00:00:00:00:00 dev vh dst "${underlay}254" \
+		port 4790 vni 150
+	ns hub ip link add vx up type vxlan id 150 dstport 4790
+
+	before=$(octets hub)
+	is "a broadcast does not return" "0 0 0 0" "$(broadcast 1)"
+	is "and reaches the hub's site" 3 $((($(octets hub) - before) / 1000))
+	ns hub ip link del vx
+}
+
 # Sites 1 and 2 in one network, 3 and 4 in another; 1 and 3 share a VNI.
 # Before 5.18 (no vnifilter) each network needs its own UDP port.
 two_networks()
@@ -454,6 +505,8 @@ learning
 translation
 ipv6
 one_vtep
+two_devices
+local_site
 two_networks
 others
 
