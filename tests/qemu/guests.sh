@@ -39,7 +39,7 @@ packages_for() {
     local guest
     for guest in "$@"; do
         case $guest in
-            6.*) echo qemu-system-x86 ;;
+            6.*) echo qemu-system-x86 gcc make patch libelf1 ;;
             mips) echo qemu-system-mips gcc-mips-linux-gnu make flex bison bc bzip2 libc6-dev gcc ;;
             mipsel) echo qemu-system-mips gcc-mipsel-linux-gnu make flex bison bzip2 libc6-dev gcc ;;
             arm) echo qemu-system-arm gcc-arm-linux-gnueabihf make flex bison bzip2 libc6-dev gcc ;;
@@ -50,12 +50,27 @@ packages_for() {
 # prepare GUEST: makes it if it is not in the cache, and prints its directory.
 prepare() {
     case $1 in
-        6.1) debian_guest "$1" linux-image-amd64 ;;
-        6.12) debian_guest "$1" linux-image-6.12-amd64 ;;
         mips) malta_guest ;;
-        mipsel) debian_guest "$1" linux-image-4kc-malta:mipsel ;;
-        arm) debian_guest "$1" linux-image-armmp:armhf ;;
+        *) debian_guest "$1" ;;
     esac
+}
+
+# The Debian package of a guest's kernel.
+kernel_package() {
+    case $1 in
+        6.1) newest linux-image-amd64 ;;
+        6.12) newest linux-image-6.12-amd64 ;;
+        mipsel) newest linux-image-4kc-malta:mipsel ;;
+        arm) newest linux-image-armmp:armhf ;;
+    esac
+}
+
+# The patched VXLAN driver for a guest.
+patched_driver() {
+    local image
+    apt_of_guests
+    image=$(kernel_package "$1")
+    "$here/../../patches/build.sh" "${image#linux-image-}"
 }
 
 # boot GUEST INITRAMFS SECONDS CONSOLE: runs it; what it says goes into the file CONSOLE.
@@ -137,7 +152,7 @@ version_of() { apt-cache policy "$1" | sed -n 's/^ *Candidate: //p' | tr ':/' '_
 debian_guest() {
     local image tools=""
     apt_of_guests
-    image=$(newest "$2")
+    image=$(kernel_package "$1")
     [ -z "$(triplet "$1")" ] || tools=$(tools_of "$1")
     made "guest-$1" "$(version_of "$image")-$(hash "$image" "$tools" "$(hash_files "$here/guests.sh" "$here/init")")" \
         make_debian_guest "$1" "$image" "$tools"
