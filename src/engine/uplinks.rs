@@ -3,11 +3,11 @@
 use super::peers::PeerName;
 use crate::types::{Vni, VpnId};
 use core::net::IpAddr;
-use std::collections::BTreeSet;
+use litemap::LiteMap;
 
 /// The VNIs in use.
 #[derive(Debug, Default)]
-pub struct Uplinks(BTreeSet<Vni>);
+pub struct Uplinks(LiteMap<Vni, ()>);
 
 impl Uplinks {
     /// Reserves a VNI from `first` on for a peer: the same one for the same peer after a restart of the machine, as
@@ -18,14 +18,14 @@ impl Uplinks {
         let uplink = (0..room)
             .map(|n| first.get() + (start + n) % room)
             .filter_map(Vni::new)
-            .find(|vni| !self.0.contains(vni))?;
-        self.0.insert(uplink);
+            .find(|vni| !self.0.contains_key(vni))?;
+        self.0.insert(uplink, ());
         Some(uplink)
     }
 
     /// A port found at the start uses `uplink`.
     pub fn reserve(&mut self, uplink: Vni) {
-        self.0.insert(uplink);
+        self.0.insert(uplink, ());
     }
 
     /// The port is gone.
@@ -56,7 +56,8 @@ mod tests {
         let peers: Vec<PeerName> =
             (1..=10).map(|n| (format!("10.0.0.{n}").parse().unwrap(), Vni::new(100))).collect();
         let mut uplinks = Uplinks::default();
-        let given: BTreeSet<Vni> = peers.iter().map(|p| uplinks.allocate(first, vpn, *p).unwrap()).collect();
+        let given: std::collections::BTreeSet<Vni> =
+            peers.iter().map(|p| uplinks.allocate(first, vpn, *p).unwrap()).collect();
         assert_eq!(given.len(), 10);
         assert_eq!(uplinks.allocate(first, vpn, ("10.0.0.99".parse().unwrap(), None)), None);
 

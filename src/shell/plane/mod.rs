@@ -14,8 +14,9 @@ use crate::config::{Config, Role};
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use litemap::LiteMap;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 /// What the kernel has to tell the engine.
@@ -71,8 +72,8 @@ struct Plane {
 pub struct Planes {
     netlink: Netlink,
     udp_port: u16,
-    planes: BTreeMap<VnKey, Plane>,
-    devices: BTreeMap<u32, (VnKey, Part)>,
+    planes: LiteMap<VnKey, Plane>,
+    devices: LiteMap<u32, (VnKey, Part)>,
     /// Sends frames into tunnel devices; receives nothing.
     announcer: Socket,
     /// Changes to forwarding entries that go to the kernel together.
@@ -85,8 +86,8 @@ impl Planes {
         Ok(Planes {
             netlink: Netlink::open()?,
             udp_port: 0,
-            planes: BTreeMap::new(),
-            devices: BTreeMap::new(),
+            planes: LiteMap::new(),
+            devices: LiteMap::new(),
             announcer: Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?,
             changes: Vec::new(),
         })
@@ -102,7 +103,7 @@ impl Planes {
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
         self.udp_port = config.main.udp_port;
-        let wanted: BTreeMap<VnKey, Wanted> =
+        let wanted: LiteMap<VnKey, Wanted> =
             config.vns.iter().filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn)))).collect();
         let keys: Vec<VnKey> = self.planes.keys().copied().collect();
         for key in keys {
@@ -128,7 +129,7 @@ impl Planes {
     }
 
     /// Makes all devices what they are to be. A VN in `locals` is a spoke's: its device sends from that address.
-    pub fn bring_all_up(&mut self, locals: &BTreeMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
+    pub fn bring_all_up(&mut self, locals: &LiteMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
         let keys: Vec<VnKey> = self.planes.keys().copied().collect();
         for key in keys {
             if let (Some(plane), Some(local)) = (self.planes.get_mut(&key), locals.get(&key)) {
