@@ -2,7 +2,7 @@
 # cross/build.sh [--example NAME] [--tests] [TARGET...]: static musl binaries for routers, made on a Debian 12 machine.
 #
 # For each TARGET (default: all five below) it writes, under $OUT (default: target/cross in this repository),
-#     TARGET/dmevpn          the program, stripped; with --symbols not stripped, as dmevpn.symbols
+#     TARGET/dmevpn          the program, stripped; dmevpn.symbols beside it is not
 #     TARGET/NAME            the example, stripped, with --example (then nothing else is built)
 #     TARGET/tests/NAME      test programs that run under qemu-user, with --tests (then nothing else is built)
 # The compiler, Zig (C compiler, linker and musl) and all intermediate results are kept in $DMEVPN_CACHE
@@ -29,7 +29,6 @@ main() {
         case $1 in
         --example) what=example example=$2; shift ;;
         --tests) what=tests ;;
-        --symbols) what=symbols ;;
         -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit ;;
         -*) echo "unknown option $1, see --help" >&2; exit 2 ;;
         *) break ;;
@@ -48,12 +47,8 @@ main() {
 
 build_program() {
     cargo build --bin dmevpn
-    keep "$built/dmevpn" "$out/$1/dmevpn"
-}
-
-build_symbols() {
-    CARGO_PROFILE_RELEASE_STRIP=false cargo build --bin dmevpn
     install -m 755 "$built/dmevpn" "$out/$1/dmevpn.symbols"
+    keep "$built/dmevpn" "$out/$1/dmevpn"
 }
 
 build_example() {
@@ -64,7 +59,7 @@ build_example() {
 build_tests() {
     local program name
     mkdir -p "$out/$1/tests"
-    cargo test --no-run "${tests[@]}" --message-format=json |
+    cargo test --no-run -Zpanic-abort-tests "${tests[@]}" --message-format=json |
         sed -n 's/.*"test":true.*"executable":"\([^"]*\)".*/\1/p' |
         while read -r program; do
             name=$(basename "$program")
@@ -72,7 +67,7 @@ build_tests() {
         done
 }
 
-# Copies a program without what follows its last segment: `strip` leaves 80 kB of MIPS procedure descriptors.
+# Copies a program without what follows its last segment: all symbols, and 80 kB that `strip` leaves on MIPS.
 keep() {
     python3 "$here/sstrip.py" "$1" "$2"
     echo "$2: $(stat -c %s "$2") bytes"
@@ -88,21 +83,22 @@ cargo() {
 
 # Sets the environment of `cargo` for a target, and `built`, where it puts its results.
 prepare() {
-    local flags linker=$cache/cc-$1
+    local flags linker=$cache/cc-$1 no_backtrace=$cache/no-backtrace-$1.o
+    export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
     printf '#!/bin/sh\nexec "%s" cc -target %s "$@"\n' "$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)" \
         "$(zig_target "$1")" >"$linker"
     chmod +x "$linker"
+    "$linker" -Os -c "$here/no-backtrace.c" -o "$no_backtrace"
     flags="-Clink-self-contained=no -Clinker=$linker -Ctarget-feature=+crt-static -Crelocation-model=static"
-    flags+=" -Cforce-unwind-tables=no"
+    flags+=" -Cforce-unwind-tables=no -Clink-arg=$no_backtrace"
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
     case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN
     # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
     CARGO_TARGET_DIR=$cache/target-$(rust_version)
-    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_STRIP=false
     export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$1")_RUSTFLAGS=$flags"
-    export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
     built=$CARGO_TARGET_DIR/$1/release
 }
 

@@ -2,6 +2,7 @@
 """sstrip.py FROM TO: copies an ELF program without its section headers and all that follows its last segment.
 
 The kernel loads segments; sections only serve tools such as debuggers."""
+import os
 import struct
 import sys
 
@@ -28,3 +29,4 @@ struct.pack_into(order + word, elf, e_shoff, 0)
 struct.pack_into(order + "HHH", elf, e_phentsize + 4, 0, 0, 0)
 with open(copy, "wb") as file:
     file.write(elf[:end])
+os.chmod(copy, 0o755)

@@ -9,8 +9,8 @@ use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use litemap::Entry;
+use litemap::LiteMap;
 
 /// The types of sections.
 const SECTIONS: [&str; 3] = ["dmevpn", "hub", "vn"];
@@ -325,7 +325,7 @@ impl Across {
     /// VNIs are one namespace on a router, and a hub's uplinks take all from the first up.
     fn report_vnis_of_uplinks(&self, errors: &mut Vec<Error>) {
         let Some((first, hub)) = self.uplinks.iter().min_by_key(|(first, _)| *first) else { return };
-        for (vni, spoke) in self.vnis.0.range(first..) {
+        for (vni, spoke) in self.vnis.0.iter().filter(|(vni, _)| **vni >= *first) {
             let text = format!(
                 "option 'vni': {vni} may be handed out as an uplink VNI, {first} and up, by {hub}; \
                  choose a smaller one",
@@ -366,11 +366,11 @@ impl Display for Owner {
 }
 
 /// Values of which each can belong to one VN only.
-struct Taken<K>(BTreeMap<K, Owner>);
+struct Taken<K>(LiteMap<K, Owner>);
 
 impl<K> Default for Taken<K> {
     fn default() -> Self {
-        Taken(BTreeMap::new())
+        Taken(LiteMap::new())
     }
 }
 

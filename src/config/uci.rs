@@ -16,7 +16,7 @@
 use core::fmt;
 use core::iter::Peekable;
 use core::str::Chars;
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// The largest file that is read, in octets.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -318,7 +318,7 @@ enum Current {
 #[derive(Default)]
 struct Builder {
     file: File,
-    by_name: BTreeMap<String, usize>,
+    by_name: LiteMap<String, usize>,
     current: Current,
 }
 

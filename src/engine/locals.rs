@@ -11,7 +11,7 @@ use super::settings::VnKey;
 use super::timers::Alarm;
 use crate::types::Mac;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use litemap::LiteMap;
 
 /// Two announcements fit the ageing time of a bridge, should one be lost.
 const AGAIN: Duration = Duration::from_secs(120);
@@ -19,28 +19,28 @@ const AGAIN: Duration = Duration::from_secs(120);
 /// The table. It never holds more than `max_macs` entries.
 #[derive(Debug)]
 pub struct Locals {
-    macs: BTreeSet<Mac>,
+    macs: LiteMap<Mac, ()>,
     bucket: TokenBucket,
     alarm: Alarm,
 }
 
 impl Default for Locals {
     fn default() -> Locals {
-        Locals { macs: BTreeSet::new(), bucket: TokenBucket::new(ANNOUNCEMENTS), alarm: Alarm::default() }
+        Locals { macs: LiteMap::new(), bucket: TokenBucket::new(ANNOUNCEMENTS), alarm: Alarm::default() }
     }
 }
 
 impl Locals {
     /// The bridge learned a MAC at a local port. `hub` is the hub's MAC, while registered.
     pub fn learn(&mut self, cx: &mut Context<'_>, vn: VnKey, mac: Mac, hub: Option<Mac>, max: u32) {
-        if self.macs.contains(&mac) {
+        if self.macs.contains_key(&mac) {
             return;
         }
         if self.macs.len() >= max as usize {
             cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
             return;
         }
-        self.macs.insert(mac);
+        self.macs.insert(mac, ());
         // Above the limit it waits for the next round.
         if let (Some(hub), Ok(())) = (hub, self.bucket.take(cx.now)) {
             cx.out.push(Effect::Announce { vn, mac, hub });
@@ -49,13 +49,13 @@ impl Locals {
 
     /// The MAC is not here any more. Whether it was.
     pub fn forget(&mut self, mac: Mac) -> bool {
-        self.macs.remove(&mac)
+        self.macs.remove(&mac).is_some()
     }
 
     /// Announces all of them, now that the hub listens, and sees to the next time.
     pub fn announce(&mut self, cx: &mut Context<'_>, vn: VnKey, hub: Option<Mac>) {
         if let Some(hub) = hub {
-            self.macs.iter().for_each(|&mac| cx.out.push(Effect::Announce { vn, mac, hub }));
+            self.macs.keys().for_each(|&mac| cx.out.push(Effect::Announce { vn, mac, hub }));
         }
         cx.timers.set(&mut self.alarm, cx.now + AGAIN, Timer { vn, what: Due::Announcements });
     }

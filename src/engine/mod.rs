@@ -42,11 +42,11 @@ use crate::wire::nhrp::{Fault, Message, ProtocolAddress, error};
 use context::{Context, Timer};
 use hub::{Hub, Sender};
 use limits::{STRANGERS, TokenBucket};
+use litemap::LiteMap;
 use random::Random;
 use request_id::RequestIds;
 use settings::{RoleSettings, VnSettings, VpnMode};
 use spoke::Spoke;
-use std::collections::BTreeMap;
 use timers::Timers;
 use uplinks::Uplinks;
 
@@ -78,8 +78,8 @@ pub enum Lookup {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    vns: BTreeMap<VnKey, Vn>,
-    paths: BTreeMap<HubKey, Path>,
+    vns: LiteMap<VnKey, Vn>,
+    paths: LiteMap<HubKey, Path>,
     timers: Timers<Timer>,
     ids: RequestIds,
     random: Random,
@@ -94,9 +94,9 @@ impl Engine {
     /// `seed` is for jitter; `request_id` is what [`Effect::SaveRequestId`] told to save last, 0 if nothing.
     pub fn new(holding_time: core::time::Duration, seed: u64, request_id: u32) -> Engine {
         Engine {
-            settings: Settings { holding_time, hubs: BTreeMap::new(), vns: BTreeMap::new() },
-            vns: BTreeMap::new(),
-            paths: BTreeMap::new(),
+            settings: Settings { holding_time, hubs: LiteMap::new(), vns: LiteMap::new() },
+            vns: LiteMap::new(),
+            paths: LiteMap::new(),
             timers: Timers::default(),
             ids: RequestIds::new(request_id),
             random: Random::new(seed),
@@ -119,7 +119,7 @@ impl Engine {
                 changed.push(*key);
             }
         }
-        let mut planes = BTreeMap::new();
+        let mut planes: LiteMap<VnKey, Option<Mac>> = LiteMap::new();
         for key in changed {
             if let Some(vn) = vns.remove(&key) {
                 planes.insert(key, vn.mac());
@@ -384,7 +384,7 @@ impl Engine {
         &'a mut self,
         now: Instant,
         out: &'a mut Effects,
-    ) -> (&'a mut BTreeMap<VnKey, Vn>, Common<'a>) {
+    ) -> (&'a mut LiteMap<VnKey, Vn>, Common<'a>) {
         let inner = Context {
             now,
             out,
@@ -402,8 +402,8 @@ impl Engine {
 /// What an engine has besides its VNs.
 struct Common<'a> {
     inner: Context<'a>,
-    hubs: &'a BTreeMap<HubKey, settings::HubSettings>,
-    paths: &'a BTreeMap<HubKey, Path>,
+    hubs: &'a LiteMap<HubKey, settings::HubSettings>,
+    paths: &'a LiteMap<HubKey, Path>,
 }
 
 impl Common<'_> {

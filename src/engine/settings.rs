@@ -3,8 +3,8 @@
 use crate::types::{Vni, VpnId};
 use core::net::IpAddr;
 use core::time::Duration;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The daemon's handle of a virtual network, stable across reloads while the VN's name stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,9 +44,9 @@ pub struct Settings {
     /// How long a binding given out by this node stays valid, 3 s to 65535 s (RFC 2332 section 5.2.0.1).
     pub holding_time: Duration,
     /// The hubs this node registers with.
-    pub hubs: BTreeMap<HubKey, HubSettings>,
+    pub hubs: LiteMap<HubKey, HubSettings>,
     /// The virtual networks this node takes part in.
-    pub vns: BTreeMap<VnKey, VnSettings>,
+    pub vns: LiteMap<VnKey, VnSettings>,
 }
 
 /// A hub, as a spoke knows it. Its address comes in as [`super::Input::HubAddress`].

@@ -3,11 +3,11 @@
 
 use crate::types::{Vni, VpnId, Vtep};
 use core::net::IpAddr;
-use std::collections::BTreeSet;
+use litemap::LiteMap;
 
 /// The VNIs in use.
 #[derive(Debug, Default)]
-pub struct Uplinks(BTreeSet<Vni>);
+pub struct Uplinks(LiteMap<Vni, ()>);
 
 impl Uplinks {
     /// Reserves a VNI from `first` on for a spoke, or for all of the VN: the same one after a restart of the machine,
@@ -18,14 +18,14 @@ impl Uplinks {
         let uplink = (0..room)
             .map(|n| first.get() + (start + n) % room)
             .filter_map(Vni::new)
-            .find(|vni| !self.0.contains(vni))?;
-        self.0.insert(uplink);
+            .find(|vni| !self.0.contains_key(vni))?;
+        self.0.insert(uplink, ());
         Some(uplink)
     }
 
     /// A port found at the start uses `uplink`.
     pub fn reserve(&mut self, uplink: Vni) {
-        self.0.insert(uplink);
+        self.0.insert(uplink, ());
     }
 
     /// The port is gone.
@@ -58,7 +58,8 @@ mod tests {
             |n: u8| Vtep { nbma: format!("10.0.0.{n}").parse().unwrap(), vni: Vni::new(100).unwrap() };
         let mut uplinks = Uplinks::default();
         let all = (1..10).map(|n| Some(spoke(n))).chain([None]);
-        let given: BTreeSet<Vni> = all.map(|s| uplinks.allocate(first, vpn, s).unwrap()).collect();
+        let given: std::collections::BTreeSet<Vni> =
+            all.map(|s| uplinks.allocate(first, vpn, s).unwrap()).collect();
         assert_eq!(given.len(), 10);
         assert_eq!(uplinks.allocate(first, vpn, Some(spoke(99))), None);
 

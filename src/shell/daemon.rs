@@ -7,10 +7,10 @@ use super::tunnel::{MAX_PACKET, Tunnel};
 use crate::config::Config;
 use crate::engine::{HubKey, Input};
 use async_io::{Async, Timer};
+use litemap::LiteMap;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task, future};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -99,8 +99,8 @@ async fn do_jobs(
     poke: Sender<()>,
     executor: &LocalExecutor<'static>,
 ) -> io::Result<()> {
-    let mut readers: BTreeMap<_, Task<()>> = BTreeMap::new();
-    let mut lookups: BTreeMap<HubKey, (String, Task<()>)> = BTreeMap::new();
+    let mut readers: LiteMap<_, Task<()>> = LiteMap::new();
+    let mut lookups: LiteMap<HubKey, (String, Task<()>)> = LiteMap::new();
     while let Ok(job) = jobs.recv().await {
         match job {
             Job::Read(local, tunnel) => {

@@ -12,8 +12,8 @@ use crate::control::{Answer, Happening, words};
 use crate::engine::{Effect, Effects, Engine, Event, HubKey, Input, Path, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
+use litemap::LiteMap;
 use smol::channel::{Sender, TrySendError};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -61,10 +61,10 @@ pub struct Node {
     gre: Option<Gre>,
     own: Vec<Nbma>,
     /// What was found of hubs that have a name, in the order of preference.
-    found: BTreeMap<HubKey, Vec<Nbma>>,
+    found: LiteMap<HubKey, Vec<Nbma>>,
     /// The addresses in use; tunnels from others are closed once the last packet is sent.
     keep: Option<Vec<Nbma>>,
-    paths: BTreeMap<HubKey, Path>,
+    paths: LiteMap<HubKey, Path>,
     jobs: Sender<Job>,
     deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
@@ -93,9 +93,9 @@ impl Node {
             tunnels: Tunnels::default(),
             gre: None,
             own: Vec::new(),
-            found: BTreeMap::new(),
+            found: LiteMap::new(),
             keep: None,
-            paths: BTreeMap::new(),
+            paths: LiteMap::new(),
             jobs,
             deadline: None,
             monitors: Vec::new(),
@@ -359,7 +359,7 @@ impl Node {
             Err(e) => log::warn!("{e}"),
         }
         let gre = self.find_gre();
-        let mut paths = BTreeMap::new();
+        let mut paths: LiteMap<HubKey, Path> = LiteMap::new();
         for hub in self.hubs_in_use() {
             if let Some(path) = self.path_to(hub, gre.as_ref().map(|(local, _)| *local)) {
                 paths.insert(hub, path);

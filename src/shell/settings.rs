@@ -5,13 +5,13 @@ use crate::engine::settings::{
     HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, VnSettings,
 };
 use crate::engine::{HubKey, VnKey};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// The names in the configuration, each with its key. A name keeps its key as long as the daemon runs.
 #[derive(Debug, Default)]
 pub struct Names {
-    vns: BTreeMap<String, VnKey>,
-    hubs: BTreeMap<String, HubKey>,
+    vns: LiteMap<String, VnKey>,
+    hubs: LiteMap<String, HubKey>,
 }
 
 impl Names {

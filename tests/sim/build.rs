@@ -5,7 +5,6 @@ use dmevpn::engine::settings::{
     VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const HUB: HubKey = HubKey(0);
@@ -43,7 +42,7 @@ pub fn vn_settings(key: VnKey, role: RoleSettings) -> VnSettings {
 pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {
     Settings {
         holding_time: Duration::from_secs(holding),
-        hubs: BTreeMap::from([(HUB, HubSettings { vpn_mode: mode })]),
+        hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
         vns: vns.into_iter().collect(),
     }
 }

@@ -6,7 +6,7 @@ use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use std::collections::{BTreeMap, BTreeSet};
+use litemap::LiteMap;
 
 /// Part of a port's MAC.
 const PORT: u8 = 2;
@@ -53,12 +53,12 @@ impl Planes {
         inputs: &mut Inputs,
     ) -> Result<(), String> {
         let (vn, mtu) = (wanted.name.as_str(), u32::from(wanted.mtu));
-        let mut missing: BTreeMap<Vtep, (Vni, Nbma)> =
+        let mut missing: LiteMap<Vtep, (Vni, Nbma)> =
             engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
         let links = self.netlink.links().map_err(told)?;
-        let there: BTreeSet<u32> = links.iter().map(|l| l.index).collect();
+        let there: LiteMap<u32, ()> = links.iter().map(|l| (l.index, ())).collect();
         let is_gone =
-            |index, device| matches!(device, (vn, Part::Port(_)) if vn == key && !there.contains(&index));
+            |index, device| matches!(device, (vn, Part::Port(_)) if vn == key && !there.contains_key(&index));
         self.devices.retain(|index, device| !is_gone(*index, *device));
         for link in links {
             if link.alias.as_ref() == Some(&alias::shared(vn)) {

@@ -7,7 +7,7 @@ use crate::config::{Config, Dataplane, HubRole, Role};
 use crate::engine::{Engine, Input, Place, PortState, VnKey};
 use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use std::collections::BTreeSet;
+use litemap::LiteMap;
 use std::fs;
 
 /// Part of the device's MAC.
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// The only VNI it accepts: what spokes use towards the hub.
     uplink: Vni,
     /// The spokes it floods to.
-    members: BTreeSet<Vtep>,
+    members: LiteMap<Vtep, ()>,
 }
 
 /// The loaded VXLAN driver that learns VNIs, if there is one.
@@ -103,12 +103,12 @@ impl Planes {
         let Some(shared) = self.planes.get_mut(&key).and_then(|p| p.shared.as_mut()) else { return Ok(()) };
         let (index, uplink) = (shared.index, shared.uplink);
         let entries = self.netlink.fdb_of_device(index).map_err(told)?;
-        let there: BTreeSet<Vtep> =
-            entries.iter().filter(|e| e.mac == FLOOD && e.is_ours()).filter_map(vtep).collect();
-        let found: Vec<Vtep> = there.difference(&shared.members).copied().collect();
-        let lost = shared.members.difference(&there).map(|spoke| flood_to(index, *spoke));
-        self.changes.extend(lost);
-        shared.members.extend(&found);
+        let flooded = entries.iter().filter(|e| e.mac == FLOOD && e.is_ours()).filter_map(vtep);
+        let there: LiteMap<Vtep, ()> = flooded.map(|spoke| (spoke, ())).collect();
+        let lost = shared.members.keys().filter(|spoke| !there.contains_key(spoke));
+        self.changes.extend(lost.map(|spoke| flood_to(index, *spoke)));
+        let found: Vec<Vtep> = there.keys().filter(|s| !shared.members.contains_key(s)).copied().collect();
+        shared.members.extend(found.iter().map(|spoke| (*spoke, ())));
         let local = self.local_of(index)?;
         for spoke in found {
             let state = PortState::Found { uplink, local };
@@ -139,7 +139,7 @@ impl Planes {
             return Ok(());
         };
         if plane.shared.as_ref().is_none_or(|shared| shared.index != link.index) {
-            plane.shared = Some(Shared { index: link.index, uplink, members: BTreeSet::new() });
+            plane.shared = Some(Shared { index: link.index, uplink, members: LiteMap::new() });
         }
         self.devices.retain(|_, device| *device != (key, Part::Shared));
         self.devices.insert(link.index, (key, Part::Shared));
@@ -168,8 +168,10 @@ impl Planes {
             Some(index) => index,
             None => self.make_shared(key, uplink, local)?,
         };
+        // It may have left just now.
+        self.flush();
         let Some(shared) = self.planes.get_mut(&key).and_then(|p| p.shared.as_mut()) else { return Ok(()) };
-        if !shared.members.insert(spoke) {
+        if shared.members.insert(spoke, ()).is_some() {
             return Ok(());
         }
         // Not with the other changes: the spoke is answered once it is done.
@@ -185,7 +187,7 @@ impl Planes {
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let Some(shared) = plane.shared.as_mut() else { return };
         let index = shared.index;
-        if !shared.members.remove(&spoke) {
+        if shared.members.remove(&spoke).is_none() {
             return;
         }
         if shared.members.is_empty() {
@@ -195,7 +197,7 @@ impl Planes {
             return;
         }
         self.changes.push(FdbChange::Remove { index, mac: FLOOD, dst: Some(destination(spoke)) });
-        self.left.insert((index, spoke));
+        self.left.push((index, spoke));
     }
 
     fn make_shared(&mut self, key: VnKey, uplink: Vni, local: Nbma) -> Result<u32, (bool, String)> {
@@ -228,7 +230,7 @@ impl Planes {
         }
         self.devices.insert(index, (key, Part::Shared));
         if let Some(plane) = self.planes.get_mut(&key) {
-            plane.shared = Some(Shared { index, uplink, members: BTreeSet::new() });
+            plane.shared = Some(Shared { index, uplink, members: LiteMap::new() });
         }
         Ok(index)
     }
@@ -266,20 +268,24 @@ impl Planes {
     pub(super) fn restore_member(&mut self, gone: &FdbEntry) {
         let Some((vn, Part::Shared)) = self.part(gone.index).filter(|_| gone.mac == FLOOD) else { return };
         let shared = self.planes.get(&vn).and_then(|p| p.shared.as_ref());
-        if let Some(spoke) = vtep(gone).filter(|spoke| shared.is_some_and(|s| s.members.contains(spoke))) {
+        if let Some(spoke) = vtep(gone).filter(|spoke| shared.is_some_and(|s| s.members.contains_key(spoke)))
+        {
             self.changes.push(flood_to(gone.index, spoke));
         }
     }
 
     /// Has devices forget what they learned of spokes that left.
     pub(super) fn forget_left(&mut self) {
-        let left = core::mem::take(&mut self.left);
-        let devices: BTreeSet<u32> = left.iter().map(|(index, _)| *index).collect();
+        let mut left = core::mem::take(&mut self.left);
+        left.sort_unstable();
+        let mut devices: Vec<u32> = left.iter().map(|(index, _)| *index).collect();
+        devices.dedup();
         for index in devices {
             match self.netlink.fdb_of_device(index) {
                 Ok(entries) => {
-                    let theirs =
-                        |e: &&FdbEntry| e.mac != FLOOD && vtep(e).is_some_and(|v| left.contains(&(index, v)));
+                    let theirs = |e: &&FdbEntry| {
+                        e.mac != FLOOD && vtep(e).is_some_and(|v| left.binary_search(&(index, v)).is_ok())
+                    };
                     let gone = entries.iter().filter(theirs);
                     self.changes.extend(gone.map(|e| FdbChange::Remove {
                         index,

@@ -17,8 +17,9 @@ use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 pub use kmod::Forwarder;
 use kmod::Shared;
+use litemap::LiteMap;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 /// What the kernel has to tell the engine.
@@ -78,14 +79,14 @@ struct Plane {
 pub struct Planes {
     netlink: Netlink,
     udp_port: u16,
-    planes: BTreeMap<VnKey, Plane>,
-    devices: BTreeMap<u32, (VnKey, Part)>,
+    planes: LiteMap<VnKey, Plane>,
+    devices: LiteMap<u32, (VnKey, Part)>,
     /// Sends frames into tunnel devices; receives nothing.
     announcer: Socket,
     /// Changes to forwarding entries that go to the kernel together.
     changes: Vec<FdbChange>,
     /// Spokes that left a device for all: what it learned of them goes.
-    left: BTreeSet<(u32, Vtep)>,
+    left: Vec<(u32, Vtep)>,
 }
 
 impl Planes {
@@ -94,11 +95,11 @@ impl Planes {
         Ok(Planes {
             netlink: Netlink::open()?,
             udp_port: 0,
-            planes: BTreeMap::new(),
-            devices: BTreeMap::new(),
+            planes: LiteMap::new(),
+            devices: LiteMap::new(),
             announcer: Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?,
             changes: Vec::new(),
-            left: BTreeSet::new(),
+            left: Vec::new(),
         })
     }
 
@@ -113,7 +114,7 @@ impl Planes {
         let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
         self.udp_port = config.main.udp_port;
         let driver = kmod::driver();
-        let wanted: BTreeMap<VnKey, Wanted> = config
+        let wanted: LiteMap<VnKey, Wanted> = config
             .vns
             .iter()
             .filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn, config, driver))))
@@ -142,7 +143,7 @@ impl Planes {
     }
 
     /// Makes all devices what they are to be. A VN in `locals` is a spoke's: its device sends from that address.
-    pub fn bring_all_up(&mut self, locals: &BTreeMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
+    pub fn bring_all_up(&mut self, locals: &LiteMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
         let keys: Vec<VnKey> = self.planes.keys().copied().collect();
         for key in keys {
             if let (Some(plane), Some(local)) = (self.planes.get_mut(&key), locals.get(&key)) {

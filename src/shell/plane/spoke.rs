@@ -6,7 +6,7 @@ use crate::engine::{Engine, Input, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
 use crate::shell::packet::{self, LinkAddress};
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::net::IpAddr;
 
 /// The entry for everything without one of its own.
@@ -232,7 +232,7 @@ impl Planes {
             Ok(entries) => entries,
             Err(e) => return log::error!("{e}"),
         };
-        let mut missing: BTreeMap<Mac, Vtep> = engine.shortcuts(key).collect();
+        let mut missing: LiteMap<Mac, Vtep> = engine.shortcuts(key).collect();
         let own_vni = self.own_vni(key);
         for entry in entries.iter().filter(|e| e.is_ours()) {
             let Some(mac) = Mac::new(entry.mac) else { continue };

@@ -7,8 +7,8 @@ use crate::engine::Path;
 use crate::types::Nbma;
 use crate::wire::{Prefix, VpnTag};
 use device::Device;
+use litemap::LiteMap;
 use raw::Raw;
-use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
@@ -57,7 +57,7 @@ impl Tunnel {
 /// The tunnels that are open, by the address of ours that they use.
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    open: BTreeMap<Nbma, Rc<Tunnel>>,
+    open: LiteMap<Nbma, Rc<Tunnel>>,
 }
 
 impl Tunnels {

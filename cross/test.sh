@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# cross/test.sh [TARGET...]: builds for each TARGET (default: big-endian mips and x86_64) and runs the results, the
+# foreign ones under qemu-user: what depends on byte order, word size and the C library. Ends with `N passed, N failed`.
+# Netlink is not to be had under qemu-user; tests/qemu runs the daemon on whole machines.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${OUT:-target/cross}
+export OUT=$out
+[ $# -gt 0 ] || set -- mips-unknown-linux-musl x86_64-unknown-linux-musl
+passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+main() {
+    local target
+    install_qemu
+    cross/build.sh "$@"
+    cross/build.sh --tests "$@"
+    for target; do
+        echo "== $target"
+        programs "$target"
+        tests "$target"
+    done
+    echo "$passed passed, $failed failed"
+    [ $failed = 0 ]
+}
+
+# What a user runs first.
+programs() {
+    local file program=$out/$1/dmevpn
+    expect 0 '^dmevpn [0-9.]+ ' "$1" "$program" version
+    expect 0 '"control":' "$1" "$program" version --json
+    for file in uci/examples/*; do expect 0 'no errors' "$1" "$program" check "$file"; done
+    expect 4 '^uci/schema.md:[0-9]+: ' "$1" "$program" check uci/schema.md
+    expect 3 'there is no such socket' "$1" "$program" status --socket "$log.sock"
+}
+
+# expect CODE PATTERN TARGET COMMAND...: passes if the command ends with that code and says that.
+expect() {
+    local expected=$1 pattern=$2 target=$3 code=0
+    shift 3
+    run 60 "$target" "$@" || code=$?
+    if [ $code = "$expected" ] && grep -qE "$pattern" "$log"; then
+        count 1 0
+    else
+        count 0 1
+        echo "FAIL ${*:2}: code $code instead of $expected, or not '$pattern':"
+        sed 's/^/    /' "$log"
+    fi
+}
+
+# The test programs; one that hangs or crashes counts as one failure.
+tests() {
+    local program result code
+    for program in "$out/$1"/tests/*; do
+        code=0
+        # Aborts instead of unwinding, as the product does: so nothing runs after a failure.
+        run 300 "$1" "$program" -Zunstable-options --force-run-in-process || code=$?
+        result=$(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; .*/\1 \2/p' "$log")
+        echo "$(basename "$program"): ${result% *} passed"
+        if [ $code = 0 ] && [ -n "$result" ]; then
+            # shellcheck disable=SC2086
+            count $result
+        else
+            count 0 1
+            echo "FAIL $program ended with code $code:"
+            tail -n 30 "$log" | sed 's/^/    /'
+        fi
+    done
+}
+
+# run SECONDS TARGET COMMAND...: its output goes to the log.
+run() {
+    local seconds=$1 qemu
+    qemu=$(emulator "$2")
+    shift 2
+    # Fewer cases than by default, since qemu-user is slow.
+    # shellcheck disable=SC2086
+    PROPTEST_CASES=64 timeout "$seconds" $qemu "$@" >"$log" 2>&1 </dev/null
+}
+
+count() {
+    passed=$((passed + $1)) failed=$((failed + $2))
+}
+
+emulator() {
+    case $1 in
+    mips-*) echo qemu-mips-static ;;
+    mipsel-*) echo qemu-mipsel-static ;;
+    armv7-*) echo qemu-arm-static ;;
+    aarch64-*) echo qemu-aarch64-static ;;
+    *) ;;
+    esac
+}
+
+install_qemu() {
+    command -v qemu-mips-static >/dev/null && return
+    [ "$(id -u)" = 0 ] || { echo "needed and not installed: qemu-user-static" >&2; exit 1; }
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -o DPkg::Lock::Timeout=300 update -qq
+    apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends qemu-user-static >/dev/null
+}
+
+main "$@"
