@@ -76,6 +76,20 @@ boot() {
         -no-reboot -serial "file:$4" </dev/null 2>&1
 }
 
+# scene_in DIRECTORY SCENE LINE...: what a guest needs to play a scene; the lines set variables.
+scene_in() {
+    local dir=$1 scene=$2
+    shift 2
+    mkdir -p "$dir/scene/modules"
+    cp "$here/lib.sh" "$here/scenes/$scene.sh" "$dir/scene/"
+    [ ! -d "$here/scenes/$scene" ] || cp -r "$here/scenes/$scene" "$dir/scene/files"
+    [ -z "${DMEVPN_MODULES:-}" ] || cp "$DMEVPN_MODULES"/*.ko "$dir/scene/modules/"
+    printf '%s\n' "$@" 'exec </dev/null' '. /scene/lib.sh' ". /scene/$scene.sh" results >"$dir/scene/start"
+}
+
+# The archive of a directory, as the kernel unpacks it.
+archive() { (cd "$1" && find . | cpio -o -H newc --quiet); }
+
 # --- what guests are made of ---
 
 # made NAME KEY COMMAND...: the directory of something that COMMAND makes, once, in an empty directory.
@@ -188,7 +202,7 @@ initramfs() {
         cp -r "$unpacked/lib" root/
         for version in root/lib/modules/*; do depmod -b root "${version##*/}"; done
     fi
-    (cd root && find . | cpio -o -H newc --quiet) | gzip -1 >initramfs.gz
+    archive root | gzip -1 >initramfs.gz
     rm -rf root
 }
 
