@@ -7,6 +7,7 @@ use dmevpn::shell::netlink::{
     Destination, Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan,
 };
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 const ZERO: [u8; 6] = [0; 6];
@@ -445,6 +446,25 @@ fn a_miss_is_told() {
             _ => None,
         };
         assert_eq!(wait_for(&mut events, missed), (index, mac(1)));
+    });
+}
+
+#[test]
+fn ip_neighbours_wake_nobody() {
+    in_namespace(|netlink| {
+        let index = netlink.create_vxlan(&vxlan("dmevpn1", 1)).unwrap();
+        let mut events = Events::open().unwrap();
+        let readable = |limit| {
+            let mut poll = libc::pollfd { fd: events.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, which lives until the call returns.
+            unsafe { libc::poll(&raw mut poll, 1, limit) > 0 }
+        };
+        run("ip neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev dmevpn1");
+        run("ip neighbour del 192.0.2.9 dev dmevpn1");
+        assert!(!readable(100), "news of an IP neighbour woke the daemon");
+        netlink.fdb_apply(&[set(index, mac(1), "10.0.0.2", 2)]).unwrap();
+        assert!(readable(1000), "news of a forwarding entry did not");
+        wait_for(&mut events, |event| matches!(event, Event::Fdb(_)).then_some(()));
     });
 }
 

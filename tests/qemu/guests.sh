@@ -91,6 +91,20 @@ boot() {
         -no-reboot -serial "file:$4" </dev/null 2>&1
 }
 
+# scene_in DIRECTORY SCENE LINE...: what a guest needs to play a scene; the lines set variables.
+scene_in() {
+    local dir=$1 scene=$2
+    shift 2
+    mkdir -p "$dir/scene/modules"
+    cp "$here/lib.sh" "$here/scenes/$scene.sh" "$dir/scene/"
+    [ ! -d "$here/scenes/$scene" ] || cp -r "$here/scenes/$scene" "$dir/scene/files"
+    [ -z "${DMEVPN_MODULES:-}" ] || cp "$DMEVPN_MODULES"/*.ko "$dir/scene/modules/"
+    printf '%s\n' "$@" 'exec </dev/null' '. /scene/lib.sh' ". /scene/$scene.sh" results >"$dir/scene/start"
+}
+
+# The archive of a directory, as the kernel unpacks it.
+archive() { (cd "$1" && find . | cpio -o -H newc --quiet); }
+
 # --- what guests are made of ---
 
 # made NAME KEY COMMAND...: the directory of something that COMMAND makes, once, in an empty directory.
@@ -104,7 +118,8 @@ made() {
             [ ! -d "$dir" ] || exit 0
             new=$(mktemp -d "$cache/new.XXXXXX")
             echo "making $name" >&2
-            if ! (set -e; cd "$new"; "$@") >"$cache/$name.log" 2>&1; then
+            # In a shell of its own, since this one, in a condition, does not end at the first failure.
+            if ! (cd "$new" && bash -euo pipefail -c '. "$0/guests.sh"; "$@"' "$here" "$@") >"$cache/$name.log" 2>&1; then
                 tail -n 30 "$cache/$name.log" >&2
                 rm -rf "$new"
                 exit 1
@@ -134,8 +149,7 @@ apt_of_guests() {
         local from=http://deb.debian.org by='signed-by=/usr/share/keyrings/debian-archive-keyring.gpg'
         printf '%s\n' "deb [$by] $from/debian bookworm main" "deb-src [$by] $from/debian bookworm main" \
             "deb [$by arch=amd64] $from/debian-security bookworm-security main" >"$dir/sources.list"
-        APT_CONFIG=$dir/apt.conf apt-get update -qq >&2
-        touch "$dir/updated"
+        APT_CONFIG=$dir/apt.conf apt-get update -qq >&2 && touch "$dir/updated"
     ) 9>"$cache/apt.lock"
     export APT_CONFIG=$dir/apt.conf
 }
@@ -152,8 +166,8 @@ version_of() { apt-cache policy "$1" | sed -n 's/^ *Candidate: //p' | tr ':/' '_
 debian_guest() {
     local image tools=""
     apt_of_guests
-    image=$(kernel_package "$1")
-    [ -z "$(triplet "$1")" ] || tools=$(tools_of "$1")
+    image=$(kernel_package "$1") || return 1
+    [ -z "$(triplet "$1")" ] || tools=$(tools_of "$1") || return 1
     made "guest-$1" "$(version_of "$image")-$(hash "$image" "$tools" "$(hash_files "$here/guests.sh" "$here/init")")" \
         make_debian_guest "$1" "$image" "$tools"
 }
@@ -203,7 +217,7 @@ initramfs() {
         cp -r "$unpacked/lib" root/
         for version in root/lib/modules/*; do depmod -b root "${version##*/}"; done
     fi
-    (cd root && find . | cpio -o -H newc --quiet) | gzip -1 >initramfs.gz
+    archive root | gzip -1 >initramfs.gz
     rm -rf root
 }
 
@@ -211,8 +225,9 @@ initramfs() {
 malta_guest() {
     local tools kernel
     apt_of_guests
-    tools=$(tools_of mips)
-    kernel=$(made malta-kernel "$(version_of linux-source-6.1)-$(hash_files "$here/malta.config")" make_malta_kernel)
+    tools=$(tools_of mips) || return 1
+    kernel=$(made malta-kernel "$(version_of linux-source-6.1)-$(hash_files "$here/malta.config")" make_malta_kernel) ||
+        return 1
     made guest-mips "$(hash "$tools" "$kernel" "$(hash_files "$here/guests.sh" "$here/init")")" \
         make_malta_guest "$kernel" "$tools"
 }
@@ -260,7 +275,7 @@ make_busybox() {
     mkdir build
     tar -x -C build --strip-components=1 -f busybox_*.orig.tar.*
     make -s -C build allnoconfig
-    sed 's/.*/# &/; s/=y/ is not set/' "$here/busybox.config" | grep -vxFf - build/.config >build/config
+    sed 's/=.*/[= ]/; s/^/^\\(# \\)\\?/' "$here/busybox.config" | grep -vf - build/.config >build/config
     cat build/config "$here/busybox.config" >build/.config
     # What else there is to choose, as by default. (`yes` never ends well.)
     yes '' | make -s -C build oldconfig || true

@@ -49,8 +49,10 @@ now() { busybox cut -d. -f1 /proc/uptime; }
 # A switch between all routers.
 underlay() {
     ip netns add wan
-    ip -n wan link add wan type bridge mcast_snooping 0
-    ip -n wan link set wan up
+    ip -n wan -batch - <<END
+link add wan type bridge mcast_snooping 0
+link set wan up
+END
 }
 
 # Runs a command in a namespace.
@@ -61,28 +63,36 @@ router() {
     name=$1
     shift
     quiet_ns "$name"
-    ip -n wan link add "$name" type veth peer name eth1 netns "$name"
-    ip -n wan link set "$name" master wan up
-    ip -n "$name" link set eth1 up
-    for address in "$@"; do ip -n "$name" addr add "$address" dev eth1 nodad 2>/dev/null || ip -n "$name" addr add "$address" dev eth1; done
+    ip -n wan -batch - <<END
+link add $name type veth peer name eth1 netns $name
+link set $name master wan up
+END
+    {
+        echo "link set eth1 up"
+        for address in "$@"; do echo "addr add $address dev eth1"; done
+    } | ip -n "$name" -batch -
 }
 
 # A namespace where nothing configures itself or chatters.
 quiet_ns() {
     ip netns add "$1"
-    in_ns "$1" sh -c 'for of in all default; do
-        cd /proc/sys/net/ipv6/conf/$of && echo 0 >accept_ra && echo 0 >accept_dad && echo 1 >addr_gen_mode
-    done'
-    ip -n "$1" link set lo up
+    in_ns "$1" sh -c 'ip link set lo up
+        for of in all default; do
+            cd /proc/sys/net/ipv6/conf/$of && echo 0 >accept_ra && echo 0 >accept_dad && echo 1 >addr_gen_mode
+        done'
 }
 
 # host NAME ROUTER BRIDGE PORT MAC ADDRESS/LENGTH: a host behind a bridge of a router, which calls its port PORT.
 host() {
     quiet_ns "$1"
-    ip -n "$2" link add "$4" type veth peer name eth0 address "$5" netns "$1"
-    ip -n "$2" link set "$4" master "$3" up
-    ip -n "$1" link set eth0 up
-    ip -n "$1" addr add "$6" dev eth0
+    ip -n "$2" -batch - <<END
+link add $4 type veth peer name eth0 address $5 netns $1
+link set $4 master $3 up
+END
+    ip -n "$1" -batch - <<END
+link set eth0 up
+addr add $6 dev eth0
+END
 }
 
 # --- the daemon ---
@@ -90,7 +100,7 @@ host() {
 # configure NODE <<END: its configuration; where the daemon keeps things is added.
 configure() {
     { echo "config dmevpn 'main'
-	option log_level 'debug'
+	option log_level '${log_level:-debug}'
 	option state_file '$files/$1.state'
 	option socket '$files/$1.sock'"
         cat
@@ -136,8 +146,10 @@ picture() {
 }
 
 site() {
-    ip -n "$1" link add br-test address "$2" type bridge mcast_snooping 0
-    ip -n "$1" link set br-test up
+    ip -n "$1" -batch - <<END
+link add br-test address $2 type bridge mcast_snooping 0
+link set br-test up
+END
 }
 
 # Takes the picture down, the daemons first.
@@ -151,9 +163,11 @@ gre() {
     node=$1 remote=$2 local=$3 address=$4 kind=gre
     shift 4
     case $local in *:*) kind=ip6gre ;; esac
-    ip -n "$node" link add tunnel1 type $kind remote "$remote" local "$local" "$@"
-    ip -n "$node" addr add "$address" dev tunnel1
-    ip -n "$node" link set tunnel1 up
+    ip -n "$node" -batch - <<END
+link add tunnel1 type $kind remote $remote local $local $*
+addr add $address dev tunnel1
+link set tunnel1 up
+END
 }
 
 # Options for the configuration's main section.

@@ -5,7 +5,7 @@ use super::message::{self, Message};
 use super::{FdbEntry, Link, socket};
 use neli::consts::rtnl::{Nda, Rtm};
 use neli::rtnl::Ndmsg;
-use socket2::Socket;
+use socket2::{SockFilter, Socket};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -99,6 +99,8 @@ impl Events {
         socket.set_nonblocking(true)?;
         socket::set_receive_buffer(&socket, bytes)?;
         socket::bind(&socket)?;
+        // A kernel without this filter only means that the daemon wakes up in vain.
+        let _ = socket.attach_filter(&without_ip_neighbours());
         for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
             socket::join(&socket, group)?;
         }
@@ -142,6 +144,30 @@ impl Events {
         }
         Event::Overrun
     }
+}
+
+/// Lets everything through but news of IP neighbours, of which the forwarding entries' group is full on a router with
+/// many hosts, and which would wake an idle daemon.
+fn without_ip_neighbours() -> [SockFilter; 7] {
+    const PASS: u32 = u32::MAX;
+    const DROP: u32 = 0;
+    // Where `struct nlmsghdr` has the type and `struct ndmsg` behind it the family.
+    const KIND: u32 = 4;
+    const FAMILY: u32 = 16;
+    let statement = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
+    // The filter reads numbers as big-endian, netlink writes them as the processor does.
+    let is = |kind: u16, jt, jf| {
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, u32::from(kind.to_be()))
+    };
+    [
+        statement(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, KIND),
+        is(libc::RTM_NEWNEIGH, 1, 0),
+        is(libc::RTM_DELNEIGH, 0, 2),
+        statement(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FAMILY),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::AF_BRIDGE as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, PASS),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, DROP),
+    ]
 }
 
 impl AsFd for Events {
