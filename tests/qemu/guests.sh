@@ -99,7 +99,7 @@ scene_in() {
     cp "$here/lib.sh" "$here/scenes/$scene.sh" "$dir/scene/"
     [ ! -d "$here/scenes/$scene" ] || cp -r "$here/scenes/$scene" "$dir/scene/files"
     [ -z "${DMEVPN_MODULES:-}" ] || cp "$DMEVPN_MODULES"/*.ko "$dir/scene/modules/"
-    printf '%s\n' "$@" 'exec </dev/null' '. /scene/lib.sh' ". /scene/$scene.sh" results >"$dir/scene/start"
+    printf '%s\n' "$@" "PATIENCE=${DMEVPN_PATIENCE:-1}" 'exec </dev/null' '. /scene/lib.sh' ". /scene/$scene.sh" results >"$dir/scene/start"
 }
 
 # The archive of a directory, as the kernel unpacks it.
@@ -163,12 +163,19 @@ newest() {
 
 version_of() { apt-cache policy "$1" | sed -n 's/^ *Candidate: //p' | tr ':/' '__'; }
 
+# What decides how a guest is made.
+recipe() {
+    cat "$here/init"
+    declare -f make_debian_guest make_malta_guest extract_kernel initramfs
+    declare -p network_modules host_root_modules needed_modules
+}
+
 debian_guest() {
     local image tools=""
     apt_of_guests
     image=$(kernel_package "$1") || return 1
     [ -z "$(triplet "$1")" ] || tools=$(tools_of "$1") || return 1
-    made "guest-$1" "$(version_of "$image")-$(hash "$image" "$tools" "$(hash_files "$here/guests.sh" "$here/init")")" \
+    made "guest-$1" "$(version_of "$image")-$(hash "$image" "$tools" "$(recipe)")" \
         make_debian_guest "$1" "$image" "$tools"
 }
 
@@ -228,7 +235,7 @@ malta_guest() {
     tools=$(tools_of mips) || return 1
     kernel=$(made malta-kernel "$(version_of linux-source-6.1)-$(hash_files "$here/malta.config")" make_malta_kernel) ||
         return 1
-    made guest-mips "$(hash "$tools" "$kernel" "$(hash_files "$here/guests.sh" "$here/init")")" \
+    made guest-mips "$(hash "$tools" "$kernel" "$(recipe)")" \
         make_malta_guest "$kernel" "$tools"
 }
 

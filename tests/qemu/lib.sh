@@ -7,7 +7,7 @@ failed=0
 # --- results ---
 
 pass() { echo "PASS $* [$(now) s]"; }
-fail() { echo "FAIL $* [$(now) s]"; failed=$((failed + 1)); }
+fail() { echo "FAIL $* [$(now) s]"; failed=$((failed + 1)); false; }
 note() { echo "NOTE $*"; }
 
 # check WHAT COMMAND...: whether the command succeeds.
@@ -22,7 +22,6 @@ results() {
     if [ "$failed" != 0 ]; then
         for log in "$files"/*.log; do
             echo "--- $log"
-            grep -E "^ *- |^FAIL|FAILED|panicked" "$log"
             tail -n 25 "$log"
         done
     fi
@@ -34,7 +33,7 @@ results() {
 
 # soon SECONDS COMMAND...: tries again and again until the command succeeds, or for so long.
 soon() {
-    end=$(($(now) + $1))
+    end=$(($(now) + $1 * PATIENCE))
     shift
     until "$@"; do
         [ "$(now)" -lt $end ] || return 1

@@ -3,28 +3,26 @@
 # seconds: 600
 
 # A guest's processor is many times slower than the one it runs on.
-export DMEVPN_LAB_PATIENCE=6
+export DMEVPN_LAB_PATIENCE=$((6 * PATIENCE))
 cd "$REPOSITORY" || exit 1
 
-# Most of the time they wait, so all programs run at once. Of a program's tests only one runs at a time.
-began=$(now)
-for program in $TESTS; do
-    name=$(basename "$program" | sed 's/-[0-9a-f]*$//')
-    (
-        "$program" --test-threads 1 >"$files/$name.log" 2>&1
-        echo $(($(now) - began)) >"$files/$name.seconds"
-    ) &
-done
-"$LAB" >"$files/lab.log" 2>&1
-echo $(($(now) - began)) >"$files/lab.seconds"
-wait
+# why LOG: what went wrong, when something did.
+why() { grep -E '^ *- |^FAIL|FAILED|panicked' "$1"; tail -n 30 "$1"; }
 
-for program in $TESTS; do
-    name=$(basename "$program" | sed 's/-[0-9a-f]*$//')
-    expected=$("$program" --list | grep -c ': test$')
+# tests PROGRAM: runs all its tests, one at a time.
+tests() {
+    name=$(basename "$1" | sed 's/-[0-9a-f]*$//') began=$(now)
+    expected=$("$1" --list | grep -c ': test$')
+    "$1" --test-threads 1 >"$files/$name.log" 2>&1
     passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed; 0 failed; 0 ignored.*/\1/p' "$files/$name.log")
-    check "$name: ${passed:-not all} of $expected tests pass ($(cat "$files/$name.seconds") s)" \
-        [ "$expected" -gt 0 -a "$passed" = "$expected" ]
-done
+    check "$name: ${passed:-not all} of $expected tests pass, after $(($(now) - began)) s" \
+        [ "$expected" -gt 0 -a "$passed" = "$expected" ] || why "$files/$name.log"
+}
+
+# Most of the time they wait, so all programs run at once.
+for program in $TESTS; do tests "$program" & done
+began=$(now)
+"$LAB" >"$files/lab.log" 2>&1
 held=$(sed -n 's/^\([0-9]*\) of 9 points hold.*/\1/p' "$files/lab.log")
-check "the lab: $held of 9 points hold ($(cat "$files/lab.seconds") s)" [ "$held" = 9 ]
+check "the lab: $held of 9 points hold, after $(($(now) - began)) s" [ "$held" = 9 ] || why "$files/lab.log"
+wait
