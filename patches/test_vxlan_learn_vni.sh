@@ -294,9 +294,21 @@ translation()
 
 	check "they reach one another" reach 1 2
 	check "the VNI of the flood list is learned" fdb 1 100 201
-	check "a VTEP that is not on the flood list is reached" reach 3 1
-	check "with its own VNI" fdb 3 103 103
 	is "broadcasts go to the flood list but for the origin" "0 3 0 0" "$(broadcast 1)"
+	refuse "a VTEP that is not on the flood list is not heard" reach 3 1
+	refuse "and nothing is learned from it" fdb 3 103 103
+	flood vh 3 103
+	check "until it is" reach 3 1
+}
+
+no_list()
+{
+	echo "Without a flood list"
+	learn_vni 1
+	hub_device vh lan 4789
+	site 1 101
+	broadcast 1 >/dev/null
+	check "all are learned from, with the VNI they send" fdb 1 101 101
 }
 
 ipv6()
@@ -503,6 +515,7 @@ was=$([ -z "$param" ] || cat "$param")
 
 learning
 translation
+no_list
 ipv6
 one_vtep
 two_devices

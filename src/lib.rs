@@ -24,7 +24,7 @@
 //! | [`time`] | What is now? Milliseconds, from outside |
 //! | [`wire`] | What does a packet say? GRE, the VPN header, NHRP; no allocation, no panic |
 //! | [`engine`] | What is to be done? Registration, resolution, bindings, purges, limits |
-//! | [`config`] | What does the user want? The UCI file, typed, or all that is wrong with it |
+//! | [`config`] | What does the user want? The UCI file, typed, or all that is wrong with it; `opennhrp.conf` as one |
 //! | [`control`] | What may a command ask, and how does the daemon say it? |
 //! | [`shell`] | What happens, and how is it done? All I/O, and the only `unsafe` code |
 //! | [`cli`] | What does a person see? Arguments, tables, JSON, exit codes |

@@ -213,16 +213,28 @@ impl<'a> Parser<'a> {
         what: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<(&'a str, T), Reported> {
+        let text = self.checked(keyword, what, &|text| parse(text).map(drop))?;
+        parse(text).map(|meaning| (text, meaning)).map_err(|_| Reported)
+    }
+
+    /// What all arguments have in common, once in the program and not once for each type.
+    fn checked(
+        &mut self,
+        keyword: Word<'_>,
+        what: &str,
+        check: &dyn Fn(&str) -> Result<(), String>,
+    ) -> Result<&'a str, Reported> {
         // The next statement is not what somebody forgot to write, even if it could be.
         let is_meant =
-            |w: &Word<'_>| !KEYWORDS.contains(&w.text) || w.line == keyword.line && parse(w.text).is_ok();
+            |w: &Word<'_>| !KEYWORDS.contains(&w.text) || w.line == keyword.line && check(w.text).is_ok();
         let Some(word) = self.peek().filter(is_meant) else {
             return Err(self.refuse(keyword, keyword.line, &format!("{what} is missing")));
         };
         self.next += 1;
-        parse(word.text)
-            .map(|meaning| (word.text, meaning))
-            .map_err(|why| self.refuse(keyword, word.line, &format!("'{}' is {why}", shown(word.text))))
+        match check(word.text) {
+            Ok(()) => Ok(word.text),
+            Err(why) => Err(self.refuse(keyword, word.line, &format!("'{}' is {why}", shown(word.text)))),
+        }
     }
 
     fn peek(&self) -> Option<Word<'a>> {

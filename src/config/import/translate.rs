@@ -29,20 +29,22 @@ pub fn translate(statements: &[Statement<'_>]) -> Result<(File, Vec<Text>), Vec<
     let mut report = Report::default();
     let (interfaces, holding_time) = collect(statements, &mut report);
     let file = Network::file(&interfaces, holding_time, &mut report);
-    let Report { mut notes, errors } = report;
-    notes.sort_by_key(|note| note.line);
+    let Report { notes, errors } = report;
     if errors.is_empty() { Ok((file, notes)) } else { Err(errors) }
 }
 
 #[derive(Default)]
 struct Report {
+    /// In the order of lines.
     notes: Vec<Text>,
     errors: Vec<Error>,
 }
 
 impl Report {
     fn note(&mut self, of: &Statement<'_>, text: &str) {
-        self.notes.push(Text { line: of.line(), text: format!("`{of}`: {text}") });
+        let line = of.line();
+        let at = self.notes.iter().rposition(|note| note.line <= line).map_or(0, |before| before + 1);
+        self.notes.insert(at, Text { line, text: format!("`{of}`: {text}") });
     }
 
     /// Notes that a statement is not the one that holds, if there is one.
@@ -63,14 +65,14 @@ struct Interface<'a> {
     opened: &'a Statement<'a>,
     vpn_id: Option<(u32, &'a Statement<'a>)>,
     controller: Option<(&'a str, &'a Statement<'a>)>,
-    defaults: Vec<Default<'a>>,
+    uplinks: Vec<Uplink<'a>>,
     /// Each `map-vni ... register`.
     registrations: Vec<(Vni, &'a Statement<'a>)>,
 }
 
-/// A `default-vni`.
+/// A `default-vni`: the way to a hub.
 #[derive(Clone, Copy)]
-struct Default<'a> {
+struct Uplink<'a> {
     vni: Vni,
     hub: &'a str,
     said: &'a Statement<'a>,
@@ -101,21 +103,19 @@ fn collect<'a>(statements: &'a [Statement<'a>], report: &mut Report) -> (Vec<Int
         match said.says {
             Says::Interface(_) => {}
             Says::VpnId(id) => report.replaced(interface.vpn_id.replace((id, said))),
-            Says::Controller(name) => {
-                report.replaced(interface.controller.replace((name, said)));
+            Says::Controller(name) => report.replaced(interface.controller.replace((name, said))),
+            Says::HoldingTime(seconds) => {
+                let other = *holding_time.get_or_insert(seconds) != seconds;
+                report.replaced(other.then_some((seconds, said)));
             }
-            Says::HoldingTime(seconds) if *holding_time.get_or_insert(seconds) != seconds => {
-                report.replaced(Some((seconds, said)));
-            }
-            Says::HoldingTime(_) => {}
-            Says::DefaultVni { vni, hub } => interface.defaults.push(Default { vni, hub, said }),
+            Says::DefaultVni { vni, hub } => interface.uplinks.push(Uplink { vni, hub, said }),
             Says::Register(vni) => interface.registrations.push((vni, said)),
             Says::Nothing(why) => report.note(said, why),
         }
     }
     for interface in interfaces.iter().filter(|i| i.vpn_id.is_none()) {
-        let defaults = interface.defaults.iter().map(|default| default.said);
-        for said in defaults.chain(interface.registrations.iter().map(|(_, said)| *said)) {
+        let uplinks = interface.uplinks.iter().map(|uplink| uplink.said);
+        for said in uplinks.chain(interface.registrations.iter().map(|(_, said)| *said)) {
             report.refuse(said, "the interface has no 'vpn-id'");
         }
     }
@@ -129,13 +129,13 @@ impl<'a> Interface<'a> {
             opened,
             vpn_id: None,
             controller: None,
-            defaults: Vec::new(),
+            uplinks: Vec::new(),
             registrations: Vec::new(),
         }
     }
 
     fn is_vxlan(&self) -> bool {
-        self.vpn_id.is_some() && (self.controller.is_some() || !self.defaults.is_empty())
+        self.vpn_id.is_some() && (self.controller.is_some() || !self.uplinks.is_empty())
     }
 }
 
@@ -161,8 +161,8 @@ impl<'a> Vn<'a> {
     }
 
     /// The VXLAN devices of a spoke, each with its way to a hub.
-    fn defaults(&self) -> impl Iterator<Item = (&'a Interface<'a>, Default<'a>)> {
-        self.interfaces.iter().flat_map(|i| i.defaults.iter().map(move |default| (*i, *default)))
+    fn uplinks(&self) -> impl Iterator<Item = (&'a Interface<'a>, Uplink<'a>)> {
+        self.interfaces.iter().flat_map(|i| i.uplinks.iter().map(move |uplink| (*i, *uplink)))
     }
 
     fn registrations(&self) -> impl Iterator<Item = (Vni, &'a Statement<'a>)> {
@@ -193,9 +193,9 @@ impl<'a> Network<'a> {
             vnis: BTreeMap::new(),
             has_hub: false,
         };
-        for (_, default) in vns.iter().filter_map(|vn| vn.defaults().next()) {
-            if !network.hubs.contains(&default.hub) {
-                network.hubs.push(default.hub);
+        for (_, uplink) in vns.iter().filter_map(|vn| vn.uplinks().next()) {
+            if !network.hubs.contains(&uplink.hub) {
+                network.hubs.push(uplink.hub);
             }
         }
         let vns: Vec<Section> = vns.iter().filter_map(|vn| network.vn(vn, report)).collect();
@@ -226,10 +226,8 @@ impl<'a> Network<'a> {
             let text = "which interface spokes reach this hub by is not said; eth1 is assumed";
             report.note(first.opened, text);
         }
-        underlays
-            .for_each(|i| report.note(i.opened, "the underlay is one interface, an earlier one is taken"));
-        let idle =
-            |i: &&Interface<'_>| i.controller.is_none() && i.vpn_id.is_none() && !self.is_controller(i);
+        underlays.for_each(|i| report.note(i.opened, "one underlay interface is taken, an earlier one"));
+        let idle = |i: &&Interface<'_>| i.vpn_id.is_none() && self.is_plain(i);
         for interface in self.interfaces.iter().filter(idle) {
             report.note(interface.opened, "it has no part in a VN");
         }
@@ -248,9 +246,7 @@ impl<'a> Network<'a> {
                             have to have the same";
                 report.note(vxlan.opened, text);
             }
-            _ => {
-                report.note(first.opened, "no interface is a VXLAN device with a 'vpn-id', so there is no VN")
-            }
+            _ => report.note(first.opened, "no interface is a VXLAN device with a 'vpn-id': there is no VN"),
         }
         match holding_time {
             Some(seconds) => main.with("holding_time", &seconds.to_string()),
@@ -261,15 +257,14 @@ impl<'a> Network<'a> {
     fn vn(&mut self, vn: &Vn<'a>, report: &mut Report) -> Option<Section> {
         let section = section("vn", vn_name(vn.id)).with("vpn_id", &vn.id.to_string());
         let registration = vn.registrations().next();
-        let spoke = vn.defaults().next();
+        let spoke = vn.uplinks().next();
         for interface in &vn.interfaces {
             match interface.vpn_id {
                 Some((_, said)) if self.is_controller(interface) && interface.registrations.is_empty() => {
                     report.note(said, "the GRE interface carries all VNs");
                 }
-                _ if spoke.is_some() && interface.is_vxlan() && interface.defaults.is_empty() => {
-                    report
-                        .note(interface.opened, "a VN has one VXLAN device, one with 'default-vni' is taken");
+                _ if spoke.is_some() && interface.is_vxlan() && interface.uplinks.is_empty() => {
+                    report.note(interface.opened, "one VXLAN device is taken, one with 'default-vni'");
                 }
                 _ if spoke.is_none() && interface.is_vxlan() => {
                     let text = "the daemon makes a hub's VXLAN devices by itself; with the kernel's own vxlan module \
@@ -279,23 +274,20 @@ impl<'a> Network<'a> {
                 _ => {}
             }
         }
-        if let Some((device, default)) = spoke {
-            let (vni, said) = registration.unwrap_or((default.vni, default.said));
+        if let Some((device, uplink)) = spoke {
+            let (vni, said) = registration.unwrap_or((uplink.vni, uplink.said));
             self.take_vni(vni, vn.id, said, report);
-            spoke_notes(vn, device, default, report);
+            spoke_notes(vn, device, uplink, report);
             let section = section.with("role", "spoke").with("bridge", &self.bridge(vn, report));
             let section = section.with("vni", &vni.to_string()).with("vxlan", device.name);
-            let section = match self.hubs.iter().position(|hub| *hub == default.hub) {
+            let section = match self.hubs.iter().position(|hub| *hub == uplink.hub) {
                 Some(hub) if self.hubs.len() > 1 => section.with("hub", &hub_name(hub)),
                 _ => section,
             };
             return Some(section.with("trigger", "l2miss"));
         }
         if let Some((_, said)) = registration {
-            report.refuse(
-                said,
-                "no 'default-vni' of this vpn-id says where the hub is in the underlay; add one",
-            );
+            report.refuse(said, "no 'default-vni' of this vpn-id says where the hub is in the underlay");
             return None;
         }
         if !vn.interfaces.iter().any(|i| i.is_vxlan()) {
@@ -310,6 +302,11 @@ impl<'a> Network<'a> {
     fn is_controller(&self, of: &Interface<'_>) -> bool {
         let named = || self.interfaces.iter().any(|i| i.controller.is_some_and(|(name, _)| name == of.name));
         !of.registrations.is_empty() || named()
+    }
+
+    /// Whether it is nothing but, perhaps, in a VN.
+    fn is_plain(&self, of: &Interface<'_>) -> bool {
+        of.controller.is_none() && of.uplinks.is_empty() && !self.is_controller(of)
     }
 
     /// The VNIs of a router's VNs differ.
@@ -328,11 +325,9 @@ impl<'a> Network<'a> {
 
     /// The bridge of a VN: the interface that is nothing else, or the documented one.
     fn bridge(&mut self, vn: &Vn<'a>, report: &mut Report) -> String {
-        let plain =
-            |i: &&Interface<'_>| i.controller.is_none() && i.defaults.is_empty() && !self.is_controller(i);
-        let mut found = vn.interfaces.iter().copied().filter(plain);
+        let mut found = vn.interfaces.iter().copied().filter(|i| self.is_plain(i));
         if let Some(bridge) = found.next() {
-            found.for_each(|i| report.note(i.opened, "a VN is one bridge, an earlier one is taken"));
+            found.for_each(|i| report.note(i.opened, "one bridge is taken, an earlier one"));
             return bridge.name.to_owned();
         }
         let free =
@@ -350,28 +345,24 @@ impl<'a> Network<'a> {
 }
 
 /// What is special about a spoke's VN, whose VXLAN device is `device`.
-fn spoke_notes(vn: &Vn<'_>, device: &Interface<'_>, default: Default<'_>, report: &mut Report) {
+fn spoke_notes(vn: &Vn<'_>, device: &Interface<'_>, uplink: Uplink<'_>, report: &mut Report) {
     let mut registrations = vn.registrations();
     match registrations.next() {
         Some((vni, said)) => {
             let text = "only its VNI is taken: the hub has its address from 'default-vni', \
                         and what registers is the MAC address of the bridge";
             report.note(said, text);
-            if vni != default.vni {
-                report.note(
-                    default.said,
-                    "only its address is taken: the hub says which VNI to use towards it",
-                );
+            if vni != uplink.vni {
+                report.note(uplink.said, "only its address is taken: the VNI to use is the hub's to say");
             }
         }
-        None => report
-            .note(default.said, "no 'map-vni ... register' says which VNI this site has; this one is taken"),
+        None => report.note(uplink.said, "its VNI is taken, as there is no 'map-vni ... register'"),
     }
     for (_, said) in registrations {
-        report.note(said, "a VN has one VNI and one hub, an earlier one is taken");
+        report.note(said, "one VNI and one hub are taken, those of an earlier one");
     }
-    for (_, default) in vn.defaults().skip(1) {
-        report.note(default.said, "a VN has one VXLAN device and one hub, an earlier one is taken");
+    for (_, uplink) in vn.uplinks().skip(1) {
+        report.note(uplink.said, "one VXLAN device and one hub are taken, those of an earlier one");
     }
     let text = "it is used as it is, with trigger 'l2miss', which loses multicast and the first frame to each MAC \
                 address; 'learn' loses neither";
