@@ -22,7 +22,7 @@ results() {
     if [ "$failed" != 0 ]; then
         for log in "$files"/*.log; do
             echo "--- $log"
-            tail -n 25 "$log"
+            tail -n 25 "$log" | sed "s/^/    /"
         done
     fi
     # The exit code only tells that the scene came to its end: the FAIL lines count.

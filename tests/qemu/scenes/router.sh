@@ -33,7 +33,8 @@ wakeups() {
 }
 ticks() { sed 's/.*) //' "/proc/$(cat "$files/$1.pid")/stat" | awk '{ print $12 + $13 }'; }
 
-sleep 5
+# Until nothing of the start is under way.
+sleep 60
 before=$(wakeups spoke1) ticks_before=$(ticks spoke1)
 sleep 20
 after=$(wakeups spoke1) ticks_after=$(ticks spoke1)

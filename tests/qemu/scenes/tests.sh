@@ -7,7 +7,7 @@ export DMEVPN_LAB_PATIENCE=$((6 * PATIENCE))
 cd "$REPOSITORY" || exit 1
 
 # why LOG: what went wrong, when something did.
-why() { grep -E '^ *- |^FAIL|FAILED|panicked' "$1"; tail -n 30 "$1"; }
+why() { { grep -E "^ *- |^FAIL|FAILED|panicked" "$1"; tail -n 30 "$1"; } | sed "s/^/    /"; }
 
 # tests PROGRAM: runs all its tests, one at a time.
 tests() {
