@@ -1,17 +1,19 @@
 # A hub whose VXLAN driver has the patch: data plane kmod.
 # guests: 6.1 6.12
-# seconds: 900
+# seconds: 600
 # driver: patched
 
-export DMEVPN_LAB_PATIENCE=6
+export DMEVPN_LAB_PATIENCE=$((6 * PATIENCE))
 cd "$REPOSITORY" || exit 1
 
 check "the stock driver stays out" [ ! -e /sys/module/vxlan ]
 
-# The three wait most of the time. Each VN of a hub is by default of data plane kmod here; the spokes make plain VXLAN
-# devices of the same driver.
-patches/test_vxlan_learn_vni.sh >"$files/selftest.log" 2>&1 &
-selftest=$!
+# By itself: it switches the driver's parameter.
+patches/test_vxlan_learn_vni.sh >"$files/selftest.log" 2>&1
+code=$?
+check "the driver's selftest: $(grep -c '\[ OK \]' "$files/selftest.log") checks" [ $code = 0 ]
+
+# A hub's VNs are by default of data plane kmod here; the spokes make plain VXLAN devices of the same driver.
 for program in $TESTS; do
     case $(basename "$program") in
         daemon-*) "$program" --nocapture hub::more_spokes >"$files/spokes.log" 2>&1 & ;;
@@ -19,7 +21,5 @@ for program in $TESTS; do
 done
 "$LAB" >"$files/lab.log" 2>&1
 check "the lab: 9 of 9 points hold" grep -q '^9 of 9 points hold' "$files/lab.log"
-wait $selftest
-check "the driver's selftest: $(grep -c '\[ OK \]' "$files/selftest.log") checks" [ $? = 0 ]
 wait
 check "1500 spokes are registered" grep -q '1500 spokes are registered, data plane kmod' "$files/spokes.log"
