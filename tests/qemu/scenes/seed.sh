@@ -17,10 +17,12 @@ data() {
 data spoke1 100 10.0.0.2
 data spoke2 101 10.0.0.3
 
-options="$by_device
-	option udp_port '8472'"
-hub_is "$options"
-spoke_is 1 "$options" 10.0.0.1 "" "	option trigger 'l2miss'"
-spoke_is 2 "$options" 10.0.0.1 "" "	option trigger 'l2miss'"
+# imported NODE: what its configuration for the original becomes; where the daemon keeps things is added.
+imported() {
+    "$DMEVPN" import "$REPOSITORY/tests/import/seed-$1.conf" | grep -v "^config dmevpn 'main'$" | configure "$1"
+}
+imported hub
+imported spoke1
+imported spoke2
 # The first frame to a MAC is lost with l2miss, so vm1 may have to ask twice.
 becomes_direct 10.0.0.2 10.0.0.3
