@@ -35,7 +35,7 @@ rust_target() {
 
 # The Debian packages that have to be installed for these guests.
 packages_for() {
-    echo busybox-static cpio iproute2 kmod xz-utils
+    echo busybox-static cpio iproute2 kmod xz-utils zstd
     local guest
     for guest in "$@"; do
         case $guest in
@@ -204,7 +204,13 @@ extract_kernel() {
     offset=$(od -An -tu4 -j584 -N4 "$1")
     length=$(od -An -tu4 -j588 -N4 "$1")
     # The last 4 octets are not part of the compressed stream.
-    tail -c +$((setup + offset + 1)) "$1" | head -c $((length - 4)) | xz -dc --single-stream >"$2"
+    tail -c +$((setup + offset + 1)) "$1" | head -c $((length - 4)) >payload || true # `tail` has more
+    case $(od -An -tx1 -N4 payload | tr -d ' ') in
+        fd377a58) xz -dc --single-stream <payload >"$2" ;;
+        28b52ffd) zstd -dcq <payload >"$2" ;;
+        *) cp "$1" "$2" ;;
+    esac
+    rm payload
 }
 
 # initramfs UNPACKED TOOLS MODULE...: makes initramfs.gz.
