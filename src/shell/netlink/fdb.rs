@@ -306,7 +306,7 @@ impl Netlink {
         }
         let mut refused = Vec::new();
         let mut answered = vec![false; changes.len()];
-        let sent = self.exchange(&batch, |place, reply| {
+        let sent = self.exchange(&batch, &mut |place, reply| {
             let Reply::End(end) = reply else { return };
             answered[place] = true;
             if end.errno != 0 {

@@ -363,7 +363,7 @@ impl Netlink {
 
         let mut index = None;
         let mut outcomes = vec![Refusal::default(); batch.len()];
-        self.exchange(&batch, |place, reply| match reply {
+        self.exchange(&batch, &mut |place, reply| match reply {
             Reply::Data(message) => index = Link::parse(message).map(|link| link.index),
             Reply::End(end) => outcomes[place] = end,
         })?;

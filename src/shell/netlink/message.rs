@@ -8,7 +8,7 @@ use neli::consts::rtnl::{RtaType, Rtm};
 use neli::nl::{NlPayload, NlmsghdrBuilder};
 use neli::rtnl::{Rtattr, RtattrBuilder};
 use neli::types::{Buffer, RtBuffer};
-use neli::{FromBytesWithInput, Size, ToBytes};
+use neli::{FromBytesWithInput, ToBytes};
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 
@@ -256,7 +256,13 @@ impl Batch {
     }
 
     /// Append a request; it is answered by exactly one acknowledgement, or one end of a dump.
-    pub fn push<P: Size + ToBytes>(&mut self, kind: Rtm, flags: NlmF, payload: P) {
+    pub fn push<P: ToBytes>(&mut self, kind: Rtm, flags: NlmF, payload: P) {
+        let mut octets = Cursor::new(Vec::new());
+        payload.to_bytes(&mut octets).expect("a Vec takes every octet");
+        self.push_octets(kind, flags, Buffer::from(octets.into_inner()));
+    }
+
+    fn push_octets(&mut self, kind: Rtm, flags: NlmF, payload: Buffer) {
         let answered = if flags.contains(NlmF::DUMP) { NlmF::REQUEST } else { NlmF::REQUEST | NlmF::ACK };
         NlmsghdrBuilder::default()
             .nl_type(kind)

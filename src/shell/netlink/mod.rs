@@ -20,9 +20,9 @@ pub use link::{GreInfo, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
 pub(super) use socket::set_receive_buffer;
 
 use message::{Batch, Malformed, Message, Refusal};
+use neli::ToBytes;
 use neli::consts::nl::{NlmF, Nlmsg};
 use neli::consts::rtnl::Rtm;
-use neli::{Size, ToBytes};
 use socket2::Socket;
 use std::time::Duration;
 use std::{fmt, io};
@@ -112,6 +112,9 @@ enum Reply<'a> {
     End(Refusal),
 }
 
+/// Sees every reply, with the request's place in the batch.
+type Each<'a> = dyn FnMut(usize, Reply<'_>) + 'a;
+
 /// The socket for requests.
 #[derive(Debug)]
 pub struct Netlink {
@@ -131,7 +134,7 @@ impl Netlink {
     }
 
     /// Make one request; `each` sees the messages of its answer.
-    fn request<P: Size + ToBytes>(
+    fn request<P: ToBytes>(
         &mut self,
         kind: Rtm,
         flags: NlmF,
@@ -140,8 +143,13 @@ impl Netlink {
     ) -> Result<(), Refusal> {
         let mut batch = self.batch();
         batch.push(kind, flags, payload);
+        self.exchange_one(&batch, &mut each)
+    }
+
+    /// Not generic, as all that does the work: there are many kinds of requests.
+    fn exchange_one(&mut self, batch: &Batch, each: &mut dyn FnMut(&Message<'_>)) -> Result<(), Refusal> {
         let mut end = Refusal::default();
-        self.exchange(&batch, |_, reply| match reply {
+        self.exchange(batch, &mut |_, reply| match reply {
             Reply::Data(message) => each(message),
             Reply::End(refusal) => end = refusal,
         })?;
@@ -149,7 +157,7 @@ impl Netlink {
     }
 
     /// Everything that `parse` recognises in the answer to a dump.
-    fn dump<P: Size + ToBytes, T>(
+    fn dump<P: ToBytes, T>(
         &mut self,
         kind: Rtm,
         payload: impl Fn() -> P,
@@ -173,7 +181,7 @@ impl Netlink {
     }
 
     /// Send `batch` and hand every reply to `each`, with the request's place in the batch.
-    fn exchange(&mut self, batch: &Batch, each: impl FnMut(usize, Reply<'_>)) -> Result<(), Refusal> {
+    fn exchange(&mut self, batch: &Batch, each: &mut Each<'_>) -> Result<(), Refusal> {
         self.seq = batch.first_seq.wrapping_add(batch.count).wrapping_sub(1);
         let outcome = self.try_exchange(batch, each);
         if outcome.is_err() {
@@ -185,7 +193,7 @@ impl Netlink {
         outcome
     }
 
-    fn try_exchange(&mut self, batch: &Batch, mut each: impl FnMut(usize, Reply<'_>)) -> Result<(), Refusal> {
+    fn try_exchange(&mut self, batch: &Batch, each: &mut Each<'_>) -> Result<(), Refusal> {
         self.send(batch.bytes())?;
         let mut open = batch.count;
         while open > 0 {
@@ -200,7 +208,7 @@ impl Netlink {
                 let reply = match Nlmsg::from(message.kind) {
                     Nlmsg::Noop | Nlmsg::Overrun => continue,
                     Nlmsg::Error => Reply::End(message::acknowledgement(&message)),
-                    Nlmsg::Done => Reply::End(done(&message, &mut each, place as usize)),
+                    Nlmsg::Done => Reply::End(done(&message, each, place as usize)),
                     _ => Reply::Data(&message),
                 };
                 if let Reply::End(end) = &reply {
@@ -225,7 +233,7 @@ impl Netlink {
 }
 
 /// The end of a dump carries its flags too, so that an interruption noticed last is seen.
-fn done(message: &Message<'_>, each: &mut impl FnMut(usize, Reply<'_>), place: usize) -> Refusal {
+fn done(message: &Message<'_>, each: &mut Each<'_>, place: usize) -> Refusal {
     each(place, Reply::Data(&Message { body: &[], ..*message }));
     message::done(message)
 }
