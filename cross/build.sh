@@ -38,6 +38,9 @@ main() {
     [ $# -eq 0 ] || targets=("$@")
     for target in "${targets[@]}"; do zig_target "$target" >/dev/null; done
     install_missing
+    # One at a time: cargo puts the results of all clones of this repository into the same place.
+    exec 9>"$cache/lock"
+    flock 9
     for target in "${targets[@]}"; do
         prepare "$target"
         mkdir -p "$out/$target"
@@ -83,22 +86,20 @@ cargo() {
 
 # Sets the environment of `cargo` for a target, and `built`, where it puts its results.
 prepare() {
-    local flags linker=$cache/cc-$1 no_backtrace=$cache/no-backtrace-$1.o
-    export ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
-    printf '#!/bin/sh\nexec "%s" cc -target %s "$@"\n' "$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)" \
-        "$(zig_target "$1")" >"$linker"
-    chmod +x "$linker"
-    "$linker" -Os -c "$here/no-backtrace.c" -o "$no_backtrace"
-    flags="-Clink-self-contained=no -Clinker=$linker -Ctarget-feature=+crt-static -Crelocation-model=static"
-    flags+=" -Cforce-unwind-tables=no -Clink-arg=$no_backtrace"
+    local name flags
+    name=$(tr a-z- A-Z_ <<<"$1")
+    flags="-Clink-self-contained=no -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
     case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN
-    # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
+    ZIG=$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)
+    ZIG_TARGET=$(zig_target "$1")
     CARGO_TARGET_DIR=$cache/target-$(rust_version)
+    export ZIG ZIG_TARGET ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
+    # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
     export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_STRIP=false
-    export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$1")_RUSTFLAGS=$flags"
+    export "CARGO_TARGET_${name}_LINKER=$here/cc" "CARGO_TARGET_${name}_RUSTFLAGS=$flags"
     built=$CARGO_TARGET_DIR/$1/release
 }
 
