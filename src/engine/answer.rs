@@ -4,6 +4,7 @@ use super::bindings::Spot;
 use super::context::{Context, protocol_fault};
 use super::hub::{Hub, Sender};
 use super::peers::{Peer, PeerId};
+use super::statistics::increment;
 use crate::time::Instant;
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Cie, Extension, Fault, Kind, Message, Protocol, ProtocolAddress, code, flag, kind};
@@ -24,7 +25,7 @@ impl Hub {
         from: Sender,
         message: &Message<'_>,
     ) -> Result<(), Fault> {
-        cx.statistics.rx_resolve_req = cx.statistics.rx_resolve_req.wrapping_add(1);
+        increment(&mut cx.statistics.rx_resolve_req);
         let header = &message.header;
         let (Some(_), Some(wanted)) = (header.source, header.destination) else {
             return Err(protocol_fault(message));
@@ -132,7 +133,7 @@ impl Hub {
             Err(code::NOT_UNIQUE) => &mut statistics.tx_resolve_reply_nak_not_unique,
             Err(_) => &mut statistics.tx_resolve_reply_nak_prohibited,
         };
-        *counter = counter.wrapping_add(1);
+        increment(counter);
     }
 
     /// The Responder Address: this hub, with the uplink VNI it gave the peer (RFC 2332 section 5.3.1).

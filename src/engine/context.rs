@@ -5,7 +5,7 @@ use super::input::Path;
 use super::random::Random;
 use super::request_id::RequestIds;
 use super::settings::VnKey;
-use super::statistics::Statistics;
+use super::statistics::{Statistics, increment};
 use super::timers::Timers;
 use super::uplinks::Uplinks;
 use crate::time::Instant;
@@ -85,7 +85,7 @@ impl Context<'_> {
                 w.extension(extension);
             });
         });
-        self.statistics.tx_purge_reply = self.statistics.tx_purge_reply.wrapping_add(1);
+        increment(&mut self.statistics.tx_purge_reply);
     }
 
     /// Reports `fault` in `packet` to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
@@ -115,7 +115,7 @@ impl Context<'_> {
         self.send(path, tag, &header, |w| {
             w.packet_in_error(packet);
         });
-        self.statistics.tx_error = self.statistics.tx_error.wrapping_add(1);
+        increment(&mut self.statistics.tx_error);
     }
 
     /// Seconds from now until `until`, as a CIE's holding time says them: the time left (RFC 2332 section 5.2.2).

@@ -8,6 +8,7 @@ use super::limits::TokenBucket;
 use super::peers::{Peer, PeerId, Peers, Port};
 use super::report::{HubReport, MacRow, MacState, PeerRow};
 use super::settings::{HubRoleSettings, VnKey};
+use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -133,7 +134,7 @@ impl Hub {
             Kind::ResolutionRequest => self.resolution(cx, from, message),
             Kind::PurgeRequest => self.purge(cx, from, message),
             Kind::PurgeReply => {
-                cx.statistics.rx_purge_reply = cx.statistics.rx_purge_reply.wrapping_add(1);
+                increment(&mut cx.statistics.rx_purge_reply);
                 // A Purge Reply has the hub as its source: who confirms is known by the path alone.
                 for id in self.peers_at(from.path.remote) {
                     self.purge_confirmed(cx, id, message.header.request_id);
@@ -146,11 +147,11 @@ impl Hub {
                 Ok(())
             }
             Kind::ResolutionReply => {
-                cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                increment(&mut cx.statistics.rx_unsolicited);
                 Err(Fault { code: error::INVALID_REPLY, offset: 0, header: Some(message.header) })
             }
             Kind::RegistrationReply => {
-                cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                increment(&mut cx.statistics.rx_unsolicited);
                 Ok(())
             }
         }
@@ -174,7 +175,7 @@ impl Hub {
             Ok(None) => {}
             Ok(Some(change)) => {
                 if change.from.is_some() {
-                    cx.statistics.mac_moves = cx.statistics.mac_moves.wrapping_add(1);
+                    increment(&mut cx.statistics.mac_moves);
                     let to = match spot {
                         Spot::Here => None,
                         Spot::Peer(id) => self.peers.get(id).and_then(Peer::vtep),
@@ -184,7 +185,7 @@ impl Hub {
                 self.take_back(cx, ProtocolAddress::Mac(mac), &change);
             }
             Err(()) => {
-                cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
+                increment(&mut cx.statistics.macs_refused);
                 if !core::mem::replace(&mut self.full, true) {
                     cx.out.tell(self.vn, Event::Full(Table::Macs));
                 }
@@ -366,7 +367,7 @@ impl Hub {
 
     /// A client withdraws what it registered, or a MAC that was behind it.
     fn purge(&mut self, cx: &mut Context<'_>, from: Sender, message: &Message<'_>) -> Result<(), Fault> {
-        cx.statistics.rx_purge_req = cx.statistics.rx_purge_req.wrapping_add(1);
+        increment(&mut cx.statistics.rx_purge_req);
         if message.cies().next().is_none() || message.cies().any(|c| c.address.is_none()) {
             return Err(protocol_fault(message));
         }
@@ -463,7 +464,7 @@ impl Hub {
     }
 
     pub(super) fn table_full(&mut self, cx: &mut Context<'_>, table: Table) {
-        cx.statistics.spokes_refused = cx.statistics.spokes_refused.wrapping_add(1);
+        increment(&mut cx.statistics.spokes_refused);
         cx.out.tell(self.vn, Event::Full(table));
     }
 

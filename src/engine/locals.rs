@@ -8,6 +8,7 @@ use super::context::{Context, Due, Timer};
 use super::effect::Effect;
 use super::limits::{ANNOUNCEMENTS, TokenBucket};
 use super::settings::VnKey;
+use super::statistics::increment;
 use super::timers::Alarm;
 use crate::types::Mac;
 use core::time::Duration;
@@ -37,7 +38,7 @@ impl Locals {
             return;
         }
         if self.macs.len() >= max as usize {
-            cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
+            increment(&mut cx.statistics.macs_refused);
             return;
         }
         self.macs.insert(mac, ());

@@ -47,6 +47,7 @@ use random::Random;
 use request_id::RequestIds;
 use settings::{RoleSettings, VnSettings, VpnMode};
 use spoke::Spoke;
+use statistics::increment;
 use timers::Timers;
 use uplinks::Uplinks;
 
@@ -255,7 +256,7 @@ impl Engine {
             _ => None,
         };
         if !self.is_within_limits(now, path, key, peer) {
-            self.statistics.rx_rate_limited = self.statistics.rx_rate_limited.wrapping_add(1);
+            increment(&mut self.statistics.rx_rate_limited);
             return;
         }
         let (vns, cx) = self.split(now, out);
@@ -263,16 +264,16 @@ impl Engine {
         let mut vn = key.and_then(|key| vns.get_mut(&key));
         let result = match (message, &mut vn) {
             (Err(fault), _) => {
-                cx.statistics.rx_malformed = cx.statistics.rx_malformed.wrapping_add(1);
+                increment(&mut cx.statistics.rx_malformed);
                 Err(fault)
             }
             (Ok(message), None) => {
-                cx.statistics.rx_unknown_vpn = cx.statistics.rx_unknown_vpn.wrapping_add(1);
+                increment(&mut cx.statistics.rx_unknown_vpn);
                 Err(Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) })
             }
             (Ok(message), Some(vn)) => {
                 if message.header.kind == crate::wire::nhrp::Kind::Error {
-                    cx.statistics.rx_error = cx.statistics.rx_error.wrapping_add(1);
+                    increment(&mut cx.statistics.rx_error);
                 }
                 match &mut vn.role {
                     Role::Spoke(spoke) => spoke.packet(&mut cx, &message),

@@ -5,6 +5,7 @@ use super::context::{Context, Due, Timer};
 use super::effect::{Event, Table};
 use super::hub::Hub;
 use super::peers::{Peer, PeerId, Withdrawal};
+use super::statistics::increment;
 use crate::types::Vtep;
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, ProtocolAddress};
 use core::time::Duration;
@@ -60,7 +61,7 @@ impl Hub {
                 cx.timers.clear(&mut peer.purges.alarm);
                 self.send_purges(cx, id);
             }
-            _ => cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1),
+            _ => increment(&mut cx.statistics.rx_unsolicited),
         }
     }
 
@@ -73,9 +74,9 @@ impl Hub {
                 peer.purges.sent = None;
             } else if peer.purges.waiting.iter().take(count).all(|w| w.until <= cx.now) {
                 peer.purges.done();
-                cx.statistics.purges_unanswered = cx.statistics.purges_unanswered.wrapping_add(1);
+                increment(&mut cx.statistics.purges_unanswered);
             } else {
-                cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
+                increment(&mut cx.statistics.retransmits);
             }
         }
         self.send_purges(cx, id);
@@ -84,7 +85,7 @@ impl Hub {
     fn queue_purge(&mut self, cx: &mut Context<'_>, id: PeerId, withdrawal: Withdrawal) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         if !peer.purges.push(withdrawal) {
-            cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(1);
+            increment(&mut cx.statistics.purges_dropped);
             if !core::mem::replace(&mut peer.purges.full, true) {
                 cx.out.tell(self.vn, Event::Full(Table::Purges));
             }
@@ -137,7 +138,7 @@ impl Hub {
                 });
             }
         });
-        cx.statistics.tx_purge_req = cx.statistics.tx_purge_req.wrapping_add(1);
+        increment(&mut cx.statistics.tx_purge_req);
         let delay = (RETRY_FIRST * (1 << (tries - 1).min(6))).min(RETRY_MOST);
         let retry = cx.now + cx.random.around(delay);
         cx.timers.set(&mut peer.purges.alarm, retry, Timer { vn: self.vn, what: Due::Purge(id) });

@@ -5,6 +5,7 @@ use super::effect::{Effect, Event, Refusal, Table, Why};
 use super::hub::{Hub, Sender, ip};
 use super::limits::CIES_PER_REQUEST;
 use super::peers::{Peer, PeerId, Port, Registered};
+use super::statistics::increment;
 use crate::types::Nbma;
 use crate::wire::nhrp::{Cie, Fault, Kind, Message, ProtocolAddress, code, flag, kind};
 use core::time::Duration;
@@ -22,7 +23,7 @@ impl Hub {
         message: &Message<'_>,
         bytes: &[u8],
     ) -> Result<(), Fault> {
-        cx.statistics.rx_register_req = cx.statistics.rx_register_req.wrapping_add(1);
+        increment(&mut cx.statistics.rx_register_req);
         let header = &message.header;
         let (Some(source), Some(_)) = (header.source, message.cies().next()) else {
             return Err(protocol_fault(message));
@@ -247,7 +248,7 @@ impl Hub {
             Some(code::ALREADY_REGISTERED) => &mut statistics.tx_register_nak_already_registered,
             Some(_) => &mut statistics.tx_register_nak_prohibited,
         };
-        *counter = counter.wrapping_add(1);
+        increment(counter);
         if let Some(code) = refused {
             cx.out.tell(self.vn, Event::SpokeRefused { spoke: from.path.remote, reason: Refusal::Nak(code) });
         }

@@ -4,6 +4,7 @@ use super::context::{Context, Due, Timer};
 use super::effect::{Effect, Event, Refusal};
 use super::report::Standing;
 use super::spoke::Identity;
+use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::Vtep;
@@ -158,16 +159,16 @@ impl Registration {
             && message.header.source == Some(ProtocolAddress::Mac(me.mac))
             && !matches!(self.state, State::Withdrawing);
         if !mine {
-            cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+            increment(&mut cx.statistics.rx_unsolicited);
             return false;
         }
         // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
         if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
-            cx.statistics.rx_register_nak = cx.statistics.rx_register_nak.wrapping_add(1);
+            increment(&mut cx.statistics.rx_register_nak);
             self.refused(cx, me, Refusal::Nak(nak.code));
             return false;
         }
-        cx.statistics.rx_register_ack = cx.statistics.rx_register_ack.wrapping_add(1);
+        increment(&mut cx.statistics.rx_register_ack);
         let granted = message.cies().next().map_or(0, |c| c.holding);
         let holding = match Duration::from_secs(granted.into()) {
             Duration::ZERO => cx.holding_time,
@@ -246,7 +247,7 @@ impl Registration {
     fn ask(&mut self, cx: &mut Context<'_>, me: &Identity) {
         let request = match &mut self.request {
             Some(request) => {
-                cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
+                increment(&mut cx.statistics.retransmits);
                 request
             }
             None => self.request.insert(Request { id: cx.ids.take(cx.out), unanswered: 0 }),
@@ -265,7 +266,7 @@ impl Registration {
                 .extension(Extension::empty(kind::FORWARD_TRANSIT))
                 .extension(Extension::empty(kind::REVERSE_TRANSIT));
         });
-        cx.statistics.tx_register_req = cx.statistics.tx_register_req.wrapping_add(1);
+        increment(&mut cx.statistics.tx_register_req);
         let most = match self.state {
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
             State::Registered { .. } => (cx.holding_time / 15).clamp(RETRY_FIRST, RETRY_MOST),
@@ -294,7 +295,7 @@ impl Registration {
         cx.send(me.path, me.tag, &header, |w| {
             w.cie(&cie);
         });
-        cx.statistics.tx_purge_req = cx.statistics.tx_purge_req.wrapping_add(1);
+        increment(&mut cx.statistics.tx_purge_req);
         self.arm(cx, me, cx.now + WITHDRAW_RETRY);
     }
 

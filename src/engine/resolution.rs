@@ -7,6 +7,7 @@ use super::limits::{QUESTIONS, TokenBucket};
 use super::report::{MacRow, MacState};
 use super::settings::{SpokeSettings, Trigger};
 use super::spoke::Identity;
+use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
@@ -210,7 +211,7 @@ impl Macs {
                 } else if tries >= TRIES {
                     self.unknown(cx, around, mac, None);
                 } else {
-                    cx.statistics.retransmits = cx.statistics.retransmits.wrapping_add(1);
+                    increment(&mut cx.statistics.retransmits);
                     self.ask(cx, around, mac, id, tries + 1);
                 }
             }
@@ -249,11 +250,11 @@ impl Macs {
         let nak = message.cies().map(|c| c.code).find(|&c| c != code::OK);
         match (nak, best(message, around.me, mac)) {
             (None, Some((to, holding))) => {
-                cx.statistics.rx_resolve_reply_ack = cx.statistics.rx_resolve_reply_ack.wrapping_add(1);
+                increment(&mut cx.statistics.rx_resolve_reply_ack);
                 self.resolved(cx, around, mac, to, holding);
             }
             (nak, _) => {
-                cx.statistics.rx_resolve_reply_nak = cx.statistics.rx_resolve_reply_nak.wrapping_add(1);
+                increment(&mut cx.statistics.rx_resolve_reply_nak);
                 // An answer that cannot be used, such as one of another address family, is none.
                 let nak = nak.unwrap_or(code::NO_BINDING);
                 self.unknown(cx, around, mac, Some(Refusal::Nak(nak)));
@@ -353,7 +354,7 @@ impl Macs {
         shortcut: Option<Shortcut>,
     ) -> bool {
         if self.entries.len() >= around.settings.max_macs as usize {
-            cx.statistics.macs_refused = cx.statistics.macs_refused.wrapping_add(1);
+            increment(&mut cx.statistics.macs_refused);
             if !self.full {
                 self.full = true;
                 cx.out.tell(around.me.vn, Event::Full(Table::Macs));
@@ -382,7 +383,7 @@ impl Macs {
     fn ask_queued(&mut self, cx: &mut Context<'_>, around: Surroundings<'_>) {
         while around.registered && !self.queue.is_empty() {
             if let Err(wait) = self.questions.take(cx.now) {
-                cx.statistics.tx_rate_limited = cx.statistics.tx_rate_limited.wrapping_add(1);
+                increment(&mut cx.statistics.tx_rate_limited);
                 let timer = Timer { vn: around.me.vn, what: Due::Questions };
                 cx.timers.set(&mut self.queue_alarm, cx.now + wait, timer);
                 return;
@@ -406,7 +407,7 @@ impl Macs {
                 .extension(Extension::empty(kind::REVERSE_TRANSIT))
                 .extension(Extension::capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]));
         });
-        cx.statistics.tx_resolve_req = cx.statistics.tx_resolve_req.wrapping_add(1);
+        increment(&mut cx.statistics.tx_resolve_req);
         entry.phase = Phase::Asking { id, tries };
         let retry = cx.now + cx.random.around(RETRY_FIRST * (1 << (tries - 1).min(6)));
         let next = entry.shortcut.map_or(retry, |s| retry.min(s.until));
@@ -486,13 +487,13 @@ fn set(cx: &mut Context<'_>, around: Surroundings<'_>, alarm: &mut Alarm, at: In
 fn set_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep) {
     cx.out.push(Effect::SetShortcut { vn: around.me.vn, mac, to });
     cx.out.tell(around.me.vn, Event::ShortcutUp { mac, to });
-    cx.statistics.shortcuts_up = cx.statistics.shortcuts_up.wrapping_add(1);
+    increment(&mut cx.statistics.shortcuts_up);
 }
 
 fn drop_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, why: Why) {
     cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac });
     cx.out.tell(around.me.vn, Event::ShortcutDown { mac, why });
-    cx.statistics.shortcuts_down = cx.statistics.shortcuts_down.wrapping_add(1);
+    increment(&mut cx.statistics.shortcuts_down);
 }
 
 /// The answer with the highest preference that this spoke can use: where, and for how many seconds.

@@ -8,6 +8,7 @@ use super::registration::Registration;
 use super::report::{MacRow, SpokeReport, Standing};
 use super::resolution::{Macs, Surroundings};
 use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
+use super::statistics::increment;
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
@@ -206,7 +207,7 @@ impl Spoke {
                     self.registration.doubt(cx, &me);
                 }
                 if !taken {
-                    cx.statistics.rx_unsolicited = cx.statistics.rx_unsolicited.wrapping_add(1);
+                    increment(&mut cx.statistics.rx_unsolicited);
                 }
                 // A second answer to a repeated question is no error (RFC 2332 section 5.2.2).
                 if !taken && !cx.ids.used(header.request_id) {
@@ -215,7 +216,7 @@ impl Spoke {
             }
             Kind::PurgeRequest => self.purge(cx, &me, message),
             Kind::PurgeReply => {
-                cx.statistics.rx_purge_reply = cx.statistics.rx_purge_reply.wrapping_add(1);
+                increment(&mut cx.statistics.rx_purge_reply);
                 self.registration.purged(cx, &me, header.request_id);
             }
             Kind::Error => self.error(cx, &me, message),
@@ -283,7 +284,7 @@ impl Spoke {
 
     /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).
     fn purge(&mut self, cx: &mut Context<'_>, me: &Identity, message: &Message<'_>) {
-        cx.statistics.rx_purge_req = cx.statistics.rx_purge_req.wrapping_add(1);
+        increment(&mut cx.statistics.rx_purge_req);
         cx.confirm_purge(me.path, me.tag, message);
         let own = (Some(me.path.local), Some(me.vni));
         for cie in message.cies() {

@@ -24,6 +24,11 @@ macro_rules! counters {
     };
 }
 
+/// One more.
+pub(super) fn increment(counter: &mut u32) {
+    *counter = counter.wrapping_add(1);
+}
+
 counters! {
     /// Resolution Requests sent (first tries).
     tx_resolve_req,
