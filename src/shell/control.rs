@@ -67,7 +67,7 @@ pub async fn serve(server: Server, node: Shared, config_path: String, executor: 
         match server.0.accept().await {
             Ok((stream, _)) => {
                 let client = converse(stream, Rc::clone(&node), config_path.clone());
-                executor.spawn(async { drop(client.await) }).detach();
+                daemon::spawn(&executor, async { drop(client.await) }).detach();
             }
             Err(e) => {
                 log::warn!("control socket: {e}");

@@ -11,8 +11,10 @@ use litemap::LiteMap;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task, future};
 use std::cell::RefCell;
+use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -72,11 +74,10 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
 
     let executor = Rc::new(LocalExecutor::new());
     let (poke, poked) = smol::channel::bounded(1);
-    executor.spawn(keep_time(Rc::clone(&node), poked)).detach();
-    executor.spawn(hear_kernel(Rc::clone(&node), kernel)).detach();
-    executor
-        .spawn(control::serve(server, Rc::clone(&node), config_path.to_owned(), Rc::clone(&executor)))
-        .detach();
+    spawn(&executor, keep_time(Rc::clone(&node), poked)).detach();
+    spawn(&executor, hear_kernel(Rc::clone(&node), kernel)).detach();
+    let server = control::serve(server, Rc::clone(&node), config_path.to_owned(), Rc::clone(&executor));
+    spawn(&executor, server).detach();
     let work = do_jobs(Rc::clone(&node), jobs, poke, &executor);
     let obey = obey(Rc::clone(&node), signals, config_path);
     smol::block_on(executor.run(future::or(work, obey)))?;
@@ -92,6 +93,12 @@ fn seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
+/// Starts a task. Boxed, all of them are of one type, and the executor's code for tasks is there once.
+pub fn spawn(executor: &LocalExecutor<'static>, work: impl Future<Output = ()> + 'static) -> Task<()> {
+    let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work);
+    executor.spawn(work)
+}
+
 /// Does what goes on beside the node, until all is withdrawn.
 async fn do_jobs(
     node: Shared,
@@ -104,14 +111,14 @@ async fn do_jobs(
     while let Ok(job) = jobs.recv().await {
         match job {
             Job::Read(local, tunnel) => {
-                readers.insert(local, executor.spawn(read(Rc::clone(&node), tunnel)));
+                readers.insert(local, spawn(executor, read(Rc::clone(&node), tunnel)));
             }
             Job::Close(local) => {
                 readers.remove(&local);
             }
             Job::LookUp(hub, name) => {
                 if lookups.get(&hub).is_none_or(|(of, task)| *of != name || task.is_finished()) {
-                    let task = executor.spawn(look_up(Rc::clone(&node), hub, name.clone()));
+                    let task = spawn(executor, look_up(Rc::clone(&node), hub, name.clone()));
                     lookups.insert(hub, (name, task));
                 }
             }
