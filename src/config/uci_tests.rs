@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// The values of the option `v` in `text`, put into a section.
 fn values(text: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
 use dmevpn::wire::{MAX_NHRP, VpnTag};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 pub const VN: VnKey = VnKey(1);
@@ -188,8 +188,8 @@ pub fn spoke_role() -> SpokeSettings {
 pub fn settings(role: RoleSettings, mode: VpnMode) -> Settings {
     Settings {
         holding_time: Duration::from_secs(600),
-        hubs: BTreeMap::from([(HUB, HubSettings { vpn_mode: mode })]),
-        vns: BTreeMap::from([(VN, VnSettings { vpn_id: VPN, mtu: 1450, role })]),
+        hubs: LiteMap::from_iter([(HUB, HubSettings { vpn_mode: mode })]),
+        vns: LiteMap::from_iter([(VN, VnSettings { vpn_id: VPN, mtu: 1450, role })]),
     }
 }
 

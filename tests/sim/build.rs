@@ -5,7 +5,7 @@ use dmevpn::engine::settings::{
     VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 pub const HUB: HubKey = HubKey(0);
@@ -43,7 +43,7 @@ pub fn vn_settings(key: VnKey, role: RoleSettings) -> VnSettings {
 pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {
     Settings {
         holding_time: Duration::from_secs(holding),
-        hubs: BTreeMap::from([(HUB, HubSettings { vpn_mode: mode })]),
+        hubs: LiteMap::from_iter([(HUB, HubSettings { vpn_mode: mode })]),
         vns: vns.into_iter().collect(),
     }
 }
