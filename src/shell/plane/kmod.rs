@@ -327,3 +327,40 @@ fn destination(spoke: Vtep) -> Destination {
 fn flood_to(index: u32, spoke: Vtep) -> FdbChange {
     FdbChange::Add { index, mac: FLOOD, to: destination(spoke) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the first VN's forwarder is, when the file has these further sections.
+    fn chosen(option: &str, more: &str, driver: Option<&str>) -> Forwarder {
+        let text = format!(
+            "config dmevpn\n option nbma 10.0.0.1\n\
+             config vn a\n option vpn_id 1\n option role hub\n {option}\n{more}"
+        );
+        let config = Config::parse("f", &text).unwrap();
+        let Role::Hub(hub) = &config.vns[0].role else { panic!("it is a hub") };
+        Forwarder::choose(hub.dataplane, &config, driver)
+    }
+
+    #[test]
+    fn one_device_for_all_spokes_where_that_is_possible() {
+        let driver = Some("vxlan_dmevpn");
+        let hub = "config vn b\n option vpn_id 2\n option role hub\n";
+        let spoke = "config hub h\n option address 10.0.0.9\n\
+                     config vn c\n option vpn_id 3\n option role spoke\n option bridge br\n option vni 5\n";
+        assert!(chosen("", hub, driver).is_shared());
+        for (option, more, driver, why) in [
+            ("", "", None, "no VXLAN driver"),
+            ("", spoke, driver, "VN c uses plain VXLAN devices"),
+            ("", &format!("{hub} option dataplane bridge"), driver, "VN b uses plain VXLAN devices"),
+            ("option dataplane bridge", "", driver, "as configured"),
+        ] {
+            let forwarder = chosen(option, more, driver);
+            assert!(!forwarder.is_shared());
+            assert!(forwarder.words().1.contains(why), "{forwarder:?}");
+        }
+        // Without the driver the VN waits for it, and says so.
+        assert!(chosen("option dataplane kmod", "", None).is_shared());
+    }
+}
