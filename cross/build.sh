@@ -63,7 +63,7 @@ build_tests() {
     local program name
     mkdir -p "$out/$1/tests"
     cargo test --no-run -Zpanic-abort-tests "${tests[@]}" --message-format=json |
-        sed -n 's/.*"test":true.*"executable":"\([^"]*\)".*/\1/p' |
+        sed -n 's/.*"test":true},"features".*"executable":"\([^"]*\)".*/\1/p' |
         while read -r program; do
             name=$(basename "$program")
             install -m 755 "$program" "$out/$1/tests/${name%-*}"
