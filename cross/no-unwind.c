@@ -14,3 +14,10 @@ unsigned long _Unwind_GetTextRelBase(void *context) { return 0; }
 void _Unwind_SetGR(void *context, int index, unsigned long value) {}
 void _Unwind_SetIP(void *context, unsigned long value) {}
 void _Unwind_Resume(void *exception) { __builtin_trap(); }
+
+#ifdef __arm__
+/* Processors of this family read and write registers by these (EHABI). */
+int _Unwind_VRS_Get(void *context, int class, unsigned reg, int kind, void *value) { return 2; /* _UVRSR_FAILED */ }
+int _Unwind_VRS_Set(void *context, int class, unsigned reg, int kind, void *value) { return 2; }
+int __gnu_unwind_frame(void *exception, void *context) { return 9; /* _URC_FAILURE */ }
+#endif
