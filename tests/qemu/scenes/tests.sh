@@ -1,6 +1,6 @@
-# Every test of the project in real networks, and the lab.
+# Every test of the project in real networks, on one of the kernels: those of the daemon on 6.12, the others on 6.1.
 # guests: 6.1 6.12
-# seconds: 600
+# seconds: 900
 
 # A guest's processor is many times slower than the one it runs on.
 export DMEVPN_LAB_PATIENCE=$((6 * PATIENCE))
@@ -19,10 +19,16 @@ tests() {
         [ "$expected" -gt 0 -a "$passed" = "$expected" ] || why "$files/$name.log"
 }
 
-# Most of the time they wait, so all programs run at once.
-for program in $TESTS; do tests "$program" & done
-began=$(now)
-"$LAB" >"$files/lab.log" 2>&1
-held=$(sed -n 's/^\([0-9]*\) of 9 points hold.*/\1/p' "$files/lab.log")
-check "the lab: $held of 9 points hold, after $(($(now) - began)) s" [ "$held" = 9 ] || why "$files/lab.log"
-wait
+for program in $TESTS; do
+    case $(uname -r)/$(basename "$program") in
+        6.1.*/daemon-* | 6.12.*/network-*) ;;
+        *) tests "$program" ;;
+    esac
+done
+# On 6.1 `network` proves the lab's points.
+case $(uname -r) in
+    6.12.*)
+        "$LAB" >"$files/lab.log" 2>&1
+        check "the lab: 9 of 9 points hold" grep -q '^9 of 9 points hold' "$files/lab.log" || why "$files/lab.log"
+        ;;
+esac
