@@ -199,7 +199,7 @@ broadcast()
 		before[i]=$(octets "$i")
 	done
 	ns "$1" "${big[@]}" -b 11.0.0.255 >/dev/null 2>&1
-	sleep 0.3
+	sleep 1
 	for i in "${sites[@]}"; do
 		got+=($((($(octets "$i") - before[i]) / 1000)))
 	done
@@ -214,7 +214,7 @@ unicast()
 	ns "$1" ip neigh replace 11.0.0.77 lladdr "$2" dev lan
 	before=$(octets "$3")
 	ns "$1" "${big[@]}" 11.0.0.77 >/dev/null 2>&1
-	sleep 0.3
+	sleep 1
 	echo $((($(octets "$3") - before) / 1000))
 }
 
