@@ -40,9 +40,9 @@ packages_for() {
     for guest in "$@"; do
         case $guest in
             6.*) echo qemu-system-x86 gcc make patch libelf1 ;;
-            mips) echo qemu-system-mips gcc-mips-linux-gnu make flex bison bc bzip2 libc6-dev gcc ;;
-            mipsel) echo qemu-system-mips gcc-mipsel-linux-gnu make flex bison bzip2 libc6-dev gcc ;;
-            arm) echo qemu-system-arm gcc-arm-linux-gnueabihf make flex bison bzip2 libc6-dev gcc ;;
+            mips) echo qemu-system-mips gcc-mips-linux-gnu libc6-dev-mips-cross make flex bison bc bzip2 libc6-dev gcc ;;
+            mipsel) echo qemu-system-mips gcc-mipsel-linux-gnu libc6-dev-mipsel-cross make flex bison bzip2 libc6-dev gcc ;;
+            arm) echo qemu-system-arm gcc-arm-linux-gnueabihf libc6-dev-armhf-cross make flex bison bzip2 libc6-dev gcc ;;
         esac
     done
 }
