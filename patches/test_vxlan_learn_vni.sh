@@ -176,6 +176,14 @@ told()
 	grep -q "^$4 dev vh dst $underlay$1 vni $2 src_vni $3 " "$log"
 }
 
+hears_something()
+{
+	ns hub bridge fdb add 02:00:00:00:99:99 dev lan self permanent
+	ns hub bridge fdb del 02:00:00:00:99:99 dev lan self permanent
+	sleep 0.2
+	[ -s "$log" ]
+}
+
 reach()
 {
 	ns "$1" ping -q -c 2 -i 0.2 -W 2 "11.0.0.$2"
@@ -242,6 +250,8 @@ learning()
 
 	ns hub bridge monitor fdb > "$log" &
 	local monitor=$!
+	# It tells what happens once it listens.
+	wait_for hears_something
 
 	check "sites with different VNIs reach one another" reach 1 2
 	check "VTEP and VNI are learned" fdb 1 101 101
