@@ -308,7 +308,7 @@ translation()
 	refuse "a VTEP that is not on the flood list is not heard" reach 3 1
 	refuse "and nothing is learned from it" fdb 3 103 103
 	flood vh 3 103
-	check "until it is" reach 3 1
+	check "until it is" wait_for reach 3 1
 }
 
 no_list()

@@ -8,9 +8,14 @@ cd "$REPOSITORY" || exit 1
 
 check "the stock driver stays out" [ ! -e /sys/module/vxlan ]
 
-# By itself: it switches the driver's parameter.
-patches/test_vxlan_learn_vni.sh >"$files/selftest.log" 2>&1
-code=$?
+# By itself: it switches the driver's parameter. Its limits are those of a real machine: on a busy one it gets a second
+# chance, and the result tells.
+for try in 1 2; do
+    patches/test_vxlan_learn_vni.sh >"$files/selftest.log" 2>&1
+    code=$?
+    [ $code != 0 ] || break
+    note "the selftest failed, try $try: $(grep 'FAIL\]' "$files/selftest.log")"
+done
 check "the driver's selftest: $(grep -c '\[ OK \]' "$files/selftest.log") checks" [ $code = 0 ] ||
     grep -A 1 'FAIL\]' "$files/selftest.log"
 
