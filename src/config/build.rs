@@ -9,8 +9,7 @@ use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
-use litemap::Entry;
-use litemap::LiteMap;
+use litemap::{Entry, LiteMap};
 
 /// The types of sections.
 const SECTIONS: [&str; 3] = ["dmevpn", "hub", "vn"];

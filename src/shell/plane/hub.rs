@@ -4,12 +4,13 @@
 use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
-use crate::shell::netlink::{FdbChange, Kind, Link, LinkChange, NewVxlan};
+use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use litemap::LiteMap;
 
-/// Part of a port's MAC.
+/// Part of the MAC of a port, and of a device for all spokes.
 const PORT: u8 = 2;
+const SHARED: u8 = 3;
 
 impl Planes {
     /// The bridge is made if it is not there; ports are found, and missing ones made. The bridge's MAC.
@@ -52,7 +53,7 @@ impl Planes {
         engine: &Engine,
         inputs: &mut Inputs,
     ) -> Result<(), String> {
-        let (vn, mtu) = (wanted.name.as_str(), u32::from(wanted.mtu));
+        let vn = wanted.name.as_str();
         let mut missing: LiteMap<Vtep, (Vni, Nbma)> =
             engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
         let links = self.netlink.links().map_err(told)?;
@@ -89,15 +90,7 @@ impl Planes {
                 None => {}
             }
             self.devices.insert(link.index, (key, Part::Port(spoke)));
-            if link.master != Some(bridge.index) || !link.up || link.mtu != mtu {
-                let change = LinkChange {
-                    up: Some(true),
-                    master: Some(Some(bridge.index)),
-                    mtu: Some(mtu),
-                    ..LinkChange::default()
-                };
-                self.netlink.set_link(link.index, &change).map_err(told)?;
-            }
+            self.keep_port(&link, bridge, wanted)?;
             if !known {
                 self.changes.push(default_entry(link.index, spoke));
             }
@@ -144,29 +137,55 @@ impl Planes {
         self.forwarder(key).is_some_and(Forwarder::is_shared)
     }
 
-    /// Makes a port; on failure, whether its VNI or name is somebody else's.
-    fn make_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma) -> Result<(), (bool, String)> {
+    /// A device of ours becomes an active port of the bridge again, if it is not.
+    pub(super) fn keep_port(&mut self, link: &Link, bridge: &Link, wanted: &Wanted) -> Result<(), String> {
+        let mtu = u32::from(wanted.mtu);
+        if link.master == Some(bridge.index) && link.up && link.mtu == mtu {
+            return Ok(());
+        }
+        let change = LinkChange {
+            up: Some(true),
+            master: Some(Some(bridge.index)),
+            mtu: Some(mtu),
+            ..LinkChange::default()
+        };
+        self.netlink.set_link(link.index, &change).map_err(told)
+    }
+
+    /// Makes a VXLAN device in the bridge, for one spoke or for all of them; on failure, whether it exists.
+    pub(super) fn make_device(
+        &mut self,
+        key: VnKey,
+        spoke: Option<Vtep>,
+        uplink: Vni,
+        local: Nbma,
+    ) -> Result<u32, (bool, String)> {
         let Some((plane, bridge)) = self.planes.get(&key).and_then(|p| Some((p, p.bridge?))) else {
             return Err((false, "there is no bridge".into()));
         };
+        let vn = &plane.wanted.name;
+        let (part, alias) = match spoke {
+            Some(spoke) => (PORT, alias::port(vn, spoke)),
+            None => (SHARED, alias::shared(vn)),
+        };
         let new = NewVxlan {
             name: &format!("dmevpn{:06x}", uplink.get()),
-            vni: Some(uplink.get()),
+            vni: spoke.map(|_| uplink.get()),
             local: local.ip(),
             port: self.udp_port,
             l2miss: false,
             mtu: Some(plane.wanted.mtu.into()),
-            mac: Some(tunnel_mac(uplink, PORT)),
+            mac: Some(tunnel_mac(uplink, part)),
             master: Some(bridge),
-            alias: &alias::port(&plane.wanted.name, spoke),
+            alias: &alias,
             up: true,
         };
-        let index = self.netlink.create_vxlan(&new).map_err(|e| {
-            // The kernel's answer when a bridge has all its ports.
-            let full = e.errno() == libc::EXFULL;
-            let way_out = if full { "; option dataplane 'kmod' has room for more spokes" } else { "" };
-            (e.exists(), format!("{e}{way_out}"))
-        })?;
+        self.netlink.create_vxlan(&new).map_err(|e| (e.exists(), format!("{e}{}", way_out(&e, spoke))))
+    }
+
+    /// Makes a port; on failure, whether its VNI or name is somebody else's.
+    fn make_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma) -> Result<(), (bool, String)> {
+        let index = self.make_device(key, Some(spoke), uplink, local)?;
         if let Err(errors) = self.netlink.fdb_apply(&[default_entry(index, spoke)]) {
             self.delete(index);
             return Err((false, errors.first().map_or(String::new(), |(_, e)| e.to_string())));
@@ -174,6 +193,12 @@ impl Planes {
         self.devices.insert(index, (key, Part::Port(spoke)));
         Ok(())
     }
+}
+
+/// What to do when a bridge has all the ports it can have (EXFULL).
+fn way_out(e: &Error, spoke: Option<Vtep>) -> &'static str {
+    let full = spoke.is_some() && e.errno() == libc::EXFULL;
+    if full { "; option dataplane 'kmod' has room for more spokes" } else { "" }
 }
 
 /// A port leads to its spoke, and nowhere else.

@@ -2,16 +2,13 @@
 //! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
 //! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
 
-use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
+use super::{Inputs, Part, Planes, Wanted, alias, told};
 use crate::config::{Config, Dataplane, HubRole, Role};
 use crate::engine::{Engine, Input, Place, PortState, VnKey};
-use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan};
+use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
 use std::fs;
-
-/// Part of the device's MAC.
-const SHARED: u8 = 3;
 
 /// The MAC whose destinations are flooded to.
 const FLOOD: [u8; 6] = [0; 6];
@@ -34,8 +31,21 @@ pub(super) struct Shared {
     pub index: u32,
     /// The only VNI it accepts: what spokes use towards the hub.
     uplink: Vni,
+    /// The address it sends from.
+    local: Nbma,
     /// The spokes it floods to.
     members: LiteMap<Vtep, ()>,
+}
+
+impl Shared {
+    /// A device that an earlier run made. Its uplink VNI is in its name.
+    fn of(link: &Link) -> Option<Shared> {
+        let Kind::Vxlan(info) = &link.kind else { return None };
+        let digits = link.name.strip_prefix("dmevpn").filter(|_| info.external && info.learning)?;
+        let uplink = u32::from_str_radix(digits, 16).ok().and_then(Vni::new)?;
+        let local = info.local.and_then(Nbma::new)?;
+        Some(Shared { index: link.index, uplink, local, members: LiteMap::new() })
+    }
 }
 
 /// The loaded VXLAN driver that learns VNIs, if there is one.
@@ -101,7 +111,7 @@ impl Planes {
             }
         }
         let Some(shared) = self.planes.get_mut(&key).and_then(|p| p.shared.as_mut()) else { return Ok(()) };
-        let (index, uplink) = (shared.index, shared.uplink);
+        let (index, uplink, local) = (shared.index, shared.uplink, shared.local);
         let entries = self.netlink.fdb_of_device(index).map_err(told)?;
         let flooded = entries.iter().filter(|e| e.mac == FLOOD && e.is_ours()).filter_map(vtep);
         let there: LiteMap<Vtep, ()> = flooded.map(|spoke| (spoke, ())).collect();
@@ -109,7 +119,6 @@ impl Planes {
         self.changes.extend(lost.map(|spoke| flood_to(index, *spoke)));
         let found: Vec<Vtep> = there.keys().filter(|s| !shared.members.contains_key(s)).copied().collect();
         shared.members.extend(found.iter().map(|spoke| (*spoke, ())));
-        let local = self.local_of(index)?;
         for spoke in found {
             let state = PortState::Found { uplink, local };
             inputs.push_back(Input::Port { vn: key, spoke, state });
@@ -120,38 +129,30 @@ impl Planes {
 
     /// Takes over the device of an earlier run, if it is there; what the other data plane left is in the way.
     fn find_shared(&mut self, key: VnKey, wanted: &Wanted, bridge: &Link) -> Result<(), String> {
-        let (mine, mtu) = (alias::shared(&wanted.name), u32::from(wanted.mtu));
+        let mine = alias::shared(&wanted.name);
         let mut found = None;
         for link in self.netlink.links().map_err(told)? {
             let Some(alias) = link.alias.as_deref() else { continue };
             if alias::parse_port(alias, &wanted.name).is_some() {
                 self.delete(link.index);
             } else if alias == mine {
-                match uplink_of(&link) {
-                    Some(uplink) => found = Some((link, uplink)),
+                match Shared::of(&link) {
+                    Some(shared) => found = Some((link, shared)),
                     None => self.delete(link.index),
                 }
             }
         }
         let Some(plane) = self.planes.get_mut(&key) else { return Ok(()) };
-        let Some((link, uplink)) = found else {
+        let Some((link, shared)) = found else {
             plane.shared = None;
             return Ok(());
         };
         if plane.shared.as_ref().is_none_or(|shared| shared.index != link.index) {
-            plane.shared = Some(Shared { index: link.index, uplink, members: LiteMap::new() });
+            plane.shared = Some(shared);
         }
         self.devices.retain(|_, device| *device != (key, Part::Shared));
         self.devices.insert(link.index, (key, Part::Shared));
-        if link.master != Some(bridge.index) || !link.up || link.mtu != mtu {
-            let change = LinkChange {
-                up: Some(true),
-                master: Some(Some(bridge.index)),
-                mtu: Some(mtu),
-                ..LinkChange::default()
-            };
-            self.netlink.set_link(link.index, &change).map_err(told)?;
-        }
+        self.keep_port(&link, bridge, wanted)?;
         self.netlink.set_hairpin(link.index).map_err(told)
     }
 
@@ -201,22 +202,8 @@ impl Planes {
     }
 
     fn make_shared(&mut self, key: VnKey, uplink: Vni, local: Nbma) -> Result<u32, (bool, String)> {
-        let Some((plane, bridge)) = self.planes.get(&key).and_then(|p| Some((p, p.bridge?))) else {
-            return Err((false, "there is no bridge".into()));
-        };
-        let new = NewVxlan {
-            name: &format!("dmevpn{:06x}", uplink.get()),
-            vni: None,
-            local: local.ip(),
-            port: self.udp_port,
-            l2miss: false,
-            mtu: Some(plane.wanted.mtu.into()),
-            mac: Some(tunnel_mac(uplink, SHARED)),
-            master: Some(bridge),
-            alias: &alias::shared(&plane.wanted.name),
-            up: true,
-        };
-        let index = self.netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()))?;
+        // If it exists, another VNI would not help.
+        let index = self.make_device(key, None, uplink, local).map_err(|(_, e)| (false, e))?;
         let filters = matches!(self.netlink.link_by_index(index),
             Ok(Some(Link { kind: Kind::Vxlan(info), .. })) if info.vnifilter);
         let accepted = match filters {
@@ -230,7 +217,7 @@ impl Planes {
         }
         self.devices.insert(index, (key, Part::Shared));
         if let Some(plane) = self.planes.get_mut(&key) {
-            plane.shared = Some(Shared { index, uplink, members: LiteMap::new() });
+            plane.shared = Some(Shared { index, uplink, local, members: LiteMap::new() });
         }
         Ok(index)
     }
@@ -299,21 +286,6 @@ impl Planes {
             }
         }
     }
-
-    fn local_of(&mut self, index: u32) -> Result<Nbma, String> {
-        match self.netlink.link_by_index(index).map_err(told)?.map(|link| link.kind) {
-            Some(Kind::Vxlan(info)) => info.local.and_then(Nbma::new),
-            _ => None,
-        }
-        .ok_or_else(|| "the VXLAN device has no address".into())
-    }
-}
-
-/// The uplink VNI of a device of ours is in its name.
-fn uplink_of(link: &Link) -> Option<Vni> {
-    let Kind::Vxlan(info) = &link.kind else { return None };
-    let digits = link.name.strip_prefix("dmevpn").filter(|_| info.external && info.learning)?;
-    u32::from_str_radix(digits, 16).ok().and_then(Vni::new)
 }
 
 fn vtep(entry: &FdbEntry) -> Option<Vtep> {
