@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# cross/build.sh [--example NAME] [--tests] [TARGET...]: static musl binaries for routers, made on a Debian 12 machine.
+# cross/build.sh [--example NAME | --tests | --list] [TARGET...]: static musl binaries for routers, made on a Debian 12 machine.
 #
 # For each TARGET (default: all five below) it writes, under $OUT (default: target/cross in this repository),
 #     TARGET/dmevpn          the program, stripped; dmevpn.symbols beside it is not
 #     TARGET/NAME            the example, stripped, with --example (then nothing else is built)
 #     TARGET/tests/NAME      test programs that run under qemu-user, with --tests (then nothing else is built)
+# --list prints the targets.
 # The compiler, Zig (C compiler, linker and musl) and all intermediate results are kept in $DMEVPN_CACHE
 # (default: ~/.cache/dmevpn). What is missing from the machine is installed if this runs as root.
 set -euo pipefail
@@ -29,6 +30,7 @@ main() {
         case $1 in
         --example) what=example example=$2; shift ;;
         --tests) what=tests ;;
+        --list) printf '%s\n' "${targets[@]}"; return ;;
         -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit ;;
         -*) echo "unknown option $1, see --help" >&2; exit 2 ;;
         *) break ;;
@@ -37,7 +39,7 @@ main() {
     done
     [ $# -eq 0 ] || targets=("$@")
     for target in "${targets[@]}"; do zig_target "$target" >/dev/null; done
-    install_missing
+    get_tools
     # One at a time: cargo puts the results of all clones of this repository into the same place.
     exec 9>"$cache/lock"
     flock 9
@@ -117,18 +119,8 @@ zig_target() {
 
 rust_version() { /usr/bin/rustc --version | cut -d' ' -f2; }
 
-install_missing() {
-    local missing=() package
-    for package in "${packages[@]}"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "installing ${missing[*]}"
-        [ "$(id -u)" = 0 ] || { echo "needed and not installed: ${missing[*]}" >&2; exit 1; }
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get -o DPkg::Lock::Timeout=300 update -qq
-        apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    fi
+get_tools() {
+    "$here/packages.sh" "${packages[@]}"
     # No dependency ties these two packages together.
     [ -d "/usr/src/rustc-$(rust_version)" ] || { echo "rust-web-src is not of rustc's version $(rust_version)" >&2; exit 1; }
     mkdir -p "$cache"

@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-target/cross}
 export OUT=$out
-[ $# -gt 0 ] || set -- mips-unknown-linux-musl mipsel-unknown-linux-musl armv7-unknown-linux-musleabihf \
-    aarch64-unknown-linux-musl x86_64-unknown-linux-musl
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- $(cross/build.sh --list)
 # Both byte order and word size differ from a developer's machine here.
 tested=mips-unknown-linux-musl
 passed=0 failed=0
@@ -17,7 +17,7 @@ trap 'rm -f "$log"' EXIT
 
 main() {
     local target
-    install_qemu
+    cross/packages.sh qemu-user-static
     cross/build.sh "$@"
     for target; do
         echo "== $target"
@@ -95,14 +95,6 @@ emulator() {
     aarch64-*) echo qemu-aarch64-static ;;
     *) ;;
     esac
-}
-
-install_qemu() {
-    command -v qemu-mips-static >/dev/null && return
-    [ "$(id -u)" = 0 ] || { echo "needed and not installed: qemu-user-static" >&2; exit 1; }
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=300 update -qq
-    apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends qemu-user-static >/dev/null
 }
 
 main "$@"
