@@ -16,6 +16,7 @@ pub fn level(event: &Event) -> Level {
         Event::Refused { .. }
         | Event::RegistrationLost { .. }
         | Event::SpokeRefused { .. }
+        | Event::SecondSite { .. }
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
         Event::Registered { .. }
@@ -41,6 +42,7 @@ pub fn why(why: Why) -> &'static str {
     match why {
         Why::Expired => "its holding time was over",
         Why::Unused => "nothing used it",
+        Why::Replaced => "its router registered with another VNI",
         Why::Purged => "the peer withdrew it",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",
@@ -89,6 +91,12 @@ impl fmt::Display for Sentence {
             Event::SpokeRefused { spoke, reason } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
             }
+            Event::SecondSite { refused, registered } => {
+                write!(
+                    f,
+                    "spoke {refused} has the address of {registered}: data plane kmod has room for one of them"
+                )
+            }
             Event::MacMoved { mac, to: Some(to) } => write!(f, "{mac} moved to spoke {to}"),
             Event::MacMoved { mac, to: None } => write!(f, "{mac} moved to a host at this hub"),
             Event::Full(table) => f.write_str(match table {
@@ -117,7 +125,9 @@ impl fmt::Display for Refused {
 fn nak_text(nak: u8) -> &'static str {
     match nak {
         code::PROHIBITED => "administratively prohibited",
-        code::RESOURCES => "a table there is full (max_spokes, max_macs)",
+        code::RESOURCES => {
+            "no room for it there: a table is full (max_spokes, max_macs), or its log says more"
+        }
         code::NO_BINDING => "nobody there knows this MAC",
         code::NOT_UNIQUE => "more than one router claims this MAC",
         code::ALREADY_REGISTERED => "another router registered this MAC",

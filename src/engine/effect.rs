@@ -251,6 +251,14 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
+    /// A registration was refused: another site has the spoke's address, and with one device for all spokes there can
+    /// be one only.
+    SecondSite {
+        /// The spoke.
+        refused: Nbma,
+        /// The site that is registered.
+        registered: Vtep,
+    },
     /// The hub saw a MAC at another place than before; whoever had asked is told.
     MacMoved {
         /// The MAC.
@@ -287,6 +295,8 @@ pub enum Why {
     Expired,
     /// Its holding time was over and nothing had used it.
     Unused,
+    /// Its router registered with another VNI.
+    Replaced,
     /// The peer withdrew it (Purge).
     Purged,
     /// The MAC is at a local port now.

@@ -4,9 +4,9 @@ use super::context::{Context, protocol_fault};
 use super::effect::{Effect, Event, Refusal, Table, Why};
 use super::hub::{Hub, Sender, ip};
 use super::limits::CIES_PER_REQUEST;
-use super::peers::{Peer, PeerId, Port, Registered};
+use super::peers::{Peer, PeerId, PeerName, Port, Registered};
 use super::statistics::increment;
-use crate::types::Nbma;
+use crate::types::{Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Kind, Message, ProtocolAddress, code, flag, kind};
 use core::time::Duration;
 
@@ -33,6 +33,11 @@ impl Hub {
             return Ok(());
         }
         let name = (header.nbma, header.vni);
+        if let Some(other) = self.other_site(cx, name, source) {
+            cx.out.tell(self.vn, Event::SecondSite { refused: from.path.remote, registered: other });
+            self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
+            return Ok(());
+        }
         let known = self.peers.find(name);
         if known.is_none() && self.peers.len() >= usize::from(self.settings.max_spokes) {
             self.table_full(cx, Table::Spokes);
@@ -108,6 +113,23 @@ impl Hub {
             destination => destination == self.settings.protocol_address(header.protocol),
         };
         if own { Ok(()) } else { Err(code::PROHIBITED) }
+    }
+
+    /// The other site behind a client's address, if there is one and ports are shared: those tell VTEPs apart, but not
+    /// their VNIs. A router that comes back with another VNI takes the place of what it was.
+    fn other_site(&mut self, cx: &mut Context<'_>, name: PeerName, source: ProtocolAddress) -> Option<Vtep> {
+        if !self.settings.shared_uplink || name.1.is_none() {
+            return None;
+        }
+        let mut others = self.peers.at(name.0).filter_map(|id| Some((id, self.peers.get(id)?)));
+        let (id, other) = others.find(|(_, p)| p.vni.is_some() && p.name() != name)?;
+        // Without a registration it is a port found at the start.
+        if !other.registered.is_empty() && other.registered(source).is_none() {
+            return other.vtep();
+        }
+        drop(others);
+        self.remove_peer(cx, id, Why::Replaced);
+        None
     }
 
     fn needs_port(&self, id: PeerId, message: &Message<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::{HubRoleSettings, RoleSettings, VpnMode};
-use dmevpn::engine::{Effect, Input, Place, PortState};
+use dmevpn::engine::{Effect, Event, Input, Place, PortState};
 
 #[test]
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
@@ -92,6 +92,47 @@ fn spokes_can_share_an_uplink_vni() {
     // Ports of the spokes' own have VNIs of their own: to change over, all register anew.
     hub.engine.apply(hub.now, settings(RoleSettings::Hub(hub_role()), VpnMode::Llc), &mut hub.out);
     assert_eq!(hub.engine.ports(VN).count(), 0);
+}
+
+/// One device for all spokes sends to one VNI at each address.
+#[test]
+fn with_a_shared_uplink_vni_an_address_has_one_site() {
+    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
+    let ports = |hub: &Driven| hub.engine.ports(VN).map(|(spoke, ..)| spoke).collect::<Vec<_>>();
+    let first = client(2);
+    let second = Client { vni: Some(vni(200)), ..client(3) };
+    let second = Client { nbma: first.nbma, ..second };
+    assert_eq!(hub.register(&first).codes(), [0]);
+    hub.learn(&first, address("52:54:00:00:00:aa"));
+
+    // Another router behind the same address, however often it asks.
+    for id in [1, 2] {
+        assert_eq!(hub.ask(&second, &second.registration(id)).codes(), [5]);
+        assert!(hub.told(&Event::SecondSite { refused: first.nbma, registered: first.vtep() }));
+        assert_eq!(ports(&hub), [first.vtep()]);
+    }
+    // The same router, back with another VNI: what was behind the old one is not there any more.
+    let moved = Client { vni: Some(vni(200)), ..first };
+    assert_eq!(hub.register(&moved).codes(), [0]);
+    assert_eq!(ports(&hub), [moved.vtep()]);
+    let three = client(3);
+    hub.register(&three);
+    assert_eq!(hub.ask(&three, &three.question(1, address("52:54:00:00:00:aa"))).codes(), [12]);
+    // When that one ends, the other router has its turn.
+    hub.pass(700 * SECOND);
+    assert_eq!(hub.register(&second).codes(), [0]);
+
+    // A port found at the start belongs to whoever registers first.
+    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
+    let state = PortState::Found { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    hub.input(Input::Port { vn: VN, spoke: first.vtep(), state });
+    assert_eq!(hub.register(&second).codes(), [0]);
+    assert_eq!(ports(&hub), [second.vtep()]);
+
+    // With a port for each there is room for both.
+    let mut hub = Driven::hub();
+    assert_eq!((hub.register(&first).codes(), hub.register(&second).codes()), (vec![0], vec![0]));
+    assert_eq!(ports(&hub), [first.vtep(), second.vtep()]);
 }
 
 /// A VNI that somebody else uses on the machine is not tried twice.
