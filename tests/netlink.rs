@@ -54,7 +54,7 @@ fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
 }
 
 fn set(index: u32, mac: [u8; 6], dst: &str, vni: u32) -> FdbChange {
-    FdbChange::Set { index, mac, dst: ip(dst), vni, port: None }
+    FdbChange::Set { index, mac, to: Destination { ip: ip(dst), vni: Some(vni), port: None } }
 }
 
 /// The destinations of `mac` on the VXLAN device `index`.
@@ -241,7 +241,8 @@ fn a_shortcut_is_set_replaced_and_removed() {
         let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
         assert!(entry.is_ours() && !entry.is_permanent() && !entry.is_learned());
         assert_eq!((entry.dst, entry.vni, entry.port), (Some(ip("10.0.0.2")), Some(100), None));
-        let change = FdbChange::Set { index, mac: mac(1), dst: ip("10.0.0.3"), vni: 1, port: Some(8472) };
+        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(8472) };
+        let change = FdbChange::Set { index, mac: mac(1), to };
         netlink.fdb_apply(&[change]).unwrap();
         let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
         assert_eq!((entry.dst, entry.vni, entry.port), (Some(ip("10.0.0.3")), None, Some(8472)));
@@ -250,13 +251,13 @@ fn a_shortcut_is_set_replaced_and_removed() {
         // Pointing elsewhere, it is left alone.
         let mut other = entry.destination().unwrap();
         other.ip = ip("10.0.0.2");
-        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), dst: Some(other) }]).unwrap();
+        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), to: Some(other) }]).unwrap();
         assert!(netlink.fdb_get(index, mac(1)).unwrap().is_some());
-        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), dst: entry.destination() }]).unwrap();
+        netlink.fdb_apply(&[FdbChange::Remove { index, mac: mac(1), to: entry.destination() }]).unwrap();
         assert_eq!(netlink.fdb_get(index, mac(1)).unwrap(), None);
 
         // What is not there need not be removed, neither on a device that is not there.
-        let gone = |index| FdbChange::Remove { index, mac: mac(1), dst: None };
+        let gone = |index| FdbChange::Remove { index, mac: mac(1), to: None };
         netlink
             .fdb_apply(&[gone(index), gone(9999), FdbChange::Unlearn { index: 9999, mac: mac(1) }])
             .unwrap();
@@ -285,12 +286,13 @@ fn a_default_entry_has_exactly_one_destination() {
             let changes = [set(v6, mac, "2001:db8::2", 5), set(v6, mac, "2001:db8::3", 1)];
             netlink.fdb_apply(&changes).unwrap();
             assert_eq!(destinations(netlink, v6, mac), [("2001:db8::3".to_string(), None)]);
-            netlink.fdb_apply(&[FdbChange::Remove { index: v6, mac, dst: None }]).unwrap();
+            netlink.fdb_apply(&[FdbChange::Remove { index: v6, mac, to: None }]).unwrap();
             assert_eq!(destinations(netlink, v6, mac), []);
         }
 
         // The same port, said and not said; and several destinations from somebody else.
-        let said = FdbChange::Set { index: v4, mac: ZERO, dst: ip("10.0.0.3"), vni: 1, port: Some(4789) };
+        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(4789) };
+        let said = FdbChange::Set { index: v4, mac: ZERO, to };
         netlink.fdb_apply(&[said]).unwrap();
         assert_eq!(destinations(netlink, v4, ZERO).len(), 1);
         run("bridge fdb append 00:00:00:00:00:00 dev dmevpn4 dst 10.0.0.8 vni 8");
@@ -300,7 +302,7 @@ fn a_default_entry_has_exactly_one_destination() {
         assert_eq!(destinations(netlink, v4, ZERO), [("10.0.0.4".to_string(), Some(4))]);
 
         // Set and removed in one go, in order.
-        let remove = FdbChange::Remove { index: v4, mac: ZERO, dst: None };
+        let remove = FdbChange::Remove { index: v4, mac: ZERO, to: None };
         netlink.fdb_apply(&[set(v4, ZERO, "10.0.0.5", 4), remove]).unwrap();
         assert_eq!(destinations(netlink, v4, ZERO), []);
     });
@@ -357,7 +359,7 @@ fn a_device_for_all_spokes() {
         let names =
             |list: &[(u8, u32)]| list.iter().map(|(n, v)| (format!("10.0.0.{n}"), *v)).collect::<Vec<_>>();
         assert_eq!(there(netlink), names(&[(2, 100), (3, 100), (3, 101)]));
-        netlink.fdb_apply(&[FdbChange::Remove { index: one, mac: ZERO, dst: Some(to(3, 100)) }]).unwrap();
+        netlink.fdb_apply(&[FdbChange::Remove { index: one, mac: ZERO, to: Some(to(3, 100)) }]).unwrap();
         assert_eq!(there(netlink), names(&[(2, 100), (3, 101)]));
         assert!(netlink.fdb_apply(&[add(Destination { ip: ip("2001:db8::2"), ..to(2, 100) })]).is_err());
     });
@@ -396,7 +398,7 @@ fn a_thousand_entries_and_the_one_bad_among_them() {
         let entries = netlink.fdb_of_device(index).unwrap();
         assert_eq!(entries.iter().filter(|e| e.is_ours()).count(), 999);
         let removals: Vec<_> =
-            entries.iter().map(|e| FdbChange::Remove { index, mac: e.mac, dst: None }).collect();
+            entries.iter().map(|e| FdbChange::Remove { index, mac: e.mac, to: None }).collect();
         netlink.fdb_apply(&removals).unwrap();
         assert_eq!(netlink.fdb_of_device(index).unwrap(), []);
     });

@@ -6,6 +6,7 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Nda, Ntf, Nud, RtAddrFamily, Rtm, Rtn};
 use neli::rtnl::{Ndmsg, NdmsgBuilder, Rtattr};
 use neli::types::Buffer;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ pub struct Destination {
 /// A change to a forwarding table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FdbChange {
-    /// Make `dst` the only destination of `mac` on the VXLAN device `index`.
+    /// Make `to` the only destination of `mac` on the VXLAN device `index`.
     ///
     /// There is always a destination meanwhile. `mac` may be zero (the default entry) or a group:
     /// while another destination is replaced, both are served for a moment.
@@ -80,12 +81,8 @@ pub enum FdbChange {
         index: u32,
         /// The MAC.
         mac: [u8; 6],
-        /// The tunnel end point's address, of the same family as the device's own.
-        dst: IpAddr,
-        /// The VNI to send with.
-        vni: u32,
-        /// The UDP port, if not the device's own.
-        port: Option<u16>,
+        /// The destination; its address is of the same family as the device's own.
+        to: Destination,
     },
     /// Make `to` one more destination of `mac`, which is zero or a group, on the VXLAN device `index`.
     ///
@@ -100,14 +97,14 @@ pub enum FdbChange {
     },
     /// Remove the entry of `mac` on the VXLAN device `index`, or only one destination of it.
     ///
-    /// With `dst` an entry that points elsewhere is left alone.
+    /// With `to` an entry that points elsewhere is left alone.
     Remove {
         /// The VXLAN device.
         index: u32,
         /// The MAC.
         mac: [u8; 6],
         /// The destination; all of them if `None`.
-        dst: Option<Destination>,
+        to: Option<Destination>,
     },
     /// Make the bridge forget that it saw `mac` on its port `index`, so that it learns it anew.
     Unlearn {
@@ -116,6 +113,13 @@ pub enum FdbChange {
         /// The MAC.
         mac: [u8; 6],
     },
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.ip)?;
+        self.vni.map_or(Ok(()), |vni| write!(f, " vni {vni}"))
+    }
 }
 
 impl FdbEntry {
@@ -209,17 +213,16 @@ impl FdbChange {
 
     fn request(&self) -> (Rtm, NlmF, Ndmsg) {
         match *self {
-            FdbChange::Set { index, mac, dst, vni, port } => {
+            FdbChange::Set { index, mac, to } => {
                 // NLM_F_REPLACE changes the destination in place; for zero and group MACs it is refused.
                 let flags = if self.sets_many() { NlmF::EXCL } else { NlmF::REPLACE };
-                let to = Destination { ip: dst, vni: Some(vni), port };
                 (Rtm::Newneigh, NlmF::CREATE | flags, set_message(index, mac, to))
             }
             FdbChange::Add { index, mac, to } => {
                 (Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, set_message(index, mac, to))
             }
-            FdbChange::Remove { index, mac, dst } => {
-                (Rtm::Delneigh, NlmF::empty(), neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, dst)))
+            FdbChange::Remove { index, mac, to } => {
+                (Rtm::Delneigh, NlmF::empty(), neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, to)))
             }
             FdbChange::Unlearn { index, mac } => {
                 let request = neighbour(index, Nud::empty(), NTF_MASTER, attributes(mac, None));
@@ -232,8 +235,8 @@ impl FdbChange {
         let (index, [a, b, c, d, e, f]) = self.place();
         let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
         refusal.during(match self {
-            FdbChange::Set { dst, vni, .. } => format!("point {mac} on interface {index} to {dst} vni {vni}"),
-            FdbChange::Add { to, .. } => format!("point {mac} on interface {index} to {} too", to.ip),
+            FdbChange::Set { to, .. } => format!("point {mac} on interface {index} to {to}"),
+            FdbChange::Add { to, .. } => format!("point {mac} on interface {index} to {to} too"),
             FdbChange::Remove { .. } => format!("remove {mac} from interface {index}"),
             FdbChange::Unlearn { .. } => format!("unlearn {mac} on interface {index}"),
         })
@@ -326,10 +329,8 @@ impl Netlink {
     /// What remains of a refusal once it has been dealt with.
     fn settle(&mut self, change: &FdbChange, end: Refusal) -> Option<Refusal> {
         match *change {
-            FdbChange::Set { index, mac, dst, vni, port }
-                if change.sets_many() && end.errno == libc::EEXIST =>
-            {
-                self.set_only_destination(index, mac, dst, vni, port).err()
+            FdbChange::Set { index, mac, to } if change.sets_many() && end.errno == libc::EEXIST => {
+                self.set_only_destination(index, mac, to).err()
             }
             FdbChange::Set { .. } | FdbChange::Add { .. } => Some(end),
             // Not there, or the whole device is not: that is what was wanted.
@@ -340,25 +341,18 @@ impl Netlink {
 
     /// Of an entry with a list of destinations the kernel replaces none: the new one is appended,
     /// then the others are removed, so that at no time there is none.
-    fn set_only_destination(
-        &mut self,
-        index: u32,
-        mac: [u8; 6],
-        dst: IpAddr,
-        vni: u32,
-        port: Option<u16>,
-    ) -> Result<(), Refusal> {
+    fn set_only_destination(&mut self, index: u32, mac: [u8; 6], to: Destination) -> Result<(), Refusal> {
         // Appending what is there already changes nothing, not even the order.
-        let append = set_message(index, mac, Destination { ip: dst, vni: Some(vni), port });
+        let append = set_message(index, mac, to);
         self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, append, |_| {})?;
         let this = |e: &FdbEntry| e.index == index && e.master.is_none() && e.mac == mac;
         let there = self.fdb_dump(Some(index), None, this)?;
         // The kernel leaves out a VNI and a port that are the device's own.
         let (own_vni, own_port) = self.vxlan_defaults(index)?;
-        let wanted = (dst, Some(vni), port.or(own_port));
+        let in_full = |to: Destination| (to.ip, to.vni.or(own_vni), to.port.or(own_port));
         for other in there.iter().filter_map(FdbEntry::destination) {
             // Always with a destination here: without one the kernel removes them all.
-            if (other.ip, other.vni.or(own_vni), other.port.or(own_port)) == wanted {
+            if in_full(other) == in_full(to) {
                 continue;
             }
             let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, Some(other)));
@@ -410,9 +404,9 @@ pub(super) fn set_message(index: u32, mac: [u8; 6], to: Destination) -> Ndmsg {
     neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes(mac, Some(to)))
 }
 
-fn attributes(mac: [u8; 6], dst: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {
+fn attributes(mac: [u8; 6], to: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {
     let mut attributes = vec![message::attribute(Nda::Lladdr, &mac)];
-    if let Some(Destination { ip, vni, port }) = dst {
+    if let Some(Destination { ip, vni, port }) = to {
         attributes.push(message::ip_attribute(Nda::Dst, ip));
         attributes.extend(vni.map(|vni| message::attribute(Nda::Vni, &vni.to_ne_bytes())));
         attributes.extend(port.map(|port| message::attribute(Nda::Port, &port.to_be_bytes())));

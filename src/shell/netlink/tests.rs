@@ -113,8 +113,8 @@ fn ticks_are_hundredths_of_a_second() {
 
 #[test]
 fn a_list_is_set_before_the_next_change_to_it() {
-    let set =
-        |mac| fdb::FdbChange::Set { index: 1, mac, dst: "10.0.0.1".parse().unwrap(), vni: 1, port: None };
+    let to = Destination { ip: "10.0.0.1".parse().unwrap(), vni: Some(1), port: None };
+    let set = |mac| fdb::FdbChange::Set { index: 1, mac, to };
     assert_eq!(fdb::together(&[set([0; 6]), set([2; 6]), set([0; 6])]), 2);
     assert_eq!(fdb::together(&[set([2; 6]), set([2; 6])]), 2);
     assert_eq!(fdb::together(&vec![set([2; 6]); 1000]), 128);

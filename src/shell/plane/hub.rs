@@ -2,7 +2,7 @@
 //! for all (`kmod`).
 
 use super::kmod::Forwarder;
-use super::{Inputs, Part, Planes, Wanted, alias, told, tunnel_mac};
+use super::{Inputs, Part, Planes, Wanted, alias, destination, told, tunnel_mac};
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -203,7 +203,7 @@ fn way_out(e: &Error, spoke: Option<Vtep>) -> &'static str {
 
 /// A port leads to its spoke, and nowhere else.
 fn default_entry(index: u32, spoke: Vtep) -> FdbChange {
-    FdbChange::Set { index, mac: [0; 6], dst: spoke.nbma.ip(), vni: spoke.vni.get(), port: None }
+    FdbChange::Set { index, mac: [0; 6], to: destination(spoke) }
 }
 
 /// The MAC of a bridge made for a VN: the same after a restart of the machine, since it is the hub's protocol address.

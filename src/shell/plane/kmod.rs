@@ -2,10 +2,10 @@
 //! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
 //! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
 
-use super::{Inputs, Part, Planes, Wanted, alias, told};
+use super::{Inputs, Part, Planes, Wanted, alias, destination, told};
 use crate::config::{Config, Dataplane, HubRole, Role};
 use crate::engine::{Engine, Input, Place, PortState, VnKey};
-use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link};
+use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
 use std::fs;
@@ -197,7 +197,7 @@ impl Planes {
             self.delete(index);
             return;
         }
-        self.changes.push(FdbChange::Remove { index, mac: FLOOD, dst: Some(destination(spoke)) });
+        self.changes.push(FdbChange::Remove { index, mac: FLOOD, to: Some(destination(spoke)) });
         self.left.push((index, spoke));
     }
 
@@ -247,7 +247,7 @@ impl Planes {
     /// A MAC is at the hub itself. What the device learned of it before would be old news when it is a spoke's again.
     pub(super) fn unlearn_shared(&mut self, vn: VnKey, mac: Mac) {
         if let Some(shared) = self.planes.get(&vn).and_then(|p| p.shared.as_ref()) {
-            self.changes.push(FdbChange::Remove { index: shared.index, mac: mac.octets(), dst: None });
+            self.changes.push(FdbChange::Remove { index: shared.index, mac: mac.octets(), to: None });
         }
     }
 
@@ -277,7 +277,7 @@ impl Planes {
                     self.changes.extend(gone.map(|e| FdbChange::Remove {
                         index,
                         mac: e.mac,
-                        dst: e.destination(),
+                        to: e.destination(),
                     }));
                 }
                 // With the device its entries are gone.
@@ -290,10 +290,6 @@ impl Planes {
 
 fn vtep(entry: &FdbEntry) -> Option<Vtep> {
     Some(Vtep { nbma: Nbma::new(entry.dst?)?, vni: Vni::new(entry.vni?)? })
-}
-
-fn destination(spoke: Vtep) -> Destination {
-    Destination { ip: spoke.nbma.ip(), vni: Some(spoke.vni.get()), port: None }
 }
 
 fn flood_to(index: u32, spoke: Vtep) -> FdbChange {

@@ -9,7 +9,7 @@ mod hub;
 mod kmod;
 mod spoke;
 
-use super::netlink::{Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
+use super::netlink::{Destination, Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
 use super::settings::Names;
 use crate::config::{Config, Role, Vn};
 use crate::engine::settings::Trigger;
@@ -447,6 +447,11 @@ impl Plane {
 /// An error of the kernel's, as a sentence for `status`.
 fn told(e: Error) -> String {
     e.to_string()
+}
+
+/// Where frames for a VTEP go, by the device's own UDP port.
+fn destination(to: Vtep) -> Destination {
+    Destination { ip: to.nbma.ip(), vni: Some(to.vni.get()), port: None }
 }
 
 /// A MAC for a tunnel device. Its high first octet keeps a bridge, which takes the lowest MAC of its ports, from

@@ -1,13 +1,12 @@
 //! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites.
 
-use super::{Inputs, Part, Planes, WantedRole, alias, told, tunnel_mac};
+use super::{Inputs, Part, Planes, WantedRole, alias, destination, told, tunnel_mac};
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
 use crate::shell::packet::{self, LinkAddress};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
-use std::net::IpAddr;
 
 /// The entry for everything without one of its own.
 const DEFAULT: [u8; 6] = [0; 6];
@@ -153,7 +152,7 @@ impl Planes {
     /// Effect: the MAC has no shortcut.
     pub fn drop_shortcut(&mut self, key: VnKey, mac: Mac) {
         if let Some(index) = self.tunnel(key).filter(|index| !self.is_users(key, *index, mac)) {
-            self.changes.push(FdbChange::Remove { index, mac: mac.octets(), dst: None });
+            self.changes.push(FdbChange::Remove { index, mac: mac.octets(), to: None });
         }
     }
 
@@ -241,7 +240,7 @@ impl Planes {
                 (Some(wanted), Some(there)) if wanted == there => {}
                 (Some(wanted), _) => self.changes.push(set(index, entry.mac, wanted)),
                 (None, Some(to)) if adopt => inputs.push_back(Input::Found { vn: key, mac, to }),
-                (None, _) => self.changes.push(FdbChange::Remove { index, mac: entry.mac, dst: None }),
+                (None, _) => self.changes.push(FdbChange::Remove { index, mac: entry.mac, to: None }),
             }
         }
         self.changes.extend(missing.into_iter().map(|(mac, to)| set(index, mac.octets(), to)));
@@ -274,7 +273,7 @@ impl Planes {
                 self.changes.extend(ours.map(|e| FdbChange::Remove {
                     index,
                     mac: e.mac,
-                    dst: e.destination(),
+                    to: e.destination(),
                 }));
                 self.flush();
             }
@@ -316,8 +315,7 @@ fn serves(link: &Link, vni: Vni, local: Nbma, l2miss: bool) -> bool {
 }
 
 fn set(index: u32, mac: [u8; 6], to: Vtep) -> FdbChange {
-    let dst: IpAddr = to.nbma.ip();
-    FdbChange::Set { index, mac, dst, vni: to.vni.get(), port: None }
+    FdbChange::Set { index, mac, to: destination(to) }
 }
 
 /// Where an entry leads to.
