@@ -1,7 +1,9 @@
-//! The way to the hub: its name, the VPN mode, addresses that change, and a GRE device that is made again.
+//! The hub: its name, the VPN mode, addresses that change, a GRE device that is made again, more spokes than fit, and
+//! lost events of its kernel.
 
 use super::*;
 use lab::now;
+use lab::traffic::{BROADCAST, Sender, experiment};
 
 /// Lines for `/etc/hosts` in a namespace (`ip netns exec` puts the file there); they go when this is dropped.
 struct Hosts(PathBuf);
@@ -253,6 +255,41 @@ fn a_hub_without_the_patched_driver() {
         lab.node("hub").signal(libc::SIGHUP).unwrap();
         wait_status(lab.node("hub"), "data plane bridge (no VXLAN driver with learn_vni=Y is loaded)");
         lab.start_all().unwrap();
+        all_is_well(lab);
+    });
+}
+
+/// A hub that could not listen for a while finds out what happened meanwhile.
+#[test]
+fn events_of_the_kernel_are_lost() {
+    in_small(plan(), |lab| {
+        lab.add_host("vm2", "spoke2", "br-test", lab::mac(0x0d), inside(13)).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let hub = lab.node("hub");
+        let roaming = lab::mac(0x77);
+        let speak = |host: &str| {
+            let sender = Sender::new(&lab.host(host).ns, "eth0").unwrap();
+            sender.send(&experiment(BROADCAST, roaming, 1, 60)).unwrap();
+        };
+        let is_at = |spoke: &str| {
+            let macs = String::from_utf8(dmevpn(hub, &["macs"]).stdout).unwrap();
+            macs.lines().any(|l| l.contains("52:54:00:00:00:77") && l.contains(spoke))
+        };
+        speak("vm1");
+        wait("the hub hears of it", || is_at("10.0.0.2"));
+
+        hub.signal(libc::SIGSTOP).unwrap();
+        hub.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
+        let noise: String = (0..20_000)
+            .map(|n| format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff))
+            .collect();
+        hub.ns.bridge(&noise).unwrap();
+        speak("vm2");
+        std::thread::sleep(Duration::from_millis(500));
+        hub.signal(libc::SIGCONT).unwrap();
+        wait("they were lost", || hub.log_text().contains("events of the kernel were lost"));
+        wait("the hub knows where it is now", || is_at("10.0.0.3"));
         all_is_well(lab);
     });
 }
