@@ -33,7 +33,7 @@ impl Hub {
             return Ok(());
         }
         let name = (header.nbma, header.vni);
-        if let Some(other) = self.other_site(cx, name, source) {
+        if let Err(other) = self.take_place(cx, name, source) {
             cx.out.tell(self.vn, Event::SecondSite { refused: from.path.remote, registered: other });
             self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
             return Ok(());
@@ -115,21 +115,28 @@ impl Hub {
         if own { Ok(()) } else { Err(code::PROHIBITED) }
     }
 
-    /// The other site behind a client's address, if there is one and ports are shared: those tell VTEPs apart, but not
-    /// their VNIs. A router that comes back with another VNI takes the place of what it was.
-    fn other_site(&mut self, cx: &mut Context<'_>, name: PeerName, source: ProtocolAddress) -> Option<Vtep> {
+    /// With shared ports, which tell VTEPs apart but not their VNIs, an address has one site. The error is the one that
+    /// is there; a router that comes back with another VNI replaces what it was.
+    fn take_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        name: PeerName,
+        source: ProtocolAddress,
+    ) -> Result<(), Vtep> {
         if !self.settings.shared_uplink || name.1.is_none() {
-            return None;
+            return Ok(());
         }
-        let mut others = self.peers.at(name.0).filter_map(|id| Some((id, self.peers.get(id)?)));
-        let (id, other) = others.find(|(_, p)| p.vni.is_some() && p.name() != name)?;
+        let mut there = self.peers.at(name.0).filter_map(|id| Some((id, self.peers.get(id)?)));
+        let Some((id, peer)) = there.find(|(_, p)| p.vni.is_some() && p.name() != name) else {
+            return Ok(());
+        };
         // Without a registration it is a port found at the start.
-        if !other.registered.is_empty() && other.registered(source).is_none() {
-            return other.vtep();
+        if !peer.registered.is_empty() && peer.registered(source).is_none() {
+            return peer.vtep().map_or(Ok(()), Err);
         }
-        drop(others);
+        drop(there);
         self.remove_peer(cx, id, Why::Replaced);
-        None
+        Ok(())
     }
 
     fn needs_port(&self, id: PeerId, message: &Message<'_>) -> bool {
