@@ -58,10 +58,14 @@ refuse()
 
 ns()
 {
-	local name=$1
+	local name=vlv-$1
 
 	shift
-	ip netns exec "vlv-$name" "$@"
+	case $1 in
+	# Quicker: no mount namespace is made.
+	ip|bridge) "$1" -n "$name" "${@:2}" ;;
+	*) ip netns exec "$name" "$@" ;;
+	esac
 }
 
 mac()
@@ -248,7 +252,7 @@ learning()
 	flood vh 3 103
 	ns hub ip address add 11.0.0.254/24 dev lan
 
-	ns hub bridge monitor fdb > "$log" &
+	bridge -n vlv-hub monitor fdb > "$log" &
 	local monitor=$!
 	# It tells what happens once it listens.
 	wait_for hears_something
