@@ -91,10 +91,10 @@ impl fmt::Display for Sentence {
             Event::SpokeRefused { spoke, reason } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
             }
-            Event::SecondSite { refused, registered } => {
+            Event::SecondSite { spoke, registered } => {
                 write!(
                     f,
-                    "spoke {refused} has the address of {registered}: data plane kmod has room for one of them"
+                    "spoke {spoke} is one too many: vni {registered} has the address, and kmod takes one"
                 )
             }
             Event::MacMoved { mac, to: Some(to) } => write!(f, "{mac} moved to spoke {to}"),

@@ -251,14 +251,6 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
-    /// A registration was refused: another site has the spoke's address, and with one device for all spokes there can
-    /// be one only.
-    SecondSite {
-        /// The spoke.
-        refused: Nbma,
-        /// The site that is registered.
-        registered: Vtep,
-    },
     /// The hub saw a MAC at another place than before; whoever had asked is told.
     MacMoved {
         /// The MAC.
@@ -274,6 +266,13 @@ pub enum Event {
         peer: Nbma,
         /// The error code.
         code: u16,
+    },
+    /// A spoke was refused: another site has its address, and with one device for all spokes there can be one only.
+    SecondSite {
+        /// The spoke.
+        spoke: Vtep,
+        /// The VNI of the site that is registered.
+        registered: Vni,
     },
 }
 
@@ -295,8 +294,6 @@ pub enum Why {
     Expired,
     /// Its holding time was over and nothing had used it.
     Unused,
-    /// Its router registered with another VNI.
-    Replaced,
     /// The peer withdrew it (Purge).
     Purged,
     /// The MAC is at a local port now.
@@ -307,6 +304,8 @@ pub enum Why {
     Flushed,
     /// The VN or the daemon ends, or its devices went away.
     Stopped,
+    /// Its router registered with another VNI.
+    Replaced,
 }
 
 /// A bounded table.

@@ -29,19 +29,18 @@ impl Hub {
             return Err(protocol_fault(message));
         };
         if let Err(code) = self.admit(from, message) {
-            self.reply_registration(cx, from, message, |_| code, Some(code));
+            self.refuse(cx, from, message, code);
             return Ok(());
         }
         let name = (header.nbma, header.vni);
-        if let Err(other) = self.take_place(cx, name, source) {
-            cx.out.tell(self.vn, Event::SecondSite { refused: from.path.remote, registered: other });
-            self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
+        if !self.take_place(cx, name, source) {
+            self.refuse(cx, from, message, code::RESOURCES);
             return Ok(());
         }
         let known = self.peers.find(name);
         if known.is_none() && self.peers.len() >= usize::from(self.settings.max_spokes) {
             self.table_full(cx, Table::Spokes);
-            self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
+            self.refuse(cx, from, message, code::RESOURCES);
             return Ok(());
         }
         let id = known.unwrap_or_else(|| self.peers.insert(Peer::new(name, from.path, from.tag)));
@@ -88,7 +87,7 @@ impl Hub {
     /// There is no port for it: the request that waited is refused.
     pub(super) fn refuse_again(&mut self, cx: &mut Context<'_>, id: PeerId, request: &[u8]) {
         if let Some((from, message)) = self.waiting(id, request) {
-            self.reply_registration(cx, from, &message, |_| code::RESOURCES, Some(code::RESOURCES));
+            self.refuse(cx, from, &message, code::RESOURCES);
         }
         self.settle(cx, id, Why::Stopped);
     }
@@ -115,28 +114,22 @@ impl Hub {
         if own { Ok(()) } else { Err(code::PROHIBITED) }
     }
 
-    /// With shared ports, which tell VTEPs apart but not their VNIs, an address has one site. The error is the one that
-    /// is there; a router that comes back with another VNI replaces what it was.
-    fn take_place(
-        &mut self,
-        cx: &mut Context<'_>,
-        name: PeerName,
-        source: ProtocolAddress,
-    ) -> Result<(), Vtep> {
-        if !self.settings.shared_uplink || name.1.is_none() {
-            return Ok(());
-        }
-        let mut there = self.peers.at(name.0).filter_map(|id| Some((id, self.peers.get(id)?)));
-        let Some((id, peer)) = there.find(|(_, p)| p.vni.is_some() && p.name() != name) else {
-            return Ok(());
-        };
+    /// With shared ports, which tell VTEPs apart but not their VNIs, an address has one site. A router that comes back
+    /// with another VNI replaces what it was; `false` if another site is there.
+    fn take_place(&mut self, cx: &mut Context<'_>, name: PeerName, source: ProtocolAddress) -> bool {
+        let (true, (nbma, Some(vni))) = (self.settings.shared_uplink, name) else { return true };
+        let there = self.peers.at(nbma).find_map(|id| {
+            let peer = self.peers.get(id)?;
+            Some((id, peer, peer.vni?)).filter(|_| peer.name() != name)
+        });
+        let Some((id, peer, registered)) = there else { return true };
         // Without a registration it is a port found at the start.
         if !peer.registered.is_empty() && peer.registered(source).is_none() {
-            return peer.vtep().map_or(Ok(()), Err);
+            cx.out.tell(self.vn, Event::SecondSite { spoke: Vtep { nbma, vni }, registered });
+            return false;
         }
-        drop(there);
         self.remove_peer(cx, id, Why::Replaced);
-        Ok(())
+        true
     }
 
     fn needs_port(&self, id: PeerId, message: &Message<'_>) -> bool {
@@ -165,7 +158,7 @@ impl Hub {
         }
         let Some(uplink) = self.take_uplink(cx, spoke) else {
             self.table_full(cx, Table::Spokes);
-            self.reply_registration(cx, from, message, |_| code::RESOURCES, Some(code::RESOURCES));
+            self.refuse(cx, from, message, code::RESOURCES);
             self.settle(cx, id, Why::Stopped);
             return;
         };
@@ -243,6 +236,11 @@ impl Hub {
         if let Some(address) = ip(address) {
             cx.out.push(Effect::SetNeighbour { address, nbma: Some(nbma) });
         }
+    }
+
+    /// The reply that takes nothing in.
+    fn refuse(&mut self, cx: &mut Context<'_>, from: Sender, message: &Message<'_>, code: u8) {
+        self.reply_registration(cx, from, message, |_| code, Some(code));
     }
 
     /// The reply: the request with the codes filled in, and the hub's address and uplink VNI where it was asked for.

@@ -100,15 +100,14 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
     let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
     let ports = |hub: &Driven| hub.engine.ports(VN).map(|(spoke, ..)| spoke).collect::<Vec<_>>();
     let first = client(2);
-    let second = Client { vni: Some(vni(200)), ..client(3) };
-    let second = Client { nbma: first.nbma, ..second };
+    let second = Client { nbma: first.nbma, vni: Some(vni(200)), ..client(3) };
     assert_eq!(hub.register(&first).codes(), [0]);
     hub.learn(&first, address("52:54:00:00:00:aa"));
 
     // Another router behind the same address, however often it asks.
     for id in [1, 2] {
         assert_eq!(hub.ask(&second, &second.registration(id)).codes(), [5]);
-        assert!(hub.told(&Event::SecondSite { refused: first.nbma, registered: first.vtep() }));
+        assert!(hub.told(&Event::SecondSite { spoke: second.vtep(), registered: vni(102) }));
         assert_eq!(ports(&hub), [first.vtep()]);
     }
     // The same router, back with another VNI: what was behind the old one is not there any more.
