@@ -102,6 +102,34 @@ impl FromStr for Vni {
     }
 }
 
+/// A VLAN of a bridge: 1 to 4094 (IEEE 802.1Q).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VlanId(u16);
+
+impl VlanId {
+    /// The VLAN `n`; `None` when it is none.
+    pub const fn new(n: u16) -> Option<VlanId> {
+        if n == 0 || n > 4094 { None } else { Some(VlanId(n)) }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for VlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for VlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A virtual network's name on the wire: OUI and index (RFC 2685 section 4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VpnId {
@@ -293,6 +321,20 @@ impl<'de> Deserialize<'de> for Vni {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         Vni::new(u32::deserialize(d)?).ok_or_else(|| D::Error::custom("not a VNI"))
+    }
+}
+
+/// A VLAN is a number in every format.
+impl Serialize for VlanId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for VlanId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        VlanId::new(u16::deserialize(d)?).ok_or_else(|| D::Error::custom("not a VLAN"))
     }
 }
 

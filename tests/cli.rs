@@ -48,6 +48,7 @@ fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
         name: name.into(),
         vpn_id: vpn_id.parse().unwrap(),
         bridge: format!("br-{name}"),
+        vlan: None,
         bridge_mac: None,
         device: spoke.then(|| format!("vx-{name}")),
         trouble: None,

@@ -6,7 +6,7 @@ use super::uci::{File, Section};
 use super::value::{self, RoleKind, TransportKind};
 use super::{BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn};
 use crate::engine::settings::{Trigger, VpnMode};
-use crate::types::{Nbma, Vni, VpnId};
+use crate::types::{Nbma, VlanId, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
 use litemap::{Entry, LiteMap};
@@ -163,17 +163,19 @@ fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<V
     let vpn_id = vpn_id.and_then(|id| across.vpn_ids.take(r, "vpn_id", id, "the VPN-ID"));
     let mtu = r.or("mtu", 1500, value::number(576..=9216));
     let kind = r.required("role", "spoke or hub", value::role);
+    let vlan = r.optional("vlan", value::vlan);
     let max_macs = r.optional("max_macs", value::number(1..=1_000_000));
     // Without the role, what its options mean is not known.
     let kind = kind?;
     r.report_other_roles(kind);
-    let bridge = bridge(r, kind, &name, across);
+    let bridge = bridge(r, kind, &name, vlan, across);
     let (role, default_macs) = match kind {
         RoleKind::Spoke => (spoke(r, &name, &bridge, hubs, across).map(Role::Spoke), 2048),
         RoleKind::Hub => (hub_role(r, across).map(Role::Hub), 65536),
     };
     let max_macs = max_macs?.unwrap_or(default_macs);
-    let vn = Vn { name: name?, vpn_id: vpn_id?, mtu: mtu?, bridge: bridge?, max_macs, role: role? };
+    let vn =
+        Vn { name: name?, vpn_id: vpn_id?, mtu: mtu?, bridge: bridge?, vlan: vlan?, max_macs, role: role? };
     Ok(enabled?.then_some(vn))
 }
 
@@ -181,6 +183,7 @@ fn bridge(
     r: &mut Reader<'_>,
     role: RoleKind,
     name: &Result<String, Reported>,
+    vlan: Result<Option<VlanId>, Reported>,
     across: &mut Across,
 ) -> Result<String, Reported> {
     let bridge = match role {
@@ -193,7 +196,7 @@ fn bridge(
         RoleKind::Spoke => &mut across.spoke_bridges,
         RoleKind::Hub => &mut across.hub_bridges,
     };
-    bridges.take(r, "bridge", bridge, "the bridge")
+    bridges.take(r, bridge, vlan?)
 }
 
 /// The device that `option` names, or one of `prefix` and the VN's name.
@@ -309,8 +312,8 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
 #[derive(Default)]
 struct Across {
     vpn_ids: Taken<VpnId>,
-    spoke_bridges: Taken<String>,
-    hub_bridges: Taken<String>,
+    spoke_bridges: Bridges,
+    hub_bridges: Bridges,
     vxlans: Taken<String>,
     vnis: Taken<Vni>,
     default: Option<Owner>,
@@ -361,6 +364,34 @@ impl Owner {
 impl Display for Owner {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} (line {})", self.vn, self.line)
+    }
+}
+
+/// The bridges that VNs have, each as a whole or a VLAN of it.
+#[derive(Default)]
+struct Bridges(Vec<(String, Option<VlanId>, Owner)>);
+
+impl Bridges {
+    /// Gives the bridge, or that VLAN of it, to the VN of `r`, or reports who has it.
+    fn take(&mut self, r: &mut Reader<'_>, bridge: String, vlan: Option<VlanId>) -> Result<String, Reported> {
+        // Who has no VLAN has all.
+        let in_the_way = |(other, other_vlan, _): &&(String, Option<VlanId>, Owner)| {
+            *other == bridge && (vlan.is_none() || other_vlan.is_none() || vlan == *other_vlan)
+        };
+        let Some((_, other, owner)) = self.0.iter().find(in_the_way) else {
+            self.0.push((bridge.clone(), vlan, Owner::of(r, "bridge")));
+            return Ok(bridge);
+        };
+        Err(match vlan.filter(|vlan| *other == Some(*vlan)) {
+            Some(vlan) => {
+                r.refuse("vlan", &format!("'{vlan}' of bridge '{bridge}' is the VLAN of {owner} already"))
+            }
+            None => {
+                let why =
+                    format!("'{bridge}' is the bridge of {owner} already; to share it, set a 'vlan' in both");
+                r.refuse("bridge", &why)
+            }
+        })
     }
 }
 

@@ -45,6 +45,7 @@ fn a_hub_has_its_defaults() {
         vpn_id: "1".parse().unwrap(),
         mtu: 1500,
         bridge: "br-a".to_owned(),
+        vlan: None,
         max_macs: 65536,
         role: Role::Hub(role),
     };
@@ -65,6 +66,7 @@ fn a_spoke_has_its_defaults() {
         vpn_id: "1".parse().unwrap(),
         mtu: 1500,
         bridge: "br".to_owned(),
+        vlan: None,
         max_macs: 2048,
         role: Role::Spoke(role),
     };
@@ -98,6 +100,7 @@ fn every_option_can_be_set() {
             option role 'spoke'
             option vpn_id 'ac-de-48:7'
             option bridge 'br-lan'
+            option vlan '4094'
             option mtu '9216'
             option max_macs '1'
             option vni '5'
@@ -136,6 +139,7 @@ fn every_option_can_be_set() {
     assert_eq!((config.hubs[0].priority, config.hubs[0].vpn_mode), (0, VpnMode::None));
     assert_eq!(config.hubs[1].vpn_mode, VpnMode::Key);
     let [spoke, hub] = &config.vns[..] else { panic!("{:?}", config.vns) };
+    assert_eq!((spoke.vlan, hub.vlan), (VlanId::new(4094), None));
     assert_eq!((spoke.mtu, spoke.max_macs, spoke.vpn_id), (9216, 1, VpnId::new([0xac, 0xde, 0x48], 7)));
     let role = Spoke {
         vni: Vni::new(5).unwrap(),
@@ -206,6 +210,9 @@ fn bad_values_are_told_what_is_allowed() {
         ("vn", "vpn_id", "x", "is not an index (1) or OUI:index (02-00-00:1)"),
         ("vn", "role", "both", "is not one of spoke, hub"),
         ("vn", "mtu", "575", "is not a number from 576 to 9216"),
+        ("vn", "vlan", "0", "is not a VLAN from 1 to 4094"),
+        ("vn", "vlan", "4095", "is not a VLAN from 1 to 4094"),
+        ("vn", "vlan", "+1", "is not a VLAN from 1 to 4094"),
         ("vn", "vni", "16777216", "is not a VNI from 1 to 16777215"),
         ("vn", "trigger", "miss", "is not one of learn, l2miss"),
         ("vn", "negative_time", "3601", "is not a number of seconds from 1 to 3600"),
@@ -345,7 +352,17 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
         (
             SPOKE,
             &vn_b.replace("br2", "br"),
-            "f:11: option 'bridge': 'br' is the bridge of vn 'a' (line 6) already",
+            "f:11: option 'bridge': 'br' is the bridge of vn 'a' (line 6) already; to share it, set a 'vlan' in both",
+        ),
+        (
+            SPOKE,
+            &format!("{} option vlan 10", vn_b.replace("br2", "br")),
+            "f:11: option 'bridge': 'br' is the bridge of vn 'a' (line 6) already; to share it, set a 'vlan' in both",
+        ),
+        (
+            SPOKE,
+            &format!("option vlan 10\n{} option vlan 10", vn_b.replace("br2", "br")),
+            "f:14: option 'vlan': '10' of bridge 'br' is the VLAN of vn 'a' (line 6) already",
         ),
         (
             SPOKE,
@@ -360,7 +377,7 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
         (
             HUB,
             &format!("{hub_b} option bridge br-a"),
-            "f:9: option 'bridge': 'br-a' is the bridge of vn 'a' (line 3) already",
+            "f:9: option 'bridge': 'br-a' is the bridge of vn 'a' (line 3) already; to share it, set a 'vlan' in both",
         ),
         (
             HUB,
@@ -396,6 +413,22 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
 }
 
 #[test]
+fn vns_share_a_bridge_by_vlans() {
+    let spoke = |name: &str, id: u32, vlan: u32| {
+        format!(
+            "config vn {name}\n option role spoke\n option vpn_id {id}\n option bridge br\n \
+             option vni {id}\n option vlan {vlan}\n"
+        )
+    };
+    let vns = parse(&format!("{SPOKE}option vlan 10\n{}{}", spoke("b", 2, 20), spoke("c", 3, 1))).vns;
+    let vlans: Vec<_> = vns.iter().map(|vn| (vn.bridge.as_str(), vn.vlan.map(VlanId::get))).collect();
+    assert_eq!(vlans, [("br", Some(10)), ("br", Some(20)), ("br", Some(1))]);
+    let hub_b =
+        HUB.split_once("config vn").unwrap().1.replace(" a\n", "config vn b\n").replace("_id 1", "_id 2");
+    parse(&format!("{HUB}option bridge br\noption vlan 10\n{hub_b}option bridge br\noption vlan 20"));
+}
+
+#[test]
 fn all_mistakes_are_told_in_the_order_of_lines() {
     let text = "config vn a\noption mtu 1\noption role hub\nconfig foo\nconfig dmevpn\noption udp_port x\noption enabled x";
     let lines: Vec<u32> = Config::parse("f", text).unwrap_err().as_slice().iter().map(|e| e.line).collect();
@@ -416,7 +449,7 @@ fn a_disabled_vn_is_checked_and_is_in_nobodys_way() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(
-        text in "((config (dmevpn|hub|vn) [ab]?|(option|list) (hub|nbma|role|vni|vpn_id|mtu|x) ([a-z0-9.:'-]{0,6}|\\PC{0,6}))\n){0,12}"
+        text in "((config (dmevpn|hub|vn) [ab]?|(option|list) (hub|nbma|role|vni|vlan|bridge|vpn_id|mtu|x) ([a-z0-9.:'-]{0,6}|\\PC{0,6}))\n){0,12}"
     ) {
         if let Err(errors) = Config::parse("f", &text) {
             prop_assert!(!errors.as_slice().is_empty());

@@ -14,7 +14,7 @@ pub use errors::{Error, Errors};
 pub use read::{KNOWN_OPTIONS, KnownOption};
 
 use crate::engine::settings::{Trigger, VpnMode};
-use crate::types::{Nbma, Vni, VpnId};
+use crate::types::{Nbma, VlanId, Vni, VpnId};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -116,6 +116,8 @@ pub struct Vn {
     pub mtu: u16,
     /// The bridge of the site or, on a hub, of all ports. Default, on a hub only: `br-NAME`.
     pub bridge: String,
+    /// The VLAN of a VLAN-filtering bridge that the VN is; default none, and then the bridge is the VN's as a whole.
+    pub vlan: Option<VlanId>,
     /// How many MACs are followed at most, 1 to 1000000; default 2048 on a spoke, 65536 on a hub.
     pub max_macs: u32,
     /// This router's part in it.

@@ -34,6 +34,7 @@ pub const KNOWN_OPTIONS: &[KnownOption] = &[
     known("vn", "vpn_id", None),
     known("vn", "role", None),
     known("vn", "bridge", None),
+    known("vn", "vlan", None),
     known("vn", "mtu", None),
     known("vn", "max_macs", None),
     known("vn", "vni", Some(RoleKind::Spoke)),

@@ -2,7 +2,7 @@
 
 use super::{Dataplane, HubAddress};
 use crate::engine::settings::{Trigger, VpnMode};
-use crate::types::Nbma;
+use crate::types::{Nbma, VlanId};
 use core::fmt::Display;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -34,6 +34,12 @@ pub fn number<T: FromStr + PartialOrd + Display>(
         n.filter(|n| range.contains(n))
             .ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// A VLAN of a bridge.
+pub fn vlan(s: &str) -> Result<VlanId, String> {
+    let why = "not a VLAN from 1 to 4094";
+    number(1..=u16::MAX)(s).ok().and_then(VlanId::new).ok_or_else(|| why.to_owned())
 }
 
 /// A decimal number of seconds in `range`.

@@ -10,7 +10,7 @@ pub mod words;
 use crate::engine::Statistics;
 use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
 use crate::engine::{Event, Refusal};
-use crate::types::{Mac, Nbma, VpnId, Vtep};
+use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 use serde::{Deserialize, Serialize};
 
 /// Where the daemon listens unless told otherwise.
@@ -103,6 +103,8 @@ pub struct VnStatus {
     pub vpn_id: VpnId,
     /// The site's bridge.
     pub bridge: String,
+    /// The VLAN of the bridge that the VN is, if it is not all of it.
+    pub vlan: Option<VlanId>,
     /// The bridge's MAC, once it is there.
     pub bridge_mac: Option<Mac>,
     /// A spoke's VXLAN device.

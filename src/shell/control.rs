@@ -242,6 +242,7 @@ fn status(node: &mut Node, config_path: &str) -> Status {
             name: vn.name.clone(),
             vpn_id: vn.vpn_id,
             bridge: vn.bridge.clone(),
+            vlan: vn.vlan,
             bridge_mac,
             device,
             trouble,
