@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# cross/build.sh [--example NAME | --tests | --list] [TARGET...]: static musl binaries for routers, made on a Debian 12 machine.
+# cross/build.sh [--dynamic | --example NAME | --tests | --list] [TARGET...]: musl binaries for routers, made on a Debian 12 machine.
 #
 # For each TARGET (default: all five below) it writes, under $OUT (default: target/cross in this repository),
-#     TARGET/dmevpn          the program, stripped; dmevpn.symbols beside it is not
+#     TARGET/dmevpn          the program, static and stripped; dmevpn.symbols beside it is not
+#     TARGET-dynamic/dmevpn  with --dynamic: the program of OpenWrt packages, which takes musl from the router and has no
+#                            default features
 #     TARGET/NAME            the example, stripped, with --example (then nothing else is built)
 #     TARGET/tests/NAME      test programs that run under qemu-user, with --tests (then nothing else is built)
 # --list prints the targets.
@@ -25,9 +27,10 @@ cache=${DMEVPN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dmevpn}/cross
 venv=$cache/zig-$zig_version
 
 main() {
-    local what=program target
+    local what=program linking=static target
     while [ $# -gt 0 ]; do
         case $1 in
+        --dynamic) what=dynamic linking=dynamic ;;
         --example) what=example example=$2; shift ;;
         --tests) what=tests ;;
         --list) printf '%s\n' "${targets[@]}"; return ;;
@@ -45,19 +48,23 @@ main() {
     flock 9
     for target in "${targets[@]}"; do
         prepare "$target"
-        mkdir -p "$out/$target"
         "build_$what" "$target"
     done
 }
 
 build_program() {
     cargo build --bin dmevpn
-    install -m 755 "$built/dmevpn" "$out/$1/dmevpn.symbols"
-    keep "$built/dmevpn" "$out/$1/dmevpn"
+    keep_program "$out/$1"
+}
+
+build_dynamic() {
+    cargo build --bin dmevpn --no-default-features
+    keep_program "$out/$1-dynamic"
 }
 
 build_example() {
     cargo build --example "$example"
+    mkdir -p "$out/$1"
     keep "$built/examples/$example" "$out/$1/$example"
 }
 
@@ -70,6 +77,12 @@ build_tests() {
             name=$(basename "$program")
             install -m 755 "$program" "$out/$1/tests/${name%-*}"
         done
+}
+
+keep_program() {
+    mkdir -p "$1"
+    install -m 755 "$built/dmevpn" "$1/dmevpn.symbols"
+    keep "$built/dmevpn" "$1/dmevpn"
 }
 
 # Copies a program without what follows its last segment: all symbols, and 80 kB that `strip` leaves on MIPS.
@@ -90,7 +103,12 @@ cargo() {
 prepare() {
     local name flags
     name=$(tr a-z- A-Z_ <<<"$1")
-    flags="-Clink-self-contained=no -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no"
+    # Not position-independent: on MIPS that alone takes 120 KiB.
+    flags="-Clink-self-contained=no -Crelocation-model=static -Cforce-unwind-tables=no"
+    case $linking in
+    static) flags+=" -Ctarget-feature=+crt-static" ;;
+    dynamic) flags+=" -Ctarget-feature=-crt-static" ;;
+    esac
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
     case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
@@ -98,7 +116,8 @@ prepare() {
     ZIG=$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)
     ZIG_TARGET=$(zig_target "$1")
     CARGO_TARGET_DIR=$cache/target-$(rust_version)
-    export ZIG ZIG_TARGET ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
+    ZIG_LINKING=$linking
+    export ZIG ZIG_TARGET ZIG_LINKING ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
     # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
     export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_STRIP=false
     export "CARGO_TARGET_${name}_LINKER=$here/cc" "CARGO_TARGET_${name}_RUSTFLAGS=$flags"
