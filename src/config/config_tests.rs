@@ -1,5 +1,6 @@
 //! Tests of the typed configuration.
 
+use super::options::{Kind, OPTIONS, Opt};
 use super::*;
 use proptest::prelude::*;
 
@@ -159,22 +160,68 @@ fn every_option_can_be_set() {
     assert_eq!(hub.role, Role::Hub(role));
 }
 
-/// Each known option is read: it refuses a value that none can have.
+/// Each option is read: it refuses a value that none can have.
 #[test]
-fn every_known_option_is_read() {
-    for known in KNOWN_OPTIONS {
-        let role = if known.section == "vn" { known.role.unwrap_or("hub") } else { "" };
-        let role = if role.is_empty() { String::new() } else { format!("option role {role}\n") };
-        let text = format!("config {} x\n{role}option {} 'a b'", known.section, known.option);
-        assert!(errors(&text).contains(&format!("option '{}': 'a b'", known.option)), "{known:?}");
+fn every_option_is_read() {
+    for option in OPTIONS {
+        let role = role_of(option, Some(RoleKind::Hub));
+        let text = format!("config {} x\n{role}option {} 'a b'", option.section, option.name);
+        assert!(errors(&text).contains(&format!("{option}: 'a b'")), "{option:?}");
+    }
+}
+
+/// The lines for the role of the VN that has `option`, or for `any` when it does not matter.
+fn role_of(option: &Opt, any: Option<RoleKind>) -> String {
+    let role = option.role.or(any.filter(|_| option.section == "vn"));
+    role.filter(|_| option.name != "role").map_or(String::new(), |r| format!("option role {}\n", r.name()))
+}
+
+/// What `option` says when it is `value`: nothing when it is right; without what the rest of the file says.
+fn complaint(option: &Opt, role: Option<RoleKind>, value: &str) -> Option<String> {
+    let role = role_of(option, role);
+    let text = format!("config {} x\n{role}option {} '{value}'", option.section, option.name);
+    let all = Config::parse("f", &text).err().map_or(String::new(), |errors| errors.to_string());
+    all.lines().find(|l| l.contains(&format!("{option}: '")) && l.contains("' is not")).map(str::to_owned)
+}
+
+/// What the documents say of ranges and words is what is allowed, and what they say of defaults is what is read.
+#[test]
+fn the_table_of_options_is_what_is_read() {
+    for option in OPTIONS {
+        for role in [RoleKind::Spoke, RoleKind::Hub].map(Some) {
+            let is_right = |value: &str| complaint(option, role, value).is_none();
+            match option.kind {
+                Kind::Number { min, max, .. } => {
+                    for (n, right) in [
+                        (u64::from(min), true),
+                        (u64::from(max), true),
+                        (u64::from(max) + 1, false),
+                        (u64::from(min).wrapping_sub(1), false),
+                    ] {
+                        assert_eq!(is_right(&n.to_string()), right, "{option} {n}");
+                    }
+                }
+                Kind::Word(words) => {
+                    assert!(words.iter().all(|word| is_right(word)) && !is_right("x"), "{option}");
+                }
+                Kind::Path { most } => {
+                    let path = |len: usize| "/".to_owned() + &"a".repeat(len - 1);
+                    assert!(is_right(&path(most)) && !is_right(&path(most + 1)), "{option}");
+                }
+                _ => {}
+            }
+            if let Some(default) = option.default(role) {
+                assert!(is_right(default), "{option} {default}");
+            }
+        }
     }
 }
 
 /// What `option value` in a section `section` is told, without the place.
 fn refusal(section: &str, option: &str, value: &str) -> String {
-    let role = KNOWN_OPTIONS.iter().find(|k| (k.section, k.option) == (section, option)).and_then(|k| k.role);
-    let role = role.map_or(String::new(), |role| format!("option role {role};"));
-    let all = errors(&format!("config {section} x;{role} option {option} '{value}'"));
+    let option_is = |o: &&&Opt| (o.section, o.name) == (section, option);
+    let role = role_of(OPTIONS.iter().find(option_is).unwrap(), None).replace('\n', ";");
+    let all = errors(&format!("config {section} x;{role}option {option} '{value}'"));
     let start = format!("f:1: option '{option}': ");
     all.lines()
         .find_map(|l| l.strip_prefix(&start))
@@ -209,7 +256,7 @@ fn bad_values_are_told_what_is_allowed() {
         ("hub", "vpn_mode", "LLC", "is not one of llc, key, none"),
         ("vn", "vpn_id", "x", "is not an index (1) or OUI:index (02-00-00:1)"),
         ("vn", "role", "both", "is not one of spoke, hub"),
-        ("vn", "mtu", "575", "is not a number from 576 to 9216"),
+        ("vn", "mtu", "575", "is not a number of bytes from 576 to 9216"),
         ("vn", "vlan", "0", "is not a VLAN from 1 to 4094"),
         ("vn", "vlan", "4095", "is not a VLAN from 1 to 4094"),
         ("vn", "vlan", "+1", "is not a VLAN from 1 to 4094"),
@@ -266,6 +313,10 @@ fn mistakes_are_told_with_their_line() {
             "config dmevpn 'main'\noption transport device",
             "f:1: section dmevpn 'main': option 'device' is missing: transport 'device' needs the name of a GRE interface, \
              such as tunnel1",
+        ),
+        (
+            "config dmevpn\noption state_file /a/b\noption socket /a/b",
+            "f:3: option 'socket': '/a/b' is the 'state_file' already",
         ),
         (
             "config hub h",
@@ -412,6 +463,80 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
     }
 }
 
+/// What is told of two spoke's VNs with hubs of their own, at `address` and by `mode`, when the VPN-IDs are `ids`.
+fn two_spokes(address: &str, mode: &str, ids: [&str; 2]) -> Option<String> {
+    let hub =
+        |name, address| format!("config hub {name}\noption address {address}\noption vpn_mode {mode}\n");
+    let vn = |name, id| {
+        format!(
+            "config vn {name}\noption vpn_id {id}\noption role spoke\noption bridge br-{name}\noption hub h{name}\n\
+             option vni 10{name}\n"
+        )
+    };
+    let text = hub("h1", "10.0.0.1") + &hub("h2", address) + &vn("1", ids[0]) + &vn("2", ids[1]);
+    Config::parse("f", &text).err().map(|errors| errors.to_string())
+}
+
+#[test]
+fn vns_that_packets_do_not_tell_apart_are_refused() {
+    let ids = ["1", "ac-de-48:1"];
+    assert_eq!(
+        two_spokes("10.0.0.1", "key", ids).unwrap(),
+        "f:14: option 'vpn_id': packets could mean vn '1' (line 8) as well: their GRE key is 1 in both; \
+         give one another number"
+    );
+    assert_eq!(
+        two_spokes("10.0.0.1", "none", ids).unwrap(),
+        "f:17: option 'hub': packets could mean vn '1' (line 11) as well: with 'vpn_mode' 'none' a hub has one VN; \
+         use 'llc' or 'key'"
+    );
+    // Where something else tells them apart, all is well.
+    assert_eq!(two_spokes("10.0.0.2", "key", ids), None);
+    assert_eq!(two_spokes("10.0.0.2", "none", ids), None);
+    assert_eq!(two_spokes("10.0.0.1", "llc", ids), None);
+    assert_eq!(two_spokes("10.0.0.1", "key", ["1", "2"]), None);
+
+    let hub_b = "config vn b\noption role hub\noption vpn_id ac-de-48:1\n";
+    assert_eq!(
+        errors(&format!("{HUB}{hub_b}")),
+        "f:8: option 'vpn_id': packets could mean vn 'a' (line 5) as well: their GRE key is 1 in both; \
+         give one another number"
+    );
+    let spoke_b = |mode| {
+        format!(
+            "option default 1\nconfig hub h\noption address 10.0.0.9\noption vpn_mode {mode}\n\
+             config vn b\noption role spoke\noption vpn_id ac-de-48:1\noption vni 5\noption bridge br\n"
+        )
+    };
+    assert!(
+        errors(&format!("{HUB}{}", spoke_b("key"))).starts_with("f:12: option 'vpn_id': packets could mean")
+    );
+    assert_eq!(
+        errors(&format!("{HUB}{}", spoke_b("none"))),
+        "f:10: section vn 'b': option 'hub': packets could mean vn 'a' (line 6) as well: \
+         with 'vpn_mode' 'none' they name none; use 'llc' or 'key'"
+    );
+    assert!(Config::parse("f", &format!("{HUB}{}", spoke_b("llc"))).is_ok());
+}
+
+#[test]
+fn an_error_names_its_section_and_option() {
+    let of = |text: &str| {
+        let errors = Config::parse("f", text).unwrap_err();
+        let Finding { line, section, option, .. } = errors.as_slice()[0].clone();
+        (line, section, option)
+    };
+    let some = |s: &str| Some(s.to_owned());
+    assert_eq!(of("config vn a\noption role x"), (1, some("a"), some("vpn_id")));
+    assert_eq!(of("config hub h\noption address a\noption key 1"), (3, some("h"), some("key")));
+    assert_eq!(of("config dmevpn\noption mtu 1"), (2, None, some("mtu")));
+    assert_eq!(of("config x y"), (1, some("y"), None));
+    assert_eq!(of("config"), (1, None, None));
+    let text =
+        format!("{SPOKE}config vn b\noption role spoke\noption vpn_id 1\noption bridge c\noption vni 1");
+    assert_eq!(of(&text), (10, some("b"), some("vpn_id")));
+}
+
 #[test]
 fn vns_share_a_bridge_by_vlans() {
     let spoke = |name: &str, id: u32, vlan: u32| {
@@ -441,7 +566,7 @@ fn a_disabled_vn_is_checked_and_is_in_nobodys_way() {
     assert_eq!(parse(&format!("{SPOKE}{again}")).vns.len(), 1);
     assert_eq!(
         errors(&format!("{SPOKE}{again}option mtu 1")),
-        "f:14: option 'mtu': '1' is not a number from 576 to 9216"
+        "f:14: option 'mtu': '1' is not a number of bytes from 576 to 9216"
     );
     assert!(parse("config vn a\noption enabled 0\noption role hub\noption vpn_id 1").vns.is_empty());
 }

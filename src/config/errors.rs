@@ -1,14 +1,31 @@
 //! What is wrong with a configuration file, fit to be printed.
 
+use super::uci::Section;
 use core::fmt;
 
-/// One thing that is wrong with a file.
+/// One thing that is to be said about a file: that is wrong, or hardly meant so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Finding {
     /// The line, from 1.
     pub line: u32,
+    /// The name of the section it is about, if it is about one that has a name.
+    pub section: Option<String>,
+    /// The option it is about, if it is about one.
+    pub option: Option<String>,
     /// `option 'x': what is wrong and what is allowed`, in one line.
     pub text: String,
+}
+
+impl Finding {
+    /// What is to be said about `line`.
+    pub(super) fn at(line: u32, text: String) -> Finding {
+        Finding { line, section: None, option: None, text }
+    }
+
+    /// What is to be said about `section` in `line`.
+    pub(super) fn of(section: &Section, line: u32, option: Option<&str>, text: String) -> Finding {
+        Finding { line, section: section.name.clone(), option: option.map(str::to_owned), text }
+    }
 }
 
 /// Everything that is wrong with a file: at least one thing.
@@ -17,26 +34,26 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     file: String,
-    errors: Vec<Error>,
+    errors: Vec<Finding>,
 }
 
 impl Errors {
     /// The errors of `file`, at least one, put in the order of lines.
-    pub(super) fn new(file: &str, mut errors: Vec<Error>) -> Errors {
+    pub(super) fn new(file: &str, mut errors: Vec<Finding>) -> Errors {
         debug_assert!(!errors.is_empty());
         errors.sort_by_key(|e| e.line);
         Errors { file: file.to_owned(), errors }
     }
 
     /// The errors in the order of lines.
-    pub fn as_slice(&self) -> &[Error] {
+    pub fn as_slice(&self) -> &[Finding] {
         &self.errors
     }
 }
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, Error { line, text }) in self.errors.iter().enumerate() {
+        for (i, Finding { line, text, .. }) in self.errors.iter().enumerate() {
             let end_of_last = if i > 0 { "\n" } else { "" };
             write!(f, "{end_of_last}{}:{line}: {text}", self.file)?;
         }

@@ -3,15 +3,17 @@
 //! `uci/schema.md` tells users what each option does. Reading the file is the caller's work:
 //! [`Config::parse`] takes its text and returns all that is right or all that is wrong.
 
+mod ambiguous;
 mod build;
 mod errors;
 pub mod import;
+pub mod options;
 mod read;
 pub mod uci;
 mod value;
 
-pub use errors::{Error, Errors};
-pub use read::{KNOWN_OPTIONS, KnownOption};
+pub use errors::{Errors, Finding};
+pub use value::{HOST_NAME, RoleKind};
 
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, VlanId, Vni, VpnId};
@@ -41,7 +43,7 @@ impl Config {
         let file = match uci::parse(text) {
             Ok(file) => file,
             Err(errors) => {
-                let errors = errors.into_iter().map(|e| Error { line: e.line, text: e.text }).collect();
+                let errors = errors.into_iter().map(|e| Finding::at(e.line, e.text)).collect();
                 return Err(Errors::new(file_name, errors));
             }
         };
@@ -165,6 +167,9 @@ pub struct HubRole {
 
 /// How many spokes may register by default with data plane `bridge`: a Linux bridge ends at 1024 ports.
 pub const BRIDGE_SPOKES: u16 = 1000;
+
+/// How many spokes may register by default with data plane `kmod`.
+pub const KMOD_SPOKES: u16 = 10_000;
 
 /// What forwards a hub's frames in a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,61 +1,9 @@
 //! Reads the options of a section, keeping account of what is wrong.
 
-use super::errors::Error;
+use super::errors::Finding;
+use super::options::{Kind, OPTIONS, Opt};
 use super::uci::{Section, Text, Value, shown};
-use super::value::RoleKind;
-
-/// An option the configuration knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownOption {
-    /// The type of section it stands in.
-    pub section: &'static str,
-    /// Its name.
-    pub option: &'static str,
-    /// The only role, `spoke` or `hub`, of the VNs that may have it; `None`: any.
-    pub role: Option<&'static str>,
-}
-
-/// Every option there is, in the order of `uci/schema.md`.
-pub const KNOWN_OPTIONS: &[KnownOption] = &[
-    known("dmevpn", "enabled", None),
-    known("dmevpn", "nbma", None),
-    known("dmevpn", "interface", None),
-    known("dmevpn", "transport", None),
-    known("dmevpn", "device", None),
-    known("dmevpn", "udp_port", None),
-    known("dmevpn", "holding_time", None),
-    known("dmevpn", "log_level", None),
-    known("dmevpn", "state_file", None),
-    known("dmevpn", "socket", None),
-    known("hub", "address", None),
-    known("hub", "priority", None),
-    known("hub", "vpn_mode", None),
-    known("vn", "enabled", None),
-    known("vn", "vpn_id", None),
-    known("vn", "role", None),
-    known("vn", "bridge", None),
-    known("vn", "vlan", None),
-    known("vn", "mtu", None),
-    known("vn", "max_macs", None),
-    known("vn", "vni", Some(RoleKind::Spoke)),
-    known("vn", "vxlan", Some(RoleKind::Spoke)),
-    known("vn", "hub", Some(RoleKind::Spoke)),
-    known("vn", "trigger", Some(RoleKind::Spoke)),
-    known("vn", "negative_time", Some(RoleKind::Spoke)),
-    known("vn", "default", Some(RoleKind::Hub)),
-    known("vn", "protocol_address", Some(RoleKind::Hub)),
-    known("vn", "uplink_vni", Some(RoleKind::Hub)),
-    known("vn", "dataplane", Some(RoleKind::Hub)),
-    known("vn", "max_spokes", Some(RoleKind::Hub)),
-];
-
-const fn known(section: &'static str, option: &'static str, role: Option<RoleKind>) -> KnownOption {
-    let role = match role {
-        Some(role) => Some(role.name()),
-        None => None,
-    };
-    KnownOption { section, option, role }
-}
+use super::value::{self, RoleKind};
 
 /// Something is wrong and stands in the list of errors already.
 #[derive(Clone, Copy, Debug)]
@@ -64,36 +12,40 @@ pub struct Reported;
 /// Reads the options of one section.
 pub struct Reader<'a> {
     section: &'a Section,
-    errors: &'a mut Vec<Error>,
+    errors: &'a mut Vec<Finding>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `section`; an option unknown in such a section is reported at once.
-    pub fn new(section: &'a Section, errors: &'a mut Vec<Error>) -> Self {
+    pub fn new(section: &'a Section, errors: &'a mut Vec<Finding>) -> Self {
         let mut reader = Reader { section, errors };
         reader.report_unknown();
         reader
     }
 
+    /// A reader of `section`, whose unknown options are reported already.
+    pub fn again(section: &'a Section, errors: &'a mut Vec<Finding>) -> Self {
+        Reader { section, errors }
+    }
+
     fn report_unknown(&mut self) {
         let kind = &self.section.kind;
-        let options = KNOWN_OPTIONS.iter().filter(|k| k.section == *kind);
-        let names: Vec<&str> = options.map(|k| k.option).collect();
+        let names: Vec<&str> = OPTIONS.iter().filter(|o| o.section == *kind).map(|o| o.name).collect();
         for entry in &self.section.options {
             if !names.contains(&entry.name.as_str()) {
                 let why = format!("unknown in section {kind}; {}", suggestion(&entry.name, &names));
-                let _ = self.refuse(&entry.name, &why);
+                self.report(entry.value.line(), &entry.name, &why);
             }
         }
     }
 
     /// Reports the options that only a VN of another role than `role` can have.
     pub fn report_other_roles(&mut self, role: RoleKind) {
-        for known in KNOWN_OPTIONS.iter().filter(|k| k.section == self.section.kind) {
-            let Some(other) = known.role.filter(|r| *r != role.name()) else { continue };
-            if self.section.get(known.option).is_some() {
-                let why = format!("only for role {other}, and this VN has role {}", role.name());
-                let _ = self.refuse(known.option, &why);
+        for option in OPTIONS.iter().filter(|o| o.section == self.section.kind) {
+            let Some(other) = option.role.filter(|r| *r != role) else { continue };
+            if self.is_set(option) {
+                let why = format!("only for role {}, and this VN has role {}", other.name(), role.name());
+                let _ = self.refuse(option, &why);
             }
         }
     }
@@ -103,62 +55,111 @@ impl<'a> Reader<'a> {
         self.section
     }
 
+    /// Whether `option` is set.
+    pub fn is_set(&self, option: &Opt) -> bool {
+        self.section.get(option.name).is_some()
+    }
+
     /// The line of `option`, or of the section when it is not set.
-    pub fn line(&self, option: &str) -> u32 {
-        self.section.get(option).map_or(self.section.line, Value::line)
+    pub fn line(&self, option: &Opt) -> u32 {
+        self.section.get(option.name).map_or(self.section.line, Value::line)
     }
 
     /// The value of `option`, which need not be set.
     pub fn optional<T>(
         &mut self,
-        option: &str,
+        option: &Opt,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Reported> {
-        match self.section.get(option) {
+        match self.section.get(option.name) {
             None => Ok(None),
             Some(Value::One(text)) => self.parsed(option, text, parse).map(Some),
-            Some(Value::List(_)) => Err(self
-                .refuse(option, &format!("takes one value: write 'option {option}', not 'list {option}'"))),
+            Some(Value::List(_)) => {
+                let name = option.name;
+                let why = format!("takes one value: write 'option {name}', not 'list {name}'");
+                Err(self.refuse(option, &why))
+            }
         }
     }
 
-    /// The value of `option`, or `default`.
-    pub fn or<T>(
+    /// The value of `option`, or its default.
+    pub fn or_default<T>(
         &mut self,
-        option: &str,
-        default: T,
+        option: &Opt,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Reported> {
-        Ok(self.optional(option, parse)?.unwrap_or(default))
+        match self.optional(option, &parse)? {
+            Some(value) => Ok(value),
+            None => self.default(option, None, parse),
+        }
     }
 
-    /// The value of `option`; `meaning` says what to set it to when it is missing.
+    /// The default of `option` in a VN of the role `role`.
+    pub fn default<T>(
+        &mut self,
+        option: &Opt,
+        role: Option<RoleKind>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Reported> {
+        let default = option.default(role).unwrap_or_default();
+        parse(default).map_err(|why| self.refuse(option, &why))
+    }
+
+    /// The value of `option`, which has to be set in a VN of the role `role`.
     pub fn required<T>(
         &mut self,
-        option: &str,
-        meaning: &str,
+        option: &Opt,
+        role: Option<RoleKind>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Reported> {
         match self.optional(option, parse)? {
             Some(value) => Ok(value),
-            None => Err(self.refuse_section(&format!("option '{option}' is missing: {meaning}"))),
+            None => Err(self.missing(option, option.required(role).unwrap_or_default())),
         }
+    }
+
+    /// The number that `option` is, or its default.
+    pub fn number<T: TryFrom<u32>>(&mut self, option: &Opt) -> Result<T, Reported> {
+        self.or_default(option, counted(option)).and_then(|n| self.sized(option, n))
+    }
+
+    /// The number that `option` is, if it is set.
+    pub fn optional_number<T: TryFrom<u32>>(&mut self, option: &Opt) -> Result<Option<T>, Reported> {
+        self.optional(option, counted(option))?.map(|n| self.sized(option, n)).transpose()
+    }
+
+    /// The default of `option`, a number, in a VN of the role `role`.
+    pub fn default_number<T: TryFrom<u32>>(&mut self, option: &Opt, role: RoleKind) -> Result<T, Reported> {
+        self.default(option, Some(role), counted(option)).and_then(|n| self.sized(option, n))
+    }
+
+    fn sized<T: TryFrom<u32>>(&mut self, option: &Opt, n: u32) -> Result<T, Reported> {
+        T::try_from(n).map_err(|_| self.refuse(option, "too large"))
+    }
+
+    /// The path that `option` is, or its default.
+    pub fn path(&mut self, option: &Opt) -> Result<String, Reported> {
+        let most = match option.kind {
+            Kind::Path { most } => most,
+            _ => 0,
+        };
+        self.or_default(option, value::path(most))
     }
 
     /// The values of `option`, with the line of each: none when it is not set.
     pub fn list<T>(
         &mut self,
-        option: &str,
+        option: &Opt,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<(T, u32)>, Reported> {
-        let texts = self.section.get(option).map_or(&[][..], Value::texts);
+        let texts = self.section.get(option.name).map_or(&[][..], Value::texts);
         let all: Vec<_> = texts.iter().map(|t| Ok((self.parsed(option, t, &parse)?, t.line))).collect();
         all.into_iter().collect()
     }
 
     fn parsed<T>(
         &mut self,
-        option: &str,
+        option: &Opt,
         text: &Text,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Reported> {
@@ -173,25 +174,52 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reports what is wrong with `option`, at its line, or as the section's when it is not set.
-    pub fn refuse(&mut self, option: &str, why: &str) -> Reported {
-        match self.section.get(option) {
+    /// Reports what is wrong with `option`, at its line, or at the section's when it is not set.
+    pub fn refuse(&mut self, option: &Opt, why: &str) -> Reported {
+        match self.section.get(option.name) {
             Some(value) => self.refuse_at(value.line(), option, why),
-            None => self.refuse_section(&format!("option '{option}': {why}")),
+            None => self.refuse_unset(option, &format!("{option}: {why}")),
         }
     }
 
-    /// Reports what is wrong with the value of `option` in `line`.
-    pub fn refuse_at(&mut self, line: u32, option: &str, why: &str) -> Reported {
-        self.errors.push(Error { line, text: format!("option '{}': {why}", shown(option)) });
+    /// Reports that `option` is not set; `meaning` says what to set it to.
+    pub fn missing(&mut self, option: &Opt, meaning: &str) -> Reported {
+        self.refuse_unset(option, &format!("{option} is missing: {meaning}"))
+    }
+
+    /// Reports what is wrong with the section since `option` is not set.
+    pub fn refuse_unset(&mut self, option: &Opt, why: &str) -> Reported {
+        let text = format!("section {}: {why}", self.section);
+        self.errors.push(Finding::of(self.section, self.section.line, Some(option.name), text));
         Reported
+    }
+
+    /// Reports what is wrong with the value of `option` in `line`.
+    pub fn refuse_at(&mut self, line: u32, option: &Opt, why: &str) -> Reported {
+        self.report(line, option.name, why);
+        Reported
+    }
+
+    fn report(&mut self, line: u32, option: &str, why: &str) {
+        let text = format!("option '{}': {why}", shown(option));
+        self.errors.push(Finding::of(self.section, line, Some(option), text));
     }
 
     /// Reports what is wrong with the section.
     pub fn refuse_section(&mut self, why: &str) -> Reported {
-        self.errors.push(Error { line: self.section.line, text: format!("section {}: {why}", self.section) });
+        let text = format!("section {}: {why}", self.section);
+        self.errors.push(Finding::of(self.section, self.section.line, None, text));
         Reported
     }
+}
+
+/// Reads the number that `option` is.
+fn counted(option: &Opt) -> impl Fn(&str) -> Result<u32, String> {
+    let (range, unit) = match option.kind {
+        Kind::Number { min, max, unit } => (min..=max, unit),
+        _ => (0..=0, ""),
+    };
+    move |s| value::counted(s, &range, unit)
 }
 
 /// What may have been meant by `word`, or what it could have been.

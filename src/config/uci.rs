@@ -37,6 +37,13 @@ pub struct File {
     pub sections: Vec<Section>,
 }
 
+impl File {
+    /// The section of a type and a name, if it is there.
+    pub fn section(&self, kind: &str, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|s| s.kind == kind && s.name.as_deref() == Some(name))
+    }
+}
+
 /// A section: `config KIND 'NAME'` and its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {

@@ -7,7 +7,6 @@ use core::fmt::Display;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
-use core::time::Duration;
 use log::LevelFilter;
 
 /// Whatever has a text form of its own.
@@ -24,28 +23,25 @@ pub fn boolean(s: &str) -> Result<bool, String> {
     }
 }
 
-/// A decimal number in `range`.
-pub fn number<T: FromStr + PartialOrd + Display>(
-    range: RangeInclusive<T>,
-) -> impl Fn(&str) -> Result<T, String> {
-    move |s| {
-        let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-        let n = if digits { s.parse().ok() } else { None };
-        n.filter(|n| range.contains(n))
-            .ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
-    }
+/// A decimal number in `range`, of type `T`, which has room for it.
+pub fn number<T: TryFrom<u32>>(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<T, String> {
+    move |s| counted(s, &range, "").and_then(|n| T::try_from(n).map_err(|_| "not what fits".to_owned()))
+}
+
+/// A decimal number in `range`, of `unit` if that is something.
+pub fn counted(s: &str, range: &RangeInclusive<u32>, unit: &str) -> Result<u32, String> {
+    let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let n = if digits { s.parse().ok() } else { None };
+    n.filter(|n| range.contains(n)).ok_or_else(|| {
+        let of = if unit.is_empty() { "" } else { " of " };
+        format!("not a number{of}{unit} from {} to {}", range.start(), range.end())
+    })
 }
 
 /// A VLAN of a bridge.
 pub fn vlan(s: &str) -> Result<VlanId, String> {
     let why = "not a VLAN from 1 to 4094";
-    number(1..=u16::MAX)(s).ok().and_then(VlanId::new).ok_or_else(|| why.to_owned())
-}
-
-/// A decimal number of seconds in `range`.
-pub fn seconds(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<Duration, String> {
-    let seconds = number(range);
-    move |s| seconds(s).map(Duration::from_secs).map_err(|why| why.replace("number", "number of seconds"))
+    number(1..=u16::MAX.into())(s).ok().and_then(VlanId::new).ok_or_else(|| why.to_owned())
 }
 
 /// The name of a network interface.
@@ -78,6 +74,9 @@ pub fn unicast(s: &str) -> Result<IpAddr, String> {
     from_str::<Nbma>(s).map(Nbma::ip)
 }
 
+/// The longest host name, in octets.
+pub const HOST_NAME: usize = 253;
+
 /// An address or a host name.
 pub fn hub_address(s: &str) -> Result<HubAddress, String> {
     if s.parse::<IpAddr>().is_ok() {
@@ -100,44 +99,47 @@ fn is_host_name(s: &str) -> bool {
     let name = s.strip_suffix('.').unwrap_or(s);
     // No top-level domain is a number, but a mistyped IPv4 address ends like one.
     let numeric = name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    name.len() <= 253 && !numeric && name.split('.').all(label)
+    name.len() <= HOST_NAME && !numeric && name.split('.').all(label)
 }
 
 /// One of the words in `meanings`.
-fn word<T: Copy>(s: &str, meanings: &[(&str, T)]) -> Result<T, String> {
-    let meaning = meanings.iter().find(|(word, _)| *word == s).map(|(_, meaning)| *meaning);
-    meaning.ok_or_else(|| {
-        let words: Vec<&str> = meanings.iter().map(|(word, _)| *word).collect();
-        format!("not one of {}", words.join(", "))
-    })
+pub fn word<T: Copy>(meanings: &[(&str, T)]) -> impl Fn(&str) -> Result<T, String> {
+    move |s| {
+        let meaning = meanings.iter().find(|(word, _)| *word == s).map(|(_, meaning)| *meaning);
+        meaning.ok_or_else(|| {
+            let words: Vec<&str> = meanings.iter().map(|(word, _)| *word).collect();
+            format!("not one of {}", words.join(", "))
+        })
+    }
 }
 
 /// What is logged.
-pub fn log_level(s: &str) -> Result<LevelFilter, String> {
-    let levels = [
-        ("error", LevelFilter::Error),
-        ("warn", LevelFilter::Warn),
-        ("info", LevelFilter::Info),
-        ("debug", LevelFilter::Debug),
-        ("trace", LevelFilter::Trace),
-    ];
-    word(s, &levels)
-}
+pub const LOG_LEVELS: [(&str, LevelFilter); 5] = [
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+    ("trace", LevelFilter::Trace),
+];
 
 /// How packets name their VN.
-pub fn vpn_mode(s: &str) -> Result<VpnMode, String> {
-    word(s, &[("llc", VpnMode::Llc), ("key", VpnMode::Key), ("none", VpnMode::None)])
-}
+pub const VPN_MODES: [(&str, VpnMode); 3] =
+    [("llc", VpnMode::Llc), ("key", VpnMode::Key), ("none", VpnMode::None)];
 
 /// What makes a spoke ask.
-pub fn trigger(s: &str) -> Result<Trigger, String> {
-    word(s, &[("learn", Trigger::Learn), ("l2miss", Trigger::L2miss)])
-}
+pub const TRIGGERS: [(&str, Trigger); 2] = [("learn", Trigger::Learn), ("l2miss", Trigger::L2miss)];
 
 /// What forwards a hub's frames.
-pub fn dataplane(s: &str) -> Result<Dataplane, String> {
-    word(s, &[("bridge", Dataplane::Bridge), ("kmod", Dataplane::Kmod), ("auto", Dataplane::Auto)])
-}
+pub const DATAPLANES: [(&str, Dataplane); 3] =
+    [("bridge", Dataplane::Bridge), ("kmod", Dataplane::Kmod), ("auto", Dataplane::Auto)];
+
+/// How NHRP packets travel.
+pub const TRANSPORTS: [(&str, TransportKind); 2] =
+    [("raw", TransportKind::Raw), ("device", TransportKind::Device)];
+
+/// A router's part in a VN.
+pub const ROLES: [(&str, RoleKind); 2] =
+    [(RoleKind::Spoke.name(), RoleKind::Spoke), (RoleKind::Hub.name(), RoleKind::Hub)];
 
 /// A transport, as yet without its device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,28 +148,21 @@ pub enum TransportKind {
     Device,
 }
 
-/// How NHRP packets travel.
-pub fn transport(s: &str) -> Result<TransportKind, String> {
-    word(s, &[("raw", TransportKind::Raw), ("device", TransportKind::Device)])
-}
-
 /// A role, as yet without its settings.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RoleKind {
+    /// It registers with a hub.
     Spoke,
+    /// Spokes register with it.
     Hub,
 }
 
 impl RoleKind {
+    /// Its word in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             RoleKind::Spoke => "spoke",
             RoleKind::Hub => "hub",
         }
     }
-}
-
-/// A router's part in a VN.
-pub fn role(s: &str) -> Result<RoleKind, String> {
-    word(s, &[RoleKind::Spoke, RoleKind::Hub].map(|r| (r.name(), r)))
 }

@@ -1,6 +1,6 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
-use crate::config::{BRIDGE_SPOKES, Config, Role};
+use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Role};
 use crate::engine::settings::{
     HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, VnSettings,
 };
@@ -42,9 +42,6 @@ impl Names {
         self.vns.iter().find(|(_, k)| **k == key).map_or("?", |(name, _)| name)
     }
 }
-
-/// How many spokes may register by default with data plane `kmod`.
-const KMOD_SPOKES: u16 = 10_000;
 
 /// What the engine has to know of `config`; `is_shared` tells the VNs whose spokes share one device.
 pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> bool) -> Settings {

@@ -9,7 +9,7 @@ mod words;
 
 pub use statement::KEYWORDS;
 
-use super::errors::{Error, Errors};
+use super::errors::{Errors, Finding};
 use super::uci::Text;
 use core::fmt::Write;
 
@@ -32,10 +32,10 @@ pub fn import(file_name: &str, octets: &[u8]) -> Result<String, Errors> {
     translated(octets).map_err(|errors| Errors::new(file_name, errors))
 }
 
-fn translated(octets: &[u8]) -> Result<String, Vec<Error>> {
+fn translated(octets: &[u8]) -> Result<String, Vec<Finding>> {
     if octets.len() > MAX_BYTES {
         let text = format!("the file has {} bytes; at most {MAX_BYTES} are read", octets.len());
-        return Err(vec![Error { line: 1, text }]);
+        return Err(vec![Finding::at(1, text)]);
     }
     let words = words::words(octets)?;
     let statements = statement::statements(&words)?;

@@ -1,7 +1,7 @@
 //! What the words of an `opennhrp.conf` say: a keyword, its arguments, and their types.
 
 use super::words::Word;
-use crate::config::errors::Error;
+use crate::config::errors::Finding;
 use crate::config::read::{Reported, suggestion};
 use crate::config::uci::shown;
 use crate::config::value;
@@ -81,7 +81,7 @@ pub const KEYWORDS: &[&str] = &[
 ];
 
 /// All statements in order, or all that is wrong with them. What follows a mistake in its line is not looked at.
-pub fn statements<'a>(words: &'a [Word<'a>]) -> Result<Vec<Statement<'a>>, Vec<Error>> {
+pub fn statements<'a>(words: &'a [Word<'a>]) -> Result<Vec<Statement<'a>>, Vec<Finding>> {
     let mut parser = Parser { words, next: 0, errors: Vec::new() };
     let (mut statements, mut in_interface) = (Vec::new(), false);
     while let Some(keyword) = parser.word() {
@@ -108,7 +108,7 @@ struct Parser<'a> {
     words: &'a [Word<'a>],
     /// The index of the next word.
     next: usize,
-    errors: Vec<Error>,
+    errors: Vec<Finding>,
 }
 
 impl<'a> Parser<'a> {
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
                 Says::Nothing("broadcast and multicast always go by the hub")
             }
             "route-table" => {
-                self.argument(keyword, "its number", value::number(0..=u32::MAX))?;
+                self.argument(keyword, "its number", value::number::<u32>(0..=u32::MAX))?;
                 Says::Nothing("no routes are made or looked up here")
             }
             "cisco-authentication" => {
@@ -194,7 +194,7 @@ impl<'a> Parser<'a> {
     }
 
     fn holding_time(&mut self, keyword: Word<'_>) -> Result<u16, Reported> {
-        self.argument(keyword, "seconds", value::number(3..=u16::MAX)).map(|(_, seconds)| seconds)
+        self.argument(keyword, "seconds", value::number(3..=u16::MAX.into())).map(|(_, seconds)| seconds)
     }
 
     /// Takes the flags of a mapping: whether one of them is `register`.
@@ -254,7 +254,7 @@ impl<'a> Parser<'a> {
     }
 
     fn refuse(&mut self, keyword: Word<'_>, line: u32, why: &str) -> Reported {
-        self.errors.push(Error { line, text: format!("'{}': {why}", shown(keyword.text)) });
+        self.errors.push(Finding::at(line, format!("'{}': {why}", shown(keyword.text))));
         Reported
     }
 

@@ -11,8 +11,8 @@
 //! | with a `vpn-id` only | the bridge | `option bridge` |
 
 use super::statement::{Says, Statement};
-use crate::config::build::UPLINK_FIRST;
-use crate::config::errors::Error;
+use crate::config::errors::Finding;
+use crate::config::options::UPLINK_VNI;
 use crate::config::uci::{self, File, Section, Text, Value};
 use crate::types::Vni;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const DOCUMENTED_UNDERLAY: &str = "eth1";
 const UDP_PORT: &str = "8472";
 
 /// The UCI file, and notes on what is not in it and on what is but not in the statements, in the order of lines.
-pub fn translate(statements: &[Statement<'_>]) -> Result<(File, Vec<Text>), Vec<Error>> {
+pub fn translate(statements: &[Statement<'_>]) -> Result<(File, Vec<Text>), Vec<Finding>> {
     let mut report = Report::default();
     let (interfaces, holding_time) = collect(statements, &mut report);
     let file = Network::file(&interfaces, holding_time, &mut report);
@@ -37,7 +37,7 @@ pub fn translate(statements: &[Statement<'_>]) -> Result<(File, Vec<Text>), Vec<
 struct Report {
     /// In the order of lines.
     notes: Vec<Text>,
-    errors: Vec<Error>,
+    errors: Vec<Finding>,
 }
 
 impl Report {
@@ -55,7 +55,7 @@ impl Report {
     }
 
     fn refuse(&mut self, of: &Statement<'_>, why: &str) {
-        self.errors.push(Error { line: of.line(), text: format!("'{of}': {why}") });
+        self.errors.push(Finding::at(of.line(), format!("'{of}': {why}")));
     }
 }
 
@@ -199,9 +199,10 @@ impl<'a> Network<'a> {
             }
         }
         let vns: Vec<Section> = vns.iter().filter_map(|vn| network.vn(vn, report)).collect();
-        if network.has_hub {
-            for (_, said) in network.vnis.range(UPLINK_FIRST..).map(|(_, of)| of) {
-                report.refuse(said, &format!("on a hub, VNIs from {UPLINK_FIRST} on are uplink VNIs"));
+        let uplinks = UPLINK_VNI.default(None).and_then(|first| first.parse::<Vni>().ok());
+        if let Some(first) = uplinks.filter(|_| network.has_hub) {
+            for (_, said) in network.vnis.range(first..).map(|(_, of)| of) {
+                report.refuse(said, &format!("on a hub, VNIs from {first} on are uplink VNIs"));
             }
         }
         let mut sections = vec![network.main(&vns, holding_time, report)];
@@ -215,7 +216,7 @@ impl<'a> Network<'a> {
     fn main(&self, vns: &[Section], holding_time: Option<u16>, report: &mut Report) -> Section {
         let mut main = section("dmevpn", "main".to_owned());
         let Some(first) = self.interfaces.first() else {
-            report.errors.push(Error { line: 1, text: "there is no 'interface'".to_owned() });
+            report.errors.push(Finding::at(1, "there is no 'interface'".to_owned()));
             return main;
         };
         let mut underlays = self.interfaces.iter().filter(|i| i.controller.is_some() && i.vpn_id.is_none());

@@ -4,7 +4,7 @@
 //! up to the end of the line; inside a word it is a character like others. There are no quotes and no escapes. OpenNHRP cuts
 //! words after 31 bytes; here they have any length.
 
-use crate::config::errors::Error;
+use crate::config::errors::Finding;
 
 /// A word and its line, from 1.
 #[derive(Clone, Copy)]
@@ -14,14 +14,14 @@ pub struct Word<'a> {
 }
 
 /// All words in order, or those that are not UTF-8. Comments may be in any encoding.
-pub fn words(octets: &[u8]) -> Result<Vec<Word<'_>>, Vec<Error>> {
+pub fn words(octets: &[u8]) -> Result<Vec<Word<'_>>, Vec<Finding>> {
     let (mut words, mut errors) = (Vec::new(), Vec::new());
     for (line, octets) in (1..).zip(octets.split(|o| *o == b'\n')) {
         let parts = octets.split(|o| is_space(*o)).filter(|part| !part.is_empty());
         for part in parts.take_while(|part| !part.starts_with(b"#")) {
             match core::str::from_utf8(part) {
                 Ok(text) => words.push(Word { line, text }),
-                Err(_) => errors.push(Error { line, text: "a word is not UTF-8 text".to_owned() }),
+                Err(_) => errors.push(Finding::at(line, "a word is not UTF-8 text".to_owned())),
             }
         }
     }

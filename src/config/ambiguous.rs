@@ -1,0 +1,84 @@
+//! VNs whose packets could not be told apart: those of one would be taken for those of the other.
+
+use super::errors::Finding;
+use super::options::{DEFAULT, HUB, Opt, VPN_ID};
+use super::read::Reader;
+use super::uci::{File, Value};
+use super::{Config, HubAddress, Role, Vn};
+use crate::engine::settings::VpnMode;
+
+/// Reports each VN that a packet could mean as well as an earlier one.
+pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
+    for (i, vn) in config.vns.iter().enumerate() {
+        let mut earlier = config.vns.iter().take(i);
+        let Some((other, mix_up)) = earlier.find_map(|o| Some((o, mix_up(config, o, vn)?))) else {
+            continue;
+        };
+        let (Some(section), Some(of_other)) = (file.section("vn", &vn.name), file.section("vn", &other.name))
+        else {
+            continue;
+        };
+        let option = mix_up.option(vn);
+        let line = of_other.get(mix_up.option(other).name).map_or(of_other.line, Value::line);
+        let why = format!("packets could mean vn '{}' (line {line}) as well: {}", other.name, mix_up.text());
+        let _ = Reader::again(section, errors).refuse(option, &why);
+    }
+}
+
+/// Why packets of two VNs look alike.
+enum MixUp {
+    /// They have one GRE key.
+    Key(u32),
+    /// They name no VN and come from one hub.
+    Unnamed,
+    /// They name no VN, and this router is the hub of the default one.
+    Default,
+}
+
+impl MixUp {
+    /// The option of `vn` that makes it so.
+    fn option(&self, vn: &Vn) -> &'static Opt {
+        match (self, &vn.role) {
+            (MixUp::Key(_), _) => &VPN_ID,
+            (_, Role::Spoke(_)) => &HUB,
+            (_, Role::Hub(_)) => &DEFAULT,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            MixUp::Key(key) => format!("their GRE key is {key} in both; give one another number"),
+            MixUp::Unnamed => "with 'vpn_mode' 'none' a hub has one VN; use 'llc' or 'key'".to_owned(),
+            MixUp::Default => "with 'vpn_mode' 'none' they name none; use 'llc' or 'key'".to_owned(),
+        }
+    }
+}
+
+fn mix_up(config: &Config, a: &Vn, b: &Vn) -> Option<MixUp> {
+    let key = a.vpn_id.index();
+    let same_key = || (key == b.vpn_id.index()).then_some(MixUp::Key(key));
+    match (&a.role, &b.role) {
+        (Role::Hub(_), Role::Hub(_)) => same_key(),
+        (Role::Hub(hub), Role::Spoke(spoke)) | (Role::Spoke(spoke), Role::Hub(hub)) => {
+            match way(config, &spoke.hub)?.1 {
+                VpnMode::Llc => None,
+                VpnMode::Key => same_key(),
+                VpnMode::None => hub.default.then_some(MixUp::Default),
+            }
+        }
+        (Role::Spoke(a), Role::Spoke(b)) => {
+            let (a, b) = (way(config, &a.hub)?, way(config, &b.hub)?);
+            match b.1 {
+                _ if a != b => None,
+                VpnMode::Llc => None,
+                VpnMode::Key => same_key(),
+                VpnMode::None => Some(MixUp::Unnamed),
+            }
+        }
+    }
+}
+
+/// Where a hub is and how packets to it name their VN. Two sections may mean one hub.
+fn way<'a>(config: &'a Config, hub: &str) -> Option<(&'a HubAddress, VpnMode)> {
+    config.hubs.iter().find(|h| h.name == hub).map(|h| (&h.address, h.vpn_mode))
+}

@@ -1,0 +1,382 @@
+//! All that is said about each option, once: what it may be, what holds when it is not set, and the words for users.
+//!
+//! The parser takes values, ranges and defaults from here. `uci/schema.md`, the man page dmevpn.conf(5) and the texts of
+//! the LuCI pages are written from it by `cargo run --example words`. The doc comment of an option is its help: the first
+//! paragraph goes everywhere, what follows only to where there is room. The daemon does not hold these words: nothing in
+//! it uses [`WORDS`].
+
+use super::value::{self, RoleKind};
+use crate::control::DEFAULT_SOCKET;
+use crate::types::Vni;
+use core::fmt;
+
+/// The facts about an option.
+#[derive(Debug)]
+pub struct Opt {
+    /// The type of section it stands in.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The only role of the VNs that may have it; `None`: any.
+    pub role: Option<RoleKind>,
+    /// What it may be.
+    pub kind: Kind,
+    /// What holds when it is not set.
+    pub unset: Unset,
+    /// Whether it may be given several times, as `list`.
+    pub list: bool,
+    /// Whether most users never need it.
+    pub expert: bool,
+}
+
+/// What an option may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A UCI boolean.
+    Boolean,
+    /// A number within a range, both ends included.
+    Number {
+        /// The least.
+        min: u32,
+        /// The most.
+        max: u32,
+        /// What is counted, `seconds` or `bytes`, or nothing.
+        unit: &'static str,
+    },
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// The name of a network interface.
+    Interface,
+    /// A unicast IPv4 or IPv6 address.
+    Address,
+    /// A unicast address or a host name.
+    Host,
+    /// An absolute path.
+    Path {
+        /// The longest, in bytes.
+        most: usize,
+    },
+    /// A VPN-ID.
+    VpnId,
+    /// The name of a section `hub`.
+    Hub,
+}
+
+/// What holds when an option is not set.
+#[derive(Clone, Copy, Debug)]
+pub enum Unset {
+    /// There is no value then.
+    Nothing,
+    /// That is wrong; the text says what to set it to.
+    Refused(&'static str),
+    /// This value.
+    Is(&'static str),
+    /// This and the name of the VN.
+    Named(&'static str),
+    /// What other options say; [`Words::default`] tells it.
+    Derived,
+    /// What the role of the VN makes of it.
+    ByRole {
+        /// For a spoke.
+        spoke: &'static Unset,
+        /// For a hub.
+        hub: &'static Unset,
+    },
+}
+
+impl Unset {
+    /// What holds in a VN of the role `role`.
+    pub fn of(&self, role: Option<RoleKind>) -> &Unset {
+        match (self, role) {
+            (Unset::ByRole { spoke, .. }, Some(RoleKind::Spoke)) => spoke,
+            (Unset::ByRole { hub, .. }, Some(RoleKind::Hub)) => hub,
+            _ => self,
+        }
+    }
+}
+
+/// The words for a type of section.
+#[derive(Debug)]
+pub struct Section {
+    /// The type.
+    pub kind: &'static str,
+    /// A name such a section may have.
+    pub example: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+/// The types of sections, in the order of the documents.
+pub const SECTIONS: [Section; 3] = [
+    Section {
+        kind: "dmevpn",
+        example: "main",
+        help: "The router itself. One section, which may be left out when the defaults fit.",
+    },
+    Section {
+        kind: "hub",
+        example: "dc1",
+        help: "A hub that this router registers with as a spoke. The name, 1 to 32 letters, digits and `_`, is yours to \
+               choose; sections of all types share their names, so a hub cannot have that of a VN.",
+    },
+    Section {
+        kind: "vn",
+        example: "test",
+        help: "A virtual network: one layer-2 network across all sites. The name, 1 to 32 letters, digits and `_`, is \
+               yours to choose.",
+    },
+];
+
+/// The words for an option.
+#[derive(Debug)]
+pub struct Words {
+    /// What it is about.
+    pub option: &'static Opt,
+    /// A label of a few words.
+    pub title: &'static str,
+    /// Paragraphs, divided by empty lines; each line begins with a space.
+    pub help: &'static str,
+    /// What holds when it is not set, where [`Opt::unset`] does not tell it.
+    pub default: &'static str,
+    /// What else it has to keep to, besides its kind.
+    pub limits: &'static str,
+}
+
+/// Options with their words: `NAME: "title" = facts; default "..."; limits "...";`, the last two where needed.
+macro_rules! options {
+    ($(
+        $(#[doc = $help:literal])+
+        $id:ident: $title:literal = $facts:expr; $(default $default:literal;)? $(limits $limits:literal;)?
+    )+) => {
+        $( $(#[doc = $help])+ pub static $id: Opt = $facts; )+
+
+        /// Every option there is, in the order of the documents.
+        pub static OPTIONS: &[&Opt] = &[$(&$id),+];
+
+        /// The words for every option, in the same order.
+        pub const WORDS: &[Words] = &[$(Words {
+            option: &$id,
+            title: $title,
+            help: concat!($($help, "\n"),+),
+            default: concat!($($default)?),
+            limits: concat!($($limits)?),
+        }),+];
+    };
+}
+
+options! {
+    /// Whether the daemon does anything.
+    ENABLED: "Enabled" = main("enabled", Kind::Boolean, Unset::Is("1"));
+
+    /// This router's own addresses in the underlay: those that other routers send to. Not together with `interface`.
+    NBMA: "Underlay addresses" = main("nbma", Kind::Address, Unset::Nothing).list();
+    limits "one IPv4, one IPv6";
+
+    /// Takes the underlay addresses from this interface, such as `eth1`. Not together with `nbma`. With neither, the
+    /// address is the one the route to the hub uses; a router with a VN of role `hub` needs one of both.
+    ///
+    /// An address taken from an interface or a route may change, so the router registers without claiming that it is
+    /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.
+    INTERFACE: "Underlay interface" = main("interface", Kind::Interface, Unset::Nothing);
+
+    /// How NHRP packets travel: `raw` needs no tunnel interface; `device` uses an existing GRE interface. The bytes sent
+    /// are the same: routers of both kinds understand each other.
+    TRANSPORT: "Transport" =
+        main("transport", Kind::Word(const { &names(&value::TRANSPORTS) }), Unset::Is("raw")).expert();
+
+    /// The GRE interface, such as `tunnel1`. Required with transport `device`, refused with `raw`.
+    DEVICE: "GRE interface" = main("device", Kind::Interface, Unset::Nothing).expert();
+
+    /// The UDP port of VXLAN, the same on all routers.
+    UDP_PORT: "UDP port" = main("udp_port", number(1, 65535), Unset::Is("4789")).expert();
+
+    /// How long others may believe what this router told them. When it dies without a word, it is forgotten after this
+    /// time.
+    HOLDING_TIME: "Holding time" = main("holding_time", seconds(3, 65535), Unset::Is("600")).expert();
+
+    /// The least important messages that are logged.
+    LOG_LEVEL: "Log level" =
+        main("log_level", Kind::Word(const { &names(&value::LOG_LEVELS) }), Unset::Is("info"));
+
+    /// The file that keeps what must survive a restart.
+    STATE_FILE: "State file" =
+        main("state_file", Kind::Path { most: 4095 }, Unset::Is("/etc/dmevpn/state")).expert();
+
+    /// Where the daemon listens for its commands. Not the `state_file`.
+    SOCKET: "Control socket" = main("socket", Kind::Path { most: SOCKET_PATH }, Unset::Is(DEFAULT_SOCKET)).expert();
+
+    /// Where the hub is.
+    ADDRESS: "Address" = hub("address", Kind::Host, Unset::Refused("the hub's IP address or host name"));
+
+    /// Lower is preferred. Without effect so far: a VN has one hub.
+    PRIORITY: "Priority" = hub("priority", number(0, 65535), Unset::Is("10")).expert();
+
+    /// How packets to the hub say which VN they belong to: in a header of their own (`llc`), by the GRE key (`key`), or
+    /// not at all (`none`: the hub's default VN).
+    ///
+    /// By `key` VPN-IDs are told apart by their number only, not by their OUI, and by `none` not at all: two VNs that the
+    /// hub could not tell apart are refused.
+    VPN_MODE: "VN in packets" =
+        hub("vpn_mode", Kind::Word(const { &names(&value::VPN_MODES) }), Unset::Is("llc")).expert();
+
+    /// `0` leaves the VN out; its options are still checked.
+    VN_ENABLED: "Enabled" = vn("enabled", Kind::Boolean, Unset::Is("1"));
+
+    /// The VN's number, the same on all its routers and different for each VN: `1`, or with an organisation's OUI
+    /// `ac-de-48:1`.
+    VPN_ID: "VPN-ID" =
+        vn("vpn_id", Kind::VpnId, Unset::Refused("the number of the VN, the same on all its routers"));
+    limits "OUI not `00-00-5e`; for role `hub` the number is unlike that of its other VNs, whatever the OUI";
+
+    /// `spoke` registers with a hub; `hub` is what spokes register with.
+    ROLE: "Role" = vn("role", Kind::Word(const { &names(&value::ROLES) }), Unset::Refused("spoke or hub"));
+
+    /// The bridge of this site, such as `br-lan`; on a hub the bridge of all its ports, made when there is none.
+    BRIDGE: "Bridge" = vn("bridge", Kind::Interface, Unset::ByRole {
+        spoke: &Unset::Refused("the bridge of this site, such as br-lan"),
+        hub: &Unset::Named("br-"),
+    });
+    limits "unlike that of other VNs of the role, unless each has a `vlan` of its own";
+
+    /// The VLAN that is the VN, on a bridge that filters VLANs, such as OpenWrt's `br-lan` with `bridge-vlan` sections:
+    /// the tunnel is an untagged member of this VLAN and of no other.
+    ///
+    /// Several VNs share such a bridge, each with a VLAN of its own. Not `bridge 'br-lan.10'` but `bridge 'br-lan'` and
+    /// `vlan '10'`.
+    VLAN: "VLAN" = vn("vlan", number(1, 4094), Unset::Nothing);
+
+    /// The largest packet inside the VN. Told to other routers, and set on the devices made.
+    MTU: "MTU" = vn("mtu", Kind::Number { min: 576, max: 9216, unit: "bytes" }, Unset::Is("1500"));
+
+    /// How many MAC addresses are followed. A spoke reaches further ones by way of the hub; a hub refuses them.
+    MAX_MACS: "Most MAC addresses" = vn("max_macs", number(1, 1_000_000), Unset::ByRole {
+        spoke: &Unset::Is("2048"),
+        hub: &Unset::Is("65536"),
+    }).expert();
+
+    /// This site's VXLAN network identifier. Sites of one VN may have different ones; VNs of one router must. On a
+    /// router that is a hub too, it is below every `uplink_vni`.
+    VNI: "VNI" = of_spoke("vni", VNIS, Unset::Refused("the VXLAN network identifier of this site"));
+
+    /// The VXLAN device, made when there is none of this name. To be set when the default exceeds 15 bytes.
+    VXLAN: "VXLAN device" = of_spoke("vxlan", Kind::Interface, Unset::Named("vx-")).expert();
+    limits "unlike that of other VNs";
+
+    /// The hub of this VN. To be set when there are several hub sections.
+    HUB: "Hub" = of_spoke("hub", Kind::Hub, Unset::Derived).list();
+    default "the only hub section"; limits "one";
+
+    /// When the hub is asked for the direct way to a MAC address: once a frame from it came by way of the hub (`learn`),
+    /// or once the VXLAN device does not know it (`l2miss`, which loses the first frame and all multicast).
+    TRIGGER: "Trigger" =
+        of_spoke("trigger", Kind::Word(const { &names(&value::TRIGGERS) }), Unset::Is("learn")).expert();
+
+    /// How long a MAC address that the hub does not know is not asked for again.
+    NEGATIVE_TIME: "Negative time" = of_spoke("negative_time", seconds(1, 3600), Unset::Is("60")).expert();
+
+    /// Packets that name no VN belong to this one.
+    DEFAULT: "Default VN" = of_hub("default", Kind::Boolean, Unset::Is("0")).expert();
+    limits "`1` for one VN";
+
+    /// This hub's tunnel addresses, for OpenNHRP, FRR and Cisco routers that register an IP address.
+    PROTOCOL_ADDRESS: "Tunnel addresses" =
+        of_hub("protocol_address", Kind::Address, Unset::Nothing).list().expert();
+
+    /// The first of the VNIs that are given to spokes for what they send to the hub. All from there on belong to the hub.
+    ///
+    /// Which one a spoke gets depends on its VN, address and VNI, so that it stays the same.
+    UPLINK_VNI: "First uplink VNI" = of_hub("uplink_vni", VNIS, Unset::Is("1048576")).expert();
+    limits "with room for `max_spokes`";
+
+    /// What forwards between the spokes. `bridge`: a Linux bridge with one VXLAN device for each spoke; on every kernel.
+    /// `kmod`: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. `auto`:
+    /// `kmod` where that driver is live and can be used, otherwise `bridge`.
+    ///
+    /// That is a VXLAN driver with this project's patch, loaded with `learn_vni=1`. It can be used where all VNs of this
+    /// router are hubs without `bridge`; `auto` decides at the start and at a reload. Devices of both kinds cannot share
+    /// a UDP port, so on one router all VNs are hubs of `kmod`, or none is. Before kernel 5.18 a router can be hub of
+    /// `kmod` in one VN only.
+    DATAPLANE: "Data plane" =
+        of_hub("dataplane", Kind::Word(const { &names(&value::DATAPLANES) }), Unset::Is("auto")).expert();
+
+    /// How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).
+    MAX_SPOKES: "Most spokes" = of_hub("max_spokes", number(1, 65535), Unset::Derived).expert();
+    default "`1000` with `bridge`, `10000` with `kmod`";
+}
+
+/// The longest path that fits a socket address with its final NUL.
+const SOCKET_PATH: usize = 107;
+
+const VNIS: Kind = number(1, Vni::MAX.get());
+
+const fn main(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { section: "dmevpn", name, role: None, kind, unset, list: false, expert: false }
+}
+
+const fn hub(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { section: "hub", ..main(name, kind, unset) }
+}
+
+const fn vn(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { section: "vn", ..main(name, kind, unset) }
+}
+
+const fn of_spoke(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { role: Some(RoleKind::Spoke), ..vn(name, kind, unset) }
+}
+
+const fn of_hub(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { role: Some(RoleKind::Hub), ..vn(name, kind, unset) }
+}
+
+const fn number(min: u32, max: u32) -> Kind {
+    Kind::Number { min, max, unit: "" }
+}
+
+const fn seconds(min: u32, max: u32) -> Kind {
+    Kind::Number { min, max, unit: "seconds" }
+}
+
+/// The words of `meanings`.
+const fn names<T, const N: usize>(meanings: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut i = 0;
+    while i < N {
+        names[i] = meanings[i].0;
+        i += 1;
+    }
+    names
+}
+
+impl Opt {
+    const fn list(self) -> Opt {
+        Opt { list: true, ..self }
+    }
+
+    const fn expert(self) -> Opt {
+        Opt { expert: true, ..self }
+    }
+
+    /// The value that holds in a VN of the role `role` when it is not set; `None` where there is none, or more to it.
+    pub fn default(&self, role: Option<RoleKind>) -> Option<&'static str> {
+        match self.unset.of(role) {
+            Unset::Is(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether it has to be set in a VN of the role `role`; what it should say then.
+    pub fn required(&self, role: Option<RoleKind>) -> Option<&'static str> {
+        match self.unset.of(role) {
+            Unset::Refused(meaning) => Some(meaning),
+            _ => None,
+        }
+    }
+}
+
+/// As messages call it.
+impl fmt::Display for Opt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "option '{}'", self.name)
+    }
+}
