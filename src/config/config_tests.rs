@@ -520,6 +520,53 @@ fn vns_that_packets_do_not_tell_apart_are_refused() {
 }
 
 #[test]
+fn what_is_hardly_meant_is_warned_of() {
+    for (text, warnings) in [
+        ("", &["1: no VN is enabled, so the daemon has nothing to do"][..]),
+        ("config dmevpn\noption enabled 0", &["2: option 'enabled': the daemon does nothing"]),
+        (HUB, &[]),
+        (SPOKE, &[]),
+        (
+            &format!("{SPOKE}option trigger l2miss")
+                .replace("address 10.0.0.1", "address a\noption priority 1"),
+            &[
+                "3: option 'priority': has no effect: a VN has one hub",
+                "9: option 'trigger': 'l2miss' loses the first frame to each MAC address and all multicast, so there is \
+                 no IPv6 neighbour discovery; 'learn' loses neither",
+            ],
+        ),
+        (
+            &format!(
+                "{SPOKE}option hub h\nconfig hub i\noption address 10.0.0.9\nconfig dmevpn\noption nbma 10.0.0.1"
+            ),
+            &[
+                "2: option 'address': is this router's own, so it would register with itself",
+                "9: section hub 'i': no enabled VN has this hub",
+            ],
+        ),
+        (
+            &format!("{SPOKE}config dmevpn\noption interface br\noption state_file /tmp/s"),
+            &[
+                "6: option 'bridge': 'br' is the underlay 'interface' too: its packets would run in circles",
+                "10: option 'state_file': does not survive a reboot there",
+            ],
+        ),
+        (
+            &format!("{HUB}option dataplane bridge\noption max_spokes 1024"),
+            &["7: option 'max_spokes': a Linux bridge has 1023 ports at most: further spokes are refused"],
+        ),
+        (&format!("{HUB}option max_spokes 1024"), &[]),
+        ("config dmevpn\noption enabled 0\noption mtu 1", &[]),
+    ] {
+        let found: Vec<_> =
+            Config::warnings(text).into_iter().map(|w| format!("{}: {}", w.line, w.text)).collect();
+        assert_eq!(found, warnings, "{text}");
+    }
+    let warning = &Config::warnings(&format!("{SPOKE}option trigger l2miss"))[0];
+    assert_eq!((warning.section.as_deref(), warning.option.as_deref()), (Some("a"), Some("trigger")));
+}
+
+#[test]
 fn an_error_names_its_section_and_option() {
     let of = |text: &str| {
         let errors = Config::parse("f", text).unwrap_err();

@@ -11,6 +11,7 @@ pub mod options;
 mod read;
 pub mod uci;
 mod value;
+mod warnings;
 
 pub use errors::{Errors, Finding};
 pub use value::{HOST_NAME, RoleKind};
@@ -32,8 +33,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration in `text`, the content of a UCI file that error messages call `file_name`.
-    /// An empty file is a daemon without VNs.
+    /// The configuration in `text`, the content of a UCI file that error messages call `file_name`; octets that are not
+    /// UTF-8 come as U+FFFD ([`String::from_utf8_lossy`]). An empty file is a daemon without VNs.
     ///
     /// # Errors
     ///
@@ -48,6 +49,12 @@ impl Config {
             }
         };
         build::config(&file).map_err(|errors| Errors::new(file_name, errors))
+    }
+
+    /// What `text` may say and yet is hardly meant, in the order of lines; nothing when [`Config::parse`] refuses it.
+    pub fn warnings(text: &str) -> Vec<Finding> {
+        let Ok(file) = uci::parse(text) else { return Vec::new() };
+        build::config(&file).map_or_else(|_| Vec::new(), |config| warnings::warnings(&file, &config))
     }
 }
 

@@ -24,10 +24,13 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The most options of different names in one section.
 pub const MAX_OPTIONS: usize = 100;
 
+/// What decoding puts in place of octets that are no UTF-8 text. In comments nobody minds.
+const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+
 /// A UCI file: its sections in order.
 ///
 /// `Display` writes it as UCI text, and `parse` of that text gives the same file, but for line numbers, when:
-/// names follow UCI's rules (see [`parse`]), no value holds NUL, no `option` is empty, no `list` is without values,
+/// names follow UCI's rules (see [`parse`]), no value holds NUL or U+FFFD, no `option` is empty, no `list` is without values,
 /// and named sections and the options of a section are there once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct File {
@@ -142,7 +145,8 @@ impl core::error::Error for SyntaxError {}
 ///
 /// Everything that is wrong with the file, at least one thing: unknown commands, missing or surplus words, bad names,
 /// options outside a section, a name used for two section types, a missing end quote, more than [`MAX_BYTES`] octets
-/// or [`MAX_OPTIONS`] options, a NUL octet (libuci would end the line there).
+/// or [`MAX_OPTIONS`] options, a NUL octet (libuci would end the line there), or, outside comments, U+FFFD, which stands
+/// for what was no text.
 pub fn parse(text: &str) -> Result<File, Vec<SyntaxError>> {
     if text.len() > MAX_BYTES {
         let text = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
@@ -332,12 +336,16 @@ struct Builder {
 impl Builder {
     fn command(&mut self, command: Command) -> Result<(), SyntaxError> {
         let line = command.line;
+        let is_text = !command.words.iter().any(|word| word.contains(NO_TEXT));
         let mut words = command.words.into_iter();
         let done = match words.next().as_deref() {
             Some("package" | "p") => self.package(words),
             Some("config" | "c") => {
                 self.current = Current::Refused;
                 self.section(line, words)
+            }
+            _ if !is_text => {
+                Err("what stands here is not UTF-8 text, as all but comments has to be".to_owned())
             }
             Some("option" | "o") => self.option(line, words, "option"),
             Some("list" | "l") => self.option(line, words, "list"),

@@ -105,6 +105,10 @@ fn every_mistake_is_told_with_its_line() {
             "config a\noption x 'y\noption z '1'\n",
             &["3: a ' is never closed; the quotes first span lines at line 2: is one missing there?"],
         ),
+        (
+            "config a # \u{fffd}\noption x '\u{fffd}'",
+            &["2: what stands here is not UTF-8 text, as all but comments has to be"],
+        ),
         ("config a\n\0", &["2: a NUL byte: this is not a text file"]),
         (
             "foo\nconfig a\nbar\x1b[m",
@@ -131,7 +135,7 @@ fn sizes_are_limited() {
 }
 
 fn text() -> impl Strategy<Value = Text> {
-    "[^\0]{0,12}|[ '\"\\\\#;\r\n\ta]{0,8}".prop_map(|text| Text { line: 0, text })
+    "[^\0\\u{fffd}]{0,12}|[ '\"\\\\#;\r\n\ta]{0,8}".prop_map(|text| Text { line: 0, text })
 }
 
 fn value() -> impl Strategy<Value = Value> {

@@ -1,0 +1,75 @@
+//! What a file may say and yet is hardly meant: as far as the file alone tells.
+
+use super::errors::Finding;
+use super::options::{ADDRESS, BRIDGE, ENABLED, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
+use super::read::Reader;
+use super::uci::{File, Section};
+use super::{Config, Dataplane, HubAddress, Role};
+use crate::engine::settings::Trigger;
+
+/// How many ports a Linux bridge has at most, its own not counted.
+const BRIDGE_PORTS: u16 = 1023;
+
+/// Where nothing survives a reboot, on OpenWrt and elsewhere.
+const VOLATILE: [&str; 3] = ["/tmp/", "/run/", "/var/run/"];
+
+/// The warnings about `file`, which says `config`, in the order of lines.
+pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
+    let mut all = Vec::new();
+    of_main(file, config, &mut all);
+    for hub in &config.hubs {
+        let Some(section) = file.section("hub", &hub.name) else { continue };
+        if section.get(PRIORITY.name).is_some() {
+            warn(&mut all, section, &PRIORITY, "has no effect: a VN has one hub");
+        }
+        let is_its = |role: &Role| matches!(role, Role::Spoke(spoke) if spoke.hub == hub.name);
+        if !config.vns.iter().any(|vn| is_its(&vn.role)) {
+            let _ = Reader::again(section, &mut all).refuse_section("no enabled VN has this hub");
+        }
+        if matches!(hub.address, HubAddress::Ip(address) if config.main.nbma.contains(&address)) {
+            warn(&mut all, section, &ADDRESS, "is this router's own, so it would register with itself");
+        }
+    }
+    for vn in &config.vns {
+        let Some(section) = file.section("vn", &vn.name) else { continue };
+        if config.main.interface.as_ref() == Some(&vn.bridge) {
+            let why =
+                format!("'{}' is the underlay 'interface' too: its packets would run in circles", vn.bridge);
+            warn(&mut all, section, &BRIDGE, &why);
+        }
+        match &vn.role {
+            Role::Spoke(spoke) if spoke.trigger == Trigger::L2miss => {
+                let why = "'l2miss' loses the first frame to each MAC address and all multicast, so there is no IPv6 \
+                           neighbour discovery; 'learn' loses neither";
+                warn(&mut all, section, &TRIGGER, why);
+            }
+            Role::Hub(hub)
+                if hub.dataplane == Dataplane::Bridge && hub.max_spokes.is_some_and(|m| m > BRIDGE_PORTS) =>
+            {
+                let why =
+                    format!("a Linux bridge has {BRIDGE_PORTS} ports at most: further spokes are refused");
+                warn(&mut all, section, &MAX_SPOKES, &why);
+            }
+            Role::Spoke(_) | Role::Hub(_) => {}
+        }
+    }
+    all.sort_by_key(|finding| finding.line);
+    all
+}
+
+fn of_main(file: &File, config: &Config, all: &mut Vec<Finding>) {
+    if config.main.enabled && config.vns.is_empty() {
+        all.push(Finding::at(1, "no VN is enabled, so the daemon has nothing to do".to_owned()));
+    }
+    let Some(section) = file.sections.iter().find(|s| s.kind == ENABLED.section) else { return };
+    if !config.main.enabled {
+        warn(all, section, &ENABLED, "the daemon does nothing");
+    }
+    if VOLATILE.iter().any(|place| config.main.state_file.starts_with(place)) {
+        warn(all, section, &STATE_FILE, "does not survive a reboot there");
+    }
+}
+
+fn warn(all: &mut Vec<Finding>, section: &Section, option: &Opt, why: &str) {
+    let _ = Reader::again(section, all).refuse(option, why);
+}
