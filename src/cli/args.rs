@@ -54,7 +54,7 @@ pub(super) struct Status {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -69,7 +69,7 @@ pub(super) struct Macs {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -84,7 +84,7 @@ pub(super) struct Peers {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -102,7 +102,7 @@ pub(super) struct Resolve {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -117,7 +117,7 @@ pub(super) struct Flush {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -129,7 +129,7 @@ pub(super) struct Monitor {
     /// print JSON, one line an event
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -141,7 +141,7 @@ pub(super) struct Metrics {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }
@@ -153,7 +153,7 @@ pub(super) struct Reload {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn.sock)
+    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
     #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
     pub(super) socket: String,
 }

@@ -27,7 +27,7 @@ fn an_empty_file_has_the_defaults() {
         holding_time: Duration::from_secs(600),
         log_level: log::LevelFilter::Info,
         state_file: "/etc/dmevpn/state".to_owned(),
-        socket: "/var/run/dmevpn.sock".to_owned(),
+        socket: "/var/run/dmevpn/private/control.sock".to_owned(),
     };
     assert_eq!(parse(""), Config { main, hubs: Vec::new(), vns: Vec::new() });
 }

@@ -79,7 +79,7 @@ pub struct Main {
     pub log_level: log::LevelFilter,
     /// The absolute path of the file that survives a restart; default `/etc/dmevpn/state`.
     pub state_file: String,
-    /// The absolute path of the control socket, at most 107 octets; default `/var/run/dmevpn.sock`.
+    /// The absolute path of the control socket, at most 107 octets; default [`crate::control::DEFAULT_SOCKET`].
     pub socket: String,
 }
 

@@ -202,7 +202,7 @@ options! {
     STATE_FILE: "State file" =
         main("state_file", Kind::Path { most: 4095 }, Unset::Is("/etc/dmevpn/state")).expert();
 
-    /// Where the daemon listens for its commands. Not the `state_file`.
+    /// Where the daemon listens for its commands; missing directories are made. Not the `state_file`.
     SOCKET: "Control socket" = main("socket", Kind::Path { most: SOCKET_PATH }, Unset::Is(DEFAULT_SOCKET)).expert();
 
     /// Where the hub is.

@@ -14,7 +14,7 @@ use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 use serde::{Deserialize, Serialize};
 
 /// Where the daemon listens unless told otherwise.
-pub const DEFAULT_SOCKET: &str = "/var/run/dmevpn.sock";
+pub const DEFAULT_SOCKET: &str = "/var/run/dmevpn/private/control.sock";
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

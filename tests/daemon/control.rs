@@ -2,8 +2,44 @@
 
 use super::*;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+
+#[test]
+fn a_place_for_the_socket() {
+    in_small(plan(), |lab| {
+        let spoke1 = lab.node("spoke1");
+        let deep = spoke1.socket().with_extension("run").join("private/control.sock");
+        let put = |path: &std::path::Path| {
+            let path = format!("option socket '{}'", path.display());
+            let is_it = |line: &str| line.trim_start().starts_with("option socket ");
+            spoke1
+                .edit_config(|text| {
+                    let lines = text.lines().map(|l| if is_it(l) { path.as_str() } else { l });
+                    lines.collect::<Vec<_>>().join("\n") + "\n"
+                })
+                .unwrap();
+        };
+        // What is not a socket is somebody's.
+        let precious = spoke1.socket().with_extension("precious");
+        fs::write(&precious, "of value").unwrap();
+        put(&precious);
+        let mut daemon = spoke1.ns.command(program().path);
+        let output = daemon.args(["daemon", "--config"]).arg(spoke1.config()).output().unwrap();
+        let said = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("something else than a socket"), "{said}");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "of value");
+
+        put(&deep);
+        lab.start("spoke1").unwrap();
+        wait("the socket is there", || deep.exists());
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&deep), 0o600);
+        assert_eq!(mode(deep.parent().unwrap()), 0o755);
+    });
+}
 
 #[test]
 fn control_socket() {
@@ -75,7 +111,7 @@ fn control_socket() {
         assert!(lab.node("spoke1").socket().exists());
         assert_eq!(dmevpn(lab.node("spoke1"), &["status"]).status.code(), Some(3));
         lab.start("spoke1").unwrap();
-        wait_status(lab.node("spoke1"), "registered");
+        wait_status(lab.node("spoke1"), "valid for");
         let spoke1 = lab.nodes.get_mut("spoke1").unwrap();
         assert_eq!(spoke1.stop(), Ok(Some(0)));
         assert!(!spoke1.socket().exists());

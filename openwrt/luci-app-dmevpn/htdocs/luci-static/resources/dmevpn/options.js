@@ -116,9 +116,9 @@ return baseclass.extend({
 		},
 		socket: {
 			title: _('Control socket'),
-			help: _('Where the daemon listens for its commands. Not the <code>state_file</code>.'),
+			help: _('Where the daemon listens for its commands; missing directories are made. Not the <code>state_file</code>.'),
 			type: 'path',
-			default: '/var/run/dmevpn.sock',
+			default: '/var/run/dmevpn/private/control.sock',
 			required: false,
 			list: false,
 			roles: [ 'spoke', 'hub' ],
