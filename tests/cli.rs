@@ -3,7 +3,7 @@
 use dmevpn::cli::{metrics, print};
 use dmevpn::control::frame::{Decoder, VERSION};
 use dmevpn::control::{
-    Answer, Happening, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus,
+    Answer, Cause, Happening, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus,
 };
 use dmevpn::engine::Statistics;
 use dmevpn::engine::report::{HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
@@ -75,6 +75,7 @@ fn daemon(vns: Vec<VnStatus>) -> Status {
         config: "/etc/config/dmevpn".into(),
         transport: "raw".into(),
         nbma: vec!["10.0.0.2".parse().unwrap()],
+        trouble: None,
         vns,
     }
 }
@@ -86,7 +87,7 @@ fn a_day_like_any_other() -> Status {
     let silent = report(Standing::Registering { unanswered: 4 }, 34);
     let no_device = VnStatus {
         device: None,
-        trouble: Some("bridge 'br-guest' does not exist".into()),
+        trouble: Some(Cause::NoBridge("br-guest".into())),
         ..vn("guest", "4", spoke("10.0.0.1", report(Standing::NoDevice, 8000)))
     };
     daemon(vec![

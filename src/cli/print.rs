@@ -2,7 +2,7 @@
 
 use super::table::{Align, Table, wrapped};
 use crate::control::words::{duration, refusal, sentence, time_of_day};
-use crate::control::{Answer, Happening, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
+use crate::control::{Answer, Cause, Happening, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
 use crate::engine::report::{HubReport, MacRow, MacState, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::Mac;
@@ -120,11 +120,12 @@ fn vn_status(out: &mut String, vn: &VnStatus) {
     wrapped(out, &format!("VN {} (vpn-id {})", vn.name, vn.vpn_id), 0, &facts);
     match &vn.role {
         RoleStatus::Spoke { hub_name, hub_address, report } => {
-            spoke_status(out, hub_name, hub_address, report, vn.trouble.as_deref());
+            let trouble = vn.trouble.as_ref().map(Cause::text);
+            spoke_status(out, hub_name, hub_address, report, trouble.as_deref());
         }
         RoleStatus::Hub { dataplane, dataplane_reason, report } => {
             let standing = match &vn.trouble {
-                Some(trouble) => format!("{dataplane}, down: {trouble}"),
+                Some(trouble) => format!("{dataplane}, down: {}", trouble.text()),
                 None => format!("{dataplane} ({dataplane_reason})"),
             };
             wrapped(out, "  data plane", STATE_COLUMN, &[standing]);
@@ -160,7 +161,8 @@ fn spoke_status(out: &mut String, name: &str, address: &str, report: &SpokeRepor
     }
     let column = STATE_COLUMN.max(hub.len() + 2);
     wrapped(out, &hub, column, &standing(address, report, trouble));
-    if let (Some(trouble), false) = (trouble, report.standing == Standing::NoDevice) {
+    let told = matches!(report.standing, Standing::NoDevice | Standing::NoAddress);
+    if let (Some(trouble), false) = (trouble, told) {
         wrapped(out, "  data plane", column, &[format!("down: {trouble}")]);
     }
     let macs = [
@@ -180,6 +182,7 @@ fn standing(address: &str, report: &SpokeReport, trouble: Option<&str>) -> Vec<S
             vec![format!("waiting for device for {since}: {trouble}")]
         }
         Standing::NoAddress => vec![match report.hub {
+            _ if trouble.is_some() => format!("not registered for {since}: {}", trouble.unwrap_or_default()),
             None => format!("not registered for {since}: the address of {address} is not known (DNS?)"),
             Some(hub) => format!("not registered for {since}: no own address leads to {hub} (no route?)"),
         }],

@@ -4,8 +4,11 @@
 //! by [`Reply::Done`], and by a [`Reply::Event`] for everything that happens until the client closes the connection.
 //! How messages become octets: [`frame`]. How they become sentences: [`words`].
 
+mod cause;
 pub mod frame;
 pub mod words;
+
+pub use cause::Cause;
 
 use crate::engine::Statistics;
 use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
@@ -90,6 +93,8 @@ pub struct Status {
     pub transport: String,
     /// This router's underlay addresses.
     pub nbma: Vec<Nbma>,
+    /// Why there is no such address, where the configuration says which it is to be.
+    pub trouble: Option<Cause>,
     /// The virtual networks, by name.
     pub vns: Vec<VnStatus>,
 }
@@ -109,8 +114,8 @@ pub struct VnStatus {
     pub bridge_mac: Option<Mac>,
     /// A spoke's VXLAN device.
     pub device: Option<String>,
-    /// Why the data plane is not up, as a sentence such as `bridge 'br-lan' does not exist`.
-    pub trouble: Option<String>,
+    /// Why the VN does not work on this router: its devices, this router's address, or the way to the hub.
+    pub trouble: Option<Cause>,
     /// This router's part in the VN.
     pub role: RoleStatus,
 }

@@ -61,7 +61,8 @@ pub enum Input<'a> {
         /// The NHRP packet, from the fixed header on.
         nhrp: &'a [u8],
     },
-    /// A hub's address and the address of ours that reaches it are known, or not any more.
+    /// A hub's address and the address of ours that reaches it are known, or not any more. Told again unchanged, it
+    /// says that something was in the way: what is not answered is sent once more.
     HubAddress {
         /// Which hub.
         hub: HubKey,

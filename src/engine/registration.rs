@@ -130,6 +130,17 @@ impl Registration {
         }
     }
 
+    /// What was in the way is gone: what was sent meanwhile is sent again, now.
+    pub fn retry(&mut self, cx: &mut Context<'_>, me: &Identity) {
+        if matches!(self.state, State::Withdrawing) {
+            return;
+        }
+        if let Some(request) = &mut self.request {
+            request.unanswered = 0;
+            self.ask(cx, me);
+        }
+    }
+
     /// The time set has come.
     pub fn due(&mut self, cx: &mut Context<'_>, me: &Identity) {
         match self.state {

@@ -97,6 +97,10 @@ impl Spoke {
     /// The way to the hub is known, changed or lost.
     pub fn set_path(&mut self, cx: &mut Context<'_>, path: Option<Path>) {
         if self.path == path {
+            // It was told again because something was in the way.
+            if let Some(me) = self.identity() {
+                self.registration.retry(cx, &me);
+            }
             return;
         }
         self.leave(cx);
@@ -257,8 +261,9 @@ impl Spoke {
 
     pub fn report(&self, now: Instant) -> SpokeReport {
         let complete = match (self.mac, self.path) {
-            (None, _) => Err(Standing::NoDevice),
+            // Without a way the device is not made.
             (_, None) => Err(Standing::NoAddress),
+            (None, _) => Err(Standing::NoDevice),
             _ => Ok(()),
         };
         let (standing, since) = self.registration.report(now, complete);

@@ -15,9 +15,9 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,22 +36,45 @@ pub struct Server(Async<UnixListener>);
 pub struct SocketFile(PathBuf);
 
 impl Server {
-    /// Listens at `path`, for root only. A socket that an earlier run left is replaced, a living daemon's is not.
+    /// Listens at `path`, for the daemon's user only; missing directories are made. A socket that an earlier run left
+    /// is replaced, a living daemon's is not, nor is anything else that has the name.
     pub fn bind(path: &str) -> io::Result<(Server, SocketFile)> {
         let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {e}"));
-        if UnixStream::connect(path).is_ok() {
-            let text = format!("{path}: another daemon answers there");
-            return Err(io::Error::new(ErrorKind::AddrInUse, text));
+        let refuse = |why: &str| Err(io::Error::new(ErrorKind::AddrInUse, format!("{path}: {why}")));
+        if answers(path) {
+            return refuse("another daemon answers there");
         }
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(say(e)),
-            _ => {}
+        match fs::symlink_metadata(path) {
+            Ok(there) if there.file_type().is_socket() => fs::remove_file(path).map_err(say)?,
+            Ok(_) => return refuse("there is something else than a socket; correct option 'socket'"),
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(say(e)),
         }
-        let listener = UnixListener::bind(path).map_err(say)?;
-        let file = SocketFile(path.into());
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(say)?;
-        Ok((Server(Async::new(listener)?), file))
+        if let Some(directory) = Path::new(path).parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(say)?;
+        }
+        let listener = for_us_only(|| UnixListener::bind(path)).map_err(say)?;
+        Ok((Server(Async::new(listener)?), SocketFile(path.into())))
     }
+}
+
+/// Whether a daemon serves the socket `path`.
+pub fn answers(path: &str) -> bool {
+    UnixStream::connect(path).is_ok()
+}
+
+/// What `make` makes has mode 0600 from the first moment on.
+fn for_us_only<T>(make: impl FnOnce() -> T) -> T {
+    // SAFETY: takes a number and cannot fail; no other thread makes files.
+    #[allow(unsafe_code)]
+    let before = unsafe { libc::umask(0o177) };
+    let made = make();
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::umask(before)
+    };
+    made
 }
 
 impl Drop for SocketFile {
@@ -220,7 +243,7 @@ fn status(node: &mut Node, config_path: &str) -> Status {
     let now = node.clock.now();
     let vn_status = |vn: &crate::config::Vn| {
         let key = node.names.vn(&vn.name)?;
-        let (bridge_mac, trouble) = node.planes.state(key);
+        let (bridge_mac, trouble) = node.standing(vn, key);
         let (device, role) = match (&vn.role, node.engine.report(now, key)?) {
             (Role::Spoke(spoke), VnReport::Spoke(report)) => {
                 let hub = node.config.hubs.iter().find(|h| h.name == spoke.hub)?;
@@ -258,6 +281,7 @@ fn status(node: &mut Node, config_path: &str) -> Status {
             Transport::Device(name) => name.clone(),
         },
         nbma: node.nbma(),
+        trouble: node.own_trouble(),
         vns: node.config.vns.iter().filter_map(vn_status).collect(),
     }
 }

@@ -1,11 +1,13 @@
 //! `dmevpn daemon`: from the configuration file to the event loop, on one thread.
 
 use super::control;
+use super::netlink::Routes;
 use super::node::{Job, Node};
 use super::signals::{Signal, Signals};
 use super::tunnel::{MAX_PACKET, Tunnel};
 use crate::config::Config;
-use crate::engine::{HubKey, Input};
+use crate::engine::HubKey;
+use crate::types::Nbma;
 use async_io::{Async, Timer};
 use litemap::LiteMap;
 use smol::channel::{Receiver, Sender};
@@ -24,6 +26,10 @@ const CONFIGURATION: u8 = 4;
 /// A hub's name that cannot be looked up is tried again after this, then after twice as long each time.
 const LOOK_UP_FIRST: Duration = Duration::from_secs(2);
 const LOOK_UP_MOST: Duration = Duration::from_secs(64);
+/// Not sooner than that, whatever gives hope meanwhile.
+const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
+/// Routes may change many times a second, as where a full BGP table is: the ways are looked at no more often than this.
+const ROUTES_PAUSE: Duration = Duration::from_millis(200);
 /// The daemon ends after this, whatever the hub says to its withdrawal.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -67,6 +73,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     let (sender, jobs) = smol::channel::unbounded();
     let node = Node::open(config.clone(), sender, seed())?;
     let kernel = Async::new(node.events().as_fd().try_clone_to_owned()?)?;
+    let routes = Async::new(Routes::open()?)?;
     let (server, _socket_file) = control::Server::bind(&config.main.socket)?;
     let node: Shared = Rc::new(RefCell::new(node));
     log::info!("dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
@@ -76,6 +83,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     let (poke, poked) = smol::channel::bounded(1);
     spawn(&executor, keep_time(Rc::clone(&node), poked)).detach();
     spawn(&executor, hear_kernel(Rc::clone(&node), kernel)).detach();
+    spawn(&executor, hear_routes(Rc::clone(&node), routes)).detach();
     let server = control::serve(server, Rc::clone(&node), config_path.to_owned(), Rc::clone(&executor));
     spawn(&executor, server).detach();
     let work = do_jobs(Rc::clone(&node), jobs, poke, &executor);
@@ -99,6 +107,13 @@ pub fn spawn(executor: &LocalExecutor<'static>, work: impl Future<Output = ()> +
     executor.spawn(work)
 }
 
+/// A hub's name is being looked up.
+struct LookUp {
+    name: String,
+    push: Sender<()>,
+    task: Task<()>,
+}
+
 /// Does what goes on beside the node, until all is withdrawn.
 async fn do_jobs(
     node: Shared,
@@ -107,7 +122,7 @@ async fn do_jobs(
     executor: &LocalExecutor<'static>,
 ) -> io::Result<()> {
     let mut readers: LiteMap<_, Task<()>> = LiteMap::new();
-    let mut lookups: LiteMap<HubKey, (String, Task<()>)> = LiteMap::new();
+    let mut lookups: LiteMap<HubKey, LookUp> = LiteMap::new();
     while let Ok(job) = jobs.recv().await {
         match job {
             Job::Read(local, tunnel) => {
@@ -116,11 +131,18 @@ async fn do_jobs(
             Job::Close(local) => {
                 readers.remove(&local);
             }
-            Job::LookUp(hub, name) => {
-                if lookups.get(&hub).is_none_or(|(of, task)| *of != name || task.is_finished()) {
-                    let task = spawn(executor, look_up(Rc::clone(&node), hub, name.clone()));
-                    lookups.insert(hub, (name, task));
+            Job::LookUp { hub, name, hurry } => {
+                if let Some(going_on) = lookups.get(&hub).filter(|l| l.name == name && !l.task.is_finished())
+                {
+                    if hurry {
+                        // One push is enough.
+                        let _ = going_on.push.try_send(());
+                    }
+                    continue;
                 }
+                let (push, pushed) = smol::channel::bounded(1);
+                let task = spawn(executor, look_up(Rc::clone(&node), hub, name.clone(), pushed));
+                lookups.insert(hub, LookUp { name, push, task });
             }
             // One is enough: the timer looks at the deadline, not at how often it changed.
             Job::Deadline => drop(poke.try_send(())),
@@ -183,7 +205,7 @@ async fn keep_time(node: Shared, poked: Receiver<()>) {
             false
         };
         if future::or(timer, changed).await {
-            node.borrow_mut().input(Input::Tick);
+            node.borrow_mut().tick();
         }
     }
 }
@@ -191,6 +213,14 @@ async fn keep_time(node: Shared, poked: Receiver<()>) {
 async fn hear_kernel(node: Shared, kernel: Async<std::os::fd::OwnedFd>) {
     while kernel.readable().await.is_ok() {
         node.borrow_mut().kernel_events();
+    }
+}
+
+async fn hear_routes(node: Shared, routes: Async<Routes>) {
+    while routes.readable().await.is_ok() {
+        routes.get_ref().forget();
+        node.borrow_mut().network_changed();
+        Timer::after(ROUTES_PAUSE).await;
     }
 }
 
@@ -209,19 +239,31 @@ async fn read(node: Shared, tunnel: Rc<Tunnel>) {
     }
 }
 
-async fn look_up(node: Shared, hub: HubKey, name: String) {
+async fn look_up(node: Shared, hub: HubKey, name: String, pushed: Receiver<()>) {
     let mut delay = LOOK_UP_FIRST;
     loop {
-        match smol::net::resolve((name.as_str(), 0)).await {
-            Ok(found) if !found.is_empty() => {
-                let addresses: Vec<_> = found.iter().map(std::net::SocketAddr::ip).collect();
-                node.borrow_mut().hub_found(hub, &name, &addresses);
-                return;
+        let found = match smol::net::resolve((name.as_str(), 0)).await {
+            Ok(found) => Ok(found.iter().filter_map(|a| Nbma::new(a.ip())).collect::<Vec<_>>()),
+            // The standard library's own words in front say what is known.
+            Err(e) => {
+                Err(e.to_string().trim_start_matches("failed to lookup address information: ").to_owned())
             }
-            Ok(_) => log::warn!("hub {name}: no address"),
-            Err(e) => log::warn!("hub {name}: {e}"),
+        };
+        let found = found.and_then(|f| if f.is_empty() { Err("it has no address".into()) } else { Ok(f) });
+        let done = found.is_ok();
+        node.borrow_mut().hub_found(hub, &name, found);
+        if done {
+            return;
         }
-        Timer::after(delay).await;
-        delay = (delay * 2).min(LOOK_UP_MOST);
+        Timer::after(LOOK_UP_PAUSE).await;
+        let waited = async {
+            Timer::after(delay - LOOK_UP_PAUSE).await;
+            delay * 2
+        };
+        let pushed = async {
+            let _ = pushed.recv().await;
+            LOOK_UP_FIRST
+        };
+        delay = future::or(waited, pushed).await.min(LOOK_UP_MOST);
     }
 }

@@ -1,7 +1,8 @@
-//! Addresses of the underlay: this router's own, and the hubs'.
+//! Addresses of the underlay: this router's own, and those on the way to a hub.
 
-use super::netlink::{Error, Netlink};
+use super::netlink::Netlink;
 use crate::config::Main;
+use crate::control::Cause;
 use crate::types::Nbma;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -10,33 +11,83 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 const SCOPE_UNIVERSE: u8 = 0;
 
 /// This router's underlay addresses as configured, directly or by an interface, at most one of each family.
-/// Empty when the route to a hub decides.
-pub fn own(main: &Main, netlink: &mut Netlink) -> Result<Vec<Nbma>, Error> {
-    let Some(interface) = &main.interface else { return Ok(main.nbma.clone()) };
-    let Some(link) = netlink.link_by_name(interface)? else { return Ok(Vec::new()) };
-    let addresses: Vec<Nbma> = netlink
-        .addresses()?
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Whether the configuration says which they are; otherwise the route to a hub decides.
+    pub configured: bool,
+    /// Those that are there.
+    pub addresses: Vec<Nbma>,
+    /// The index of the configured interface, and whether it is up.
+    pub link: Option<(u32, bool)>,
+    /// What is wrong with them.
+    pub trouble: Option<Cause>,
+}
+
+/// The addresses as they are now.
+pub fn own(main: &Main, netlink: &mut Netlink) -> Own {
+    let Some(interface) = &main.interface else {
+        let trouble = main.nbma.iter().copied().find(|n| !is_ours(*n)).map(Cause::NotOurs);
+        return Own { configured: !main.nbma.is_empty(), addresses: main.nbma.clone(), link: None, trouble };
+    };
+    let nothing = |trouble| Own { configured: true, trouble: Some(trouble), ..Own::default() };
+    let link = match netlink.link_by_name(interface) {
+        Ok(Some(link)) => link,
+        Ok(None) => return nothing(Cause::NoInterface(interface.clone())),
+        Err(e) => return nothing(Cause::Failed(e.to_string())),
+    };
+    let all = match netlink.addresses() {
+        Ok(all) => all,
+        Err(e) => return nothing(Cause::Failed(e.to_string())),
+    };
+    let usable: Vec<Nbma> = all
         .into_iter()
         .filter(|a| a.index == link.index && a.scope == SCOPE_UNIVERSE)
         .filter_map(|a| Nbma::new(a.ip))
         .collect();
-    let first = |v4: bool| addresses.iter().copied().find(|a| a.ip().is_ipv4() == v4);
-    Ok([first(true), first(false)].into_iter().flatten().collect())
-}
-
-/// Our address on the way to `hub`: of `own`, or, when that has none at all, the one the route has.
-pub fn towards(hub: Nbma, own: &[Nbma], configured: bool) -> Option<Nbma> {
-    let of_its_family = own.iter().copied().find(|a| a.same_family(hub));
-    if configured { of_its_family } else { by_route(hub).ok().flatten() }
-}
-
-/// Connecting a datagram socket sends nothing, but makes the kernel choose a source address.
-fn by_route(hub: Nbma) -> io::Result<Option<Nbma>> {
-    let any = match hub.ip() {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    let first = |v4: bool| usable.iter().copied().find(|a| a.ip().is_ipv4() == v4);
+    let addresses: Vec<Nbma> = [first(true), first(false)].into_iter().flatten().collect();
+    let trouble = match (link.up, addresses.is_empty()) {
+        (false, _) => Some(Cause::InterfaceDown(interface.clone())),
+        (true, true) => Some(Cause::NoAddress(interface.clone())),
+        (true, false) => None,
     };
-    let socket = UdpSocket::bind((any, 0))?;
+    Own { configured: true, addresses, link: Some((link.index, link.up)), trouble }
+}
+
+/// Our address on the way to `hub`: of those configured, or else the one the route has; or why there is no way.
+pub fn towards(hub: Nbma, own: &Own) -> Result<Nbma, Cause> {
+    let no_route = || own.trouble.clone().unwrap_or(Cause::NoRoute(hub));
+    if !own.configured {
+        return route(any(hub), hub).ok().and_then(Nbma::new).ok_or_else(no_route);
+    }
+    if own.addresses.is_empty() {
+        return Err(no_route());
+    }
+    let Some(local) = own.addresses.iter().copied().find(|a| a.same_family(hub)) else {
+        return Err(Cause::OtherFamily { hub });
+    };
+    route(local.ip(), hub).map(|_| local).map_err(|_| no_route())
+}
+
+/// Whether an interface of this router has the address.
+pub fn is_ours(address: Nbma) -> bool {
+    UdpSocket::bind((address.ip(), 0)).is_ok()
+}
+
+/// Connecting a datagram socket sends nothing, but makes the kernel look for a route and choose a source address.
+fn route(from: IpAddr, hub: Nbma) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((from, 0))?;
     socket.connect((hub.ip(), 9))?;
-    Ok(Nbma::new(socket.local_addr()?.ip()))
+    match socket.local_addr()?.ip() {
+        // Good for this link only: the address that the hub could answer to is yet to come.
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Err(io::ErrorKind::AddrNotAvailable.into()),
+        ip => Ok(ip),
+    }
+}
+
+fn any(like: Nbma) -> IpAddr {
+    match like.ip() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }

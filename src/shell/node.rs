@@ -1,23 +1,24 @@
 //! The engine and everything it acts on, in one place: inputs go in, effects are performed.
 
+mod ways;
+
 use super::clock::{self, Clock};
-use super::locate;
-use super::netlink::{Event as Kernel, Events, Kind};
+use super::netlink::{Event as Kernel, Events};
 use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state;
 use super::tunnel::{Gre, Received, Tunnel, Tunnels};
-use crate::config::{Config, HubAddress, Role, Transport};
+use crate::config::Config;
 use crate::control::{Answer, Happening, words};
 use crate::engine::{Effect, Effects, Engine, Event, HubKey, Input, Path, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
-use litemap::LiteMap;
 use smol::channel::{Sender, TrySendError};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use ways::Ways;
 
 /// So many warnings about others are logged at most in that time.
 const WARNINGS: u32 = 50;
@@ -30,8 +31,16 @@ pub enum Job {
     Read(Nbma, Rc<Tunnel>),
     /// Read no more packets that come to this address.
     Close(Nbma),
-    /// Find the address of a hub by its name; tell [`Node::hub_found`].
-    LookUp(HubKey, String),
+    /// Find the address of a hub by its name; tell [`Node::hub_found`]. Who does so already goes on, without waiting
+    /// for the next try if it is to hurry.
+    LookUp {
+        /// The hub.
+        hub: HubKey,
+        /// Its name.
+        name: String,
+        /// Whether something changed that may help.
+        hurry: bool,
+    },
     /// The engine's deadline is another one.
     Deadline,
     /// All is withdrawn: the daemon may end.
@@ -59,12 +68,9 @@ pub struct Node {
     events: Events,
     tunnels: Tunnels,
     gre: Option<Gre>,
-    own: Vec<Nbma>,
-    /// What was found of hubs that have a name, in the order of preference.
-    found: LiteMap<HubKey, Vec<Nbma>>,
+    ways: Ways,
     /// The addresses in use; tunnels from others are closed once the last packet is sent.
     keep: Option<Vec<Nbma>>,
-    paths: LiteMap<HubKey, Path>,
     jobs: Sender<Job>,
     deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
@@ -92,10 +98,8 @@ impl Node {
             inputs: Inputs::new(),
             tunnels: Tunnels::default(),
             gre: None,
-            own: Vec::new(),
-            found: LiteMap::new(),
+            ways: Ways::default(),
             keep: None,
-            paths: LiteMap::new(),
             jobs,
             deadline: None,
             monitors: Vec::new(),
@@ -133,7 +137,7 @@ impl Node {
             if let Some(key) =
                 self.names.hub(&hub.name).filter(|_| before.is_none_or(|b| b.address != hub.address))
             {
-                self.found.remove(&key);
+                self.forget_hub(key);
             }
         }
         self.config = config;
@@ -160,18 +164,17 @@ impl Node {
     pub fn kernel_events(&mut self) {
         let mut addresses = false;
         while let Some(event) = self.events.next() {
-            // Without its device a tunnel cannot be opened: any new one may be it.
             addresses |= match event {
                 Kernel::Addresses | Kernel::Overrun => true,
-                Kernel::Link(_) | Kernel::LinkGone(_) => self.is_device_missing(&event),
+                Kernel::Link(_) | Kernel::LinkGone(_) => self.is_of_underlay(&event),
                 _ => false,
             };
             self.planes.event(event, &self.engine, &mut self.inputs);
             self.work();
         }
         if addresses {
-            self.locate();
-            self.work();
+            self.planes.retry_troubled(&self.engine, &mut self.inputs);
+            self.network_changed();
         }
     }
 
@@ -180,19 +183,18 @@ impl Node {
         &self.events
     }
 
-    /// A hub's name was looked up. It may have another one by now.
-    pub fn hub_found(&mut self, hub: HubKey, name: &str, addresses: &[IpAddr]) {
-        let current = self.configured(hub).is_some_and(|h| h.address == HubAddress::Name(name.to_owned()));
-        if current {
-            self.found.insert(hub, addresses.iter().copied().filter_map(Nbma::new).collect());
-            self.locate();
-            self.work();
-        }
+    /// When [`Node::tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.engine.deadline().into_iter().chain(self.look_again()).min()
     }
 
-    /// When [`Input::Tick`] is due.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.engine.deadline()
+    /// The time has come for something.
+    pub fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.look_again().is_some_and(|at| at <= now) {
+            self.locate();
+        }
+        self.input(Input::Tick);
     }
 
     /// Withdraws; [`Job::End`] tells when that is done.
@@ -217,15 +219,6 @@ impl Node {
         self.input(Input::Resolve { vn, mac });
     }
 
-    /// The underlay addresses in use.
-    pub fn nbma(&self) -> Vec<Nbma> {
-        let mut all: Vec<Nbma> =
-            self.own.iter().copied().chain(self.paths.values().map(|p| p.local)).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
     /// Performs the effects there are, gives the engine what came of them, and so on until there is nothing to do.
     fn work(&mut self) {
         loop {
@@ -239,8 +232,8 @@ impl Node {
         if let Some(keep) = self.keep.take() {
             self.close_tunnels(&keep);
         }
-        if self.deadline != self.engine.deadline() {
-            self.deadline = self.engine.deadline();
+        if self.deadline != self.deadline() {
+            self.deadline = self.deadline();
             self.job(Job::Deadline);
         }
         if !self.ended && self.engine.is_stopped() {
@@ -349,145 +342,6 @@ impl Node {
         };
         if let Err(e) = result {
             log::warn!("{e}");
-        }
-    }
-
-    /// Finds out, again, which addresses reach which: ours and the hubs'. What changed is told.
-    fn locate(&mut self) {
-        match locate::own(&self.config.main, self.planes.netlink()) {
-            Ok(own) => self.own = own,
-            Err(e) => log::warn!("{e}"),
-        }
-        let gre = self.find_gre();
-        let mut paths: LiteMap<HubKey, Path> = LiteMap::new();
-        for hub in self.hubs_in_use() {
-            if let Some(path) = self.path_to(hub, gre.as_ref().map(|(local, _)| *local)) {
-                paths.insert(hub, path);
-            }
-        }
-        let mut locals: Vec<Nbma> = self.own.iter().copied().chain(paths.values().map(|p| p.local)).collect();
-        if let Some((local, _)) = gre {
-            locals = vec![local];
-        }
-        let gre = gre.map(|(_, gre)| gre);
-        if self.gre != gre {
-            // Their device is another one now, or none.
-            self.close_tunnels(&[]);
-        }
-        self.gre = gre;
-        locals.iter().for_each(|local| self.open_tunnel(*local));
-        self.keep = Some(locals);
-
-        let before = core::mem::replace(&mut self.paths, paths.clone());
-        for hub in before.keys().chain(paths.keys()).copied() {
-            if before.get(&hub) != paths.get(&hub) {
-                self.inputs.push_back(Input::HubAddress { hub, path: paths.get(&hub).copied() });
-            }
-        }
-        let spokes = self.spokes().into_iter();
-        let locals = spokes.filter_map(|(vn, hub)| Some((vn, paths.get(&hub)?.local))).collect();
-        self.planes.bring_all_up(&locals, &self.engine, &mut self.inputs);
-    }
-
-    /// The VNs in which this node is a spoke, with their hubs.
-    fn spokes(&self) -> Vec<(VnKey, HubKey)> {
-        let spoke = |vn: &crate::config::Vn| match &vn.role {
-            Role::Spoke(spoke) => Some((self.names.vn(&vn.name)?, self.names.hub(&spoke.hub)?)),
-            Role::Hub(_) => None,
-        };
-        self.config.vns.iter().filter_map(spoke).collect()
-    }
-
-    fn hubs_in_use(&self) -> Vec<HubKey> {
-        let mut hubs: Vec<HubKey> = self.spokes().into_iter().map(|(_, hub)| hub).collect();
-        hubs.sort_unstable();
-        hubs.dedup();
-        hubs
-    }
-
-    fn path_to(&mut self, hub: HubKey, device: Option<Nbma>) -> Option<Path> {
-        let remotes = match &self.configured(hub)?.address {
-            HubAddress::Ip(ip) => vec![*ip],
-            HubAddress::Name(name) => match self.found.get(&hub) {
-                Some(found) => found.clone(),
-                None => {
-                    let job = Job::LookUp(hub, name.clone());
-                    self.job(job);
-                    return None;
-                }
-            },
-        };
-        let configured = self.config.main.interface.is_some() || !self.config.main.nbma.is_empty();
-        // A name may have addresses of both families, though there is a way to one only.
-        remotes.into_iter().find_map(|remote| {
-            let local = match device {
-                Some(local) => Some(local).filter(|l| l.same_family(remote)),
-                None => locate::towards(remote, &self.own, configured),
-            };
-            Some(Path { local: local?, remote })
-        })
-    }
-
-    fn configured(&self, hub: HubKey) -> Option<&crate::config::Hub> {
-        self.config.hubs.iter().find(|h| self.names.hub(&h.name) == Some(hub))
-    }
-
-    fn find_hub(&mut self, hub: HubKey) {
-        match self.configured(hub).map(|h| h.address.clone()) {
-            Some(HubAddress::Name(name)) => self.job(Job::LookUp(hub, name)),
-            // The address is fixed, but the way to it may be another one.
-            Some(HubAddress::Ip(_)) => self.locate(),
-            None => {}
-        }
-    }
-
-    /// With transport `device`: its address and what else there is to know.
-    fn find_gre(&mut self) -> Option<(Nbma, Gre)> {
-        let Transport::Device(name) = &self.config.main.transport else { return None };
-        let name = name.clone();
-        let link = match self.planes.netlink().link_by_name(&name) {
-            Ok(link) => link,
-            Err(e) => {
-                log::warn!("{e}");
-                None
-            }
-        };
-        let Some(Kind::Gre(info)) = link.as_ref().map(|l| &l.kind) else {
-            log::warn!("transport device: '{name}' is not a GRE interface that is there");
-            return None;
-        };
-        let remote = info.remote.and_then(Nbma::new);
-        if info.ipv6 && remote.is_none() {
-            // Linux sends from such a device, but does not tell from where a packet came (no `header_ops.parse`).
-            log::warn!(
-                "transport device: '{name}' is GRE over IPv6 without a remote address, on which Linux does not tell who sent a packet; use transport raw"
-            );
-            return None;
-        }
-        let local = info.local.and_then(Nbma::new).or(self.own.first().copied())?;
-        let gre = Gre { index: link.as_ref()?.index, remote, key: info.ikey };
-        Some((local, gre))
-    }
-
-    /// Whether the GRE device came, or went.
-    fn is_device_missing(&self, event: &Kernel) -> bool {
-        match (&self.config.main.transport, event) {
-            (Transport::Device(name), Kernel::Link(link)) => self.gre.is_none() && link.name == *name,
-            (Transport::Device(name), Kernel::LinkGone(link)) => link.name == *name,
-            _ => false,
-        }
-    }
-
-    fn open_tunnel(&mut self, local: Nbma) {
-        let opened = match &self.gre {
-            Some(gre) => self.tunnels.open_device(local, gre),
-            None if self.config.main.transport == Transport::Raw => self.tunnels.open_raw(local),
-            None => return,
-        };
-        match opened {
-            Ok(Some(tunnel)) => self.job(Job::Read(local, tunnel)),
-            Ok(None) => {}
-            Err(e) => log::error!("no GRE from {local}: {e}"),
         }
     }
 

@@ -150,7 +150,7 @@ fn a_device_is_taken_to_another_bridge_and_back() {
         wait_status(spoke1, "is a port of another bridge than 'br-test'");
         spoke1.ns.ip("link set tunnel2 master br-test").unwrap();
         lab.wait_connected(SOON).unwrap();
-        wait_status(spoke1, "registered");
+        wait_status(spoke1, "valid for");
         all_is_well(lab);
     });
 }
@@ -176,7 +176,7 @@ fn a_bridge_comes_late_and_again() {
                 ))
                 .unwrap();
             lab.wait_connected(SOON).unwrap();
-            wait_status(spoke1, "registered");
+            wait_status(spoke1, "valid for");
             all_is_well(lab);
             spoke1.ns.ip("link del br-test").unwrap();
         }
@@ -195,7 +195,7 @@ fn somebody_deletes_devices() {
         spoke1.ns.ip("link del tunnel2").unwrap();
         wait("the tunnel is back", || spoke1.ns.ifindex("tunnel2").is_ok_and(|i| i != index));
         lab.wait_connected(SOON).unwrap();
-        wait_status(spoke1, "registered");
+        wait_status(spoke1, "valid for");
         all_is_well(lab);
 
         let ports = hub.ports().unwrap();

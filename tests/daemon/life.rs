@@ -18,7 +18,7 @@ fn a_spoke_is_killed_and_started_again() {
         std::thread::sleep(Duration::from_millis(500));
         let started = now();
         lab.start("spoke1").unwrap();
-        wait_status(lab.node("spoke1"), "registered");
+        wait_status(lab.node("spoke1"), "valid for");
         std::thread::sleep(Duration::from_secs(1));
         let pinged = pings.stop().unwrap();
         assert!(pinged.none_lost(), "{pinged}");

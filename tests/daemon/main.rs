@@ -7,6 +7,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod boot;
 mod configuration;
 mod control;
 mod devices;

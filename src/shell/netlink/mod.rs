@@ -9,6 +9,7 @@ mod events;
 mod fdb;
 mod link;
 mod message;
+mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry};
 pub use link::{GreInfo, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+pub use routes::Routes;
 pub(super) use socket::set_receive_buffer;
 
 use message::{Batch, Malformed, Message, Refusal};

@@ -3,6 +3,7 @@
 
 use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, destination, told, tunnel_mac};
+use crate::control::Cause;
 use crate::engine::{Engine, Input, PortState, VnKey};
 use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -19,17 +20,16 @@ impl Planes {
         key: VnKey,
         engine: &Engine,
         inputs: &mut Inputs,
-    ) -> Result<Mac, String> {
-        let Some(plane) = self.planes.get(&key) else { return Err(String::new()) };
+    ) -> Result<Mac, Cause> {
+        let Some(plane) = self.planes.get(&key) else { return Err(Cause::NoWay) };
         let wanted = plane.wanted.clone();
         if self.find_bridge(&wanted.bridge)?.is_none() {
             let alias = alias::device(&wanted.name);
             let mac = Some(bridge_mac(wanted.vpn_id));
             self.netlink.create_bridge(&wanted.bridge, mac, &alias, true).map_err(told)?;
         }
-        let bridge = self
-            .find_bridge(&wanted.bridge)?
-            .ok_or_else(|| format!("bridge '{}' does not exist", wanted.bridge))?;
+        let bridge =
+            self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
         let mac =
             bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
         self.devices.retain(|_, (vn, part)| *vn != key || *part != Part::Bridge);

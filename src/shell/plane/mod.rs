@@ -12,6 +12,7 @@ mod spoke;
 use super::netlink::{Destination, Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
 use super::settings::Names;
 use crate::config::{Config, Role, Vn};
+use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -71,7 +72,9 @@ struct Plane {
     adopted: bool,
     /// A hub's device for all spokes, and the spokes it floods to.
     shared: Option<Shared>,
-    trouble: Option<String>,
+    trouble: Option<Cause>,
+    /// Whether the devices were compared with the configuration in force.
+    compared: bool,
 }
 
 /// The devices of all VNs.
@@ -109,7 +112,7 @@ impl Planes {
     }
 
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down;
-    /// [`Planes::bring_all_up`] does the rest.
+    /// [`Planes::send_from`] does the rest.
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         let other_port = self.udp_port != config.main.udp_port && self.udp_port != 0;
         self.udp_port = config.main.udp_port;
@@ -125,6 +128,7 @@ impl Planes {
             match wanted.get(&key) {
                 Some(new) if !other_port && plane.wanted.needs_same_devices(new) => {
                     plane.wanted = new.clone();
+                    plane.compared = false;
                     plane.users_own = false;
                 }
                 new => {
@@ -142,20 +146,24 @@ impl Planes {
         }
     }
 
-    /// Makes all devices what they are to be. A VN in `locals` is a spoke's: its device sends from that address.
-    pub fn bring_all_up(&mut self, locals: &LiteMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
-        let keys: Vec<VnKey> = self.planes.keys().copied().collect();
-        for key in keys {
-            if let (Some(plane), Some(local)) = (self.planes.get_mut(&key), locals.get(&key)) {
-                plane.local = Some(*local);
+    /// Makes devices what they are to be: those of a new configuration, and those of spokes that are to send from
+    /// another address, given by `locals`.
+    pub fn send_from(&mut self, locals: &LiteMap<VnKey, Nbma>, engine: &Engine, inputs: &mut Inputs) {
+        let mut changed = Vec::new();
+        for (key, plane) in self.planes.iter_mut() {
+            let local = locals.get(key).copied().or(plane.local);
+            if !plane.compared || plane.local != local {
+                plane.local = local;
+                changed.push(*key);
             }
-            self.bring_up(key, engine, inputs);
         }
+        changed.into_iter().for_each(|key| self.bring_up(key, engine, inputs));
     }
 
     /// Makes a VN's devices what they are to be, as far as that is possible now.
     fn bring_up(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
-        let Some(plane) = self.planes.get(&key) else { return };
+        let Some(plane) = self.planes.get_mut(&key) else { return };
+        plane.compared = true;
         let tunnel = plane.tunnel;
         let result = match plane.wanted.role {
             WantedRole::Spoke { .. } => self.bring_up_spoke(key),
@@ -169,7 +177,9 @@ impl Planes {
         if result.as_ref().err() != plane.trouble.as_ref() {
             match &result {
                 Ok(_) => log::info!("{}: devices are up", plane.wanted.name),
-                Err(trouble) => log::warn!("{}: {trouble}", plane.wanted.name),
+                // What is missing is told where it is looked for.
+                Err(Cause::NoWay) => {}
+                Err(trouble) => log::warn!("{}: {}", plane.wanted.name, trouble.line()),
             }
         }
         plane.trouble = result.err();
@@ -265,7 +275,7 @@ impl Planes {
     }
 
     /// A VN's bridge MAC, and why its devices are not up.
-    pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<String>) {
+    pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<Cause>) {
         self.planes.get(&key).map_or((None, None), |p| (p.told, p.trouble.clone()))
     }
 
@@ -390,18 +400,18 @@ impl Planes {
     }
 
     /// A new device may be what a VN waits for.
-    fn retry_troubled(&mut self, engine: &Engine, inputs: &mut Inputs) {
+    pub fn retry_troubled(&mut self, engine: &Engine, inputs: &mut Inputs) {
         let troubled: Vec<VnKey> =
             self.planes.iter().filter(|(_, p)| p.trouble.is_some()).map(|(key, _)| *key).collect();
         troubled.into_iter().for_each(|key| self.bring_up(key, engine, inputs));
     }
 
     /// The VN's bridge, if it is one.
-    fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, String> {
+    fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, Cause> {
         let link = self.netlink.link_by_name(name).map_err(told)?;
         match link {
             Some(link) if link.kind != super::netlink::Kind::Bridge => {
-                Err(format!("'{name}' is not a bridge"))
+                Err(Cause::NotABridge(name.to_owned()))
             }
             other => Ok(other),
         }
@@ -440,6 +450,7 @@ impl Plane {
             adopted: false,
             shared: None,
             trouble: None,
+            compared: false,
         }
     }
 }

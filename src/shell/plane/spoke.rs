@@ -1,6 +1,7 @@
 //! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites.
 
 use super::{Inputs, Part, Planes, WantedRole, alias, destination, told, tunnel_mac};
+use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
@@ -21,17 +22,15 @@ const TUNNEL: u8 = 1;
 
 impl Planes {
     /// The bridge must be there; the VXLAN device is made if it is not. The bridge's MAC, or what is missing.
-    pub(super) fn bring_up_spoke(&mut self, key: VnKey) -> Result<Mac, String> {
-        let Some(plane) = self.planes.get(&key) else { return Err(String::new()) };
+    pub(super) fn bring_up_spoke(&mut self, key: VnKey) -> Result<Mac, Cause> {
+        let Some(plane) = self.planes.get(&key) else { return Err(Cause::NoWay) };
         let wanted = plane.wanted.clone();
-        let WantedRole::Spoke { vxlan, vni, trigger } = &wanted.role else { return Err(String::new()) };
-        let bridge = self
-            .find_bridge(&wanted.bridge)?
-            .ok_or_else(|| format!("bridge '{}' does not exist", wanted.bridge))?;
+        let WantedRole::Spoke { vxlan, vni, trigger } = &wanted.role else { return Err(Cause::NoWay) };
+        let bridge =
+            self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
         let mac =
             bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
-        let local =
-            self.planes.get(&key).and_then(|p| p.local).ok_or("the way to the hub is not known yet")?;
+        let local = self.planes.get(&key).and_then(|p| p.local).ok_or(Cause::NoWay)?;
         let l2miss = *trigger == Trigger::L2miss;
         let alias = alias::device(&wanted.name);
 
@@ -61,7 +60,8 @@ impl Planes {
                 return Err(format!(
                     "device '{vxlan}', which dmevpn did not make, is gone; once it is back it is used, \
                      and 'dmevpn reload' makes one"
-                ));
+                )
+                .into());
             }
             None => {
                 let new = NewVxlan {

@@ -1,0 +1,143 @@
+//! Why something does not work on this router, and what to do about it: one source for status, log and metrics.
+
+use crate::types::Nbma;
+use serde::{Deserialize, Serialize};
+
+/// A reason that lies in this router or its surroundings, not in the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The VN's bridge is not there.
+    NoBridge(String),
+    /// What the VN's option `bridge` names is something else.
+    NotABridge(String),
+    /// The interface of option `interface` is not there.
+    NoInterface(String),
+    /// It is there, and switched off.
+    InterfaceDown(String),
+    /// It is up and has no address that could be used.
+    NoAddress(String),
+    /// It has addresses, of the other family than the hub's.
+    OtherFamily {
+        /// The hub.
+        hub: Nbma,
+    },
+    /// No interface has the address of option `nbma`.
+    NotOurs(Nbma),
+    /// The hub's name has no address (yet).
+    NoName {
+        /// The name.
+        name: String,
+        /// What the resolver says.
+        why: String,
+    },
+    /// The name is being looked up for the first time.
+    LookingUp(String),
+    /// No route leads to the hub.
+    NoRoute(Nbma),
+    /// The GRE interface of transport `device` is not there, or is none.
+    NoGre(String),
+    /// Linux does not tell who sent a packet on such a GRE interface.
+    MultipointGre6(String),
+    /// A socket or a device was refused, in words.
+    Failed(String),
+    /// A spoke's devices wait for the way to the hub.
+    NoWay,
+}
+
+impl Cause {
+    /// What is wrong, as a sentence.
+    pub fn text(&self) -> String {
+        match self {
+            Cause::NoBridge(name) => format!("bridge '{name}' does not exist"),
+            Cause::NotABridge(name) => format!("'{name}' is not a bridge"),
+            Cause::NoInterface(name) => format!("interface '{name}' does not exist"),
+            Cause::InterfaceDown(name) => format!("interface '{name}' is down"),
+            Cause::NoAddress(name) => format!("interface '{name}' has no address"),
+            Cause::OtherFamily { hub } => {
+                format!("this router has no {} address, which hub {hub} needs", family(*hub))
+            }
+            Cause::NotOurs(nbma) => format!("no interface has the address {nbma}"),
+            Cause::NoName { name, why } => format!("hub name '{name}' does not resolve: {why}"),
+            Cause::LookingUp(name) => format!("hub name '{name}' is being looked up"),
+            Cause::NoRoute(hub) => format!("no route to hub {hub}"),
+            Cause::NoGre(name) => format!("transport device: '{name}' is not a GRE interface that is there"),
+            Cause::MultipointGre6(name) => format!(
+                "transport device: '{name}' is GRE over IPv6 without a remote address, on which Linux does \
+                 not tell who sent a packet"
+            ),
+            Cause::Failed(text) => text.clone(),
+            Cause::NoWay => "the way to the hub is not known yet".into(),
+        }
+    }
+
+    /// What to do next, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Cause::NoBridge(_) => "make the bridge, or correct option 'bridge'; it is used once it is there",
+            Cause::NotABridge(_) => "option 'bridge' takes the name of a bridge, such as br-lan",
+            Cause::NoInterface(_) => "correct option 'interface', or bring that network up",
+            Cause::InterfaceDown(_) => "bring the interface up, or check its cable and its network",
+            Cause::NoAddress(_) => "check how the interface gets its address (DHCP, PPPoE, static)",
+            Cause::OtherFamily { .. } => {
+                "give this router such an address, or the hub one of the other family"
+            }
+            Cause::NotOurs(_) => {
+                "correct option 'nbma', or use option 'interface' for an address that changes"
+            }
+            Cause::NoName { .. } => "check option 'address' of the hub, and this router's DNS",
+            Cause::NoRoute(_) => "check this router's default route: is the uplink up?",
+            Cause::NoGre(_) => "make that GRE interface, or use transport 'raw', which needs none",
+            Cause::MultipointGre6(_) => "use transport 'raw'",
+            Cause::Failed(text) if text.starts_with("needs CAP_") => {
+                "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
+            }
+            Cause::LookingUp(_) | Cause::Failed(_) | Cause::NoWay => return None,
+        })
+    }
+
+    /// Both in one line, for the log.
+    pub fn line(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}; {hint}", self.text()),
+            None => self.text(),
+        }
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Cause {
+        Cause::Failed(text)
+    }
+}
+
+fn family(nbma: Nbma) -> &'static str {
+    if nbma.ip().is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_says_what_is_wrong_and_what_to_do() {
+        let hub: Nbma = "10.0.0.1".parse().unwrap();
+        for (cause, line) in [
+            (
+                Cause::NoInterface("eth9".into()),
+                "interface 'eth9' does not exist; correct option 'interface', or bring that network up",
+            ),
+            (
+                Cause::NoRoute(hub),
+                "no route to hub 10.0.0.1; check this router's default route: is the uplink up?",
+            ),
+            (
+                Cause::from("needs CAP_NET_ADMIN to make vx-test".to_owned()),
+                "needs CAP_NET_ADMIN to make vx-test; run the daemon as root, or give it CAP_NET_ADMIN and \
+                 CAP_NET_RAW",
+            ),
+            (Cause::Failed("device 'x' has VNI 7".into()), "device 'x' has VNI 7"),
+        ] {
+            assert_eq!(cause.line(), line);
+        }
+    }
+}
