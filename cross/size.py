@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""size.py [TARGET...]: compares the built programs with cross/size-budget.toml; fails when one is too large."""
+"""size.py [TARGET | ARCHITECTURE]...: compares the built programs, and the packages for OpenWrt's ARCHITECTURE, with
+cross/size-budget.toml; fails when one is too large. Without an argument it takes all that have a budget."""
 import lzma
 import os
 import pathlib
@@ -7,16 +8,32 @@ import sys
 import tomllib
 
 here = pathlib.Path(__file__).parent
-out = pathlib.Path(os.environ.get("OUT", here.parent / "target/cross"))
+programs = pathlib.Path(os.environ.get("OUT", here.parent / "target/cross"))
+packages = here.parent / "target/openwrt"
 budgets = tomllib.loads((here / "size-budget.toml").read_text())
+
+
+def sizes(name: str) -> dict[str, int]:
+    """The sizes of a target's program, or of the package for an architecture and of the program in it."""
+    if name in budgets["programs"]:
+        program = (programs / name / "dmevpn").read_bytes()
+        return {"binary": len(program), "compressed": compressed(program)}
+    package, = (packages / name).glob("dmevpn_*.ipk")
+    program = (programs / f"{budgets['packages'][name]['target']}-dynamic" / "dmevpn").read_bytes()
+    return {"package": package.stat().st_size, "compressed": compressed(program)}
+
+
+def compressed(program: bytes) -> int:
+    """As OpenWrt's squashfs images compress: an upper bound, since they know the processor's code."""
+    return len(lzma.compress(program, preset=9 | lzma.PRESET_EXTREME))
+
+
 too_large = 0
-for target in sys.argv[1:] or budgets:
-    program = (out / target / "dmevpn").read_bytes()
-    # As OpenWrt's squashfs images and packages compress: an upper bound, since they know the processor's code.
-    sizes = {"binary": len(program), "compressed": len(lzma.compress(program, preset=9 | lzma.PRESET_EXTREME))}
-    for what, size in sizes.items():
-        budget = budgets[target][what] * 1024
-        verdict = "ok" if size <= budget else "TOO LARGE"
-        too_large += size > budget
-        print(f"{target:30} {what:10} {size / 1024:6.1f} of {budget / 1024:3.0f} KiB  {verdict}")
+for name in sys.argv[1:] or [name for table in budgets.values() for name in table]:
+    budget = budgets["programs"].get(name) or budgets["packages"][name]
+    for what, size in sizes(name).items():
+        limit = budget[what] * 1024
+        verdict = "ok" if size <= limit else "TOO LARGE"
+        too_large += size > limit
+        print(f"{name:30} {what:10} {size / 1024:6.1f} of {limit / 1024:3.0f} KiB  {verdict}")
 sys.exit(1 if too_large else 0)
