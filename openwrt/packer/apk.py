@@ -13,7 +13,7 @@ from .package import File, Package, directories, lines, sha256, with_kept
 
 NUMBER, NUMBER_32 = 0x1 << 28, 0x2 << 28
 BLOB_8, BLOB_16, BLOB_32 = 0x8 << 28, 0x9 << 28, 0xA << 28
-ARRAY, OBJECT = 0xD << 28, 0xE << 28
+OBJECT = 0xE << 28  # an array, too: so does `apk mkpkg`
 NULL = 0
 
 BLOCK_ADB, BLOCK_DATA = 0, 2
@@ -161,7 +161,7 @@ class Values:
         return BLOB_32 | self.place(struct.pack("<I", len(data)) + data, 4)
 
     def array(self, words: list[int]) -> int:
-        return ARRAY | self.slots(words) if words else NULL
+        return OBJECT | self.slots(words) if words else NULL
 
     def object(self, *words: int) -> int:
         used = list(words)

@@ -78,6 +78,9 @@ def collect(path: pathlib.Path, directory: str) -> Package:
         file = path / name
         return file.read_text() if file.exists() else ""
 
+    files = dict(files_of(path / "root"))
+    if not files:
+        raise SystemExit(f"{path.name}: a package without files")
     return Package(
         name=path.name,
         version=field("VERSION").strip(),
@@ -94,7 +97,7 @@ def collect(path: pathlib.Path, directory: str) -> Package:
         conffiles=field("conffiles").split(),
         postinst=field("postinst"),
         prerm=field("prerm"),
-        files=dict(files_of(path / "root")),
+        files=files,
     )
 
 
@@ -112,14 +115,10 @@ def files_of(root: pathlib.Path):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise SystemExit(f"the packer knows only files and directories: {file}")
         if file.is_file():
-            yield str(file.relative_to(root)), File(normal_mode(file.stat().st_mode), file.read_bytes())
-
-
-def normal_mode(mode: int) -> int:
-    """Of a file that was copied as it is, only whether it is a program counts: the rest depends on who checked it out."""
-    if mode & 0o100:
-        return 0o755
-    return 0o644 if mode & 0o044 else 0o600
+            mode = file.stat().st_mode & 0o7777
+            if mode not in (0o755, 0o644, 0o600):
+                raise SystemExit(f"the packer knows no mode {mode:o}: {file}")
+            yield str(file.relative_to(root)), File(mode, file.read_bytes())
 
 
 def directories(files: dict[str, File]) -> list[str]:

@@ -1,8 +1,8 @@
-# As much of OpenWrt's rules.mk as the feed's Makefiles use. `pack` sets TOPDIR, ARCH_PACKAGES, PROGRAMS and OUT.
+# As much of OpenWrt's rules.mk as the feed's Makefiles use: not CP, since the modes of what it copies depend on who checked
+# it out. `pack` sets TOPDIR, ARCH_PACKAGES, PROGRAMS and OUT.
 INCLUDE_DIR:=$(TOPDIR)/include
 ARCH:=$(ARCH_PACKAGES)
 
-CP:=cp -fR
 INSTALL_DIR:=install -d -m0755
 INSTALL_BIN:=install -m0755
 INSTALL_DATA:=install -m0644

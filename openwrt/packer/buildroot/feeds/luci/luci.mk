@@ -16,8 +16,9 @@ define Package/$(PKG_NAME)/description
 endef
 
 define Package/$(PKG_NAME)/install
-	$(if $(wildcard htdocs),$(INSTALL_DIR) $(1)/www && $(CP) htdocs/* $(1)/www/)
-	$(if $(wildcard root),$(CP) root/* $(1)/)
+	$(if $(wildcard htdocs),$(INSTALL_DIR) $(1)/www && cp -R htdocs/* $(1)/www/)
+	$(if $(wildcard root),cp -R root/* $(1)/)
+	chmod -R u=rwX,go=rX $(1)
 	$(if $(wildcard luasrc src ucode),$(error the packer knows htdocs and root only))
 endef
 
