@@ -19,10 +19,13 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 /// A question is given up after this; the client waits a little longer.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(25);
+/// A daemon may take this many tenths of a second to withdraw and end before the next one serves in its place.
+const PREDECESSOR: u32 = 50;
 /// Events a monitor may be behind.
 const MONITOR_BACKLOG: usize = 1024;
 
@@ -37,12 +40,18 @@ pub struct SocketFile(PathBuf);
 
 impl Server {
     /// Listens at `path`, for the daemon's user only; missing directories are made. A socket that an earlier run left
-    /// is replaced, a living daemon's is not, nor is anything else that has the name.
+    /// is replaced, a living daemon's is not, nor is anything else that has the name. A daemon that lives may be about
+    /// to end: service managers do not always wait for it.
     pub fn bind(path: &str) -> io::Result<(Server, SocketFile)> {
         let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {e}"));
         let refuse = |why: &str| Err(io::Error::new(ErrorKind::AddrInUse, format!("{path}: {why}")));
-        if answers(path) {
-            return refuse("another daemon answers there");
+        let mut tenths = 0;
+        while answers(path) {
+            if tenths == PREDECESSOR {
+                return refuse("another daemon answers there");
+            }
+            tenths += 1;
+            thread::sleep(Duration::from_millis(100));
         }
         match fs::symlink_metadata(path) {
             Ok(there) if there.file_type().is_socket() => fs::remove_file(path).map_err(say)?,

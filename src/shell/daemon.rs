@@ -70,11 +70,12 @@ pub fn load(path: &str) -> Result<Config, String> {
 }
 
 fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()> {
+    // First of all: what the daemon before this one left is looked at once it has ended.
+    let (server, _socket_file) = control::Server::bind(&config.main.socket)?;
     let (sender, jobs) = smol::channel::unbounded();
     let node = Node::open(config.clone(), sender, seed())?;
     let kernel = Async::new(node.events().as_fd().try_clone_to_owned()?)?;
     let routes = Async::new(Routes::open()?)?;
-    let (server, _socket_file) = control::Server::bind(&config.main.socket)?;
     let node: Shared = Rc::new(RefCell::new(node));
     log::info!("dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
     node.borrow_mut().apply(config);

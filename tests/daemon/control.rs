@@ -117,3 +117,24 @@ fn control_socket() {
         assert!(!spoke1.socket().exists());
     });
 }
+
+#[test]
+fn the_next_daemon_waits_for_the_one_that_ends() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        let spoke1 = lab.node("spoke1");
+        wait_status(spoke1, "registered");
+        let mut next = spoke1.ns.command(program().path);
+        let next = next
+            .args(["daemon", "--config"])
+            .arg(spoke1.config())
+            .stderr(Stdio::null())
+            .stdout(Stdio::null());
+        let mut next = next.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
+        wait_status(lab.node("spoke1"), "registered");
+        next.kill().unwrap();
+        next.wait().unwrap();
+    });
+}
