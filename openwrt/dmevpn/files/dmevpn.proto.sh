@@ -1,0 +1,147 @@
+#!/bin/sh
+# A site of a virtual network as an interface of /etc/config/network. It is a part of what the one daemon is configured
+# with: put beside those of other interfaces, and handed over by the service's script. There is never a second daemon.
+# shellcheck shell=dash
+# shellcheck disable=SC1091,SC2034,SC2154,SC3043 # OpenWrt's own files; what netifd reads and sets; `local`, which ash has
+
+[ -n "$INCLUDE_ONLY" ] || {
+	. /lib/functions.sh
+	. ../netifd-proto.sh
+	init_proto "$@"
+}
+
+DMEVPN=/usr/sbin/dmevpn
+DMEVPN_SERVICE=/etc/init.d/dmevpn
+DMEVPN_OWNERS=/etc/config/dmevpn
+DMEVPN_RUN=/var/run/dmevpn
+
+proto_dmevpn_init_config() {
+	no_device=1
+	available=1
+	lasterror=1
+	# All are strings: netifd would drop a number that is none, and nobody would be told.
+	proto_config_add_string hub
+	proto_config_add_string vpn_id
+	proto_config_add_string vni
+	proto_config_add_string bridge
+	proto_config_add_string mtu
+	proto_config_add_string vlan
+	proto_config_add_string vpn_mode
+	proto_config_add_string tunlink
+}
+
+# The device that the daemon makes for interface $1: a name of at most 15 octets.
+dmevpn_device() {
+	printf 'vx-%.12s' "$1"
+}
+
+dmevpn_option() {
+	[ -z "$2" ] || printf "\toption %s '%s'\n" "$1" "$2"
+}
+
+dmevpn_part() {
+	printf "config hub '%s_hub'\n" "$1"
+	dmevpn_option address "$hub"
+	dmevpn_option vpn_mode "$vpn_mode"
+	printf "config vn '%s'\n" "$1"
+	dmevpn_option role spoke
+	dmevpn_option hub "$1_hub"
+	dmevpn_option vxlan "$(dmevpn_device "$1")"
+	dmevpn_option vpn_id "$vpn_id"
+	dmevpn_option vni "$vni"
+	dmevpn_option bridge "$bridge"
+	dmevpn_option mtu "$mtu"
+	dmevpn_option vlan "$vlan"
+}
+
+# What is wrong with the file $1, without lines of a file that nobody sees.
+dmevpn_check() {
+	"$DMEVPN" check "$1" 2>&1 | sed -n 's/^[^ ]*:[0-9]*: //p'
+}
+
+# Hands interface $1's part over. What hinders the interface goes into $code and $text; returns 0 when it is up.
+dmevpn_hand_over() {
+	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1" other
+	mkdir -p "$DMEVPN_RUN/proto"
+	case "$hub$vpn_id$vni$bridge$mtu$vlan$vpn_mode" in
+	*"'"*)
+		code=INVALID_CONFIG text="a value with an apostrophe"
+		return 1
+		;;
+	esac
+	if [ -e "$DMEVPN_OWNERS" ] && ! text=$("$DMEVPN" check "$DMEVPN_OWNERS" 2>&1); then
+		code=INVALID_SERVICE_CONFIG
+		return 1
+	fi
+	{
+		[ ! -e "$DMEVPN_OWNERS" ] || cat "$DMEVPN_OWNERS"
+		for other in "$DMEVPN_RUN"/proto/*; do
+			[ ! -f "$other" ] || [ "$other" = "$part" ] || cat "$other"
+		done
+		dmevpn_part "$1"
+	} >"$trial"
+	text=$(dmevpn_check "$trial")
+	rm -f "$trial"
+	if [ -n "$text" ]; then
+		code=INVALID_CONFIG
+		return 1
+	fi
+	if [ ! -e "$part" ]; then
+		dmevpn_part "$1" >"$trial"
+		mv "$trial" "$part"
+		[ -e "$DMEVPN_RUN/stopped" ] || ! "$DMEVPN_SERVICE" enabled || "$DMEVPN_SERVICE" reload
+	fi
+	[ ! -d "/sys/class/net/$(dmevpn_device "$1")" ] || return 0
+	if [ -e "$DMEVPN_RUN/config" ]; then
+		code=NO_TUNNEL text=$(dmevpn_words "$1")
+	elif [ -e "$DMEVPN_RUN/stopped" ]; then
+		code=SERVICE_STOPPED text="$DMEVPN_SERVICE start"
+	elif ! "$DMEVPN_SERVICE" enabled; then
+		code=SERVICE_DISABLED text="$DMEVPN_SERVICE enable; $DMEVPN_SERVICE start"
+	else
+		code=SERVICE_OFF text="option 'enabled' is 0 in section 'main' of $DMEVPN_OWNERS"
+	fi
+	return 1
+}
+
+# How the daemon says that VN $1 stands.
+dmevpn_words() {
+	local status vn="@.vns[@.name='$1']"
+	status=$("$DMEVPN" status --json --timeout 2)
+	jsonfilter -q -s "$status" -e "$vn.text" -e "$vn.hint" -e '@.error'
+}
+
+# Up once the tunnel's device is there and not only once the hub has answered: an interface that goes down and up with
+# the way to the hub would take its bridge's port along, and with it what still is forwarded between sites. How the
+# registration stands is told by `dmevpn status`. Until then it goes on trying: what hinders may be put right elsewhere.
+proto_dmevpn_setup() {
+	local config="$1" told='' code='' text='' tries=0
+	local hub vpn_id vni bridge mtu vlan vpn_mode tunlink device
+	json_get_vars hub vpn_id vni bridge mtu vlan vpn_mode tunlink
+	device=$(dmevpn_device "$config")
+
+	# The part of before, if netifd had no time for the teardown.
+	rm -f "$DMEVPN_RUN/proto/$config"
+	[ -z "$tunlink" ] || proto_add_host_dependency "$config" "$hub" "$tunlink"
+	until dmevpn_hand_over "$config"; do
+		tries=$((tries + 1))
+		if [ "$code" != NO_TUNNEL ] || [ "$tries" -gt 5 ]; then
+			[ "$told" = "$code$text" ] || proto_notify_error "$config" "$code" "$text"
+			told="$code$text"
+		fi
+		if [ "$tries" -gt 10 ]; then sleep 5; else sleep 1; fi
+	done
+	proto_init_update "$device" 1 1
+	proto_add_data
+	json_add_string vn "$config"
+	json_add_string bridge "$bridge"
+	proto_close_data
+	proto_send_update "$config"
+}
+
+proto_dmevpn_teardown() {
+	rm -f "$DMEVPN_RUN/proto/$1"
+	[ -e "$DMEVPN_RUN/stopped" ] || ! "$DMEVPN_SERVICE" enabled || "$DMEVPN_SERVICE" reload
+}
+
+[ -n "$INCLUDE_ONLY" ] || add_protocol dmevpn
