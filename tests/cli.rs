@@ -517,6 +517,15 @@ fn a_wrong_command_line_exits_with_2() {
 }
 
 #[test]
+#[cfg(not(feature = "import"))]
+fn a_build_without_import_says_so() {
+    let output = dmevpn(&["import", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("dmevpn: this build has no 'import'; "), "{text}");
+}
+
+#[test]
 fn check_names_a_file_it_cannot_read() {
     let output = dmevpn(&["check", "/nonexistent/dmevpn"]);
     assert_eq!(output.status.code(), Some(4));

@@ -34,6 +34,7 @@ pub(super) enum Command {
     Metrics(Metrics),
     Reload(Reload),
     Check(Check),
+    #[cfg(feature = "import")]
     Import(Import),
     Version(Version),
 }
@@ -171,6 +172,7 @@ pub(super) struct Check {
 }
 
 /// print the configuration file for the network of an opennhrp.conf, of OpenNHRP or the dmevpn in C
+#[cfg(feature = "import")]
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "import")]
 pub(super) struct Import {

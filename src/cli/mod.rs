@@ -17,7 +17,9 @@ mod table;
 pub use args::{Args, DEFAULT_CONFIG};
 pub use metrics::metrics;
 
-use crate::config::{Config, import};
+use crate::config::Config;
+#[cfg(feature = "import")]
+use crate::config::import;
 use crate::control::{Answer, Reply, Request, frame};
 use argh::FromArgs;
 use args::{Check, Command};
@@ -41,6 +43,11 @@ pub fn main() -> ExitCode {
     let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
     if args == ["--version"] || args == ["-V"] {
         args = vec!["version"];
+    }
+    if cfg!(not(feature = "import")) && args.first() == Some(&"import") {
+        let text =
+            "this build has no 'import'; a program that has it, on any machine, writes the file".into();
+        return fail(&Failure { code: USAGE, text });
     }
     let command = match Args::from_args(&["dmevpn"], &args) {
         Ok(args) => args.command,
@@ -124,6 +131,7 @@ fn run(command: Command) -> Result<(), Failure> {
             _ => Err(another_question()),
         },
         Command::Check(c) => check(&c),
+        #[cfg(feature = "import")]
         Command::Import(c) => {
             let text =
                 std::fs::read(&c.file).map_err(|e| Failure::configuration(format!("{}: {e}", c.file)))?;

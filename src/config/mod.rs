@@ -6,6 +6,7 @@
 mod ambiguous;
 mod build;
 mod errors;
+#[cfg(feature = "import")]
 pub mod import;
 pub mod options;
 mod read;
