@@ -35,7 +35,7 @@ programs() {
     expect 0 '"control":' "$1" "$program" version --json
     for file in uci/examples/*; do expect 0 'no errors' "$1" "$program" check "$file"; done
     expect 4 '^uci/schema.md:[0-9]+: ' "$1" "$program" check uci/schema.md
-    expect 3 'there is no such socket' "$1" "$program" status --socket "$log.sock"
+    expect 3 'no daemon answers at' "$1" "$program" status --socket "$log.sock"
 }
 
 # expect CODE PATTERN TARGET COMMAND...: passes if the command ends with that code and says that.

@@ -27,9 +27,10 @@
 //! | [`config`] | What does the user want? The UCI file, typed, or all that is wrong with it; `opennhrp.conf` as one |
 //! | [`control`] | What may a command ask, and how does the daemon say it? |
 //! | [`shell`] | What happens, and how is it done? All I/O, and the only `unsafe` code |
-//! | [`cli`] | What does a person see? Arguments, tables, JSON, exit codes |
+//! | [`view`] | What does a person see, or a program? Text, JSON, metrics |
+//! | [`cli`] | What is a command? Arguments, the question to the daemon, exit codes |
 //!
-//! `wire`, `engine`, `config` and `control` import nothing from `shell`. The walks of a packet and of a kernel event,
+//! `wire`, `engine`, `config`, `control` and `view` import nothing from `shell`. The walks of a packet and of a kernel event,
 //! the state machines and the limits are in `docs/architecture.md`; why it is so, in `docs/decisions`.
 
 pub mod cli;
@@ -39,4 +40,5 @@ pub mod engine;
 pub mod shell;
 pub mod time;
 pub mod types;
+pub mod view;
 pub mod wire;

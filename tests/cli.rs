@@ -1,6 +1,9 @@
 //! What the commands print, for replies made up here, and how they exit.
 
-use dmevpn::cli::{metrics, print};
+#[path = "documented/mod.rs"]
+mod documented;
+
+use dmevpn::config::{Config, Errors};
 use dmevpn::control::frame::{Decoder, VERSION};
 use dmevpn::control::{
     Answer, Cause, Happening, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus,
@@ -8,15 +11,19 @@ use dmevpn::control::{
 use dmevpn::engine::Statistics;
 use dmevpn::engine::report::{HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use dmevpn::engine::settings::{Trigger, VpnMode};
-use dmevpn::engine::{Event, Refusal, Why};
+use dmevpn::engine::{Event, Refusal, Table, Why};
+use dmevpn::shell::clock::Clock;
 use dmevpn::types::{Mac, Vtep};
-use serde_json::Value;
+use dmevpn::view::{Screen, json as view, metrics, text};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 fn mac(n: u8) -> Mac {
     Mac::new([0x52, 0x54, 0, 0, 0, n]).unwrap()
@@ -64,7 +71,7 @@ fn hub() -> RoleStatus {
     RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
-        report: HubReport { spokes: 3, max_spokes: 1000, macs: 40, purges: 0 },
+        report: HubReport { since: 8030, spokes: 3, max_spokes: 1000, macs: 40, purges: 0 },
     }
 }
 
@@ -73,8 +80,10 @@ fn daemon(vns: Vec<VnStatus>) -> Status {
         version: "0.1.0".into(),
         uptime: 8040,
         config: "/etc/config/dmevpn".into(),
-        transport: "raw".into(),
+        device: None,
         nbma: vec!["10.0.0.2".parse().unwrap()],
+        user: "dmevpn".into(),
+        confined: true,
         trouble: None,
         vns,
     }
@@ -99,82 +108,182 @@ fn a_day_like_any_other() -> Status {
     ])
 }
 
+/// What a function of `view` writes.
+fn written(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
+    let mut out = String::new();
+    write(&mut out).unwrap();
+    out
+}
+
+const FILE: Screen = Screen { width: None };
+const NARROW: Screen = Screen { width: Some(40) };
+
+fn status_text(screen: Screen, status: &Status) -> String {
+    written(|out| text::status(out, screen, status))
+}
+
 #[test]
-fn status_says_for_every_vn_how_it_stands_and_why_not_if_not() {
-    let text = print::status(&a_day_like_any_other());
+fn status_says_what_is_wrong_first_and_what_to_do() {
+    let mut status = a_day_like_any_other();
+    status.vns.remove(1);
+    let text = status_text(FILE, &status);
     let expected = "\
-dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2
+dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2,
+user dmevpn, confined
 
-VN test (vpn-id 1)  spoke, vni 100, bridge br-test 52:54:00:00:00:02,
-                    device vx-test
-  hub dc1 10.0.0.1  registered for 2h 13m, valid for 410 s more,
-                    uplink vni 1048576
-  macs              12 shortcuts, 0 being asked for, 1 unknown to the hub
+VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
+  why     no answer from 10.0.0.1 to 4 requests
+  do      see whether the hub runs and can be reached (ping 10.0.0.1), and
+          whether GRE (IP protocol 47) passes the firewalls on the way
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id ac-de-48:3, vni 100, bridge br-cam, device vx-cam
 
-VN lab (vpn-id 2)  spoke, vni 100, bridge br-lab, device vx-lab
-  hub dc1 hub.example.net (10.0.0.1)
-  state         refused 12 s ago: NAK 14, another router registered this MAC,
-                next try in 20 s
-  macs          12 shortcuts, 0 being asked for, 1 unknown to the hub
+VN guest: spoke of dc1 (10.0.0.1), waiting for its device for 2h 13m
+  why     bridge 'br-guest' does not exist
+  do      make the bridge, or correct option 'bridge'; it is used once it is
+          there
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 4, vni 100, bridge br-guest
 
-VN cam (vpn-id ac-de-48:3)  spoke, vni 100, bridge br-cam, device vx-cam
-  hub dc1 10.0.0.1  not registered for 34 s: no answer to 4 requests
-  macs              12 shortcuts, 0 being asked for, 1 unknown to the hub
+VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m
+  hub     valid for 410 s more, uplink vni 1048576
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 1, vni 100, bridge br-test 52:54:00:00:00:02, device vx-test
 
-VN guest (vpn-id 4)  spoke, vni 100, bridge br-guest
-  hub dc1 10.0.0.1  waiting for device for 2h 13m: bridge 'br-guest' does not
-                    exist
-  macs              12 shortcuts, 0 being asked for, 1 unknown to the hub
-
-VN core (vpn-id 5)  hub, bridge br-core
-  data plane    bridge (as configured)
-  spokes        3 registered, 1000 at most
-  macs          40 known
+VN core: hub, up for 2h 13m
+  spokes  3 registered, 1000 at most
+  macs    40 known
+  site    vpn-id 5, bridge br-core, data plane bridge (as configured)
 ";
     assert_eq!(text, expected);
     assert!(text.lines().all(|line| line.len() <= 80));
 }
 
 #[test]
-fn status_with_three_vns_fits_a_screen() {
+fn status_of_many_vns_has_a_line_for_each_that_is_well() {
+    let mut status = a_day_like_any_other();
+    status.vns.retain(|vn| vn.name != "lab" && vn.name != "cam");
+    for n in 1..=12 {
+        let registered = report(Standing::Registered { left: 410, unanswered: 0 }, 7980);
+        status.vns.push(vn(&format!("floor{n}"), &format!("{}", 10 + n), spoke("10.0.0.1", registered)));
+    }
+    let text = status_text(FILE, &status);
+    let expected = "
+VN guest: spoke of dc1 (10.0.0.1), waiting for its device for 2h 13m
+  why     bridge 'br-guest' does not exist
+  do      make the bridge, or correct option 'bridge'; it is used once it is
+          there
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 4, vni 100, bridge br-guest
+
+VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m, 12 shortcuts
+VN core: hub, up for 2h 13m, 3 spokes
+VN floor1: spoke of dc1 (10.0.0.1), registered for 2h 13m, 12 shortcuts
+";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.lines().count() <= 24, "{text}");
+}
+
+/// A spoke as it usually is, and a hub with three VNs, all three in trouble.
+#[test]
+fn status_fits_a_screen() {
+    let fits = |status: &Status| {
+        let text = status_text(Screen { width: Some(80) }, status);
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
+    };
     let mut status = a_day_like_any_other();
     status.vns.truncate(3);
-    assert!(print::status(&status).lines().count() <= 24);
+    fits(&status);
+    let hub = |name: &str, id| VnStatus {
+        trouble: Some(Cause::NotABridge(format!("br-{name}"))),
+        ..vn(name, id, hub())
+    };
+    fits(&daemon(vec![hub("a", "1"), hub("b", "2"), hub("c", "3")]));
+}
+
+#[test]
+fn status_of_a_narrow_screen_is_not_garbled() {
+    let text = status_text(NARROW, &a_day_like_any_other());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&text), words(&status_text(FILE, &a_day_like_any_other())));
+    assert!(text.lines().all(|line| line.len() <= 40), "{text}");
+    let expected = "\
+VN cam: spoke of dc1 (10.0.0.1),
+        not registered for 34 s
+  why     no answer from 10.0.0.1 to 4
+          requests
+  do      see whether the hub runs and
+          can be reached (ping
+          10.0.0.1), and whether GRE (IP
+          protocol 47) passes the
+          firewalls on the way
+";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]
 fn status_of_the_rarer_states() {
-    let state = |standing, hub: Option<&str>| {
+    let said = |standing, hub: Option<&str>| {
         let report = SpokeReport { hub: hub.and_then(|hub| hub.parse().ok()), ..report(standing, 7) };
-        let text = print::status(&daemon(vec![vn("test", "1", spoke("hub.example.net", report))]));
-        let lines = text.lines().skip(3).map(str::trim).collect::<Vec<_>>().join(" ");
-        lines.split("  macs").next().unwrap().split("macs").next().unwrap().trim().to_string()
+        let text = status_text(FILE, &daemon(vec![vn("test", "1", spoke("hub.example.net", report))]));
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, vn) = words.split_once("VN test: spoke of dc1 (hub.example.net").unwrap();
+        vn.split(" macs ").next().unwrap().to_string()
     };
     assert_eq!(
-        state(Standing::NoAddress, None),
-        "hub dc1 hub.example.net  not registered for 7 s: the address of hub.example.net is not known (DNS?)"
+        said(Standing::NoAddress, None),
+        "), not registered for 7 s why the address of hub.example.net is not known \
+         do look whether this router's DNS knows it: nslookup hub.example.net"
     );
     assert_eq!(
-        state(Standing::NoAddress, Some("10.0.0.1")),
-        "hub dc1 hub.example.net (10.0.0.1) \
-         state         not registered for 7 s: no own address leads to 10.0.0.1 (no route?)"
+        said(Standing::NoAddress, Some("10.0.0.1")),
+        " 10.0.0.1), not registered for 7 s why no own address leads to 10.0.0.1 \
+         do look for the way there: ip route get 10.0.0.1"
     );
-    assert!(state(Standing::Registering { unanswered: 0 }, None).ends_with("  registering for 7 s"));
+    assert_eq!(said(Standing::Registering { unanswered: 0 }, None), "), registering for 7 s");
     assert!(
-        state(Standing::Registered { left: 90, unanswered: 1 }, None)
-            .contains("registered for 7 s, but no answer to 1 request, lost in 90 s")
+        said(Standing::Registered { left: 90, unanswered: 1 }, None).starts_with(
+            "), registered for 7 s why no answer from hub.example.net to 1 request do see whether"
+        )
     );
-    assert!(state(Standing::Withdrawing, None).ends_with("withdrawing the registration for 7 s"));
+    assert!(
+        said(Standing::Registered { left: 90, unanswered: 1 }, None)
+            .ends_with(" hub lost in 90 s, uplink vni 1048576")
+    );
+    assert_eq!(said(Standing::Withdrawing, None), "), withdrawing its registration for 7 s");
+    let refused = |reason| said(Standing::Refused { reason, retry: 20 }, None);
+    assert_eq!(
+        refused(Refusal::Error(17)),
+        "), refused for 7 s why error 17, the VN is not configured there (vpn_id of both ends?) \
+         do compare 'vpn_id' and 'vpn_mode' with the hub's hub next try in 20 s"
+    );
+    let full = RoleStatus::Hub {
+        dataplane: "bridge".into(),
+        dataplane_reason: "as configured".into(),
+        report: HubReport { since: 1, spokes: 10, max_spokes: 10, macs: 0, purges: 1 },
+    };
+    let text = status_text(FILE, &daemon(vec![vn("test", "1", full)]));
+    assert!(text.contains("  why     it is full: 10 spokes are registered, further ones are refused\n"));
+    assert!(text.contains("  do      raise 'max_spokes' of this VN\n"), "{text}");
+    assert!(text.contains("0 known, 1 purge not confirmed yet\n"), "{text}");
 }
 
 #[test]
 fn status_without_a_vn_says_so() {
     let mut status = daemon(vec![]);
     status.nbma.clear();
+    status.trouble = Some(Cause::NoInterface("wan".into()));
     assert_eq!(
-        print::status(&status),
-        "dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw\n\
-         no VN is configured\n"
+        status_text(FILE, &status),
+        "dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw,\nuser dmevpn, confined\n  \
+         why     interface 'wan' does not exist\n  \
+         do      correct option 'interface', or bring that network up\n"
+    );
+    status.trouble = None;
+    let text = status_text(FILE, &status);
+    assert!(
+        text.ends_with("\n  do      no VN is configured, or none is enabled: see /etc/config/dmevpn\n"),
+        "{text}"
     );
 }
 
@@ -209,12 +318,20 @@ test  52:54:00:00:00:0e  unknown   by the hub          -    9 s       0
 core  52:54:00:00:00:0f  learned   2001:db8::7  16777215      -       2
 core  52:54:00:00:00:10  held      this hub            -  2h 0m       1
 ";
-    assert_eq!(print::macs(&some_macs()), expected);
+    assert_eq!(written(|out| text::macs(out, FILE, &some_macs())), expected);
+    assert_eq!(written(|out| text::macs(out, Screen { width: Some(80) }, &some_macs())), expected);
+    let narrow = "\
+VN    MAC                STATE
+    VTEP              VNI  VALID  ASKERS
+test  52:54:00:00:00:0c  shortcut
+    10.0.0.3          101  410 s       0
+";
+    let text = written(|out| text::macs(out, NARROW, &some_macs()));
+    assert!(text.starts_with(narrow), "{text}");
 }
 
-#[test]
-fn peers_are_a_table() {
-    let rows = vec![
+fn some_peers() -> Vec<PeerRow> {
+    vec![
         PeerRow {
             nbma: "10.0.0.2".parse().unwrap(),
             vni: "100".parse().ok(),
@@ -231,18 +348,28 @@ fn peers_are_a_table() {
             addresses: vec!["172.16.0.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
             left: 7000,
         },
-    ];
+    ]
+}
+
+#[test]
+fn peers_are_a_table() {
     let expected = "\
 VN    VTEP      VNI   UPLINK   VALID  MACS               ADDRESSES
 core  10.0.0.2  100  1048576   410 s  52:54:00:00:00:0b  -
 core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
 ";
-    assert_eq!(print::peers(&[VnPeers { vn: "core".into(), rows }]), expected);
+    let vns = [VnPeers { vn: "core".into(), rows: some_peers() }];
+    assert_eq!(written(|out| text::peers(out, FILE, &vns)), expected);
+    let narrow = written(|out| text::peers(out, NARROW, &vns));
+    assert!(narrow.lines().all(|line| line.len() <= 40), "{narrow}");
 }
 
 #[test]
 fn a_monitored_event_is_a_line() {
-    let line = |event| print::happening(&Happening { at: 1_795_493_517_042, vn: "test".into(), event });
+    let line = |event| {
+        let happening = Happening { at: 1_795_493_517_042, vn: "test".into(), event };
+        written(|out| text::happening(out, &happening))
+    };
     assert_eq!(
         line(Event::Registered { uplink: vtep("10.0.0.1", "1048576") }),
         "04:11:57.042 test: registered with hub 10.0.0.1, uplink vni 1048576\n"
@@ -262,7 +389,10 @@ fn metrics_are_prometheus_text() {
     let mut status = a_day_like_any_other();
     status.vns = vec![status.vns.remove(0), status.vns.remove(2), status.vns.remove(2)];
     let statistics = Statistics { tx_resolve_req: 7, ..Statistics::default() };
-    let text = metrics(&Metrics { status, statistics });
+    let text = written(|out| {
+        metrics::text(out, &Metrics { status, statistics });
+        Ok(())
+    });
     let expected = "\
 # HELP dmevpn_info What runs.
 # TYPE dmevpn_info gauge
@@ -343,40 +473,257 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-#[test]
-fn status_as_json_has_stable_names() {
-    let reply = Reply::Status(a_day_like_any_other()).encode();
-    let (code, out, err) = answered("status", &["status", "--json"], &Request::Status, &reply);
-    assert_eq!((code, err.as_str()), (Some(0), ""));
-    let status = json(&out);
-    assert_eq!(status["version"], "0.1.0");
-    assert_eq!(status["uptime"], 8040);
-    assert_eq!(status["nbma"][0], "10.0.0.2");
-    let test = &status["vns"][0];
-    assert_eq!(test["vpn_id"], "1");
-    assert_eq!(test["bridge_mac"], "52:54:00:00:00:02");
-    let report = &test["role"]["spoke"]["report"];
-    assert_eq!(report["standing"]["registered"]["left"], 410);
-    assert_eq!(report["uplink"]["vni"], 1_048_576);
-    assert_eq!(report["vpn_mode"], "llc");
-    let refused = &status["vns"][1]["role"]["spoke"]["report"]["standing"]["refused"];
-    assert_eq!(refused["reason"]["nak"], 14);
-    assert_eq!(status["vns"][3]["role"]["spoke"]["report"]["standing"], "no_device");
-    assert_eq!(status["vns"][4]["role"]["hub"]["report"]["max_spokes"], 1000);
+/// What a command prints with `--json` for a reply, and that docs/json.md describes it.
+fn described(test: &str, args: &[&str], request: &Request, reply: &Reply) -> (Option<i32>, Value) {
+    let args = [args, &["--json"]].concat();
+    let (code, out, err) = answered(test, &args, request, &reply.encode());
+    assert_eq!(err, "", "{args:?}");
+    let value = json(&out);
+    documented::check(if value.get("error").is_some() { "An error" } else { args[0] }, &value);
+    (code, value)
 }
 
 #[test]
-fn macs_as_json_have_stable_names() {
-    let reply = Reply::Macs(some_macs()).encode();
-    let asked = Request::Macs { vn: Some("test".into()) };
-    let (code, out, _) = answered("macs", &["macs", "test", "--json"], &asked, &reply);
+fn status_as_json() {
+    let mut status = a_day_like_any_other();
+    status.device = Some("tunnel1".into());
+    let (code, status) = described("status", &["status"], &Request::Status, &Reply::Status(status));
     assert_eq!(code, Some(0));
-    let macs = json(&out);
-    assert_eq!(macs[0]["vn"], "test");
-    assert_eq!(macs[0]["rows"][0]["mac"], "52:54:00:00:00:0c");
-    assert_eq!(macs[0]["rows"][0]["state"], "shortcut");
-    assert_eq!(macs[0]["rows"][0]["at"]["nbma"], "10.0.0.3");
-    assert_eq!(macs[0]["rows"][1]["left"], Value::Null);
+    let expected = json!({
+        "version": "0.1.0", "uptime": 8040, "config": "/etc/config/dmevpn", "transport": "device",
+        "device": "tunnel1", "nbma": ["10.0.0.2"], "user": "dmevpn", "confined": true, "trouble": null, "hint": null,
+        "vns": status["vns"],
+    });
+    assert_eq!(status, expected);
+    let spoke = json!({
+        "name": "test", "vpn_id": "1", "role": "spoke", "bridge": "br-test", "bridge_mac": "52:54:00:00:00:02",
+        "vlan": null, "device": "vx-test", "state": "registered", "since": 7980, "text": "registered with hub dc1 (10.0.0.1)",
+        "hint": null, "trouble": null, "vni": 100, "vpn_mode": "llc", "trigger": "learn", "hub": "dc1",
+        "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
+        "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
+        "shortcuts": 12, "asking": 0, "unknown": 1,
+    });
+    assert_eq!(status["vns"][0], spoke);
+    let refused = &status["vns"][1];
+    assert_eq!(refused["state"], "refused");
+    assert_eq!(refused["text"], "refused: NAK 14, another router registered this MAC");
+    assert_eq!(refused["refusal"], "NAK 14, another router registered this MAC");
+    assert_eq!((&refused["refusal_code"], &refused["retry"]), (&json!(14), &json!(20)));
+    let silent = &status["vns"][2];
+    assert_eq!((&silent["state"], &silent["unanswered"]), (&json!("registering"), &json!(4)));
+    assert!(silent["hint"].as_str().unwrap().contains("ping 10.0.0.1"), "{silent}");
+    assert_eq!(status["vns"][3]["state"], "no_device");
+    let hub = json!({
+        "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null,
+        "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
+        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "macs": 40,
+        "purges": 0,
+    });
+    assert_eq!(status["vns"][4], hub);
+}
+
+#[test]
+fn macs_as_json() {
+    let asked = Request::Macs { vn: Some("test".into()) };
+    let (code, macs) = described("macs", &["macs", "test"], &asked, &Reply::Macs(some_macs()));
+    assert_eq!(code, Some(0));
+    let row = |vn, mac, state, place, nbma, vni, valid, askers| {
+        json!({ "vn": vn, "mac": mac, "state": state, "place": place, "nbma": nbma, "vni": vni, "valid": valid,
+            "askers": askers })
+    };
+    let nothing = || Value::Null;
+    let expected = json!({ "macs": [
+        row("test", "52:54:00:00:00:0c", "shortcut", "direct", json!("10.0.0.3"), json!(101), json!(410), 0),
+        row("test", "52:54:00:00:00:0d", "asking", "hub", nothing(), nothing(), nothing(), 0),
+        row("test", "52:54:00:00:00:0e", "unknown", "hub", nothing(), nothing(), json!(9), 0),
+        row("core", "52:54:00:00:00:0f", "learned", "spoke", json!("2001:db8::7"), json!(16_777_215), nothing(), 2),
+        row("core", "52:54:00:00:00:10", "held", "here", nothing(), nothing(), json!(7200), 1),
+    ] });
+    assert_eq!(macs, expected);
+}
+
+#[test]
+fn peers_as_json() {
+    let reply = Reply::Peers(vec![VnPeers { vn: "core".into(), rows: some_peers() }]);
+    let (code, peers) = described("peers-json", &["peers"], &Request::Peers { vn: None }, &reply);
+    assert_eq!(code, Some(0));
+    let expected = json!({ "peers": [
+        { "vn": "core", "nbma": "10.0.0.2", "vni": 100, "uplink_vni": 1_048_576, "valid": 410,
+          "macs": ["52:54:00:00:00:0b"], "addresses": [] },
+        { "vn": "core", "nbma": "10.0.0.9", "vni": null, "uplink_vni": null, "valid": 7000,
+          "macs": [], "addresses": ["172.16.0.9", "2001:db8::9"] },
+    ] });
+    assert_eq!(peers, expected);
+}
+
+#[test]
+fn resolve_as_json() {
+    let asked = Request::Resolve { vn: "test".into(), mac: mac(12) };
+    let ask = |test, answer| {
+        described(test, &["resolve", "test", "52:54:00:00:00:0c"], &asked, &Reply::Resolved(answer))
+    };
+    let object = |resolved, place, nbma, vni, valid, reason| {
+        json!({ "vn": "test", "mac": "52:54:00:00:00:0c", "resolved": resolved, "place": place, "nbma": nbma,
+            "vni": vni, "valid": valid, "reason": reason })
+    };
+    let nothing = || Value::Null;
+    let at = Answer::At { vtep: vtep("10.0.0.3", "101"), holding: Some(410) };
+    let remote = object(true, json!("remote"), json!("10.0.0.3"), json!(101), json!(410), nothing());
+    assert_eq!(ask("at-json", at), (Some(0), remote));
+    let here = object(true, json!("here"), nothing(), nothing(), nothing(), nothing());
+    assert_eq!(ask("here-json", Answer::Local), (Some(0), here));
+    let not = |reason: &str| object(false, nothing(), nothing(), nothing(), nothing(), json!(reason));
+    let nak = Answer::NotResolved(Some(Refusal::Nak(12)));
+    assert_eq!(ask("nak-json", nak), (Some(1), not("NAK 12, nobody there knows this MAC")));
+    assert_eq!(ask("mute-json", Answer::NotResolved(None)), (Some(1), not("no answer from the hub")));
+}
+
+#[test]
+fn what_is_done_as_json() {
+    let flush = Request::Flush { vn: None, mac: None };
+    let ok = (Some(0), json!({ "ok": true }));
+    assert_eq!(described("flush-json", &["flush"], &flush, &Reply::Done), ok);
+    assert_eq!(described("reload-json", &["reload"], &Request::Reload, &Reply::Done), ok);
+    let error = Reply::Error("there is no VN 'test'".into());
+    let expected = (Some(1), json!({ "error": "there is no VN 'test'", "code": 1 }));
+    assert_eq!(described("flush-error", &["flush"], &flush, &error), expected);
+}
+
+#[test]
+fn a_refused_configuration_as_json() {
+    let (code, said) =
+        described("refused", &["reload"], &Request::Reload, &Reply::BadConfiguration(bad_file()));
+    let expected = json!({
+        "error": said["error"], "code": 4, "file": "/etc/config/dmevpn", "errors": [
+            { "line": 2, "section": "a", "option": "vni", "text": "option 'vni': 'many' is not a VNI from 1 to 16777215" },
+            { "line": 3, "section": "a", "option": "hib", "text": "option 'hib': unknown in section vn; did you mean 'hub'?" },
+        ],
+    });
+    assert_eq!((code, &said), (Some(4), &expected));
+    let error = said["error"].as_str().unwrap();
+    assert!(error.starts_with("/etc/config/dmevpn:2: option 'vni'"), "{error}");
+    assert!(error.ends_with("the daemon keeps its earlier configuration"), "{error}");
+    let unreadable = Errors::unreadable("/x", "Permission denied".into());
+    let (_, said) = described("unread", &["reload"], &Request::Reload, &Reply::BadConfiguration(unreadable));
+    assert_eq!((&said["file"], &said["errors"]), (&json!("/x"), &json!([])));
+}
+
+fn bad_file() -> Errors {
+    let text = "config vn a\n option vni many\n option hib x\n option role spoke\n option vpn_id 1\n \
+                option bridge b\nconfig hub hib\n option address 10.0.0.1\nconfig dmevpn main\n";
+    Config::parse("/etc/config/dmevpn", text).unwrap_err()
+}
+
+#[test]
+fn metrics_as_json() {
+    let reply = Reply::Metrics(Metrics { status: a_day_like_any_other(), statistics: Statistics::default() });
+    let (code, said) = described("metrics-json", &["metrics"], &Request::Metrics, &reply);
+    assert_eq!(code, Some(0));
+    let all = said["metrics"].as_array().unwrap();
+    let metric = |name: &str| all.iter().find(|m| m["name"] == name).unwrap();
+    let registered = json!({
+        "name": "dmevpn_registered", "type": "gauge", "help": "Whether the hub knows this spoke.",
+        "samples": [
+            { "labels": { "vn": "test" }, "value": 1 }, { "labels": { "vn": "lab" }, "value": 0 },
+            { "labels": { "vn": "cam" }, "value": 0 }, { "labels": { "vn": "guest" }, "value": 0 },
+        ],
+    });
+    assert_eq!(metric("dmevpn_registered"), &registered);
+    assert_eq!(metric("dmevpn_uptime_seconds")["samples"], json!([{ "labels": {}, "value": 8040 }]));
+    assert_eq!(metric("dmevpn_tx_resolve_req_total")["type"], "counter");
+}
+
+/// One of each kind.
+fn events() -> Vec<Event> {
+    let (spoke, uplink) = (vtep("10.0.0.2", "100"), "1048576".parse().unwrap());
+    let (hub, reason) = ("10.0.0.1".parse().unwrap(), Refusal::Nak(14));
+    vec![
+        Event::Registered { uplink: vtep("10.0.0.1", "1048576") },
+        Event::Refused { hub, reason },
+        Event::RegistrationLost { hub },
+        Event::Withdrawn,
+        Event::Asked { mac: mac(1) },
+        Event::Resolved { mac: mac(1), at: spoke, holding: 600 },
+        Event::NotResolved { mac: mac(1), reason: Some(reason) },
+        Event::NotResolved { mac: mac(1), reason: None },
+        Event::ShortcutUp { mac: mac(1), to: spoke },
+        Event::ShortcutDown { mac: mac(1), why: Why::Purged },
+        Event::SpokeUp { spoke, uplink },
+        Event::SpokeDown { spoke, why: Why::Expired },
+        Event::SpokeRefused { spoke: hub, reason },
+        Event::SecondSite { spoke, registered: uplink },
+        Event::MacMoved { mac: mac(1), to: Some(spoke) },
+        Event::MacMoved { mac: mac(1), to: None },
+        Event::Full(Table::Macs),
+        Event::Full(Table::Spokes),
+        Event::Full(Table::Purges),
+        Event::PeerError { peer: hub, code: 17 },
+    ]
+}
+
+#[test]
+fn events_as_json() {
+    let happened =
+        events().into_iter().map(|event| Reply::Event(Happening { at: 1, vn: "lab".into(), event }));
+    let replies: Vec<u8> = [Reply::Done].into_iter().chain(happened).flat_map(|r| r.encode()).collect();
+    let (code, out, err) = answered("monitor-json", &["monitor", "--json"], &Request::Monitor, &replies);
+    assert_eq!((code, err.as_str()), (Some(3), ""));
+    let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let end = lines.pop().unwrap();
+    documented::check("An error", &end);
+    assert_eq!(end["code"], 3);
+    assert_eq!(lines.len(), events().len());
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap();
+    for line in &lines {
+        documented::check("monitor", line);
+        assert!(
+            page.contains(&format!("`{}`", line["event"].as_str().unwrap())),
+            "docs/json.md lacks {line}"
+        );
+    }
+    let expected = json!({
+        "at": 1, "vn": "lab", "event": "not_resolved", "level": "debug",
+        "text": "52:54:00:00:00:01 not resolved: NAK 14, another router registered this MAC",
+        "mac": "52:54:00:00:00:01", "nbma": null, "vni": null, "uplink_vni": null, "valid": null,
+        "reason": "NAK 14, another router registered this MAC", "reason_code": 14,
+    });
+    assert_eq!(lines[6], expected);
+    let up = &lines[10];
+    assert_eq!(
+        (&up["event"], &up["nbma"], &up["vni"]),
+        (&json!("spoke_up"), &json!("10.0.0.2"), &json!(100))
+    );
+    assert_eq!((&up["uplink_vni"], &up["level"]), (&json!(1_048_576), &json!("info")));
+}
+
+/// What is listed is printed: the samples here have all of it.
+#[test]
+fn the_page_on_json_lists_nothing_that_is_not_printed() {
+    let page = |section: &str| documented::keys(section).into_keys().collect::<BTreeSet<_>>();
+    let printed = |section: &str, values: &[String]| {
+        let seen =
+            values.iter().flat_map(|text| documented::check(section, &serde_json::from_str(text).unwrap()));
+        assert_eq!(seen.collect::<BTreeSet<_>>(), page(section), "{section}");
+    };
+    let write = |write: &dyn Fn(&mut String)| {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    };
+    let metrics = Metrics { status: a_day_like_any_other(), statistics: Statistics::default() };
+    let peers = [VnPeers { vn: "core".into(), rows: some_peers() }];
+    let happening = Happening { at: 1, vn: "lab".into(), event: Event::Withdrawn };
+    printed("An error", &[write(&|out| view::error(out, "no", 4, Some(&bad_file())))]);
+    printed("status", &[write(&|out| view::status(out, &a_day_like_any_other()))]);
+    printed("macs", &[write(&|out| view::macs(out, &some_macs()))]);
+    printed("peers", &[write(&|out| view::peers(out, &peers))]);
+    printed("resolve", &[write(&|out| view::resolved(out, "a", mac(1), &Answer::Local))]);
+    printed("flush", &[write(&|out| view::done(out))]);
+    printed("monitor", &[write(&|out| view::happening(out, &happening))]);
+    printed("metrics", &[write(&|out| metrics::json(out, &metrics))]);
+    printed("check", &[write(&|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice()))]);
+    printed("import", &[write(&|out| view::imported(out, "f", "c"))]);
+    printed("version", &[write(&|out| view::version(out, "1", 1))]);
 }
 
 #[test]
@@ -417,12 +764,14 @@ fn flush_is_silent_when_done_and_says_why_not_if_not() {
 
 #[test]
 fn a_bad_configuration_on_reload_has_its_own_exit_code() {
-    let reply = Reply::BadConfiguration("/etc/config/dmevpn:3: no such option 'hib'\n".into()).encode();
+    let reply = Reply::BadConfiguration(bad_file()).encode();
     let (code, _, err) = answered("reload", &["reload"], &Request::Reload, &reply);
     assert_eq!(code, Some(4));
     assert_eq!(
         err,
-        "/etc/config/dmevpn:3: no such option 'hib'\nthe daemon keeps its earlier configuration\n"
+        "/etc/config/dmevpn:2: option 'vni': 'many' is not a VNI from 1 to 16777215\n\
+         /etc/config/dmevpn:3: option 'hib': unknown in section vn; did you mean 'hub'?\n\
+         the daemon keeps its earlier configuration\n"
     );
 }
 
@@ -450,12 +799,6 @@ fn monitor_prints_events_until_the_daemon_ends() {
          00:00:00.001 b: spoke up: 10.0.0.2 vni 100, uplink vni 1048576\n"
     );
     assert_eq!(err, "dmevpn: the daemon at SOCKET closed the connection (it ended, or was restarted)\n");
-
-    let (_, out, _) = answered("monitor-json", &["monitor", "--json"], &Request::Monitor, &replies);
-    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1]["vn"], "b");
-    assert_eq!(lines[1]["event"]["spoke_up"]["uplink"], 1_048_576);
 }
 
 #[test]
@@ -465,7 +808,7 @@ fn a_daemon_of_another_version_is_recognised() {
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert_eq!(
         err,
-        "dmevpn: the daemon speaks control version 2, this program 1: \
+        "dmevpn: the daemon speaks control version 3, this program 2: \
          use the dmevpn program the daemon was started from\n"
     );
 }
@@ -485,7 +828,7 @@ fn without_a_daemon_the_socket_is_named() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!("dmevpn: cannot reach the daemon at {path}: there is no such socket, so it does not run\n")
+        format!("dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status)\n")
     );
     drop(UnixListener::bind(path).unwrap());
     let output = dmevpn(&["status", "--socket", path]);
@@ -493,9 +836,7 @@ fn without_a_daemon_the_socket_is_named() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!(
-            "dmevpn: cannot reach the daemon at {path}: nobody listens there, so it does not run any more\n"
-        )
+        format!("dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status)\n")
     );
 }
 
@@ -529,7 +870,190 @@ fn a_build_without_import_says_so() {
 fn check_names_a_file_it_cannot_read() {
     let output = dmevpn(&["check", "/nonexistent/dmevpn"]);
     assert_eq!(output.status.code(), Some(4));
-    assert!(output.stderr.starts_with(b"/nonexistent/dmevpn: "));
+    assert_eq!(output.stderr, b"/nonexistent/dmevpn: No such file or directory\n");
+}
+
+/// The one object a command prints with `--json` when it fails.
+fn failure(args: &[&str]) -> (Option<i32>, Value) {
+    let output = dmevpn(&[args, &["--json"]].concat());
+    assert_eq!(output.stderr, b"", "{args:?}");
+    let value = json(&String::from_utf8(output.stdout).unwrap());
+    documented::check("An error", &value);
+    (output.status.code(), value)
+}
+
+#[test]
+fn errors_are_json_too() {
+    let socket = "/nonexistent/dmevpn.sock";
+    for command in [
+        &["status"][..],
+        &["macs"],
+        &["peers"],
+        &["flush"],
+        &["monitor"],
+        &["metrics"],
+        &["reload"],
+        &["resolve", "a", "52:54:00:00:00:0c"],
+    ] {
+        let (code, said) = failure(&[command, &["--socket", socket]].concat());
+        let error = format!("no daemon answers at {socket}: is it running? (/etc/init.d/dmevpn status)");
+        assert_eq!((code, said), (Some(3), json!({ "error": error, "code": 3 })), "{command:?}");
+    }
+    for (args, error) in [
+        (&["bogus"][..], "bogus"),
+        (&[], "Unrecognized argument: --json"),
+        (&["status", "--bogus"], "--bogus"),
+        (&["daemon"], "--json"),
+        (&["resolve", "a"], "mac"),
+        (&["resolve", "a", "01:00:5e:00:00:01"], "not a station's MAC address"),
+        (&["flush", "a", "b"], "'b' is not a station's MAC address"),
+        (&["status", "--timeout", "soon"], "not a number of seconds such as 2 or 0.5"),
+    ] {
+        let (code, said) = failure(args);
+        assert_eq!((code, &said["code"]), (Some(2), &json!(2)), "{args:?}");
+        assert!(said["error"].as_str().unwrap().contains(error), "{args:?}: {said}");
+    }
+    for command in ["check", "import"] {
+        let (code, said) = failure(&[command, "/nonexistent/dmevpn"]);
+        let expected = json!({ "error": "/nonexistent/dmevpn: No such file or directory", "code": 4,
+            "file": "/nonexistent/dmevpn", "errors": [] });
+        assert_eq!((code, said), (Some(4), expected));
+    }
+}
+
+/// A file for one test.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(test: &str, text: &str) -> Temporary {
+        let path = std::env::temp_dir().join(format!("dmevpn-cli-{}-{test}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Temporary(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn check_and_import_as_json() {
+    let run = |args: &[&str]| {
+        let output = dmevpn(args);
+        assert_eq!(output.stderr, b"", "{args:?}");
+        let value = json(&String::from_utf8(output.stdout).unwrap());
+        documented::check(if value.get("error").is_some() { "An error" } else { args[0] }, &value);
+        (output.status.code(), value)
+    };
+    let good = Temporary::new("good", "config dmevpn main\n");
+    let odd = json!({ "line": 1, "section": null, "option": null,
+        "text": "no VN is enabled, so the daemon has nothing to do" });
+    let valid = json!({ "file": good.path(), "valid": true, "errors": [], "warnings": [odd] });
+    assert_eq!(run(&["check", "--json", good.path()]), (Some(0), valid));
+    let output = dmevpn(&["check", good.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    let warning = format!("{}:1: warning: no VN is enabled, so the daemon has nothing to do\n", good.path());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), warning);
+    let bad = Temporary::new("bad", "config dmevpn main\n option udp_port 0\n");
+    let (code, said) = run(&["check", "--json", bad.path()]);
+    assert_eq!((code, &said["valid"]), (Some(4), &json!(false)));
+    assert_eq!((&said["errors"][0]["line"], &said["errors"][0]["option"]), (&json!(2), &json!("udp_port")));
+
+    let original = include_str!("import/seed-spoke1.conf");
+    let original = Temporary::new("opennhrp", original);
+    let (code, said) = run(&["import", "--json", original.path()]);
+    assert_eq!((code, &said["file"]), (Some(0), &json!(original.path())));
+    assert!(said["config"].as_str().unwrap().contains("config vn"), "{said}");
+    let (code, said) = run(&["import", "--json", bad.path()]);
+    assert_eq!((code, &said["errors"][0]["line"]), (Some(4), &json!(1)), "{said}");
+}
+
+#[test]
+fn a_daemon_that_hangs_is_given_up() {
+    let path = socket("hangs");
+    let listener = UnixListener::bind(&path).unwrap();
+    let ask = |timeout: &str| {
+        let clock = Clock::start();
+        let output = dmevpn(&["status", "--timeout", timeout, "--socket", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(3));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("dmevpn: no answer from the daemon within {timeout} s\n"));
+        Duration::from_millis(clock.now().as_millis())
+    };
+    // It accepts, and says nothing.
+    assert!(ask("0.3") >= Duration::from_millis(300));
+    // It says the same piece again and again, which is no answer.
+    let drip = thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        let _ = first.read(&mut [0; 64]);
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&[0, 0, 1, 0]).unwrap();
+        while stream.write_all(&[VERSION]).is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        listener
+    });
+    assert!(ask("0.5") < Duration::from_secs(5));
+    let listener = drip.join().unwrap();
+    // It accepts no more: the line of those who wait is full.
+    let mut waiting = Vec::new();
+    loop {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        if socket.connect(&socket2::SockAddr::unix(&path).unwrap()).is_err() {
+            break;
+        }
+        waiting.push(socket);
+    }
+    assert!(ask("0.25") < Duration::from_secs(5));
+    drop(listener);
+    let _ = std::fs::remove_file(&path);
+}
+
+#[test]
+fn help_is_there_by_either_name() {
+    for command in [
+        "", "daemon", "status", "macs", "peers", "resolve", "flush", "monitor", "metrics", "reload", "check",
+        "import", "version",
+    ] {
+        let help = |flag| {
+            let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();
+            let output = dmevpn(&args);
+            assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(help("-h"), help("--help"));
+        assert!(help("-h").starts_with(&format!("Usage: dmevpn {command}")), "{}", help("-h"));
+    }
+}
+
+#[test]
+fn status_is_as_wide_as_columns_says() {
+    let path = socket("columns");
+    let listener = UnixListener::bind(&path).unwrap();
+    let daemon = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream);
+        stream.write_all(&Reply::Status(a_day_like_any_other()).encode()).unwrap();
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmevpn"));
+    let output = command
+        .args(["status", "test", "--socket", path.to_str().unwrap()])
+        .env("COLUMNS", "40")
+        .output()
+        .unwrap();
+    daemon.join().unwrap();
+    let _ = std::fs::remove_file(&path);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("VN test: ") && !text.contains("VN lab"), "only the one asked for:\n{text}");
+    let longest = text.lines().map(str::len).max().unwrap();
+    assert!((33..=40).contains(&longest), "{text}");
 }
 
 #[test]

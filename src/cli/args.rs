@@ -3,13 +3,18 @@
 use crate::control::DEFAULT_SOCKET;
 use crate::types::Mac;
 use argh::FromArgs;
+use std::time::Duration;
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/config/dmevpn";
 
+/// How long the daemon may take to answer; a hub that is asked for a MAC gets its retries within this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
 /// Dynamic multipoint E-VPN: layer-2 networks over the Internet, with shortcuts between the sites.
 #[derive(FromArgs, Debug)]
 #[argh(
+    help_triggers("-h", "--help", "help"),
     error_code(0, "all went well"),
     error_code(1, "it failed, or the answer is no"),
     error_code(2, "the command line is wrong"),
@@ -41,127 +46,93 @@ pub(super) enum Command {
 
 /// run the daemon in the foreground
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "daemon")]
+#[argh(subcommand, name = "daemon", help_triggers("-h", "--help"))]
 pub(super) struct Daemon {
     /// configuration file (default /etc/config/dmevpn)
     #[argh(option, arg_name = "file", default = "DEFAULT_CONFIG.into()")]
     pub(super) config: String,
 }
 
-/// show how the daemon and every VN stand, and why not if not
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "status")]
-pub(super) struct Status {
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
+/// Commands that ask the daemon: what they have in common is said once.
+macro_rules! asks {
+    ($($(#[$about:meta])* $name:ident { $($fields:tt)* })*) => {$(
+        #[derive(FromArgs, Debug)]
+        $(#[$about])*
+        pub(super) struct $name {
+            $($fields)*
+            /// print JSON
+            #[argh(switch)]
+            pub(super) json: bool,
+            /// seconds to wait for the daemon, such as 2 or 0.5 (default 30)
+            #[argh(option, arg_name = "seconds", from_str_fn(seconds), default = "ANSWER_LIMIT")]
+            pub(super) timeout: Duration,
+            /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
+            #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
+            pub(super) socket: String,
+        }
+    )*};
 }
 
-/// list the remote MACs and where their frames go
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "macs")]
-pub(super) struct Macs {
-    /// only of this VN
-    #[argh(positional)]
-    pub(super) vn: Option<String>,
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+asks! {
+    /// show how the daemon and every VN stand: why not, if not, and what to do
+    #[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+    Status {
+        /// only this VN
+        #[argh(positional)]
+        pub(super) vn: Option<String>,
+    }
 
-/// list the routers registered with this hub
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "peers")]
-pub(super) struct Peers {
-    /// only of this VN
-    #[argh(positional)]
-    pub(super) vn: Option<String>,
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+    /// list the remote MACs and where their frames go
+    #[argh(subcommand, name = "macs", help_triggers("-h", "--help"))]
+    Macs {
+        /// only of this VN
+        #[argh(positional)]
+        pub(super) vn: Option<String>,
+    }
 
-/// ask where a MAC lives; fails when nobody knows
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "resolve")]
-pub(super) struct Resolve {
-    /// the VN
-    #[argh(positional)]
-    pub(super) vn: String,
-    /// the MAC
-    #[argh(positional)]
-    pub(super) mac: Mac,
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+    /// list the routers registered with this hub
+    #[argh(subcommand, name = "peers", help_triggers("-h", "--help"))]
+    Peers {
+        /// only of this VN
+        #[argh(positional)]
+        pub(super) vn: Option<String>,
+    }
 
-/// forget shortcuts and pending questions; the frames go by the hub until resolved again
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "flush")]
-pub(super) struct Flush {
-    /// only of this VN, and there only this MAC
-    #[argh(positional, arg_name = "vn [mac]")]
-    pub(super) which: Vec<String>,
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+    /// ask where a MAC lives; fails when nobody knows
+    #[argh(subcommand, name = "resolve", help_triggers("-h", "--help"))]
+    Resolve {
+        /// the VN
+        #[argh(positional)]
+        pub(super) vn: String,
+        /// the MAC
+        #[argh(positional)]
+        pub(super) mac: Mac,
+    }
 
-/// print what happens, as it happens (times are UTC)
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "monitor")]
-pub(super) struct Monitor {
-    /// print JSON, one line an event
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+    /// forget shortcuts and pending questions; the frames go by the hub until resolved again
+    #[argh(subcommand, name = "flush", help_triggers("-h", "--help"))]
+    Flush {
+        /// only of this VN, and there only this MAC
+        #[argh(positional, arg_name = "vn [mac]")]
+        pub(super) which: Vec<String>,
+    }
 
-/// print counters and gauges for Prometheus
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "metrics")]
-pub(super) struct Metrics {
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
-}
+    /// print what happens, as it happens (times are UTC)
+    #[argh(subcommand, name = "monitor", help_triggers("-h", "--help"))]
+    Monitor {}
 
-/// make the daemon read its configuration again; what did not change keeps running
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "reload")]
-pub(super) struct Reload {
-    /// print JSON
-    #[argh(switch)]
-    pub(super) json: bool,
-    /// control socket of the daemon (default /var/run/dmevpn/private/control.sock)
-    #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
-    pub(super) socket: String,
+    /// print counters and gauges for Prometheus
+    #[argh(subcommand, name = "metrics", help_triggers("-h", "--help"))]
+    Metrics {}
+
+    /// make the daemon read its configuration again; what did not change keeps running
+    #[argh(subcommand, name = "reload", help_triggers("-h", "--help"))]
+    Reload {}
 }
 
 /// check a configuration file without running it
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "check")]
+#[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 pub(super) struct Check {
     /// the file (default /etc/config/dmevpn)
     #[argh(positional, default = "DEFAULT_CONFIG.into()")]
@@ -174,18 +145,65 @@ pub(super) struct Check {
 /// print the configuration file for the network of an opennhrp.conf, of OpenNHRP or the dmevpn in C
 #[cfg(feature = "import")]
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "import")]
+#[argh(subcommand, name = "import", help_triggers("-h", "--help"))]
 pub(super) struct Import {
     /// the opennhrp.conf
     #[argh(positional)]
     pub(super) file: String,
+    /// print JSON
+    #[argh(switch)]
+    pub(super) json: bool,
 }
 
 /// print the version of this program
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "version")]
+#[argh(subcommand, name = "version", help_triggers("-h", "--help"))]
 pub(super) struct Version {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
+}
+
+/// Seconds with up to three digits after the point, above 0 and at most a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const MOST: u64 = 86_400;
+    let parsed = || {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(part) || part.len() > 3 {
+            return None;
+        }
+        let ms: u64 = format!("{part:0<3}").parse().ok()?;
+        Some(Duration::from_millis(whole.parse::<u64>().ok().filter(|s| *s <= MOST)? * 1000 + ms))
+    };
+    let within = |time: &Duration| !time.is_zero() && *time <= Duration::from_secs(MOST);
+    parsed().filter(within).ok_or_else(|| format!("not a number of seconds such as 2 or 0.5, up to {MOST}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        for (text, ms) in [("2", 2000), ("0.5", 500), ("0.05", 50), ("1.25", 1250), ("86400", 86_400_000)] {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0.0",
+            "-1",
+            "+1",
+            ".5",
+            "2.",
+            "1e3",
+            "1.2345",
+            "86400.001",
+            "86401",
+            "99999999999999999999",
+        ] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
 }

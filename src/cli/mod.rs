@@ -10,23 +10,23 @@
 
 mod args;
 mod client;
-mod metrics;
-pub mod print;
-mod table;
 
 pub use args::{Args, DEFAULT_CONFIG};
-pub use metrics::metrics;
 
-use crate::config::Config;
 #[cfg(feature = "import")]
 use crate::config::import;
-use crate::control::{Answer, Reply, Request, frame};
+use crate::config::{Config, Errors};
+use crate::control::{Answer, Reply, Request, Status, frame};
+use crate::shell::terminal;
+use crate::shell::words::InWords;
+use crate::view::{Screen, json, metrics, text};
 use argh::FromArgs;
 use args::{Check, Command};
 use client::Client;
-use serde::Serialize;
-use std::io::{ErrorKind, Write};
+use core::fmt;
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -35,156 +35,219 @@ const CONFIGURATION: u8 = 4;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let args: Result<Vec<String>, _> =
-        std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    // Known before the arguments are: what is wrong with them is told as JSON, too.
+    let json = args.iter().any(|arg| arg == "--json");
+    let args: Result<Vec<String>, _> = args.into_iter().map(std::ffi::OsString::into_string).collect();
     let Ok(args) = args else {
-        return fail(&Failure { code: USAGE, text: "an argument is not UTF-8".into() });
+        return fail(json, &Failure::usage("an argument is not UTF-8".into()));
     };
     let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
     if args == ["--version"] || args == ["-V"] {
         args = vec!["version"];
     }
     if cfg!(not(feature = "import")) && args.first() == Some(&"import") {
-        let text =
-            "this build has no 'import'; a program that has it, on any machine, writes the file".into();
-        return fail(&Failure { code: USAGE, text });
+        let text = "this build has no 'import'; a program that has it, on any machine, writes the file";
+        return fail(json, &Failure::usage(text.into()));
     }
-    let command = match Args::from_args(&["dmevpn"], &args) {
-        Ok(args) => args.command,
-        Err(exit) if exit.status.is_ok() => return end(print(&exit.output)),
-        Err(exit) => return fail(&Failure { code: USAGE, text: exit.output.trim_end().into() }),
-    };
-    match command {
-        Command::Daemon(daemon) => crate::shell::daemon::run(&daemon.config),
-        command => end(run(command)),
+    match Args::from_args(&["dmevpn"], &args) {
+        Ok(Args { command: Command::Daemon(daemon) }) => crate::shell::daemon::run(&daemon.config),
+        Ok(Args { command }) => end(json, run(command)),
+        Err(exit) if exit.status.is_ok() => end(json, print(|out| out.write_str(&exit.output)).map(drop)),
+        Err(exit) => fail(json, &Failure::usage(exit.output.trim_end().into())),
     }
 }
 
 /// Why a command ends with another code than 0.
+#[derive(Debug)]
 struct Failure {
     code: u8,
-    /// For standard error; empty when standard output says it already.
+    /// What to say; empty when standard output says it already.
     text: String,
+    /// A configuration, and all that is wrong with it.
+    refused: Option<Errors>,
 }
 
 impl Failure {
+    fn new(code: u8, text: String) -> Failure {
+        Failure { code, text, refused: None }
+    }
+
     fn failed(text: String) -> Failure {
-        Failure { code: FAILED, text }
+        Failure::new(FAILED, text)
+    }
+
+    fn usage(text: String) -> Failure {
+        Failure::new(USAGE, text)
     }
 
     fn unreachable(text: String) -> Failure {
-        Failure { code: UNREACHABLE, text }
+        Failure::new(UNREACHABLE, text)
     }
 
-    fn configuration(text: String) -> Failure {
-        Failure { code: CONFIGURATION, text }
+    /// A configuration that cannot be read, or not be used.
+    fn configuration(errors: Errors) -> Failure {
+        Failure { code: CONFIGURATION, text: errors.to_string(), refused: Some(errors) }
+    }
+
+    /// A configuration the daemon did not take.
+    fn refused(errors: Errors) -> Failure {
+        let text = format!("{errors}\nthe daemon keeps its earlier configuration");
+        Failure { code: CONFIGURATION, text, refused: Some(errors) }
+    }
+
+    /// The output says it.
+    fn said(code: u8) -> Failure {
+        Failure::new(code, String::new())
     }
 }
 
-fn end(result: Result<(), Failure>) -> ExitCode {
+fn end(json: bool, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure),
+        Err(failure) => fail(json, &failure),
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
-    if !failure.text.is_empty() {
-        // Nobody is left to be told when this fails.
+fn fail(json: bool, failure: &Failure) -> ExitCode {
+    let Failure { code, text, refused } = failure;
+    // Nobody is left to be told when one of these fails.
+    if text.is_empty() {
+    } else if json {
+        // A sentence is one line, whatever it is made of.
+        let sentence = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        drop(print(|out| {
+            json::error(out, &sentence, *code, refused.as_ref());
+            Ok(())
+        }));
+    } else {
         // Errors in a configuration begin with FILE:LINE, which editors understand.
-        let prefix = if failure.code == CONFIGURATION { "" } else { "dmevpn: " };
-        let _ = writeln!(std::io::stderr().lock(), "{prefix}{}", failure.text.trim_end());
+        let prefix = if refused.is_some() { "" } else { "dmevpn: " };
+        drop(writeln!(io::stderr().lock(), "{prefix}{}", text.trim_end()));
     }
-    ExitCode::from(failure.code)
+    ExitCode::from(*code)
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    let screen = Screen { width: terminal::width() };
     match command {
         Command::Daemon(_) => Ok(()),
-        Command::Status(c) => match ask(&c.socket, &Request::Status)? {
-            Reply::Status(status) => show(c.json, &status, print::status),
-            _ => Err(another_question()),
-        },
-        Command::Macs(c) => match ask(&c.socket, &Request::Macs { vn: c.vn })? {
-            Reply::Macs(vns) => show(c.json, &vns, |vns| print::macs(vns)),
-            _ => Err(another_question()),
-        },
-        Command::Peers(c) => match ask(&c.socket, &Request::Peers { vn: c.vn })? {
-            Reply::Peers(vns) => show(c.json, &vns, |vns| print::peers(vns)),
-            _ => Err(another_question()),
-        },
-        Command::Resolve(c) => match ask(&c.socket, &Request::Resolve { vn: c.vn, mac: c.mac })? {
-            Reply::Resolved(answer) => {
-                show(c.json, &answer, |answer| print::resolved(c.mac, answer))?;
-                match answer {
-                    Answer::At { .. } | Answer::Local => Ok(()),
-                    Answer::NotResolved(_) => Err(Failure::failed(String::new())),
-                }
+        Command::Status(c) => match ask(&c.socket, c.timeout, &Request::Status)? {
+            Reply::Status(mut status) => {
+                only(&mut status, c.vn.as_deref())?;
+                show(c.json, |out| json::status(out, &status), |out| text::status(out, screen, &status))
             }
             _ => Err(another_question()),
         },
-        Command::Flush(c) => done(&c.socket, &flush(c.which)?, c.json),
-        Command::Reload(c) => done(&c.socket, &Request::Reload, c.json),
-        Command::Monitor(c) => monitor(&c.socket, c.json),
-        Command::Metrics(c) => match ask(&c.socket, &Request::Metrics)? {
-            Reply::Metrics(found) => show(c.json, &found, metrics),
+        Command::Macs(c) => match ask(&c.socket, c.timeout, &Request::Macs { vn: c.vn })? {
+            Reply::Macs(vns) => {
+                show(c.json, |out| json::macs(out, &vns), |out| text::macs(out, screen, &vns))
+            }
+            _ => Err(another_question()),
+        },
+        Command::Peers(c) => match ask(&c.socket, c.timeout, &Request::Peers { vn: c.vn })? {
+            Reply::Peers(vns) => {
+                show(c.json, |out| json::peers(out, &vns), |out| text::peers(out, screen, &vns))
+            }
+            _ => Err(another_question()),
+        },
+        Command::Resolve(c) => {
+            let request = Request::Resolve { vn: c.vn.clone(), mac: c.mac };
+            match ask(&c.socket, c.timeout, &request)? {
+                Reply::Resolved(answer) => {
+                    show(
+                        c.json,
+                        |out| json::resolved(out, &c.vn, c.mac, &answer),
+                        |out| text::resolved(out, c.mac, &answer),
+                    )?;
+                    match answer {
+                        Answer::At { .. } | Answer::Local => Ok(()),
+                        Answer::NotResolved(_) => Err(Failure::said(FAILED)),
+                    }
+                }
+                _ => Err(another_question()),
+            }
+        }
+        Command::Flush(c) => done(c.json, ask(&c.socket, c.timeout, &flush(c.which)?)?),
+        Command::Reload(c) => done(c.json, ask(&c.socket, c.timeout, &Request::Reload)?),
+        Command::Monitor(c) => monitor(c.json, &c.socket, c.timeout),
+        Command::Metrics(c) => match ask(&c.socket, c.timeout, &Request::Metrics)? {
+            Reply::Metrics(found) => show(
+                c.json,
+                |out| metrics::json(out, &found),
+                |out| {
+                    metrics::text(out, &found);
+                    Ok(())
+                },
+            ),
             _ => Err(another_question()),
         },
         Command::Check(c) => check(&c),
         #[cfg(feature = "import")]
         Command::Import(c) => {
-            let text =
-                std::fs::read(&c.file).map_err(|e| Failure::configuration(format!("{}: {e}", c.file)))?;
-            let imported = import::import(&c.file, &text);
-            print(&imported.map_err(|errors| Failure::configuration(errors.to_string()))?)
+            let octets = std::fs::read(&c.file).map_err(|e| unreadable(&c.file, &e))?;
+            let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
+            show(c.json, |out| json::imported(out, &c.file, &config), |out| out.write_str(&config))
         }
         Command::Version(c) => {
-            let versions = Versions { version: env!("CARGO_PKG_VERSION"), control: frame::VERSION };
-            show(c.json, &versions, |v| format!("dmevpn {} (control version {})\n", v.version, v.control))
+            let version = env!("CARGO_PKG_VERSION");
+            show(
+                c.json,
+                |out| json::version(out, version, frame::VERSION),
+                |out| writeln!(out, "dmevpn {version} (control version {})", frame::VERSION),
+            )
         }
     }
 }
 
-#[derive(Serialize)]
-struct Versions {
-    version: &'static str,
-    control: u8,
+fn ask(socket: &str, timeout: Duration, request: &Request) -> Result<Reply, Failure> {
+    Client::connect(socket, timeout)?.ask(request)
 }
 
-fn ask(socket: &str, request: &Request) -> Result<Reply, Failure> {
-    Client::connect(socket)?.ask(request)
+/// Leaves only the VN that was asked for, if one was.
+fn only(status: &mut Status, vn: Option<&str>) -> Result<(), Failure> {
+    let Some(vn) = vn else { return Ok(()) };
+    status.vns.retain(|v| v.name == vn);
+    if status.vns.is_empty() { Err(Failure::failed(format!("there is no VN '{vn}'"))) } else { Ok(()) }
 }
 
 /// Done is done: without `--json` there is nothing to say.
-fn done(socket: &str, request: &Request, json: bool) -> Result<(), Failure> {
-    match ask(socket, request)? {
-        Reply::Done if json => print("{\"done\":true}\n"),
-        Reply::Done => Ok(()),
+fn done(json: bool, reply: Reply) -> Result<(), Failure> {
+    match reply {
+        Reply::Done => show(json, json::done, |_| Ok(())),
         _ => Err(another_question()),
     }
 }
 
 fn flush(which: Vec<String>) -> Result<Request, Failure> {
-    let usage = |text: String| Failure { code: USAGE, text };
     let mut which = which.into_iter();
     let vn = which.next();
-    let mac =
-        which.next().map(|mac| mac.parse().map_err(|e| usage(format!("'{mac}' is {e}")))).transpose()?;
+    let mac = which
+        .next()
+        .map(|mac| mac.parse().map_err(|e| Failure::usage(format!("'{mac}' is {e}"))))
+        .transpose()?;
     if let Some(more) = which.next() {
-        return Err(usage(format!("flush takes a VN and a MAC, not '{more}' too")));
+        return Err(Failure::usage(format!("flush takes a VN and a MAC, not '{more}' too")));
     }
     Ok(Request::Flush { vn, mac })
 }
 
-fn monitor(socket: &str, json: bool) -> Result<(), Failure> {
-    let mut client = Client::connect(socket)?;
+fn monitor(json: bool, socket: &str, timeout: Duration) -> Result<(), Failure> {
+    let mut client = Client::connect(socket, timeout)?;
     let mut reply = client.ask(&Request::Monitor)?;
-    client.wait_forever()?;
+    client.wait_forever();
     loop {
         match reply {
             Reply::Done => {}
-            Reply::Event(happening) => {
-                if !print_or_gone(&rendered(json, &happening, print::happening)?)? {
+            Reply::Event(event) => {
+                let there = print(|out| {
+                    if json {
+                        json::happening(out, &event);
+                        return Ok(());
+                    }
+                    text::happening(out, &event)
+                })?;
+                if !there {
                     return Ok(());
                 }
             }
@@ -195,55 +258,75 @@ fn monitor(socket: &str, json: bool) -> Result<(), Failure> {
 }
 
 fn check(check: &Check) -> Result<(), Failure> {
-    #[derive(Serialize)]
-    struct Error<'a> {
-        file: &'a str,
-        line: u32,
-        message: &'a str,
-    }
     let file = &check.file;
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::configuration(format!("{file}: {e}")))?;
+    let octets = std::fs::read(file).map_err(|e| unreadable(file, &e))?;
+    let text = String::from_utf8_lossy(&octets);
     let parsed = Config::parse(file, &text);
+    let warnings = Config::warnings(&text);
     if check.json {
-        let errors = parsed.as_ref().err().map_or(&[][..], |errors| errors.as_slice());
-        let errors: Vec<_> = errors.iter().map(|e| Error { file, line: e.line, message: &e.text }).collect();
-        print(&json_line(&errors)?)?;
-        return if errors.is_empty() { Ok(()) } else { Err(Failure::configuration(String::new())) };
+        let errors = parsed.as_ref().err().map_or(&[][..], Errors::as_slice);
+        show(true, |out| json::checked(out, file, errors, &warnings), |_| Ok(()))?;
+        return if errors.is_empty() { Ok(()) } else { Err(Failure::said(CONFIGURATION)) };
     }
-    match parsed {
-        Ok(_) => print(&format!("{file}: no errors\n")),
-        Err(errors) => Err(Failure::configuration(errors.to_string())),
+    parsed.map_err(Failure::configuration)?;
+    for warning in &warnings {
+        // Nobody is left to be told when this fails.
+        let _ = writeln!(io::stderr().lock(), "{file}:{}: warning: {}", warning.line, warning.text);
     }
+    show(false, |_| {}, |out| writeln!(out, "{file}: no errors"))
+}
+
+fn unreadable(file: &str, error: &io::Error) -> Failure {
+    Failure::configuration(Errors::unreadable(file, InWords(error).to_string()))
 }
 
 fn another_question() -> Failure {
     Failure::failed("the daemon answered another question than the one asked".into())
 }
 
-fn show<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-    print(&rendered(json, value, text)?)
+/// Prints as JSON or as text.
+fn show(
+    as_json: bool,
+    json: impl FnOnce(&mut dyn fmt::Write),
+    text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result,
+) -> Result<(), Failure> {
+    let printed = print(|out| {
+        if as_json {
+            json(out);
+            return Ok(());
+        }
+        text(out)
+    });
+    printed.map(drop)
 }
 
-fn rendered<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
-    if json { json_line(value) } else { Ok(text(value)) }
-}
-
-fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
-    let mut line = serde_json::to_string(value).map_err(|e| Failure::failed(e.to_string()))?;
-    line.push('\n');
-    Ok(line)
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    print_or_gone(text).map(|_| ())
-}
-
-/// Prints; false when the reader went away, as `head` does, which is no failure.
-fn print_or_gone(text: &str) -> Result<bool, Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+/// Prints what `write` writes; false when the reader went away, as `head` does, which is no failure.
+fn print(write: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) -> Result<bool, Failure> {
+    let mut out = Output { out: BufWriter::new(io::stdout().lock()), failed: None };
+    // An error of the output is in `failed`; the rendering itself has none.
+    let _ = write(&mut out);
+    let result = match out.failed.take() {
+        Some(failed) => Err(failed),
+        None => out.out.flush(),
+    };
+    match result {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(Failure::failed(format!("cannot write: {e}"))),
+        Err(e) => Err(Failure::failed(format!("cannot write: {}", InWords(&e)))),
+    }
+}
+
+/// Standard output, as text is written to it. It takes no more after an error.
+struct Output {
+    out: BufWriter<StdoutLock<'static>>,
+    failed: Option<io::Error>,
+}
+
+impl fmt::Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.failed.is_none() {
+            self.failed = self.out.write_all(text.as_bytes()).err();
+        }
+        if self.failed.is_some() { Err(fmt::Error) } else { Ok(()) }
     }
 }

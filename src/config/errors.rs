@@ -2,9 +2,10 @@
 
 use super::uci::Section;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// One thing that is to be said about a file: that is wrong, or hardly meant so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The line, from 1.
     pub line: u32,
@@ -28,12 +29,14 @@ impl Finding {
     }
 }
 
-/// Everything that is wrong with a file: at least one thing.
+/// Everything that is wrong with a file: at least one thing, or that it cannot be read.
 ///
 /// `Display` writes a line `FILE:LINE: what is wrong` for each, without a line end after the last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errors {
     file: String,
+    /// Why it cannot even be read; then there are no others.
+    unreadable: Option<String>,
     errors: Vec<Finding>,
 }
 
@@ -42,7 +45,17 @@ impl Errors {
     pub(super) fn new(file: &str, mut errors: Vec<Finding>) -> Errors {
         debug_assert!(!errors.is_empty());
         errors.sort_by_key(|e| e.line);
-        Errors { file: file.to_owned(), errors }
+        Errors { file: file.to_owned(), unreadable: None, errors }
+    }
+
+    /// That `file` cannot be read, and why.
+    pub fn unreadable(file: &str, why: String) -> Errors {
+        Errors { file: file.to_owned(), unreadable: Some(why), errors: Vec::new() }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The errors in the order of lines.
@@ -53,6 +66,9 @@ impl Errors {
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.unreadable {
+            write!(f, "{}: {why}", self.file)?;
+        }
         for (i, Finding { line, text, .. }) in self.errors.iter().enumerate() {
             let end_of_last = if i > 0 { "\n" } else { "" };
             write!(f, "{end_of_last}{}:{line}: {text}", self.file)?;

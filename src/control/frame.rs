@@ -11,7 +11,7 @@ use core::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of the messages this program speaks. Whatever changes [`Request`], [`Reply`] or a type in them raises it.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The longest request, in octets after the length.
 pub const MAX_REQUEST: u32 = 4096;
@@ -227,21 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_of_version_1_stay() {
-        assert_eq!(Request::Status.encode().unwrap(), [0, 0, 0, 2, 1, 0]);
+    fn the_octets_of_version_2_stay() {
+        assert_eq!(Request::Status.encode().unwrap(), [0, 0, 0, 2, 2, 0]);
         let flush = Request::Flush { vn: Some("ab".into()), mac: "52:54:00:00:00:0b".parse().ok() };
         assert_eq!(
             flush.encode().unwrap(),
-            [0, 0, 0, 13, 1, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b]
+            [0, 0, 0, 13, 2, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b]
         );
     }
 
     #[test]
     fn another_version_is_seen_by_its_octet_alone() {
-        let frame = Frame { version: 2, body: vec![0xff; 7] };
-        assert_eq!(Request::decode(&frame), Err(FrameError::Version { theirs: 2 }));
-        let Reply::Error(text) = FrameError::Version { theirs: 2 }.reply() else { panic!() };
-        assert_eq!(text, "this daemon speaks control version 1, the request is of version 2");
+        let frame = Frame { version: 1, body: vec![0xff; 7] };
+        assert_eq!(Request::decode(&frame), Err(FrameError::Version { theirs: 1 }));
+        let Reply::Error(text) = FrameError::Version { theirs: 1 }.reply() else { panic!() };
+        assert_eq!(text, "this daemon speaks control version 2, the request is of version 1");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod words;
 
 pub use cause::Cause;
 
+use crate::config::Errors;
 use crate::engine::Statistics;
 use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
 use crate::engine::{Event, Refusal};
@@ -76,8 +77,8 @@ pub enum Reply {
     Metrics(Metrics),
     /// It could not be done; a sentence that says why.
     Error(String),
-    /// To [`Request::Reload`]: the earlier configuration stays, and why; one error a line.
-    BadConfiguration(String),
+    /// To [`Request::Reload`]: the earlier configuration stays, and why.
+    BadConfiguration(Errors),
 }
 
 /// The daemon at large, and how each VN stands.
@@ -89,10 +90,14 @@ pub struct Status {
     pub uptime: u64,
     /// The configuration file.
     pub config: String,
-    /// How NHRP travels: `raw`, or the GRE device.
-    pub transport: String,
+    /// The GRE device by which NHRP travels; `None`: by a raw socket.
+    pub device: Option<String>,
     /// This router's underlay addresses.
     pub nbma: Vec<Nbma>,
+    /// As whom it runs: a name, or a number that has none.
+    pub user: String,
+    /// Whether a seccomp filter is in force.
+    pub confined: bool,
     /// Why there is no such address, where the configuration says which it is to be.
     pub trouble: Option<Cause>,
     /// The virtual networks, by name.

@@ -29,6 +29,8 @@ pub struct Hub {
     pub(super) settings: HubRoleSettings,
     /// The bridge's MAC: the hub's protocol address.
     pub(super) mac: Option<Mac>,
+    /// Since when the bridge has been there, or not.
+    since: Instant,
     pub(super) peers: Peers,
     pub(super) bindings: Bindings,
     /// The uplink VNI all spokes share, once there is one.
@@ -55,13 +57,14 @@ pub struct Sender {
 }
 
 impl Hub {
-    pub fn new(vn: VnKey, vpn_id: VpnId, mtu: u16, settings: HubRoleSettings) -> Hub {
+    pub fn new(now: Instant, vn: VnKey, vpn_id: VpnId, mtu: u16, settings: HubRoleSettings) -> Hub {
         Hub {
             vn,
             vpn_id,
             mtu,
             settings,
             mac: None,
+            since: now,
             peers: Peers::default(),
             bindings: Bindings::default(),
             shared: None,
@@ -88,6 +91,9 @@ impl Hub {
 
     pub fn set_plane(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
         let came = self.mac.is_none() && mac.is_some();
+        if self.mac.is_some() != mac.is_some() {
+            self.since = cx.now;
+        }
         self.mac = mac;
         if came {
             // Spokes may hold answers of an earlier run, found ports or not.
@@ -316,9 +322,10 @@ impl Hub {
         }
     }
 
-    pub fn report(&self) -> HubReport {
+    pub fn report(&self, now: Instant) -> HubReport {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         HubReport {
+            since: now.since(self.since).as_secs(),
             spokes: count(self.peers.len()),
             max_spokes: self.settings.max_spokes.into(),
             macs: count(self.bindings.len()),

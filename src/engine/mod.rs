@@ -222,7 +222,7 @@ impl Engine {
     pub fn report(&self, now: Instant, vn: VnKey) -> Option<report::VnReport> {
         Some(match &self.vns.get(&vn)?.role {
             Role::Spoke(spoke) => report::VnReport::Spoke(spoke.report(now)),
-            Role::Hub(hub) => report::VnReport::Hub(hub.report()),
+            Role::Hub(hub) => report::VnReport::Hub(hub.report(now)),
         })
     }
 
@@ -422,7 +422,7 @@ impl Vn {
             RoleSettings::Spoke(s) => {
                 Role::Spoke(Spoke::new(now, key, settings.vpn_id, settings.mtu, *s, mode))
             }
-            RoleSettings::Hub(s) => Role::Hub(Hub::new(key, settings.vpn_id, settings.mtu, s.clone())),
+            RoleSettings::Hub(s) => Role::Hub(Hub::new(now, key, settings.vpn_id, settings.mtu, s.clone())),
         };
         Vn { settings, role }
     }

@@ -67,6 +67,8 @@ pub struct SpokeReport {
 /// A hub's state in a VN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubReport {
+    /// For how many seconds its bridge has been up, or not.
+    pub since: u64,
     /// Registered spokes.
     pub spokes: u32,
     /// How many there may be.

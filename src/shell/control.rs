@@ -2,6 +2,7 @@
 
 use super::daemon::{self, Shared};
 use super::node::Node;
+use super::user::Process;
 use crate::config::{HubAddress, Role, Transport};
 use crate::control::frame::{Decoder, FrameError};
 use crate::control::{Answer, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
@@ -281,15 +282,18 @@ fn status(node: &mut Node, config_path: &str) -> Status {
             role,
         })
     };
+    let process = Process::this();
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime: now.as_millis() / 1000,
         config: config_path.into(),
-        transport: match &node.config.main.transport {
-            Transport::Raw => "raw".into(),
-            Transport::Device(name) => name.clone(),
+        device: match &node.config.main.transport {
+            Transport::Raw => None,
+            Transport::Device(name) => Some(name.clone()),
         },
         nbma: node.nbma(),
+        user: process.user(),
+        confined: process.is_confined(),
         trouble: node.own_trouble(),
         vns: node.config.vns.iter().filter_map(vn_status).collect(),
     }

@@ -5,7 +5,8 @@ use super::netlink::Routes;
 use super::node::{Job, Node};
 use super::signals::{Signal, Signals};
 use super::tunnel::{MAX_PACKET, Tunnel};
-use crate::config::Config;
+use super::words::InWords;
+use crate::config::{Config, Errors};
 use crate::engine::HubKey;
 use crate::types::Nbma;
 use async_io::{Async, Timer};
@@ -63,10 +64,10 @@ pub fn run(config_path: &str) -> ExitCode {
     }
 }
 
-/// Reads the configuration; what is wrong with it, one error a line.
-pub fn load(path: &str) -> Result<Config, String> {
-    let octets = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
-    Config::parse(path, &String::from_utf8_lossy(&octets)).map_err(|e| e.to_string())
+/// Reads the configuration, or all that is wrong with it.
+pub fn load(path: &str) -> Result<Config, Errors> {
+    let octets = std::fs::read(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
+    Config::parse(path, &String::from_utf8_lossy(&octets))
 }
 
 fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()> {
@@ -166,7 +167,7 @@ async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<
 }
 
 /// Reads the configuration again. What is wrong with it leaves the old one in force.
-pub fn reload(node: &Shared, config_path: &str) -> Result<(), String> {
+pub fn reload(node: &Shared, config_path: &str) -> Result<(), Errors> {
     match load(config_path) {
         Ok(mut config) => {
             if !config.main.enabled {
@@ -178,7 +179,7 @@ pub fn reload(node: &Shared, config_path: &str) -> Result<(), String> {
         }
         Err(errors) => {
             log::error!("{config_path} is refused, the configuration stays as it is");
-            errors.lines().for_each(|line| log::error!("{line}"));
+            errors.to_string().lines().for_each(|line| log::error!("{line}"));
             Err(errors)
         }
     }

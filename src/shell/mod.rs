@@ -3,7 +3,7 @@
 //! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
 //! (`plane`, by `netlink`) and on the network (`tunnel`); `control` serves the commands.
 
-mod clock;
+pub mod clock;
 mod control;
 pub mod daemon;
 mod locate;
@@ -14,4 +14,7 @@ mod plane;
 mod settings;
 mod signals;
 mod state;
+pub mod terminal;
 mod tunnel;
+mod user;
+pub mod words;

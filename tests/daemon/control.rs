@@ -1,6 +1,7 @@
 //! Clients of the control socket, and what they may do wrong.
 
 use super::*;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -123,7 +124,7 @@ fn the_next_daemon_waits_for_the_one_that_ends() {
     in_small(plan(), |lab| {
         lab.start_all().unwrap();
         let spoke1 = lab.node("spoke1");
-        wait_status(spoke1, "registered");
+        wait_status(spoke1, "valid for");
         let mut next = spoke1.ns.command(program().path);
         let next = next
             .args(["daemon", "--config"])
@@ -133,8 +134,92 @@ fn the_next_daemon_waits_for_the_one_that_ends() {
         let mut next = next.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
-        wait_status(lab.node("spoke1"), "registered");
+        wait_status(lab.node("spoke1"), "valid for");
         next.kill().unwrap();
         next.wait().unwrap();
     });
+}
+
+/// The exit code and the object that a command prints, which docs/json.md describes.
+#[track_caller]
+fn told(node: &Node, args: &[&str]) -> (Option<i32>, Value) {
+    let output = dmevpn(node, &[args, &["--json", "--timeout", "20"]].concat());
+    assert_eq!(output.stderr, b"", "{args:?}");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    documented::check(if value.get("error").is_some() { "An error" } else { args[0] }, &value);
+    (output.status.code(), value)
+}
+
+#[test]
+fn json_of_real_daemons() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let mut monitor = spoke1.ns.command(program().path);
+        let monitor = monitor.args(["monitor", "--json", "--socket"]).arg(spoke1.socket());
+        let mut monitor = monitor.stdout(Stdio::piped()).spawn().unwrap();
+
+        let (code, status) = told(spoke1, &["status"]);
+        let vn = &status["vns"][0];
+        assert_eq!((code, &vn["state"], &vn["role"]), (Some(0), &json!("registered"), &json!("spoke")));
+        assert_eq!((&vn["hub_nbma"], &vn["local_nbma"]), (&json!("10.0.0.1"), &json!("10.0.0.2")));
+        assert_eq!((&status["user"], &status["confined"]), (&json!("root"), &json!(false)));
+        let (_, status) = told(hub, &["status"]);
+        let vn = &status["vns"][0];
+        assert_eq!((&vn["state"], &vn["role"], &vn["spokes"]), (&json!("up"), &json!("hub"), &json!(2)));
+        assert!(vn["since"].as_u64().unwrap() <= status["uptime"].as_u64().unwrap());
+
+        let place = |node, mac: &str| {
+            let (_, macs) = told(node, &["macs", "test"]);
+            let rows = macs["macs"].as_array().unwrap().clone();
+            let row = rows.into_iter().find(|row| row["mac"] == mac).unwrap_or_default();
+            (row["place"].clone(), row["nbma"].clone(), row["vni"].clone())
+        };
+        let bridge2 = written(BRIDGE2);
+        assert_eq!(place(spoke1, &bridge2), (json!("direct"), json!("10.0.0.3"), json!(101)));
+        assert_eq!(place(hub, &bridge2), (json!("spoke"), json!("10.0.0.3"), json!(101)));
+        let (_, peers) = told(hub, &["peers"]);
+        assert_eq!(peers["peers"].as_array().unwrap().len(), 2);
+        assert_eq!(told(spoke1, &["peers"]), (Some(0), json!({ "peers": [] })));
+
+        let (code, found) = told(spoke1, &["resolve", "test", &bridge2]);
+        assert_eq!((code, &found["place"], &found["vni"]), (Some(0), &json!("remote"), &json!(101)));
+        let (code, found) = told(spoke1, &["resolve", "test", "52:54:00:00:00:7f"]);
+        assert_eq!((code, &found["resolved"], &found["place"]), (Some(1), &json!(false), &Value::Null));
+        let (code, found) = told(spoke1, &["resolve", "nowhere", &bridge2]);
+        assert_eq!((code, found), (Some(1), json!({ "error": "there is no VN 'nowhere'", "code": 1 })));
+
+        assert_eq!(told(spoke1, &["flush"]), (Some(0), json!({ "ok": true })));
+        assert_eq!(told(spoke1, &["reload"]), (Some(0), json!({ "ok": true })));
+        let (_, metrics) = told(hub, &["metrics"]);
+        let metrics = metrics["metrics"].as_array().unwrap();
+        let spokes = metrics.iter().find(|metric| metric["name"] == "dmevpn_spokes").unwrap();
+        assert_eq!(spokes["samples"], json!([{ "labels": { "vn": "test" }, "value": 2 }]));
+        spoke1.edit_config(|text| text.replace("option vni '100'", "option vni 'many'")).unwrap();
+        let (code, refused) = told(spoke1, &["reload"]);
+        assert_eq!((code, &refused["errors"][0]["option"]), (Some(4), &json!("vni")));
+        assert_eq!(refused["file"], json!(spoke1.config().to_str().unwrap()));
+
+        monitor.kill().unwrap();
+        let said = monitor.wait_with_output().unwrap().stdout;
+        let events: Vec<Value> =
+            said.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        events.iter().for_each(|event| drop(documented::check("monitor", event)));
+        let down = |event: &&Value| event["event"] == "shortcut_down" && event["mac"] == bridge2;
+        let down = events.iter().find(down).unwrap_or_else(|| panic!("{events:?}"));
+        assert_eq!((&down["vn"], &down["reason"]), (&json!("test"), &json!("flushed by the operator")));
+
+        // A daemon that hangs.
+        spoke1.signal(libc::SIGSTOP).unwrap();
+        let output = dmevpn(spoke1, &["status", "--json", "--timeout", "0.3"]);
+        spoke1.signal(libc::SIGCONT).unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let expected = json!({ "error": "no answer from the daemon within 0.3 s", "code": 3 });
+        assert_eq!((output.status.code(), said), (Some(3), expected));
+    });
+}
+
+fn written(mac: MacBytes) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
 }

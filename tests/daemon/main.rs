@@ -4,6 +4,8 @@
 //! They need root and iproute2; without root they say so and are skipped. Here is what all of them use.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "../documented/mod.rs"]
+mod documented;
 #[path = "../lab/mod.rs"]
 mod lab;
 

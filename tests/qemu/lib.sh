@@ -119,7 +119,7 @@ ask() { node=$1; shift; "$DMEVPN" "$@" --socket "$files/$node.sock"; }
 # said NODE TEXT: whether its daemon logged that.
 said() { grep -q -- "$2" "$files/$1.log"; }
 
-registered() { ask "$1" status 2>/dev/null | grep -q '  registered for'; }
+registered() { ask "$1" status 2>/dev/null | grep -q ', registered for'; }
 
 # Ends all daemons.
 stop() {

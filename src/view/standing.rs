@@ -1,0 +1,171 @@
+//! How a VN stands, in words: the state's name, a sentence, and what to do next.
+
+use crate::control::words::refusal;
+use crate::control::{Cause, RoleStatus, Status, VnStatus};
+use crate::engine::Refusal;
+use crate::engine::report::{HubReport, SpokeReport, Standing};
+use crate::wire::nhrp::{code, error};
+
+/// The name of a VN's state, for programs.
+pub fn state(vn: &VnStatus) -> &'static str {
+    match &vn.role {
+        RoleStatus::Spoke { report, .. } => match report.standing {
+            Standing::NoDevice => "no_device",
+            Standing::NoAddress => "no_address",
+            Standing::Registering { .. } => "registering",
+            Standing::Registered { .. } => "registered",
+            Standing::Refused { .. } => "refused",
+            Standing::Withdrawing => "withdrawing",
+        },
+        RoleStatus::Hub { .. } if vn.trouble.is_some() => "down",
+        RoleStatus::Hub { .. } => "up",
+    }
+}
+
+/// Whether nobody has to look at it.
+pub fn is_well(vn: &VnStatus) -> bool {
+    let state = match &vn.role {
+        RoleStatus::Spoke { report, .. } => {
+            matches!(report.standing, Standing::Registered { unanswered: 0, .. })
+        }
+        RoleStatus::Hub { report, .. } => !is_full(report),
+    };
+    state && vn.trouble.is_none()
+}
+
+/// For how many seconds it has stood so.
+pub fn since(vn: &VnStatus) -> u64 {
+    match &vn.role {
+        RoleStatus::Spoke { report, .. } => report.since,
+        RoleStatus::Hub { report, .. } => report.since,
+    }
+}
+
+/// How it stands, as one sentence.
+pub fn text(vn: &VnStatus) -> String {
+    let standing = standing(vn);
+    if let Some(why) = why(vn) {
+        return format!("{standing}: {why}");
+    }
+    match &vn.role {
+        RoleStatus::Spoke { hub_name, report: SpokeReport { hub: Some(hub), standing: now, .. }, .. }
+            if *now != Standing::NoDevice =>
+        {
+            format!("{standing} with hub {hub_name} ({hub})")
+        }
+        RoleStatus::Spoke { .. } => standing.into(),
+        RoleStatus::Hub { report, .. } if report.spokes == 1 => "up, 1 spoke is registered".into(),
+        RoleStatus::Hub { report, .. } => format!("up, {} spokes are registered", report.spokes),
+    }
+}
+
+/// How it stands, without a reason.
+pub fn standing(vn: &VnStatus) -> &'static str {
+    let RoleStatus::Spoke { report, .. } = &vn.role else { return state(vn) };
+    match report.standing {
+        Standing::NoDevice => "waiting for its device",
+        Standing::NoAddress => "not registered",
+        Standing::Registering { unanswered: 0 } => "registering",
+        Standing::Registering { .. } => "not registered",
+        Standing::Registered { .. } => "registered",
+        Standing::Refused { .. } => "refused",
+        Standing::Withdrawing => "withdrawing its registration",
+    }
+}
+
+/// Why it stands as it does, where that is not as it should be.
+pub fn why(vn: &VnStatus) -> Option<String> {
+    let why = match &vn.role {
+        // It says less than the cause.
+        RoleStatus::Spoke { report, .. }
+            if report.standing == Standing::NoAddress && vn.trouble.is_some() =>
+        {
+            None
+        }
+        RoleStatus::Spoke { hub_address, report, .. } => why_spoke(hub_address, report),
+        RoleStatus::Hub { report, .. } if is_full(report) => {
+            Some(format!("it is full: {} spokes are registered, further ones are refused", report.spokes))
+        }
+        RoleStatus::Hub { .. } => None,
+    };
+    match (why, vn.trouble.as_ref().map(Cause::text)) {
+        (Some(why), Some(trouble)) => Some(format!("{why}; {trouble}")),
+        (why, trouble) => why.or(trouble),
+    }
+}
+
+/// What to do next.
+pub fn hint(vn: &VnStatus) -> Option<String> {
+    if let Some(hint) = vn.trouble.as_ref().and_then(Cause::hint) {
+        return Some(hint.into());
+    }
+    match &vn.role {
+        RoleStatus::Spoke { hub_address, report, .. } => hint_spoke(vn, hub_address, report),
+        RoleStatus::Hub { report, .. } if is_full(report) => Some("raise 'max_spokes' of this VN".into()),
+        RoleStatus::Hub { .. } => None,
+    }
+}
+
+/// Whether further spokes are refused.
+fn is_full(report: &HubReport) -> bool {
+    report.spokes >= report.max_spokes
+}
+
+fn why_spoke(address: &str, report: &SpokeReport) -> Option<String> {
+    match report.standing {
+        Standing::NoAddress => Some(match report.hub {
+            None => format!("the address of {address} is not known"),
+            Some(hub) => format!("no own address leads to {hub}"),
+        }),
+        Standing::Registering { unanswered } | Standing::Registered { unanswered, .. } if unanswered > 0 => {
+            let s = if unanswered == 1 { "" } else { "s" };
+            let hub = report.hub.map_or_else(|| address.to_owned(), |hub| hub.to_string());
+            Some(format!("no answer from {hub} to {unanswered} request{s}"))
+        }
+        Standing::Refused { reason, .. } => Some(refusal(reason).to_string()),
+        _ => None,
+    }
+}
+
+fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
+    Some(match report.standing {
+        Standing::NoDevice if vn.trouble.is_none() => {
+            format!("see whether '{}' is there: ip link", vn.bridge)
+        }
+        Standing::NoAddress => match report.hub {
+            None => format!("look whether this router's DNS knows it: nslookup {address}"),
+            Some(hub) => format!("look for the way there: ip route get {hub}"),
+        },
+        Standing::Registering { unanswered } | Standing::Registered { unanswered, .. } if unanswered > 0 => {
+            let hub = report.hub.map_or_else(|| address.to_owned(), |hub| hub.to_string());
+            format!(
+                "see whether the hub runs and can be reached (ping {hub}), and whether GRE (IP protocol 47) \
+                 passes the firewalls on the way"
+            )
+        }
+        Standing::Refused { reason, .. } => return hint_refused(vn, reason).map(Into::into),
+        _ => return None,
+    })
+}
+
+fn hint_refused(vn: &VnStatus, reason: Refusal) -> Option<&'static str> {
+    match reason {
+        Refusal::Nak(code::PROHIBITED) => Some("the hub's log says more"),
+        Refusal::Nak(code::RESOURCES) => Some("raise 'max_spokes' of this VN at the hub; its log says more"),
+        Refusal::Nak(code::ALREADY_REGISTERED | code::NOT_UNIQUE) if vn.bridge_mac.is_some() => {
+            Some("two routers have the same bridge MAC: give this bridge another one")
+        }
+        Refusal::Error(error::VPN_MISMATCH | error::VPN_UNSUPPORTED) => {
+            Some("compare 'vpn_id' and 'vpn_mode' with the hub's")
+        }
+        _ => None,
+    }
+}
+
+/// What to do next where no VN can say it.
+pub fn daemon_hint(status: &Status) -> Option<String> {
+    if let Some(hint) = status.trouble.as_ref().and_then(Cause::hint) {
+        return Some(hint.into());
+    }
+    status.vns.is_empty().then(|| format!("no VN is configured, or none is enabled: see {}", status.config))
+}
