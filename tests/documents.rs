@@ -1,0 +1,110 @@
+//! The man pages and the completion are of use: no complaint from man, and bash completes what there is to complete.
+//! That they are up to date is in `tests/config.rs`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_dmevpn")).args(command).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names of all commands.
+fn commands() -> Vec<String> {
+    let help = help(&[]);
+    let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
+    let rows = rows.filter(|row| !row.starts_with("   "));
+    rows.map(|row| row.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn man_has_nothing_to_complain_of() {
+    for page in ["dmevpn.8", "dmevpn.conf.5"] {
+        let path = repository().join("docs/man").join(page);
+        let mut man = Command::new("man");
+        man.args(["--warnings=w", "--local-file"]).arg(&path).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80");
+        let Ok(output) = man.output() else {
+            println!("skipped: there is no man");
+            return;
+        };
+        let (text, complaints) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+        // What a wrong macro leaves behind.
+        let is_roff = |line: &&str| line.starts_with('.') || line.contains("\\f") || line.contains('`');
+        assert_eq!(text.lines().find(is_roff), None);
+        assert!(text.lines().count() > 80, "{text}");
+    }
+}
+
+#[test]
+fn the_page_has_every_command_and_switch() {
+    let page = fs::read_to_string(repository().join("docs/man/dmevpn.8")).unwrap().replace('\\', "");
+    for command in commands() {
+        let usage =
+            page.lines().find(|line| line.strip_prefix(".B ").is_some_and(|l| l.starts_with(&command)));
+        let usage = usage.unwrap_or_else(|| panic!("{command} is missing"));
+        let help = help(&[&command]);
+        let words = help.split(|c: char| c.is_whitespace() || "[],".contains(c));
+        for switch in words.filter(|word| word.starts_with('-') && !word.chars().all(|c| c == '-')) {
+            assert!(page.contains(switch), "{command} {switch}");
+            assert!(usage.contains(switch) || ["-h", "--help"].contains(&switch), "{command} {switch}");
+        }
+    }
+}
+
+/// What bash offers when the cursor is behind the last of `words`; `config` is what names the VNs.
+fn completed(config: &OsStr, words: &[&str]) -> Vec<String> {
+    let script = "source \"$1\"; _dmevpn_config=$2; shift 2; COMP_WORDS=(dmevpn \"$@\"); COMP_CWORD=$#; _dmevpn; \
+                  printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script, "bash"]).arg(repository().join("contrib/completion/dmevpn.bash"));
+    let output = bash.arg(config).args(words).current_dir(repository()).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_switches_vns_and_files() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("completion");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("config");
+    fs::write(
+        &file,
+        "config dmevpn 'main'\nconfig vn 'lan'\n\toption hub 'x'\n config  vn \"guest\" # one more\nconfig vn office\n\
+         config vn\n#config vn 'off'\nconfig hub 'dc1'\n",
+    )
+    .unwrap();
+    let completed = |words: &[&str]| completed(file.as_os_str(), words);
+
+    let all: Vec<String> = commands().into_iter().chain(["--help".into(), "--version".into()]).collect();
+    assert_eq!(completed(&[""]), all);
+    assert_eq!(completed(&["me"]), ["metrics"]);
+    assert_eq!(completed(&["check", "--j"]), ["--json"]);
+    for command in commands() {
+        let help = help(&[&command]);
+        for switch in completed(&[&command, "-"]) {
+            assert!(help.contains(&switch), "{command} {switch}");
+        }
+        assert!(!help.contains("--json") || completed(&[&command, "-"]).contains(&"--json".to_owned()));
+    }
+    let vns = ["lan", "guest", "office"];
+    assert_eq!(completed(&["macs", ""]), vns);
+    assert_eq!(completed(&["peers", "--json", "--socket", "/run/s", ""]), vns);
+    assert_eq!(completed(&["resolve", "g"]), ["guest"]);
+    assert_eq!(completed(&["flush", "lan", ""]), [""; 0]);
+    assert_eq!(completed(&["check", "Cargo.t"]), ["Cargo.toml"]);
+    assert_eq!(completed(&["daemon", "--config", "Cargo.t"]), ["Cargo.toml"]);
+    assert_eq!(completed(&["nonsense", ""]), [""; 0]);
+    // No configuration, no names, and no complaint.
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(completed(&["macs", ""]), [""; 0]);
+}
