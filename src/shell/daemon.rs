@@ -1,5 +1,6 @@
 //! `dmevpn daemon`: from the configuration file to the event loop, on one thread.
 
+use super::confine::confine;
 use super::control;
 use super::netlink::Routes;
 use super::node::{Job, Node};
@@ -78,6 +79,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     let kernel = Async::new(node.events().as_fd().try_clone_to_owned()?)?;
     let routes = Async::new(Routes::open()?)?;
     let node: Shared = Rc::new(RefCell::new(node));
+    confine();
     log::info!("dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
     node.borrow_mut().apply(config);
 

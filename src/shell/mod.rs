@@ -1,9 +1,11 @@
 //! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
 //!
 //! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
-//! (`plane`, by `netlink`) and on the network (`tunnel`); `control` serves the commands.
+//! (`plane`, by `netlink`) and on the network (`tunnel`); `control` serves the commands. `confine` gives up what the
+//! daemon has no use for.
 
 pub mod clock;
+mod confine;
 mod control;
 pub mod daemon;
 mod locate;

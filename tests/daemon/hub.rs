@@ -6,10 +6,10 @@ use lab::now;
 use lab::traffic::{BROADCAST, Sender, experiment};
 
 /// Lines for `/etc/hosts` in a namespace (`ip netns exec` puts the file there); they go when this is dropped.
-struct Hosts(PathBuf);
+pub(super) struct Hosts(pub(super) PathBuf);
 
 impl Hosts {
-    fn new(node: &Node, lines: &str) -> Hosts {
+    pub(super) fn new(node: &Node, lines: &str) -> Hosts {
         let directory = PathBuf::from("/etc/netns").join(&node.ns.name);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("resolv.conf"), "").unwrap();
@@ -31,7 +31,7 @@ impl Drop for Hosts {
     }
 }
 
-fn use_hub_name(node: &Node, name: &str) {
+pub(super) fn use_hub_name(node: &Node, name: &str) {
     node.edit_config(|text| text.replace("option address '10.0.0.1'", &format!("option address '{name}'")))
         .unwrap();
 }

@@ -11,6 +11,7 @@ mod lab;
 
 mod boot;
 mod configuration;
+mod confine;
 mod control;
 mod devices;
 mod hub;
