@@ -116,6 +116,13 @@ impl VlanId {
     pub const fn get(self) -> u16 {
         self.0
     }
+
+    /// The bridge and the VLAN that a device's name such as `br-lan.10` is made of.
+    pub fn of_name(name: &str) -> Option<(&str, VlanId)> {
+        let (bridge, vlan) = name.rsplit_once('.')?;
+        let vlan = vlan.parse().ok().and_then(VlanId::new)?;
+        if bridge.is_empty() { None } else { Some((bridge, vlan)) }
+    }
 }
 
 impl fmt::Display for VlanId {
@@ -368,6 +375,14 @@ mod tests {
         }
         assert!("0".parse::<Vni>().is_err() && "16777216".parse::<Vni>().is_err());
         assert!("00-00-5e:1".parse::<VpnId>().is_err()); // K20
+    }
+
+    #[test]
+    fn a_vlans_name_is_taken_apart() {
+        assert_eq!(VlanId::of_name("br-lan.10"), Some(("br-lan", VlanId::new(10).unwrap())));
+        for name in ["br-lan", "br-lan.", "br-lan.0", "br-lan.4095", ".10", "br.x"] {
+            assert_eq!(VlanId::of_name(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use dmevpn::shell::netlink::{
     Destination, Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan,
 };
+use dmevpn::types::VlanId;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -48,6 +49,7 @@ fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
         mtu: None,
         mac: None,
         master: None,
+        vlan: None,
         alias: "dmevpn test",
         up: true,
     }
@@ -167,7 +169,8 @@ fn a_vxlan_device_reads_back_as_made() {
         }
         let links = netlink.links().unwrap();
         let bridge = links.iter().find(|link| link.index == bridge).unwrap();
-        assert_eq!((&bridge.kind, bridge.mac), (&Kind::Bridge, Some(BRIDGE_MAC)));
+        assert!(matches!(&bridge.kind, Kind::Bridge(info) if !info.vlan_filtering));
+        assert_eq!(bridge.mac, Some(BRIDGE_MAC));
         assert_eq!(bridge.alias.as_deref(), Some("a bridge"));
 
         netlink.delete_link(indices[0]).unwrap();
@@ -259,7 +262,11 @@ fn a_shortcut_is_set_replaced_and_removed() {
         // What is not there need not be removed, neither on a device that is not there.
         let gone = |index| FdbChange::Remove { index, mac: mac(1), to: None };
         netlink
-            .fdb_apply(&[gone(index), gone(9999), FdbChange::Unlearn { index: 9999, mac: mac(1) }])
+            .fdb_apply(&[
+                gone(index),
+                gone(9999),
+                FdbChange::Unlearn { index: 9999, mac: mac(1), vlan: None },
+            ])
             .unwrap();
         let errors = netlink.fdb_apply(&[set(index, mac(1), "2001:db8::2", 1)]).unwrap_err();
         assert!(errors[0].1.not_supported(), "{}", errors[0].1);
@@ -404,6 +411,56 @@ fn a_thousand_entries_and_the_one_bad_among_them() {
     });
 }
 
+/// Needs a kernel whose bridges filter VLANs; without one it says so and passes.
+#[test]
+fn a_port_is_in_its_vlan_only() {
+    in_namespace(|netlink| {
+        let (bridge, port, outside) = bridge_with_veth(netlink);
+        let ten = VlanId::new(10).unwrap();
+        let listed = |netlink: &mut Netlink, index| {
+            let ports = netlink.bridge_ports().unwrap();
+            ports.into_iter().find(|p| p.index == index).unwrap()
+        };
+        assert_eq!(listed(netlink, port).bridge, bridge);
+        let filtering = ["link", "set", "dev", "br", "type", "bridge", "vlan_filtering", "1"];
+        if !std::process::Command::new("ip").args(filtering).status().is_ok_and(|s| s.success()) {
+            return eprintln!("skipped: this kernel's bridges do not filter VLANs");
+        }
+        let link = netlink.link_by_index(bridge).unwrap().unwrap();
+        let Kind::Bridge(info) = link.kind else { panic!("{link:?}") };
+        assert_eq!((info.vlan_filtering, info.default_pvid), (true, VlanId::new(1)));
+        assert!(listed(netlink, port).is_only_in(VlanId::new(1).unwrap()));
+
+        let mut events = Events::open().unwrap();
+        netlink.set_only_vlan(port, ten).unwrap();
+        let now =
+            |event| matches!(event, Event::Port(p) if p.index == port && p.is_only_in(ten)).then_some(());
+        wait_for(&mut events, now);
+        assert!(listed(netlink, port).is_only_in(ten));
+        netlink.set_only_vlan(port, ten).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!drain(&mut events).iter().any(|e| matches!(e, Event::Port(_))), "no change, no event");
+
+        netlink.set_own_vlan(bridge, ten, true).unwrap();
+        assert!(listed(netlink, bridge).is_in(ten));
+        netlink.set_own_vlan(bridge, ten, false).unwrap();
+        assert!(!listed(netlink, bridge).is_in(ten));
+
+        // A MAC is looked up, and forgotten, in its VLAN.
+        send_frame(outside, mac(5), ALL);
+        std::thread::sleep(Duration::from_millis(50));
+        let entry = |netlink: &mut Netlink, vlan| netlink.fdb_get_in(bridge, mac(5), vlan).unwrap();
+        assert_eq!(entry(netlink, Some(10)).unwrap().vlan, Some(10));
+        assert_eq!((entry(netlink, None), entry(netlink, Some(1))), (None, None));
+        netlink.fdb_apply(&[FdbChange::Unlearn { index: port, mac: mac(5), vlan: Some(10) }]).unwrap();
+        assert_eq!(entry(netlink, Some(10)), None);
+
+        let new = NewVxlan { master: Some(bridge), vlan: Some(ten), ..vxlan("dmevpn1", 1) };
+        let index = netlink.create_vxlan(&new).unwrap();
+        assert!(listed(netlink, index).is_only_in(ten) && netlink.link_by_index(index).unwrap().unwrap().up);
+    });
+}
+
 #[test]
 fn a_bridge_tells_what_it_learns() {
     in_namespace(|netlink| {
@@ -430,7 +487,7 @@ fn a_bridge_tells_what_it_learns() {
         send_frame(outside, mac(5), ALL);
         std::thread::sleep(Duration::from_millis(50));
         assert!(!drain(&mut events).into_iter().any(|e| learned(e).is_some()));
-        netlink.fdb_apply(&[FdbChange::Unlearn { index: port, mac: mac(5) }]).unwrap();
+        netlink.fdb_apply(&[FdbChange::Unlearn { index: port, mac: mac(5), vlan: None }]).unwrap();
         wait_for(&mut events, |e| matches!(e, Event::FdbGone(e) if e.mac == mac(5)).then_some(()));
         send_frame(outside, mac(5), ALL);
         wait_for(&mut events, learned);

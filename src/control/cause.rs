@@ -1,7 +1,8 @@
 //! Why something does not work on this router, and what to do about it: one source for status, log and metrics.
 
-use crate::types::Nbma;
+use crate::types::{Nbma, VlanId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A reason that lies in this router or its surroundings, not in the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,35 @@ pub enum Cause {
     NoBridge(String),
     /// What the VN's option `bridge` names is something else.
     NotABridge(String),
+    /// What the VN's option `bridge` names is a VLAN of a bridge.
+    VlanOf {
+        /// The device of the VLAN.
+        name: String,
+        /// The bridge.
+        bridge: String,
+        /// The VLAN.
+        vlan: u16,
+    },
+    /// The bridge of a hub's VN with option `vlan` is not there.
+    NoFilteringBridge(String),
+    /// The VN's option `vlan` asks for a VLAN of a bridge that keeps none apart.
+    NotFiltering {
+        /// The bridge.
+        bridge: String,
+        /// The VLAN.
+        vlan: VlanId,
+    },
+    /// The VN has no option `vlan`, and the tunnel is alone in its VLAN of a bridge that filters VLANs.
+    NothingPasses {
+        /// The bridge.
+        bridge: String,
+        /// The tunnel's port, with its verb.
+        what: String,
+        /// Its VLANs; empty when it is in none.
+        vlans: String,
+        /// Those of the other ports; empty when there are none.
+        others: String,
+    },
     /// The interface of option `interface` is not there.
     NoInterface(String),
     /// It is there, and switched off.
@@ -48,8 +78,22 @@ impl Cause {
     /// What is wrong, as a sentence.
     pub fn text(&self) -> String {
         match self {
-            Cause::NoBridge(name) => format!("bridge '{name}' does not exist"),
+            Cause::NoBridge(name) | Cause::NoFilteringBridge(name) => {
+                format!("bridge '{name}' does not exist")
+            }
             Cause::NotABridge(name) => format!("'{name}' is not a bridge"),
+            Cause::VlanOf { name, bridge, vlan } => {
+                format!("'{name}' is no bridge, but VLAN {vlan} of bridge '{bridge}'")
+            }
+            Cause::NotFiltering { bridge, vlan } => {
+                format!("bridge '{bridge}' does not filter VLANs, so VLAN {vlan} is not kept apart there")
+            }
+            Cause::NothingPasses { bridge, what, vlans, .. } if vlans.is_empty() => {
+                format!("bridge '{bridge}' filters VLANs, and nothing can pass: {what} in none of them")
+            }
+            Cause::NothingPasses { bridge, what, vlans, .. } => format!(
+                "bridge '{bridge}' filters VLANs, and nothing can pass: {what} in VLAN {vlans}, and nothing else is"
+            ),
             Cause::NoInterface(name) => format!("interface '{name}' does not exist"),
             Cause::InterfaceDown(name) => format!("interface '{name}' is down"),
             Cause::NoAddress(name) => format!("interface '{name}' has no address"),
@@ -71,8 +115,36 @@ impl Cause {
     }
 
     /// What to do next, where there is something to do.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Cause::VlanOf { bridge, vlan, .. } => {
+                return Some(format!("write bridge '{bridge}' and vlan '{vlan}'").into());
+            }
+            Cause::NoBridge(name) => {
+                if let Some((bridge, vlan)) = VlanId::of_name(name) {
+                    let hint = format!(
+                        "for VLAN {vlan} of bridge '{bridge}' write bridge '{bridge}' and vlan '{vlan}'"
+                    );
+                    return Some(hint.into());
+                }
+            }
+            Cause::NothingPasses { others, .. } if !others.is_empty() => {
+                return Some(format!("set option 'vlan' to the VN's VLAN (there are {others})").into());
+            }
+            _ => {}
+        }
+        self.fixed_hint().map(Cow::Borrowed)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
+            Cause::NoFilteringBridge(_) => {
+                "with option 'vlan' dmevpn does not make it: make a bridge that filters VLANs"
+            }
+            Cause::NotFiltering { .. } => {
+                "switch VLAN filtering on (in OpenWrt by bridge-vlan sections), or remove option 'vlan'"
+            }
+            Cause::NothingPasses { .. } => "set option 'vlan' to the VN's VLAN",
             Cause::NoBridge(_) => "make the bridge, or correct option 'bridge'; it is used once it is there",
             Cause::NotABridge(_) => "option 'bridge' takes the name of a bridge, such as br-lan",
             Cause::NoInterface(_) => "correct option 'interface', or bring that network up",
@@ -91,7 +163,7 @@ impl Cause {
             Cause::Failed(text) if text.starts_with("needs CAP_") => {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
             }
-            Cause::LookingUp(_) | Cause::Failed(_) | Cause::NoWay => return None,
+            Cause::VlanOf { .. } | Cause::LookingUp(_) | Cause::Failed(_) | Cause::NoWay => return None,
         })
     }
 
@@ -136,6 +208,25 @@ mod tests {
                  CAP_NET_RAW",
             ),
             (Cause::Failed("device 'x' has VNI 7".into()), "device 'x' has VNI 7"),
+            (
+                Cause::VlanOf { name: "br-lan.10".into(), bridge: "br-lan".into(), vlan: 10 },
+                "'br-lan.10' is no bridge, but VLAN 10 of bridge 'br-lan'; write bridge 'br-lan' and vlan '10'",
+            ),
+            (
+                Cause::NoBridge("br-lan.10".into()),
+                "bridge 'br-lan.10' does not exist; for VLAN 10 of bridge 'br-lan' write bridge 'br-lan' and \
+                 vlan '10'",
+            ),
+            (
+                Cause::NothingPasses {
+                    bridge: "br-lan".into(),
+                    what: "'vx-lan' is".into(),
+                    vlans: "1".into(),
+                    others: "10, 20".into(),
+                },
+                "bridge 'br-lan' filters VLANs, and nothing can pass: 'vx-lan' is in VLAN 1, and nothing else \
+                 is; set option 'vlan' to the VN's VLAN (there are 10, 20)",
+            ),
         ] {
             assert_eq!(cause.line(), line);
         }

@@ -2,7 +2,7 @@
 
 use super::fdb;
 use super::message::{self, Message};
-use super::{FdbEntry, Link, socket};
+use super::{BridgePort, FdbEntry, Link, socket};
 use neli::consts::rtnl::{Nda, Rtm};
 use neli::rtnl::Ndmsg;
 use socket2::{SockFilter, Socket};
@@ -28,6 +28,8 @@ pub enum Event {
     Link(Link),
     /// A device is gone.
     LinkGone(Link),
+    /// A port joined a bridge or was changed there; or the bridge itself was.
+    Port(BridgePort),
     /// A forwarding entry is there or was changed. Older kernels (6.1) tell of a VXLAN entry
     /// twice when a program made it; the second time there is no destination and [`FdbEntry::is_ours`] is false.
     Fdb(FdbEntry),
@@ -50,7 +52,10 @@ impl Event {
     /// What `message` tells; `None` for what does not matter here, such as ARP.
     pub(super) fn parse(message: &Message<'_>) -> Option<Event> {
         match Rtm::from(message.kind) {
-            Rtm::Newlink => Link::parse(message).map(Event::Link),
+            Rtm::Newlink => {
+                let port = || BridgePort::parse(message).map(Event::Port);
+                Link::parse(message).map(Event::Link).or_else(port)
+            }
             Rtm::Dellink => Link::parse(message).map(Event::LinkGone),
             Rtm::Newneigh => FdbEntry::parse(message).map(Event::Fdb),
             Rtm::Delneigh => FdbEntry::parse(message).map(Event::FdbGone),

@@ -112,6 +112,8 @@ pub enum FdbChange {
         index: u32,
         /// The MAC.
         mac: [u8; 6],
+        /// In which VLAN, on a filtering bridge; in all of the port's if `None`.
+        vlan: Option<u16>,
     },
 }
 
@@ -202,7 +204,7 @@ impl FdbChange {
         let (FdbChange::Set { index, mac, .. }
         | FdbChange::Add { index, mac, .. }
         | FdbChange::Remove { index, mac, .. }
-        | FdbChange::Unlearn { index, mac }) = self;
+        | FdbChange::Unlearn { index, mac, .. }) = self;
         (*index, *mac)
     }
 
@@ -224,8 +226,8 @@ impl FdbChange {
             FdbChange::Remove { index, mac, to } => {
                 (Rtm::Delneigh, NlmF::empty(), neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, to)))
             }
-            FdbChange::Unlearn { index, mac } => {
-                let request = neighbour(index, Nud::empty(), NTF_MASTER, attributes(mac, None));
+            FdbChange::Unlearn { index, mac, vlan } => {
+                let request = unlearn_message(index, mac, vlan);
                 (Rtm::Delneigh, NlmF::empty(), request)
             }
         }
@@ -270,11 +272,23 @@ impl Netlink {
         self.dump(Rtm::Getneigh, request, |message| FdbEntry::parse(message).filter(&wanted))
     }
 
-    /// The entry of `mac`: a VXLAN device's own, or, when `index` is a bridge, the bridge's.
+    /// The entry of `mac` that the VXLAN device `index` itself has.
     ///
     /// Asking does not count as use. Of several destinations it is the first.
     pub fn fdb_get(&mut self, index: u32, mac: [u8; 6]) -> Result<Option<FdbEntry>, Error> {
-        let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, None));
+        self.fdb_get_in(index, mac, None)
+    }
+
+    /// The entry of `mac` that the bridge `index` has in `vlan`; without VLAN filtering that is `None`.
+    pub fn fdb_get_in(
+        &mut self,
+        index: u32,
+        mac: [u8; 6],
+        vlan: Option<u16>,
+    ) -> Result<Option<FdbEntry>, Error> {
+        let mut what = attributes(mac, None);
+        what.extend(vlan.map(in_vlan));
+        let request = neighbour(index, Nud::empty(), NTF_SELF, what);
         let mut entry = None;
         match self.request(Rtm::Getneigh, NlmF::empty(), request, |message| entry = FdbEntry::parse(message))
         {
@@ -402,6 +416,16 @@ fn neighbour(index: u32, state: Nud, flags: u8, attributes: Vec<Rtattr<Nda, Buff
 /// station that moved; NTF_EXT_LEARNED keeps it from ageing.
 pub(super) fn set_message(index: u32, mac: [u8; 6], to: Destination) -> Ndmsg {
     neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes(mac, Some(to)))
+}
+
+pub(super) fn unlearn_message(index: u32, mac: [u8; 6], vlan: Option<u16>) -> Ndmsg {
+    let mut what = attributes(mac, None);
+    what.extend(vlan.map(in_vlan));
+    neighbour(index, Nud::empty(), NTF_MASTER, what)
+}
+
+fn in_vlan(vlan: u16) -> Rtattr<Nda, Buffer> {
+    message::attribute(Nda::Vlan, &vlan.to_ne_bytes())
 }
 
 fn attributes(mac: [u8; 6], to: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {

@@ -2,6 +2,7 @@
 
 use super::message::{self, Attributes, Message};
 use super::{Error, Netlink, Refusal, Reply};
+use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, RtAddrFamily, Rtm};
 use neli::rtnl::{Ifinfomsg, IfinfomsgBuilder, Rtattr};
@@ -9,7 +10,7 @@ use neli::types::Buffer;
 use std::net::IpAddr;
 
 /// The length of `struct ifinfomsg`.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 /// RTEXT_FILTER_SKIP_STATS: counters are most of a link message, and nobody here reads them.
 const SKIP_STATS: u32 = 1 << 3;
 
@@ -38,6 +39,11 @@ mod gre {
     /// The flag, in network byte order, that says that a key counts.
     pub const KEY: u16 = 0x2000;
 }
+
+// IFLA_BR_VLAN_FILTERING, IFLA_BR_VLAN_DEFAULT_PVID, IFLA_VLAN_ID.
+const BRIDGE_VLAN_FILTERING: u16 = 7;
+const BRIDGE_DEFAULT_PVID: u16 = 39;
+const VLAN_ID: u16 = 1;
 
 /// IFLA_BRPORT_MODE: hairpin.
 const BRPORT_MODE: u16 = 4;
@@ -79,13 +85,33 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A bridge.
-    Bridge,
+    Bridge(BridgeInfo),
+    /// A VLAN of another device.
+    Vlan(VlanInfo),
     /// A VXLAN device.
     Vxlan(VxlanInfo),
     /// A layer-3 GRE tunnel.
     Gre(GreInfo),
     /// Anything else.
     Other,
+}
+
+/// The settings of a bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BridgeInfo {
+    /// Whether it keeps VLANs apart.
+    pub vlan_filtering: bool,
+    /// The VLAN a new port is an untagged member of.
+    pub default_pvid: Option<VlanId>,
+}
+
+/// The settings of a device that is a VLAN of another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VlanInfo {
+    /// The VLAN.
+    pub id: u16,
+    /// The index of the other device.
+    pub of: Option<u32>,
 }
 
 /// The settings of a VXLAN device.
@@ -147,6 +173,8 @@ pub struct NewVxlan<'a> {
     pub mac: Option<[u8; 6]>,
     /// The bridge to make it a port of.
     pub master: Option<u32>,
+    /// The only VLAN of that bridge it is to be a member of, untagged; otherwise it has those of any new port.
+    pub vlan: Option<VlanId>,
     /// The alias text, at most 255 octets.
     pub alias: &'a str,
     /// Whether to switch it on.
@@ -191,8 +219,10 @@ impl Link {
             alias: None,
             kind: Kind::Other,
         };
+        let mut lower = None;
         for (kind, payload) in attributes {
             match Ifla::from(kind) {
+                Ifla::Link => lower = message::u32_of(payload),
                 Ifla::Ifname => link.name = message::string_of(payload),
                 Ifla::Address => link.mac = message::mac_of(payload),
                 Ifla::Mtu => link.mtu = message::u32_of(payload)?,
@@ -203,6 +233,9 @@ impl Link {
                 Ifla::Wireless => return None,
                 _ => {}
             }
+        }
+        if let Kind::Vlan(vlan) = &mut link.kind {
+            vlan.of = lower;
         }
         Some(link)
     }
@@ -220,12 +253,36 @@ impl Kind {
             }
         }
         match name {
-            b"bridge" => Kind::Bridge,
+            b"bridge" => Kind::Bridge(BridgeInfo::parse(Attributes(data))),
+            b"vlan" => Kind::Vlan(VlanInfo::parse(Attributes(data))),
             b"vxlan" => Kind::Vxlan(VxlanInfo::parse(Attributes(data))),
             b"gre" => Kind::Gre(GreInfo::parse(Attributes(data), false)),
             b"ip6gre" => Kind::Gre(GreInfo::parse(Attributes(data), true)),
             _ => Kind::Other,
         }
+    }
+}
+
+impl BridgeInfo {
+    fn parse(attributes: Attributes<'_>) -> BridgeInfo {
+        let mut info = BridgeInfo::default();
+        for (kind, payload) in attributes {
+            match kind {
+                BRIDGE_VLAN_FILTERING => {
+                    info.vlan_filtering = payload.first().is_some_and(|octet| *octet != 0)
+                }
+                BRIDGE_DEFAULT_PVID => info.default_pvid = message::u16_of(payload).and_then(VlanId::new),
+                _ => {}
+            }
+        }
+        info
+    }
+}
+
+impl VlanInfo {
+    fn parse(mut attributes: Attributes<'_>) -> VlanInfo {
+        let id = attributes.find(|(kind, _)| *kind == VLAN_ID).and_then(|(_, id)| message::u16_of(id));
+        VlanInfo { id: id.unwrap_or(0), of: None }
     }
 }
 
@@ -300,15 +357,37 @@ impl Netlink {
 
     /// Make a VXLAN device; the answer is its index. Either all of it is done or no device is left.
     pub fn create_vxlan(&mut self, new: &NewVxlan<'_>) -> Result<u32, Error> {
-        let made = match self.create_link(new.name, new.alias, new.up, false, vxlan_attributes(new, true)) {
+        let made = match self.create_port(new, vxlan_attributes(new, true)) {
             // The kernel shares one UDP socket among devices of equal settings. Another IPv6 device
             // that is up on this port and wants checksums leaves no choice but to be like it.
             Err(e) if e.errno == libc::EADDRINUSE && new.local.is_ipv6() => {
-                self.create_link(new.name, new.alias, new.up, false, vxlan_attributes(new, false))
+                self.create_port(new, vxlan_attributes(new, false))
             }
             other => other,
         };
         made.map_err(|e| e.during(format!("create vxlan {}", new.name)))
+    }
+
+    /// It is in its VLAN before it is switched on: no frame gets into another one.
+    fn create_port(
+        &mut self,
+        new: &NewVxlan<'_>,
+        attributes: Vec<Rtattr<Ifla, Buffer>>,
+    ) -> Result<u32, Refusal> {
+        let Some(vlan) = new.vlan else {
+            return self.create_link(new.name, new.alias, new.up, false, attributes);
+        };
+        let index = self.create_link(new.name, new.alias, false, false, attributes)?;
+        let settled = self.only_vlan(index, vlan).and_then(|()| match new.up {
+            true => {
+                self.request(Rtm::Setlink, NlmF::empty(), header(index, Iff::UP, Iff::UP, vec![]), |_| {})
+            }
+            false => Ok(()),
+        });
+        settled.map(|()| index).inspect_err(|_| {
+            // Half a device is worse than none; the first error is the one to tell.
+            let _ = self.delete(index);
+        })
     }
 
     /// Make a bridge; the answer is its index. Either all of it is done or no device is left.
@@ -447,8 +526,23 @@ pub(super) fn new_vxlan(new: &NewVxlan<'_>) -> Ifinfomsg {
 }
 
 fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Ifinfomsg {
+    about(RtAddrFamily::Unspecified, index, flags, change, attributes)
+}
+
+/// A message about a device as that family sees it.
+pub(super) fn with_family(family: u8, index: u32, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Ifinfomsg {
+    about(RtAddrFamily::from(family), index, Iff::empty(), Iff::empty(), attributes)
+}
+
+fn about(
+    family: RtAddrFamily,
+    index: u32,
+    flags: Iff,
+    change: Iff,
+    attributes: Vec<Rtattr<Ifla, Buffer>>,
+) -> Ifinfomsg {
     IfinfomsgBuilder::default()
-        .ifi_family(RtAddrFamily::Unspecified)
+        .ifi_family(family)
         .ifi_index(index as libc::c_int)
         .ifi_flags(flags)
         .ifi_change(change)

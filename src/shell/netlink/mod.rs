@@ -13,13 +13,15 @@ mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod vlan;
 
 pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry};
-pub use link::{GreInfo, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, NewVxlan, VlanInfo, VxlanInfo};
 pub use routes::Routes;
 pub(super) use socket::set_receive_buffer;
+pub use vlan::{BridgePort, Vlans};
 
 use message::{Batch, Malformed, Message, Refusal};
 use neli::ToBytes;

@@ -1,7 +1,10 @@
 //! The parser against any octets; the rest is tested on a real kernel in `tests/netlink.rs`.
 
 use super::message::{self, Attributes, Batch, Message, Refusal};
-use super::{Address, Destination, Event, FdbEntry, Kind, Link, NewVxlan, fdb, link};
+use super::{
+    Address, BridgePort, Destination, Event, FdbEntry, Kind, Link, NewVxlan, Vlans, fdb, link, vlan,
+};
+use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 use proptest::prelude::*;
@@ -25,6 +28,7 @@ fn take_apart(bytes: &[u8]) {
 fn parse(message: Message<'_>) {
     let _ = Event::parse(&message);
     let _ = Link::parse(&message);
+    let _ = BridgePort::parse(&message);
     let _ = FdbEntry::parse(&message);
     let _ = Address::parse(&message);
     let _ = message::acknowledgement(&message);
@@ -43,6 +47,7 @@ fn real_messages() -> Vec<u8> {
         mtu: Some(1400),
         mac: Some([2, 0, 0, 0, 0, 1]),
         master: Some(7),
+        vlan: None,
         alias: "",
         up: false,
     };
@@ -50,7 +55,24 @@ fn real_messages() -> Vec<u8> {
     batch.push(Rtm::Newlink, NlmF::CREATE, link::new_vxlan(&new));
     let destination = Destination { ip: "10.0.0.2".parse().unwrap(), vni: Some(200), port: Some(8472) };
     batch.push(Rtm::Newneigh, NlmF::CREATE, fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination));
+    batch.push(Rtm::Delneigh, NlmF::empty(), fdb::unlearn_message(3, [2, 0, 0, 0, 0, 9], Some(10)));
+    batch.push(Rtm::Newlink, NlmF::empty(), vlan::untagged_in(4, ten()));
+    batch.push(Rtm::Newlink, NlmF::empty(), vlan::other_vlans(4, ten()));
     batch.bytes().to_vec()
+}
+
+fn ten() -> VlanId {
+    VlanId::new(10).unwrap()
+}
+
+/// The port that `request` would tell of, were it the kernel's.
+fn port(request: neli::rtnl::Ifinfomsg) -> BridgePort {
+    let mut batch = Batch::new(1);
+    batch.push(Rtm::Newlink, NlmF::empty(), request);
+    let (message, _) = message::first(batch.bytes()).unwrap().unwrap();
+    // IFLA_MASTER.
+    let body = [message.body, &[8, 0, 10, 0], &7u32.to_ne_bytes()].concat();
+    BridgePort::parse(&Message { body: &body, ..message }).unwrap()
 }
 
 /// An acknowledgement of `code`, with a text, with or without the request echoed.
@@ -78,6 +100,45 @@ fn messages_read_back() {
     let entry = FdbEntry::parse(&second).unwrap();
     assert!(entry.is_ours() && !entry.is_permanent());
     assert_eq!((entry.vni, entry.port, entry.index), (Some(200), Some(8472), 3));
+}
+
+#[test]
+fn a_forwarding_entry_is_of_its_vlan() {
+    let mut batch = Batch::new(1);
+    batch.push(Rtm::Delneigh, NlmF::empty(), fdb::unlearn_message(3, [2, 0, 0, 0, 0, 9], Some(10)));
+    batch.push(Rtm::Delneigh, NlmF::empty(), fdb::unlearn_message(3, [2, 0, 0, 0, 0, 9], None));
+    let (first, advance) = message::first(batch.bytes()).unwrap().unwrap();
+    let entry = FdbEntry::parse(&first).unwrap();
+    // NTF_MASTER: the bridge's entry, not the device's.
+    assert_eq!((entry.index, entry.vlan, entry.flags), (3, Some(10), 4));
+    let (second, _) = message::first(&batch.bytes()[advance..]).unwrap().unwrap();
+    assert_eq!(FdbEntry::parse(&second).unwrap().vlan, None);
+}
+
+#[test]
+fn a_ports_vlans_are_told_by_ranges() {
+    let untagged = port(vlan::untagged_in(4, ten()));
+    let only = Vlans { first: 10, last: 10, pvid: true, untagged: true };
+    assert_eq!(untagged, BridgePort { index: 4, bridge: 7, vlans: vec![only] });
+    assert!(untagged.is_only_in(ten()) && untagged.is_in(ten()) && untagged.pvid() == Some(ten()));
+
+    // What such a port is not to be in.
+    for (vlan, others) in [
+        (1, &[(2, 4094)][..]),
+        (2, &[(1, 1), (3, 4094)]),
+        (10, &[(1, 9), (11, 4094)]),
+        (4093, &[(1, 4092), (4094, 4094)]),
+        (4094, &[(1, 4093)]),
+    ] {
+        let rest = port(vlan::other_vlans(4, VlanId::new(vlan).unwrap()));
+        assert_eq!(rest.vlans.iter().map(|v| (v.first, v.last)).collect::<Vec<_>>(), others);
+        assert!(!rest.is_in(VlanId::new(vlan).unwrap()) && rest.pvid().is_none());
+        assert_eq!(rest.meets(&untagged), vlan != 10);
+    }
+    let [tagged, both] =
+        [vec![Vlans { untagged: false, ..only }], vec![only, Vlans { first: 20, last: 29, ..only }]]
+            .map(|vlans| BridgePort { vlans, ..untagged.clone() });
+    assert!(!tagged.is_only_in(ten()) && !both.is_only_in(ten()) && both.meets(&tagged));
 }
 
 #[test]

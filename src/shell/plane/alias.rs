@@ -18,6 +18,11 @@ pub fn shared(vn: &str) -> String {
     format!("dmevpn vn={vn} spokes")
 }
 
+/// Whether it marks a device of the VN `vn`, whichever.
+pub fn is_of(alias: &str, vn: &str) -> bool {
+    alias.strip_prefix(&device(vn)).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
+
 /// The spoke a hub's port in the VN `vn` is for.
 pub fn parse_port(alias: &str, vn: &str) -> Option<Vtep> {
     let rest = alias.strip_prefix(&device(vn))?.strip_prefix(" spoke=")?;
@@ -35,6 +40,7 @@ mod tests {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };
             assert_eq!(parse_port(&port("test", spoke), "test"), Some(spoke));
             assert_eq!(parse_port(&port("test2", spoke), "test"), None);
+            assert!(is_of(&port("test", spoke), "test") && !is_of(&port("test2", spoke), "test"));
             assert_eq!(parse_port(&device("test"), "test"), None);
             assert_eq!(parse_port(&shared("test"), "test"), None);
         }

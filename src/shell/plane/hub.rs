@@ -5,8 +5,8 @@ use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, destination, told, tunnel_mac};
 use crate::control::Cause;
 use crate::engine::{Engine, Input, PortState, VnKey};
-use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
-use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use crate::shell::netlink::{Error, FdbChange, Kind, Link, NewVxlan};
+use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 use litemap::LiteMap;
 
 /// Part of the MAC of a port, and of a device for all spokes.
@@ -24,6 +24,7 @@ impl Planes {
         let Some(plane) = self.planes.get(&key) else { return Err(Cause::NoWay) };
         let wanted = plane.wanted.clone();
         if self.find_bridge(&wanted.bridge)?.is_none() {
+            may_make(&wanted)?;
             let alias = alias::device(&wanted.name);
             let mac = Some(bridge_mac(wanted.vpn_id));
             self.netlink.create_bridge(&wanted.bridge, mac, &alias, true).map_err(told)?;
@@ -32,8 +33,8 @@ impl Planes {
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
         let mac =
             bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
-        self.devices.retain(|_, (vn, part)| *vn != key || *part != Part::Bridge);
-        self.devices.insert(bridge.index, (key, Part::Bridge));
+        self.check_filtering(key, &wanted, &bridge)?;
+        self.join_itself(key, bridge.index, wanted.vlan).map_err(told)?;
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
         }
@@ -139,17 +140,7 @@ impl Planes {
 
     /// A device of ours becomes an active port of the bridge again, if it is not.
     pub(super) fn keep_port(&mut self, link: &Link, bridge: &Link, wanted: &Wanted) -> Result<(), String> {
-        let mtu = u32::from(wanted.mtu);
-        if link.master == Some(bridge.index) && link.up && link.mtu == mtu {
-            return Ok(());
-        }
-        let change = LinkChange {
-            up: Some(true),
-            master: Some(Some(bridge.index)),
-            mtu: Some(mtu),
-            ..LinkChange::default()
-        };
-        self.netlink.set_link(link.index, &change).map_err(told)
+        self.join(link, bridge, wanted.vlan, wanted.mtu.into()).map_err(told)
     }
 
     /// Makes a VXLAN device in the bridge, for one spoke or for all of them; on failure, whether it exists.
@@ -177,6 +168,7 @@ impl Planes {
             mtu: Some(plane.wanted.mtu.into()),
             mac: Some(tunnel_mac(uplink, part)),
             master: Some(bridge),
+            vlan: plane.wanted.vlan,
             alias: &alias,
             up: true,
         };
@@ -192,6 +184,15 @@ impl Planes {
         }
         self.devices.insert(index, (key, Part::Port(spoke)));
         Ok(())
+    }
+}
+
+/// A bridge with VLANs is made by who says which ports are in which; one with the name of a VLAN would be in its way.
+fn may_make(wanted: &Wanted) -> Result<(), Cause> {
+    match (wanted.vlan, VlanId::of_name(&wanted.bridge)) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Cause::NoBridge(wanted.bridge.clone())),
+        (Some(_), _) => Err(Cause::NoFilteringBridge(wanted.bridge.clone())),
     }
 }
 

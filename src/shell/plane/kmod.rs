@@ -38,6 +38,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// A MAC is at the hub itself. What the device learned of it before would be old news when it is a spoke's again.
+    pub(super) fn unlearn(&self, mac: Mac) -> FdbChange {
+        FdbChange::Remove { index: self.index, mac: mac.octets(), to: None }
+    }
+
     /// A device that an earlier run made. Its uplink VNI is in its name.
     fn of(link: &Link) -> Option<Shared> {
         let Kind::Vxlan(info) = &link.kind else { return None };
@@ -237,18 +242,11 @@ impl Planes {
 
     /// Whether the bridge has a MAC, which the device forgot, at another port.
     fn is_at_bridge(&mut self, vn: VnKey, forgotten: &FdbEntry) -> bool {
-        let bridge = self.planes.get(&vn).and_then(|p| p.bridge);
-        bridge.is_some_and(|bridge| {
-            let entry = self.netlink.fdb_get(bridge, forgotten.mac);
+        let bridge = self.planes.get(&vn).and_then(|p| Some((p.bridge?, p.scope.vid())));
+        bridge.is_some_and(|(bridge, vlan)| {
+            let entry = self.netlink.fdb_get_in(bridge, forgotten.mac, vlan);
             entry.is_ok_and(|e| e.is_some_and(|e| e.index != forgotten.index))
         })
-    }
-
-    /// A MAC is at the hub itself. What the device learned of it before would be old news when it is a spoke's again.
-    pub(super) fn unlearn_shared(&mut self, vn: VnKey, mac: Mac) {
-        if let Some(shared) = self.planes.get(&vn).and_then(|p| p.shared.as_ref()) {
-            self.changes.push(FdbChange::Remove { index: shared.index, mac: mac.octets(), to: None });
-        }
     }
 
     /// Somebody removed a spoke from a flood list.

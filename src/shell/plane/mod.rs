@@ -8,20 +8,24 @@ mod alias;
 mod hub;
 mod kmod;
 mod spoke;
+mod vlan;
 
-use super::netlink::{Destination, Error, Event as Kernel, FdbChange, FdbEntry, Link, Netlink};
+use super::netlink::{
+    BridgeInfo, Destination, Error, Event as Kernel, FdbChange, FdbEntry, Kind, Link, Netlink,
+};
 use super::settings::Names;
 use crate::config::{Config, Role, Vn};
 use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
-use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 pub use kmod::Forwarder;
 use kmod::Shared;
 use litemap::LiteMap;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
+use vlan::Scope;
 
 /// What the kernel has to tell the engine.
 pub type Inputs = VecDeque<Input<'static>>;
@@ -29,7 +33,6 @@ pub type Inputs = VecDeque<Input<'static>>;
 /// What a device is to a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    Bridge,
     /// A spoke's VXLAN device.
     Tunnel,
     /// A hub's VXLAN device for this spoke.
@@ -44,6 +47,7 @@ struct Wanted {
     name: String,
     vpn_id: VpnId,
     bridge: String,
+    vlan: Option<VlanId>,
     mtu: u16,
     role: WantedRole,
 }
@@ -72,6 +76,15 @@ struct Plane {
     adopted: bool,
     /// A hub's device for all spokes, and the spokes it floods to.
     shared: Option<Shared>,
+    /// What the bridge has set, if it filters VLANs.
+    filtering: Option<BridgeInfo>,
+    scope: Scope,
+    /// The VLAN that a hub's bridge itself was put into.
+    joined: Option<VlanId>,
+    /// Whether the devices are to be switched off.
+    closed: bool,
+    /// Why nothing passes, though the devices are up.
+    warning: Option<Cause>,
     trouble: Option<Cause>,
     /// Whether the devices were compared with the configuration in force.
     compared: bool,
@@ -83,6 +96,7 @@ pub struct Planes {
     netlink: Netlink,
     udp_port: u16,
     planes: LiteMap<VnKey, Plane>,
+    /// What VNs have for themselves: not their bridges, which they may share.
     devices: LiteMap<u32, (VnKey, Part)>,
     /// Sends frames into tunnel devices; receives nothing.
     announcer: Socket,
@@ -169,6 +183,9 @@ impl Planes {
             WantedRole::Spoke { .. } => self.bring_up_spoke(key),
             WantedRole::Hub(_) => self.bring_up_hub(key, engine, inputs),
         };
+        if result.is_ok() {
+            self.see_vlan(key, engine, inputs);
+        }
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let mac = match &result {
             Ok(mac) => Some(*mac),
@@ -212,7 +229,11 @@ impl Planes {
                 if let Some((vn, part)) = self.devices.remove(&link.index) {
                     self.lost(vn, part, engine, inputs);
                 }
+                for vn in self.vns_of(link.index) {
+                    self.lost_bridge(vn, engine, inputs);
+                }
             }
+            Kernel::Port(port) => self.port_event(&port, engine, inputs),
             Kernel::Overrun => {
                 log::warn!("events of the kernel were lost: its state is listed anew");
                 let keys: Vec<VnKey> = self.planes.keys().copied().collect();
@@ -248,7 +269,10 @@ impl Planes {
         };
         inputs.push_back(Input::FdbListing { vn: key });
         for entry in entries {
-            self.fdb_event(&entry, false, inputs);
+            match entry.master {
+                Some(_) => self.bridge_entry(Some(key), &entry, false, inputs),
+                None => self.shared_event(&entry, false, inputs),
+            }
         }
         inputs.push_back(Input::FdbListed { vn: key });
     }
@@ -276,7 +300,8 @@ impl Planes {
 
     /// A VN's bridge MAC, and why its devices are not up.
     pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<Cause>) {
-        self.planes.get(&key).map_or((None, None), |p| (p.told, p.trouble.clone()))
+        let told = |p: &Plane| (p.told, p.trouble.clone().or_else(|| p.warning.clone()));
+        self.planes.get(&key).map_or((None, None), told)
     }
 
     /// What forwards a hub's frames in a VN, and why that; nothing at a spoke.
@@ -289,7 +314,7 @@ impl Planes {
 
     fn take_down(&mut self, key: VnKey) {
         let Some(plane) = self.planes.get_mut(&key) else { return };
-        let (tunnel, bridge) = (plane.tunnel.take(), plane.bridge.take());
+        let (tunnel, bridge) = (plane.tunnel.take(), plane.bridge);
         plane.shared = None;
         plane.told = None;
         let name = plane.wanted.name.clone();
@@ -305,8 +330,12 @@ impl Planes {
         self.devices.retain(|_, (vn, _)| *vn != key);
         ports.into_iter().for_each(|port| self.delete(port));
         if let Some(bridge) = bridge {
+            if let Err(e) = self.join_itself(key, bridge, None) {
+                log::warn!("{e}");
+            }
             self.delete_if_ours(bridge, &name);
         }
+        self.planes.get_mut(&key).into_iter().for_each(|plane| plane.bridge = None);
     }
 
     /// Deletes a device if this program made it for this VN.
@@ -331,47 +360,57 @@ impl Planes {
         self.devices.get(&index).copied()
     }
 
-    /// An entry of one of our bridges was made, moved or removed.
+    /// An entry of one of our bridges, or of a device for all spokes, was made, moved or removed.
     fn fdb_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
-        let Some(bridge) = entry.master else { return self.shared_event(entry, gone, inputs) };
-        let Some((vn, Part::Bridge)) = self.part(bridge) else { return };
-        let Some(mac) = Mac::new(entry.mac) else { return };
-        let place = match self.part(entry.index) {
-            // A tunnel device's own address is nobody's.
-            Some((_, Part::Tunnel | Part::Port(_))) if entry.is_permanent() => return,
-            // The device tells more than the bridge: behind which spoke.
-            Some((_, Part::Shared)) => return,
-            _ if gone => Place::Gone,
-            Some((_, Part::Tunnel)) => Place::Tunnel,
-            Some((_, Part::Port(spoke))) => Place::Port(spoke),
-            Some((_, Part::Bridge)) | None => Place::Local,
-        };
-        if place == Place::Local {
-            self.unlearn_shared(vn, mac);
+        match entry.master {
+            Some(_) => self.bridge_entry(None, entry, gone, inputs),
+            None => self.shared_event(entry, gone, inputs),
         }
-        inputs.push_back(Input::Fdb { vn, mac, place });
+    }
+
+    /// Tells an entry of a bridge to the VNs it belongs to, or to that one of them.
+    fn bridge_entry(&mut self, only: Option<VnKey>, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
+        for (vn, plane) in self.planes.iter().filter(|(vn, _)| only.is_none_or(|only| only == **vn)) {
+            let Some((mac, place)) = plane.told_by(*vn, entry, gone, &self.devices) else { continue };
+            if let Some(shared) = plane.shared.as_ref().filter(|_| place == Place::Local) {
+                self.changes.push(shared.unlearn(mac));
+            }
+            inputs.push_back(Input::Fdb { vn: *vn, mac, place });
+        }
     }
 
     fn link_event(&mut self, link: &Link, engine: &Engine, inputs: &mut Inputs) {
-        let Some((vn, part)) = self.part(link.index) else {
-            self.retry_troubled(engine, inputs);
-            return;
+        let vns = match self.part(link.index) {
+            Some((vn, _)) => vec![vn],
+            None => {
+                self.retry_troubled(engine, inputs);
+                self.vns_of(link.index)
+            }
         };
-        if self.is_right(vn, part, link) {
-            return;
-        }
-        // The event may be older than what was done since, such as one from the making of the device.
-        let now = self.netlink.link_by_index(link.index);
-        if !now.is_ok_and(|now| now.is_some_and(|now| self.is_right(vn, part, &now))) {
-            self.bring_up(vn, engine, inputs);
+        for vn in vns.into_iter().filter(|vn| !self.is_right(*vn, link)).collect::<Vec<_>>() {
+            // The event may be older than what was done since, such as one from the making of the device.
+            let now = self.netlink.link_by_index(link.index);
+            if !now.is_ok_and(|now| now.is_some_and(|now| self.is_right(vn, &now))) {
+                self.bring_up(vn, engine, inputs);
+            }
         }
     }
 
-    /// Whether a device of ours is as it was left.
-    fn is_right(&self, vn: VnKey, part: Part, link: &Link) -> bool {
-        self.planes.get(&vn).is_some_and(|plane| match part {
-            Part::Bridge => link.mac.and_then(Mac::new) == plane.told && link.name == plane.wanted.bridge,
-            Part::Tunnel | Part::Port(_) | Part::Shared => link.master == plane.bridge && link.up,
+    /// The VNs that have this bridge.
+    fn vns_of(&self, bridge: u32) -> Vec<VnKey> {
+        self.planes.iter().filter(|(_, plane)| plane.bridge == Some(bridge)).map(|(key, _)| *key).collect()
+    }
+
+    /// Whether a device of ours, or the bridge, is as it was left.
+    fn is_right(&self, vn: VnKey, link: &Link) -> bool {
+        self.planes.get(&vn).is_some_and(|plane| match plane.bridge == Some(link.index) {
+            true => {
+                link.mac.and_then(Mac::new) == plane.told
+                    && link.name == plane.wanted.bridge
+                    && vlan::filters_as(link, plane.filtering.as_ref())
+            }
+            false if plane.closed => !link.up,
+            false => link.master == plane.bridge && link.up,
         })
     }
 
@@ -379,13 +418,11 @@ impl Planes {
     fn lost(&mut self, vn: VnKey, part: Part, engine: &Engine, inputs: &mut Inputs) {
         let Some(plane) = self.planes.get_mut(&vn) else { return };
         match part {
-            Part::Bridge => plane.bridge = None,
             Part::Tunnel => plane.tunnel = None,
             Part::Port(_) => {}
             Part::Shared => plane.shared = None,
         }
         let made_again = match part {
-            Part::Bridge => false,
             Part::Tunnel => !plane.users_own,
             Part::Port(_) | Part::Shared => true,
         };
@@ -393,13 +430,23 @@ impl Planes {
             log::warn!("{}: somebody removed a device of ours; it is made again", plane.wanted.name);
         }
         // The engine has to learn that the entries are gone, even if the device is back at once.
-        if !matches!(part, Part::Port(_) | Part::Shared) && plane.told.take().is_some() {
+        if part == Part::Tunnel && plane.told.take().is_some() {
             inputs.push_back(Input::Plane { vn, mac: None });
         }
         self.bring_up(vn, engine, inputs);
     }
 
-    /// A new device may be what a VN waits for.
+    fn lost_bridge(&mut self, vn: VnKey, engine: &Engine, inputs: &mut Inputs) {
+        let Some(plane) = self.planes.get_mut(&vn) else { return };
+        plane.bridge = None;
+        plane.joined = None;
+        if plane.told.take().is_some() {
+            inputs.push_back(Input::Plane { vn, mac: None });
+        }
+        self.bring_up(vn, engine, inputs);
+    }
+
+    /// A device that is new, or is another one now, may be what a VN waits for.
     pub fn retry_troubled(&mut self, engine: &Engine, inputs: &mut Inputs) {
         let troubled: Vec<VnKey> =
             self.planes.iter().filter(|(_, p)| p.trouble.is_some()).map(|(key, _)| *key).collect();
@@ -410,8 +457,8 @@ impl Planes {
     fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, Cause> {
         let link = self.netlink.link_by_name(name).map_err(told)?;
         match link {
-            Some(link) if link.kind != super::netlink::Kind::Bridge => {
-                Err(Cause::NotABridge(name.to_owned()))
+            Some(link) if !matches!(link.kind, Kind::Bridge(_)) => {
+                Err(self.is_vlan_of(&link).unwrap_or_else(|| Cause::NotABridge(name.to_owned())))
             }
             other => Ok(other),
         }
@@ -424,16 +471,23 @@ impl Wanted {
             Role::Spoke(s) => WantedRole::Spoke { vxlan: s.vxlan.clone(), vni: s.vni, trigger: s.trigger },
             Role::Hub(hub) => WantedRole::Hub(Forwarder::choose(hub.dataplane, config, driver)),
         };
-        Wanted { name: vn.name.clone(), vpn_id: vn.vpn_id, bridge: vn.bridge.clone(), mtu: vn.mtu, role }
+        let (name, bridge) = (vn.name.clone(), vn.bridge.clone());
+        Wanted { name, vpn_id: vn.vpn_id, bridge, vlan: vn.vlan, mtu: vn.mtu, role }
     }
 
-    /// Whether devices made for one serve the other; the MTU can be changed.
+    /// Whether devices made for one serve the other; the MTU and the VLAN can be changed.
     fn needs_same_devices(&self, new: &Wanted) -> bool {
         let same_role = match (&self.role, &new.role) {
             (WantedRole::Hub(one), WantedRole::Hub(other)) => one.is_shared() == other.is_shared(),
             (one, other) => one == other,
         };
-        same_role && (self.vpn_id, &self.bridge) == (new.vpn_id, &new.bridge)
+        // Without the option a port has the VLANs of a new one, and a hub may have made its bridge itself.
+        let same_vlans = match (self.vlan, new.vlan) {
+            (Some(_), None) => false,
+            (None, Some(_)) => matches!(self.role, WantedRole::Spoke { .. }),
+            _ => true,
+        };
+        same_role && same_vlans && (self.vpn_id, &self.bridge) == (new.vpn_id, &new.bridge)
     }
 }
 
@@ -449,6 +503,11 @@ impl Plane {
             told: None,
             adopted: false,
             shared: None,
+            filtering: None,
+            scope: Scope::Bridge,
+            joined: None,
+            closed: false,
+            warning: None,
             trouble: None,
             compared: false,
         }

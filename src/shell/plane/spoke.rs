@@ -4,7 +4,7 @@ use super::{Inputs, Part, Planes, WantedRole, alias, destination, told, tunnel_m
 use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
-use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, LinkChange, NewVxlan, VxlanInfo};
+use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, NewVxlan, VxlanInfo};
 use crate::shell::packet::{self, LinkAddress};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
@@ -28,6 +28,7 @@ impl Planes {
         let WantedRole::Spoke { vxlan, vni, trigger } = &wanted.role else { return Err(Cause::NoWay) };
         let bridge =
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
+        self.check_filtering(key, &wanted, &bridge)?;
         let mac =
             bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
         let local = self.planes.get(&key).and_then(|p| p.local).ok_or(Cause::NoWay)?;
@@ -49,10 +50,8 @@ impl Planes {
                     plane.users_own = !ours;
                 }
                 self.check_tunnel(&link, &bridge, *vni, local, l2miss)?;
-                if ours && link.mtu != u32::from(wanted.mtu) {
-                    let change = LinkChange { mtu: Some(wanted.mtu.into()), ..LinkChange::default() };
-                    self.netlink.set_link(link.index, &change).map_err(told)?;
-                }
+                let mtu = if ours { wanted.mtu.into() } else { link.mtu };
+                self.join(&link, &bridge, wanted.vlan, mtu).map_err(told)?;
                 link.index
             }
             // The user, or netifd, makes it again: a new one of ours would be in the way.
@@ -73,6 +72,7 @@ impl Planes {
                     mtu: Some(wanted.mtu.into()),
                     mac: Some(tunnel_mac(*vni, TUNNEL)),
                     master: Some(bridge.index),
+                    vlan: wanted.vlan,
                     alias: &alias,
                     up: true,
                 };
@@ -80,7 +80,6 @@ impl Planes {
             }
         };
         self.devices.retain(|_, (vn, _)| *vn != key);
-        self.devices.insert(bridge.index, (key, Part::Bridge));
         self.devices.insert(index, (key, Part::Tunnel));
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
@@ -89,9 +88,9 @@ impl Planes {
         Ok(mac)
     }
 
-    /// Whether an existing device can be used; what may be corrected is.
+    /// Whether an existing device can be used.
     fn check_tunnel(
-        &mut self,
+        &self,
         link: &Link,
         bridge: &Link,
         vni: Vni,
@@ -123,12 +122,7 @@ impl Planes {
             Some(master) if master != bridge.index => {
                 Err(format!("device '{name}' is a port of another bridge than '{}'", bridge.name))
             }
-            Some(_) if link.up => Ok(()),
-            _ => {
-                let change =
-                    LinkChange { up: Some(true), master: Some(Some(bridge.index)), ..LinkChange::default() };
-                self.netlink.set_link(link.index, &change).map_err(told)
-            }
+            _ => Ok(()),
         }
     }
 
@@ -164,10 +158,12 @@ impl Planes {
 
     /// Effect: the bridge forgets where it learned the MAC.
     pub fn unlearn(&mut self, key: VnKey, mac: Mac) {
-        let Some(bridge) = self.planes.get(&key).and_then(|p| p.bridge) else { return };
-        match self.netlink.fdb_get(bridge, mac.octets()) {
+        let place = |p: &super::Plane| Some((p.bridge?, p.scope.vid()));
+        let Some((bridge, vlan)) = self.planes.get(&key).and_then(place) else { return };
+        match self.netlink.fdb_get_in(bridge, mac.octets(), vlan) {
             Ok(Some(entry)) if entry.is_learned() => {
-                self.changes.push(FdbChange::Unlearn { index: entry.index, mac: mac.octets() });
+                let (index, mac) = (entry.index, mac.octets());
+                self.changes.push(FdbChange::Unlearn { index, mac, vlan });
             }
             Ok(_) => {}
             Err(e) => log::warn!("{e}"),
