@@ -951,14 +951,14 @@ fn check_and_import_as_json() {
         documented::check(if value.get("error").is_some() { "An error" } else { args[0] }, &value);
         (output.status.code(), value)
     };
-    let good = Temporary::new("good", "config dmevpn main\n");
-    let odd = json!({ "line": 1, "section": null, "option": null,
-        "text": "no VN is enabled, so the daemon has nothing to do" });
+    let good = Temporary::new("good", "config dmevpn main\n option enabled 0\n");
+    let odd = json!({ "line": 2, "section": "main", "option": "enabled",
+        "text": "option 'enabled': the daemon does nothing" });
     let valid = json!({ "file": good.path(), "valid": true, "errors": [], "warnings": [odd] });
     assert_eq!(run(&["check", "--json", good.path()]), (Some(0), valid));
     let output = dmevpn(&["check", good.path()]);
     assert_eq!(output.status.code(), Some(0));
-    let warning = format!("{}:1: warning: no VN is enabled, so the daemon has nothing to do\n", good.path());
+    let warning = format!("{}:2: warning: option 'enabled': the daemon does nothing\n", good.path());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), warning);
     let bad = Temporary::new("bad", "config dmevpn main\n option udp_port 0\n");
     let (code, said) = run(&["check", "--json", bad.path()]);

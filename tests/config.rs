@@ -8,6 +8,7 @@ use dmevpn::config::options::{OPTIONS, WORDS};
 use dmevpn::config::{BRIDGE_SPOKES, Config, HubAddress, KMOD_SPOKES, Role, Vn};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn uci(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("uci").join(path)
@@ -30,6 +31,51 @@ fn every_example_loads_without_a_warning() {
         load(&path);
         assert_eq!(Config::warnings(&fs::read_to_string(&path).unwrap()), []);
     }
+}
+
+/// What OpenWrt's package puts there is right as it is, and so is each example in its comments, the `#` taken away.
+#[test]
+fn the_delivered_configuration_is_right() {
+    let path = uci("../openwrt/dmevpn/files/dmevpn.config");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(load(&path).vns, []);
+    assert_eq!(Config::warnings(&text), []);
+    let is_commented = |line: &&str| line.starts_with("#config") || line.starts_with("#\toption");
+    let example = |heading: &str| -> String {
+        let lines = text.split_once(heading).unwrap().1.lines().skip(1);
+        let lines =
+            lines.take_while(|line| line.is_empty() || line.starts_with("#\t") || !line.starts_with("# "));
+        lines.filter(is_commented).map(|line| format!("{}\n", &line[1..])).collect()
+    };
+    let main = "config dmevpn main\n\toption interface wan\n";
+    for (heading, is_hub) in [("# A spoke", false), ("# A hub", true)] {
+        let text = format!("{main}{}", example(heading));
+        let config = Config::parse("f", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        assert_eq!(matches!(only_vn(&config).role, Role::Hub(_)), is_hub);
+        assert_eq!(Config::warnings(&text), []);
+    }
+}
+
+/// Octets that are no UTF-8 text: `check` and the daemon are of one mind.
+#[test]
+fn latin_1_is_refused_but_in_comments() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("latin-1");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("dmevpn");
+    for (octets, is_right) in [
+        (&b"# Stra\xdfe\nconfig dmevpn\noption enabled 0"[..], true),
+        (b"config dmevpn\noption enabled 0\noption state_file '/etc/Stra\xdfe'", false),
+    ] {
+        fs::write(&file, octets).unwrap();
+        for command in [&["check"][..], &["daemon", "--config"]] {
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_dmevpn")).args(command).arg(&file).output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(if is_right { 0 } else { 4 }), "{command:?}: {errors}");
+            assert_eq!(errors.contains(":3: what stands here is not UTF-8 text"), !is_right, "{errors}");
+        }
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The configuration: `/etc/config/dmevpn`, a UCI file, as types that cannot hold nonsense.
 //!
-//! `uci/schema.md` tells users what each option does. Reading the file is the caller's work:
+//! [`options`] has all that is said about each option, and users read it in `uci/schema.md`. Reading the file is the caller's work:
 //! [`Config::parse`] takes its text and returns all that is right or all that is wrong.
 
 mod ambiguous;

@@ -172,8 +172,9 @@ options! {
     NBMA: "Underlay addresses" = main("nbma", Kind::Address, Unset::Nothing).list();
     limits "one IPv4, one IPv6";
 
-    /// Takes the underlay addresses from this interface, such as `eth1`. Not together with `nbma`. With neither, the
-    /// address is the one the route to the hub uses; a router with a VN of role `hub` needs one of both.
+    /// Takes the underlay addresses from this interface: a device such as `eth1` or, by OpenWrt's service, an interface of
+    /// /etc/config/network such as `wan`. Not together with `nbma`. With neither, the address is the one the route to the
+    /// hub uses; a router with a VN of role `hub` needs one of both.
     ///
     /// An address taken from an interface or a route may change, so the router registers without claiming that it is
     /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.

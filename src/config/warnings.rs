@@ -58,9 +58,6 @@ pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
 }
 
 fn of_main(file: &File, config: &Config, all: &mut Vec<Finding>) {
-    if config.main.enabled && config.vns.is_empty() {
-        all.push(Finding::at(1, "no VN is enabled, so the daemon has nothing to do".to_owned()));
-    }
     let Some(section) = file.sections.iter().find(|s| s.kind == ENABLED.section) else { return };
     if !config.main.enabled {
         warn(all, section, &ENABLED, "the daemon does nothing");
