@@ -54,14 +54,9 @@ dmevpn_part() {
 	dmevpn_option vlan "$vlan"
 }
 
-# What is wrong with the file $1, without lines of a file that nobody sees.
-dmevpn_check() {
-	"$DMEVPN" check "$1" 2>&1 | sed -n 's/^[^ ]*:[0-9]*: //p'
-}
-
 # Hands interface $1's part over. What hinders the interface goes into $code and $text; returns 0 when it is up.
 dmevpn_hand_over() {
-	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1" other
+	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1"
 	mkdir -p "$DMEVPN_RUN/proto"
 	case "$hub$vpn_id$vni$bridge$mtu$vlan$vpn_mode" in
 	*"'"*)
@@ -73,21 +68,16 @@ dmevpn_hand_over() {
 		code=INVALID_SERVICE_CONFIG
 		return 1
 	fi
-	{
-		[ ! -e "$DMEVPN_OWNERS" ] || cat "$DMEVPN_OWNERS"
-		for other in "$DMEVPN_RUN"/proto/*; do
-			[ ! -f "$other" ] || [ "$other" = "$part" ] || cat "$other"
-		done
-		dmevpn_part "$1"
-	} >"$trial"
-	text=$(dmevpn_check "$trial")
-	rm -f "$trial"
+	dmevpn_part "$1" >"$trial"
+	text=$("$DMEVPN_SERVICE" try "$1" "$trial")
 	if [ -n "$text" ]; then
+		rm -f "$trial"
 		code=INVALID_CONFIG
 		return 1
 	fi
-	if [ ! -e "$part" ]; then
-		dmevpn_part "$1" >"$trial"
+	if cmp -s "$trial" "$part"; then
+		rm -f "$trial"
+	else
 		mv "$trial" "$part"
 		[ -e "$DMEVPN_RUN/stopped" ] || ! "$DMEVPN_SERVICE" enabled || "$DMEVPN_SERVICE" reload
 	fi
