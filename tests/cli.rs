@@ -6,17 +6,18 @@ mod documented;
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::frame::{Decoder, VERSION};
 use dmevpn::control::{
-    Answer, Cause, Happening, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus,
+    Answer, Cause, Happening, Metrics, Reply, Request, RoleStatus, Status, Traffic, VnCounts, VnMacs,
+    VnPeers, VnStatus,
 };
-use dmevpn::engine::Statistics;
-use dmevpn::engine::report::{HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
+use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use dmevpn::engine::settings::{Trigger, VpnMode};
+use dmevpn::engine::{ClientStatistics, Statistics};
 use dmevpn::engine::{Event, Refusal, Table, Why};
 use dmevpn::shell::clock::Clock;
 use dmevpn::types::{Mac, Vtep};
 use dmevpn::view::{Screen, json as view, metrics, text};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -384,20 +385,78 @@ fn a_monitored_event_is_a_line() {
     );
 }
 
+/// A spoke's VN, and a hub's with a spoke and a client that only registers IP addresses.
+fn some_counts() -> Vec<VnCounts> {
+    let traffic = Traffic { rx_bytes: 1 << 40, rx_packets: 2, tx_bytes: 3, tx_packets: 4 };
+    let statistics = Statistics { tx_resolve_req: 5, ..Statistics::default() };
+    let client = |nbma: &str, vni: Option<&str>, rx_register_req| ClientCounts {
+        nbma: nbma.parse().unwrap(),
+        vni: vni.map(|vni| vni.parse().unwrap()),
+        statistics: ClientStatistics { rx_register_req, ..ClientStatistics::default() },
+    };
+    let clients =
+        vec![(client("10.0.0.2", Some("100"), 6), Some(traffic)), (client("10.0.0.9", None, 7), None)];
+    vec![
+        VnCounts { vn: "test".into(), statistics, traffic: Some(traffic), clients: vec![] },
+        VnCounts { vn: "core".into(), statistics: Statistics::default(), traffic: None, clients },
+    ]
+}
+
+/// docs/metrics.md and the program, both ways: names, kinds and meanings.
+#[test]
+fn the_page_on_metrics_has_them_all() {
+    let metrics =
+        Metrics { status: a_day_like_any_other(), statistics: Statistics::default(), vns: some_counts() };
+    let text = written(|out| {
+        metrics::text(out, &metrics);
+        Ok(())
+    });
+    let printed: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let mut listed = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let prefixes = match section.lines().next().unwrap() {
+            "Gauges" => &[""][..],
+            "Counters of the daemon and of each VN" => &["dmevpn_", "dmevpn_vn_"],
+            "Counters of spokes, at a hub" => &["dmevpn_spoke_"],
+            "Traffic" => &["dmevpn_vn_", "dmevpn_spoke_"],
+            _ => continue,
+        };
+        for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let (name, rest) = row.split_once("` | ").unwrap();
+            for prefix in prefixes {
+                let total = if prefix.is_empty() { "" } else { "_total" };
+                listed.insert(format!("{prefix}{name}{total}"), rest.split(" |").next().unwrap());
+            }
+        }
+    }
+    assert_eq!(printed, listed.iter().map(|(name, help)| (name.as_str(), *help)).collect());
+    for (name, kind) in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')) {
+        assert_eq!(kind, if name.ends_with("_total") { "counter" } else { "gauge" }, "{name}");
+    }
+    for (_, expression) in page.lines().filter_map(|line| line.split_once("expr: ")) {
+        let names = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for name in names.filter(|name| name.starts_with("dmevpn_")) {
+            assert!(printed.contains_key(name), "an alert asks for {name}");
+        }
+    }
+}
+
 #[test]
 fn metrics_are_prometheus_text() {
     let mut status = a_day_like_any_other();
     status.vns = vec![status.vns.remove(0), status.vns.remove(2), status.vns.remove(2)];
     let statistics = Statistics { tx_resolve_req: 7, ..Statistics::default() };
     let text = written(|out| {
-        metrics::text(out, &Metrics { status, statistics });
+        metrics::text(out, &Metrics { status, statistics, vns: some_counts() });
         Ok(())
     });
     let expected = "\
 # HELP dmevpn_info What runs.
 # TYPE dmevpn_info gauge
 dmevpn_info{version=\"0.1.0\",transport=\"raw\"} 1
-# HELP dmevpn_uptime_seconds Since when the daemon runs.
+# HELP dmevpn_uptime_seconds For how long the daemon has been running.
 # TYPE dmevpn_uptime_seconds gauge
 dmevpn_uptime_seconds 8040
 # HELP dmevpn_up Whether the data plane of the VN is up.
@@ -415,6 +474,14 @@ dmevpn_registered{vn=\"guest\"} 0
     assert!(text.contains(
         "\n# HELP dmevpn_tx_resolve_req_total Resolution Requests sent (first tries).\n\
          # TYPE dmevpn_tx_resolve_req_total counter\ndmevpn_tx_resolve_req_total 7\n"
+    ));
+    assert!(text.contains(
+        "\ndmevpn_vn_tx_resolve_req_total{vn=\"test\"} 5\ndmevpn_vn_tx_resolve_req_total{vn=\"core\"} 0\n"
+    ));
+    assert!(text.contains("\ndmevpn_vn_rx_bytes_total{vn=\"test\"} 1099511627776\n# HELP"), "{text}");
+    assert!(text.contains(
+        "\ndmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.2\",vni=\"100\"} 6\n\
+         dmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.9\",vni=\"\"} 7\n"
     ));
     for (name, _) in statistics.rows() {
         assert_eq!(text.matches(&format!("\n# TYPE dmevpn_{name}_total counter\n")).count(), 1, "{name}");
@@ -616,7 +683,11 @@ fn bad_file() -> Errors {
 
 #[test]
 fn metrics_as_json() {
-    let reply = Reply::Metrics(Metrics { status: a_day_like_any_other(), statistics: Statistics::default() });
+    let reply = Reply::Metrics(Metrics {
+        status: a_day_like_any_other(),
+        statistics: Statistics::default(),
+        vns: some_counts(),
+    });
     let (code, said) = described("metrics-json", &["metrics"], &Request::Metrics, &reply);
     assert_eq!(code, Some(0));
     let all = said["metrics"].as_array().unwrap();
@@ -710,7 +781,8 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
         write(&mut out);
         out
     };
-    let metrics = Metrics { status: a_day_like_any_other(), statistics: Statistics::default() };
+    let metrics =
+        Metrics { status: a_day_like_any_other(), statistics: Statistics::default(), vns: some_counts() };
     let peers = [VnPeers { vn: "core".into(), rows: some_peers() }];
     let happening = Happening { at: 1, vn: "lab".into(), event: Event::Withdrawn };
     printed("An error", &[write(&|out| view::error(out, "no", 4, Some(&bad_file())))]);
@@ -777,11 +849,11 @@ fn a_bad_configuration_on_reload_has_its_own_exit_code() {
 
 #[test]
 fn metrics_are_printed() {
-    let reply = Metrics { status: daemon(vec![]), statistics: Statistics::default() };
+    let reply = Metrics { status: daemon(vec![]), statistics: Statistics::default(), vns: some_counts() };
     let (code, out, _) =
         answered("metrics", &["metrics"], &Request::Metrics, &Reply::Metrics(reply).encode());
     assert_eq!(code, Some(0));
-    assert!(out.starts_with("# HELP dmevpn_info") && out.ends_with("dmevpn_purges_unanswered_total 0\n"));
+    assert!(out.starts_with("# HELP dmevpn_info") && out.ends_with("vni=\"100\"} 4\n"));
 }
 
 #[test]
@@ -913,7 +985,7 @@ fn errors_are_json_too() {
         assert_eq!((code, &said["code"]), (Some(2), &json!(2)), "{args:?}");
         assert!(said["error"].as_str().unwrap().contains(error), "{args:?}: {said}");
     }
-    for command in ["check", "import"] {
+    for command in ["check", "import"].into_iter().filter(|c| *c != "import" || cfg!(feature = "import")) {
         let (code, said) = failure(&[command, "/nonexistent/dmevpn"]);
         let expected = json!({ "error": "/nonexistent/dmevpn: No such file or directory", "code": 4,
             "file": "/nonexistent/dmevpn", "errors": [] });

@@ -283,7 +283,7 @@ fn a_full_table_of_spokes_refuses_and_takes_when_there_is_room() {
             .iter()
             .all(|id| sim.told(*id, |e| matches!(e, Event::Refused { reason: Refusal::Nak(5), .. })) >= 1)
     );
-    let statistics = *sim.nodes[0].engine.statistics();
+    let statistics = sim.nodes[0].engine.statistics();
     assert!(statistics.spokes_refused >= 3 && statistics.tx_register_nak_resources >= 3);
     assert!(sim.told(0, |e| *e == Event::Full(Table::Spokes)) >= 1);
     let leaves = (1..=8).find(|id| sim.registered(*id, VN)).unwrap();
@@ -353,7 +353,7 @@ fn purges_to_who_never_confirms_are_bounded() {
     sim.run_secs(20);
     assert!(sim.shortcut(3, VN, station(1799)).is_some());
     sim.cut(0, 3);
-    let before = *sim.nodes[0].engine.statistics();
+    let before = sim.nodes[0].engine.statistics();
     for n in 1000..1800 {
         sim.settle(station(n), 2, VN);
         sim.frame(station(n), None);

@@ -12,7 +12,7 @@ pub use cause::Cause;
 
 use crate::config::Errors;
 use crate::engine::Statistics;
-use crate::engine::report::{HubReport, MacRow, PeerRow, SpokeReport};
+use crate::engine::report::{ClientCounts, HubReport, MacRow, PeerRow, SpokeReport};
 use crate::engine::{Event, Refusal};
 use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 use serde::{Deserialize, Serialize};
@@ -200,6 +200,34 @@ pub struct Happening {
 pub struct Metrics {
     /// How things stand: the gauges.
     pub status: Status,
-    /// What was counted.
+    /// What was counted in all.
     pub statistics: Statistics,
+    /// What was counted in each VN.
+    pub vns: Vec<VnCounts>,
+}
+
+/// What was counted in a VN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VnCounts {
+    /// The VN's name.
+    pub vn: String,
+    /// What the engine counted.
+    pub statistics: Statistics,
+    /// What went through the VN's VXLAN devices; `None` when the kernel does not say.
+    pub traffic: Option<Traffic>,
+    /// At a hub: its clients, one by one.
+    pub clients: Vec<(ClientCounts, Option<Traffic>)>,
+}
+
+/// What went through a network device since it was made, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Octets received.
+    pub rx_bytes: u64,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Octets sent.
+    pub tx_bytes: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
 }

@@ -134,6 +134,9 @@ impl Hub {
             Err(_) => &mut statistics.tx_resolve_reply_nak_prohibited,
         };
         increment(counter);
+        if answer.is_err() {
+            self.count(from.peer, |c| &mut c.tx_nak);
+        }
     }
 
     /// The Responder Address: this hub, with the uplink VNI it gave the peer (RFC 2332 section 5.3.1).

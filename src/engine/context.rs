@@ -55,6 +55,20 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The same, counting in `statistics`.
+    pub fn counting<'b>(&'b mut self, statistics: &'b mut Statistics) -> Context<'b> {
+        Context {
+            now: self.now,
+            out: self.out,
+            statistics,
+            ids: self.ids,
+            random: self.random,
+            timers: self.timers,
+            uplinks: self.uplinks,
+            holding_time: self.holding_time,
+        }
+    }
+
     /// Sends what `write` adds to a packet that starts with `header`.
     pub fn send(
         &mut self,

@@ -6,9 +6,9 @@ use super::effect::{Effect, Event, Table, Why};
 use super::input::{Path, Place, PortState};
 use super::limits::TokenBucket;
 use super::peers::{Peer, PeerId, Peers, Port};
-use super::report::{HubReport, MacRow, MacState, PeerRow};
+use super::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::settings::{HubRoleSettings, VnKey};
-use super::statistics::increment;
+use super::statistics::{ClientStatistics, increment};
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -118,8 +118,34 @@ impl Hub {
         self.peers.get_mut(id).map(|p| &mut p.bucket)
     }
 
+    /// Counts one more of what a client did, if it is one.
+    pub(super) fn count(&mut self, client: Option<PeerId>, what: fn(&mut ClientStatistics) -> &mut u32) {
+        if let Some(peer) = client.and_then(|id| self.peers.get_mut(id)) {
+            increment(what(&mut peer.statistics));
+        }
+    }
+
+    /// A packet above the client's rate limit was dropped.
+    pub fn is_limited(&mut self, client: PeerId) {
+        self.count(Some(client), |c| &mut c.rx_rate_limited);
+    }
+
     /// A packet arrived.
     pub fn packet(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Sender,
+        message: &Message<'_>,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
+        let result = self.understand(cx, from, message, bytes);
+        if result.is_err() {
+            self.count(from.peer, |c| &mut c.errors);
+        }
+        result
+    }
+
+    fn understand(
         &mut self,
         cx: &mut Context<'_>,
         from: Sender,
@@ -136,8 +162,18 @@ impl Hub {
             }
         }
         match message.header.kind {
-            Kind::RegistrationRequest => self.register(cx, from, message, bytes),
-            Kind::ResolutionRequest => self.resolution(cx, from, message),
+            Kind::RegistrationRequest => {
+                increment(&mut cx.statistics.rx_register_req);
+                let result = self.register(cx, from, message, bytes);
+                // Now it is a client, if it may be one.
+                let client = self.peers.find((message.header.nbma, message.header.vni));
+                self.count(client, |c| &mut c.rx_register_req);
+                result
+            }
+            Kind::ResolutionRequest => {
+                self.count(from.peer, |c| &mut c.rx_resolve_req);
+                self.resolution(cx, from, message)
+            }
             Kind::PurgeRequest => self.purge(cx, from, message),
             Kind::PurgeReply => {
                 increment(&mut cx.statistics.rx_purge_reply);
@@ -149,6 +185,7 @@ impl Hub {
             }
             Kind::Error => {
                 let code = message.header.error_code();
+                self.count(self.peers_at(from.path.remote).first().copied(), |c| &mut c.errors);
                 cx.out.tell(self.vn, Event::PeerError { peer: from.path.remote, code });
                 Ok(())
             }
@@ -370,6 +407,12 @@ impl Hub {
             }
         };
         self.peers.iter().map(|(_, peer)| row(peer)).collect()
+    }
+
+    pub fn client_counts(&self) -> Vec<ClientCounts> {
+        let counts =
+            |peer: &Peer| ClientCounts { nbma: peer.nbma, vni: peer.vni, statistics: peer.statistics };
+        self.peers.iter().map(|(_, peer)| counts(peer)).collect()
     }
 
     /// A client withdraws what it registered, or a MAC that was behind it.

@@ -33,7 +33,7 @@ mod uplinks;
 pub use effect::{Effect, Effects, Event, Refusal, Table, Why};
 pub use input::{Input, Path, Place, PortState};
 pub use settings::{HubKey, Settings, VnKey};
-pub use statistics::Statistics;
+pub use statistics::{ClientStatistics, Statistics};
 
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -58,10 +58,21 @@ enum Role {
     Hub(Hub),
 }
 
+impl Role {
+    /// The bridge's MAC, if the devices are there.
+    fn mac(&self) -> Option<Mac> {
+        match self {
+            Role::Spoke(spoke) => spoke.mac(),
+            Role::Hub(hub) => hub.mac,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Vn {
     settings: VnSettings,
     role: Role,
+    statistics: Statistics,
 }
 
 /// What this node knows of where a MAC lives, for an operator who asks.
@@ -85,6 +96,7 @@ pub struct Engine {
     ids: RequestIds,
     random: Random,
     uplinks: Uplinks,
+    /// What no VN counts: packets of none, and what VNs counted that are no more.
     statistics: Statistics,
     strangers: TokenBucket,
     stopping: bool,
@@ -121,29 +133,34 @@ impl Engine {
             }
         }
         let mut planes: LiteMap<VnKey, Option<Mac>> = LiteMap::new();
+        let mut counted: LiteMap<VnKey, Statistics> = LiteMap::new();
         for key in changed {
             if let Some(vn) = vns.remove(&key) {
                 planes.insert(key, vn.mac());
-                vn.end(&mut cx.inner);
+                counted.insert(key, vn.end(&mut cx.inner));
             }
         }
         for (key, new) in &wanted {
             if !vns.contains_key(key) {
                 let mode = cx.mode_of(new);
                 let mut vn = Vn::new(now, *key, new.clone(), mode);
+                // It goes on counting: it is the same for whoever looks at it.
+                vn.statistics = counted.remove(key).unwrap_or_default();
                 // The devices of a VN that is made anew are there still, until somebody says otherwise.
                 let mac = planes.get(key).copied().flatten();
+                let mut inner = cx.inner.counting(&mut vn.statistics);
                 match &mut vn.role {
                     Role::Spoke(spoke) => {
                         let path = cx.paths.get(&spoke.hub()).copied();
-                        spoke.set_path(&mut cx.inner, path);
-                        spoke.set_plane(&mut cx.inner, mac);
+                        spoke.set_path(&mut inner, path);
+                        spoke.set_plane(&mut inner, mac);
                     }
-                    Role::Hub(hub) => hub.set_plane(&mut cx.inner, mac),
+                    Role::Hub(hub) => hub.set_plane(&mut inner, mac),
                 }
                 vns.insert(*key, vn);
             }
         }
+        counted.values().for_each(|gone| cx.inner.statistics.add(gone));
         self.settings.vns = wanted;
     }
 
@@ -243,9 +260,24 @@ impl Engine {
         }
     }
 
-    /// The counters.
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
+    /// What was counted in all: in the VNs, in those that are no more, and of what belongs to none.
+    pub fn statistics(&self) -> Statistics {
+        let mut sum = self.statistics;
+        self.vns.values().for_each(|vn| sum.add(&vn.statistics));
+        sum
+    }
+
+    /// What was counted in a VN.
+    pub fn vn_statistics(&self, vn: VnKey) -> Statistics {
+        self.vns.get(&vn).map(|vn| vn.statistics).unwrap_or_default()
+    }
+
+    /// What a hub counted of each of its clients in a VN; none at a spoke.
+    pub fn client_counts(&self, vn: VnKey) -> Vec<report::ClientCounts> {
+        match self.vns.get(&vn).map(|vn| &vn.role) {
+            Some(Role::Hub(hub)) => hub.client_counts(),
+            Some(Role::Spoke(_)) | None => Vec::new(),
+        }
     }
 
     fn packet(&mut self, now: Instant, path: Path, tag: VpnTag, nhrp: &[u8], out: &mut Effects) {
@@ -255,14 +287,21 @@ impl Engine {
             (Ok(message), Some(Vn { role: Role::Hub(hub), .. })) => hub.peer(path, &message.header),
             _ => None,
         };
-        if !self.is_within_limits(now, path, key, peer) {
-            increment(&mut self.statistics.rx_rate_limited);
+        let within = self.is_within_limits(now, path, key, peer);
+        let (vns, cx) = self.split(now, out);
+        let mut outer = cx.inner;
+        let (mut role, mut cx) = match key.and_then(|key| vns.get_mut(&key)) {
+            Some(vn) => (Some(&mut vn.role), outer.counting(&mut vn.statistics)),
+            None => (None, outer),
+        };
+        if !within {
+            increment(&mut cx.statistics.rx_rate_limited);
+            if let (Some(Role::Hub(hub)), Some(peer)) = (role, peer) {
+                hub.is_limited(peer);
+            }
             return;
         }
-        let (vns, cx) = self.split(now, out);
-        let mut cx = cx.inner;
-        let mut vn = key.and_then(|key| vns.get_mut(&key));
-        let result = match (message, &mut vn) {
+        let result = match (message, &mut role) {
             (Err(fault), _) => {
                 increment(&mut cx.statistics.rx_malformed);
                 Err(fault)
@@ -271,18 +310,18 @@ impl Engine {
                 increment(&mut cx.statistics.rx_unknown_vpn);
                 Err(Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) })
             }
-            (Ok(message), Some(vn)) => {
+            (Ok(message), Some(role)) => {
                 if message.header.kind == crate::wire::nhrp::Kind::Error {
                     increment(&mut cx.statistics.rx_error);
                 }
-                match &mut vn.role {
+                match role {
                     Role::Spoke(spoke) => spoke.packet(&mut cx, &message),
                     Role::Hub(hub) => hub.packet(&mut cx, Sender { path, tag, peer }, &message, nhrp),
                 }
             }
         };
         if let Err(fault) = result {
-            let source = vn.and_then(|vn| vn.mac()).map(ProtocolAddress::Mac);
+            let source = role.and_then(|role| role.mac()).map(ProtocolAddress::Mac);
             cx.send_error(path, tag, source, fault, nhrp);
         }
     }
@@ -305,22 +344,22 @@ impl Engine {
         let (vns, cx) = self.split(now, out);
         let mut cx = cx.inner;
         let cx = &mut cx;
-        let all = vns.iter_mut().map(|(key, vn)| (*key, &mut vn.role));
         match input {
             Input::Tick | Input::Packet { .. } => {}
-            Input::HubAddress { hub, path } => all.for_each(|(_, role)| match role {
-                Role::Spoke(spoke) if spoke.hub() == hub => spoke.set_path(cx, path),
-                Role::Spoke(_) | Role::Hub(_) => {}
+            Input::HubAddress { hub, path } => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
+                (Role::Spoke(spoke), mut cx) if spoke.hub() == hub => spoke.set_path(&mut cx, path),
+                (Role::Spoke(_) | Role::Hub(_), _) => {}
             }),
-            Input::Stop => all.for_each(|(_, role)| match role {
-                Role::Spoke(spoke) => spoke.stop(cx, true),
+            Input::Stop => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
+                (Role::Spoke(spoke), mut cx) => spoke.stop(&mut cx, true),
                 // The ports stay: the network goes on while the hub's daemon is replaced.
-                Role::Hub(_) => {}
+                (Role::Hub(_), _) => {}
             }),
             Input::Flush { vn, mac } => {
-                all.filter(|(key, _)| vn.is_none_or(|vn| vn == *key)).for_each(|(_, role)| match role {
-                    Role::Spoke(spoke) => spoke.flush(cx, mac),
-                    Role::Hub(_) => {}
+                let meant = vns.iter_mut().filter(|(key, _)| vn.is_none_or(|vn| vn == **key));
+                meant.for_each(|(_, vn)| match vn.work(cx) {
+                    (Role::Spoke(spoke), mut cx) => spoke.flush(&mut cx, mac),
+                    (Role::Hub(_), _) => {}
                 });
             }
             Input::Plane { vn, .. }
@@ -331,9 +370,9 @@ impl Engine {
             | Input::Found { vn, .. }
             | Input::Usage { vn, .. }
             | Input::Port { vn, .. }
-            | Input::Resolve { vn, .. } => match vns.get_mut(&vn).map(|vn| &mut vn.role) {
-                Some(Role::Spoke(spoke)) => to_spoke(spoke, cx, input),
-                Some(Role::Hub(hub)) => to_hub(hub, cx, input),
+            | Input::Resolve { vn, .. } => match vns.get_mut(&vn).map(|vn| vn.work(cx)) {
+                Some((Role::Spoke(spoke), mut cx)) => to_spoke(spoke, &mut cx, input),
+                Some((Role::Hub(hub), mut cx)) => to_hub(hub, &mut cx, input),
                 None => {}
             },
         }
@@ -343,9 +382,9 @@ impl Engine {
         let (vns, cx) = self.split(now, out);
         let mut cx = cx.inner;
         while let Some(Timer { vn, what }) = cx.timers.pop(now) {
-            match vns.get_mut(&vn).map(|vn| &mut vn.role) {
-                Some(Role::Spoke(spoke)) => spoke.due(&mut cx, what),
-                Some(Role::Hub(hub)) => hub.due(&mut cx, what),
+            match vns.get_mut(&vn).map(|vn| vn.work(&mut cx)) {
+                Some((Role::Spoke(spoke), mut cx)) => spoke.due(&mut cx, what),
+                Some((Role::Hub(hub), mut cx)) => hub.due(&mut cx, what),
                 None => {}
             }
         }
@@ -424,7 +463,12 @@ impl Vn {
             }
             RoleSettings::Hub(s) => Role::Hub(Hub::new(now, key, settings.vpn_id, settings.mtu, s.clone())),
         };
-        Vn { settings, role }
+        Vn { settings, role, statistics: Statistics::default() }
+    }
+
+    /// Its part, and what that needs to work: what it counts is counted here.
+    fn work<'a>(&'a mut self, cx: &'a mut Context<'_>) -> (&'a mut Role, Context<'a>) {
+        (&mut self.role, cx.counting(&mut self.statistics))
     }
 
     /// Takes over what can be taken over in place; `false` if the VN has to be made anew.
@@ -442,17 +486,16 @@ impl Vn {
 
     /// The bridge's MAC, if the devices are there.
     fn mac(&self) -> Option<Mac> {
-        match &self.role {
-            Role::Spoke(spoke) => spoke.mac(),
-            Role::Hub(hub) => hub.mac,
-        }
+        self.role.mac()
     }
 
-    fn end(self, cx: &mut Context<'_>) {
-        match self.role {
-            Role::Spoke(mut spoke) => spoke.stop(cx, false),
-            Role::Hub(mut hub) => hub.remove(cx),
+    /// Ends it; what it counted.
+    fn end(mut self, cx: &mut Context<'_>) -> Statistics {
+        match self.work(cx) {
+            (Role::Spoke(spoke), mut cx) => spoke.stop(&mut cx, false),
+            (Role::Hub(hub), mut cx) => hub.remove(&mut cx),
         }
+        self.statistics
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::input::Path;
 use super::limits::{ADDRESSES_PER_PEER, CIES_PER_PURGE, PEER, PURGES_PER_PEER, TokenBucket};
+use super::statistics::ClientStatistics;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Nbma, Vni, Vtep};
@@ -66,6 +67,7 @@ pub struct Peer {
     pub alarm: Alarm,
     pub bucket: TokenBucket,
     pub purges: Purges,
+    pub statistics: ClientStatistics,
 }
 
 /// What a peer has to be told.
@@ -131,6 +133,7 @@ impl Peer {
             alarm: Alarm::default(),
             bucket: TokenBucket::new(PEER),
             purges: Purges::default(),
+            statistics: ClientStatistics::default(),
         }
     }
 

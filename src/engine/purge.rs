@@ -139,6 +139,7 @@ impl Hub {
             }
         });
         increment(&mut cx.statistics.tx_purge_req);
+        increment(&mut peer.statistics.tx_purge_req);
         let delay = (RETRY_FIRST * (1 << (tries - 1).min(6))).min(RETRY_MOST);
         let retry = cx.now + cx.random.around(delay);
         cx.timers.set(&mut peer.purges.alarm, retry, Timer { vn: self.vn, what: Due::Purge(id) });

@@ -23,7 +23,6 @@ impl Hub {
         message: &Message<'_>,
         bytes: &[u8],
     ) -> Result<(), Fault> {
-        increment(&mut cx.statistics.rx_register_req);
         let header = &message.header;
         let (Some(source), Some(_)) = (header.source, message.cies().next()) else {
             return Err(protocol_fault(message));
@@ -277,6 +276,7 @@ impl Hub {
         };
         increment(counter);
         if let Some(code) = refused {
+            self.count(from.peer, |c| &mut c.tx_nak);
             cx.out.tell(self.vn, Event::SpokeRefused { spoke: from.path.remote, reason: Refusal::Nak(code) });
         }
     }

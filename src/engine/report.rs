@@ -2,6 +2,7 @@
 
 use super::effect::Refusal;
 use super::settings::{Trigger, VpnMode};
+use super::statistics::ClientStatistics;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,17 @@ pub struct PeerRow {
     pub addresses: Vec<IpAddr>,
     /// Seconds until the registration ends if it is not refreshed.
     pub left: u32,
+}
+
+/// What a hub counted of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCounts {
+    /// The client's underlay address.
+    pub nbma: Nbma,
+    /// The VNI of its site.
+    pub vni: Option<Vni>,
+    /// What was counted.
+    pub statistics: ClientStatistics,
 }
 
 /// A VN's state.

@@ -3,22 +3,27 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {
-        /// What an engine counted since it was made. Counters wrap at 2^32, as the MIB's do.
+    ($(#[$about:meta])* $name:ident: $($(#[doc = $doc:literal])* $counter:ident),* $(,)?) => {
+        $(#[$about])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-        pub struct Statistics {
-            $($(#[doc = $doc])* pub $name: u32,)*
+        pub struct $name {
+            $($(#[doc = $doc])* pub $counter: u32,)*
         }
 
-        impl Statistics {
+        impl $name {
             /// Names and values, in a fixed order.
             pub fn rows(&self) -> impl Iterator<Item = (&'static str, u32)> {
-                [$((stringify!($name), self.$name)),*].into_iter()
+                [$((stringify!($counter), self.$counter)),*].into_iter()
             }
 
-            /// What each of [`Statistics::rows`] counts, in the same order.
+            /// What each of the rows counts, in the same order.
             pub fn help() -> impl Iterator<Item = &'static str> {
                 [$(concat!($($doc),*)),*].into_iter().map(str::trim)
+            }
+
+            /// Adds what somebody else counted.
+            pub fn add(&mut self, other: &$name) {
+                $(self.$counter = self.$counter.wrapping_add(other.$counter);)*
             }
         }
     };
@@ -30,6 +35,8 @@ pub(super) fn increment(counter: &mut u32) {
 }
 
 counters! {
+    /// What an engine counted since it was made, or a VN of it. Counters wrap at 2^32, as the MIB's do.
+    Statistics:
     /// Resolution Requests sent (first tries).
     tx_resolve_req,
     /// Resolution Requests received.
@@ -102,4 +109,21 @@ counters! {
     purges_dropped,
     /// Purges nobody confirmed.
     purges_unanswered,
+}
+
+counters! {
+    /// What a hub counted of one of its clients, since that registered.
+    ClientStatistics:
+    /// Registration Requests received from it.
+    rx_register_req,
+    /// Resolution Requests received from it.
+    rx_resolve_req,
+    /// Replies with a NAK sent to it.
+    tx_nak,
+    /// Purge Requests sent to it.
+    tx_purge_req,
+    /// Error Indications received from it or sent to it.
+    errors,
+    /// Packets received from it above the rate limit, dropped.
+    rx_rate_limited,
 }

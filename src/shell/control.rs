@@ -2,15 +2,20 @@
 
 use super::daemon::{self, Shared};
 use super::node::Node;
+use super::plane::{Forwarder, port_name};
+use super::traffic::Devices;
 use super::user::Process;
 use crate::config::{HubAddress, Role, Transport};
 use crate::control::frame::{Decoder, FrameError};
-use crate::control::{Answer, Metrics, Reply, Request, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
-use crate::engine::report::{MacState, VnReport};
+use crate::control::{
+    Answer, Metrics, Reply, Request, RoleStatus, Status, VnCounts, VnMacs, VnPeers, VnStatus,
+};
+use crate::engine::report::{ClientCounts, MacState, VnReport};
 use crate::engine::{Input, Lookup, Refusal, VnKey};
-use crate::types::Mac;
+use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::code;
 use async_io::{Async, Timer};
+use litemap::LiteMap;
 use smol::channel;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
@@ -163,7 +168,7 @@ async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path
         Request::Metrics => {
             let mut node = node.borrow_mut();
             let status = status(&mut node, config_path);
-            Reply::Metrics(Metrics { status, statistics: *node.engine.statistics() })
+            Reply::Metrics(Metrics { status, statistics: node.engine.statistics(), vns: counts(&node) })
         }
         Request::Macs { vn } => {
             let node = node.borrow();
@@ -246,6 +251,38 @@ fn select(node: &Node, vn: Option<&str>) -> Result<std::vec::IntoIter<(String, V
     let all: Result<Vec<_>, _> =
         names.into_iter().map(|name| find(node, &name).map(|key| (name, key))).collect();
     Ok(all?.into_iter())
+}
+
+/// What was counted in each VN, by the engine and by the kernel.
+fn counts(node: &Node) -> Vec<VnCounts> {
+    let devices = Devices::now();
+    let of_vn = |vn: &crate::config::Vn| {
+        let key = node.names.vn(&vn.name)?;
+        let ports: LiteMap<Vtep, String> =
+            node.engine.ports(key).map(|(spoke, uplink, _)| (spoke, port_name(uplink))).collect();
+        // One device may serve all spokes.
+        let shared = node.planes.forwarder(key).is_some_and(Forwarder::is_shared);
+        let own = |client: &ClientCounts| {
+            let spoke = Vtep { nbma: client.nbma, vni: client.vni? };
+            devices.of(ports.get(&spoke)?).filter(|_| !shared)
+        };
+        let clients: Vec<_> = node
+            .engine
+            .client_counts(key)
+            .into_iter()
+            .map(|c| {
+                let own = own(&c);
+                (c, own)
+            })
+            .collect();
+        let traffic = match &vn.role {
+            Role::Spoke(spoke) => devices.of(&spoke.vxlan),
+            Role::Hub(_) if shared => ports.values().next().and_then(|name| devices.of(name)),
+            Role::Hub(_) => None,
+        };
+        Some(VnCounts { vn: vn.name.clone(), statistics: node.engine.vn_statistics(key), traffic, clients })
+    };
+    node.config.vns.iter().filter_map(of_vn).collect()
 }
 
 fn status(node: &mut Node, config_path: &str) -> Status {

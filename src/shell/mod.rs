@@ -17,6 +17,7 @@ mod settings;
 mod signals;
 mod state;
 pub mod terminal;
+mod traffic;
 mod tunnel;
 mod user;
 pub mod words;

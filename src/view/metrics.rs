@@ -1,9 +1,9 @@
 //! `dmevpn metrics`: the text format of Prometheus, and the same as JSON. `docs/metrics.md` lists all of them.
 
 use super::writer::{Object, object};
-use crate::control::{Metrics, RoleStatus, VnStatus};
-use crate::engine::Statistics;
-use crate::engine::report::{HubReport, SpokeReport, Standing};
+use crate::control::{Metrics, RoleStatus, Traffic, VnCounts, VnStatus};
+use crate::engine::report::{ClientCounts, HubReport, SpokeReport, Standing};
+use crate::engine::{ClientStatistics, Statistics};
 use core::fmt::{self, Write};
 
 /// As text.
@@ -79,7 +79,7 @@ fn each(metrics: &Metrics, show: &mut dyn FnMut(&Family<'_>)) {
     let transport = if status.device.is_some() { "device" } else { "raw" };
     let labels: Vec<(_, &dyn fmt::Display)> = vec![("version", &status.version), ("transport", &transport)];
     family("info", "gauge", "What runs.", &[Sample { labels, value: 1 }]);
-    family("uptime_seconds", "gauge", "Since when the daemon runs.", &[alone(status.uptime)]);
+    family("uptime_seconds", "gauge", "For how long the daemon has been running.", &[alone(status.uptime)]);
 
     for (name, help, value) in GAUGES {
         let samples: Vec<_> = vns
@@ -91,6 +91,45 @@ fn each(metrics: &Metrics, show: &mut dyn FnMut(&Family<'_>)) {
     for ((name, value), help) in metrics.statistics.rows().zip(Statistics::help()) {
         family(&format!("{name}_total"), "counter", help, &[alone(value.into())]);
     }
+
+    let vns = &metrics.vns;
+    for (n, ((name, _), help)) in metrics.statistics.rows().zip(Statistics::help()).enumerate() {
+        let samples: Vec<_> =
+            vns.iter().filter_map(|vn| Some(of_vn(vn, vn.statistics.rows().nth(n)?.1.into()))).collect();
+        family(&format!("vn_{name}_total"), "counter", help, &samples);
+    }
+    for (name, help, value) in TRAFFIC {
+        let samples: Vec<_> =
+            vns.iter().filter_map(|vn| Some(of_vn(vn, value(vn.traffic.as_ref()?)))).collect();
+        family(&format!("vn_{name}_total"), "counter", help, &samples);
+    }
+    let spokes =
+        || vns.iter().flat_map(|vn| vn.clients.iter().map(move |(client, traffic)| (vn, client, traffic)));
+    let counters = ClientStatistics::default();
+    for (n, ((name, _), help)) in counters.rows().zip(ClientStatistics::help()).enumerate() {
+        let samples: Vec<_> = spokes()
+            .filter_map(|(vn, client, _)| {
+                Some(of_spoke(vn, client, client.statistics.rows().nth(n)?.1.into()))
+            })
+            .collect();
+        family(&format!("spoke_{name}_total"), "counter", help, &samples);
+    }
+    for (name, help, value) in TRAFFIC {
+        let samples: Vec<_> = spokes()
+            .filter_map(|(vn, client, traffic)| Some(of_spoke(vn, client, value(traffic.as_ref()?))))
+            .collect();
+        family(&format!("spoke_{name}_total"), "counter", help, &samples);
+    }
+}
+
+fn of_vn(vn: &VnCounts, value: u64) -> Sample<'_> {
+    Sample { labels: vec![("vn", &vn.vn)], value }
+}
+
+fn of_spoke<'a>(vn: &'a VnCounts, client: &'a ClientCounts, value: u64) -> Sample<'a> {
+    // A client that only registers IP addresses has no VNI.
+    let vni: &dyn fmt::Display = client.vni.as_ref().map_or(&"", |vni| vni);
+    Sample { labels: vec![("vn", &vn.vn), ("nbma", &client.nbma), ("vni", vni)], value }
 }
 
 fn alone(value: u64) -> Sample<'static> {
@@ -112,6 +151,16 @@ const GAUGES: [Gauge; 9] = [
     ("spokes_max", "How many spokes there may be.", |vn| hub(vn).map(|r| r.max_spokes.into())),
     ("macs", "MACs whose place this hub knows.", |vn| hub(vn).map(|r| r.macs.into())),
     ("purges_pending", "Purges that wait for their reply.", |vn| hub(vn).map(|r| r.purges.into())),
+];
+
+/// A number that a device's traffic has: its name, its meaning, and its value.
+type Carried = (&'static str, &'static str, fn(&Traffic) -> u64);
+
+const TRAFFIC: [Carried; 4] = [
+    ("rx_bytes", "Octets received through the VXLAN device, as the kernel counts them.", |t| t.rx_bytes),
+    ("rx_packets", "Frames received through the VXLAN device.", |t| t.rx_packets),
+    ("tx_bytes", "Octets sent through the VXLAN device.", |t| t.tx_bytes),
+    ("tx_packets", "Frames sent through the VXLAN device.", |t| t.tx_packets),
 ];
 
 fn spoke(vn: &VnStatus) -> Option<&SpokeReport> {

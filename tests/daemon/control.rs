@@ -164,7 +164,9 @@ fn json_of_real_daemons() {
         let vn = &status["vns"][0];
         assert_eq!((code, &vn["state"], &vn["role"]), (Some(0), &json!("registered"), &json!("spoke")));
         assert_eq!((&vn["hub_nbma"], &vn["local_nbma"]), (&json!("10.0.0.1"), &json!("10.0.0.2")));
-        assert_eq!((&status["user"], &status["confined"]), (&json!("root"), &json!(false)));
+        let kernel = PathBuf::from(format!("/proc/{}/status", spoke1.pid().unwrap()));
+        let confined = number_in(&kernel, "Seccomp:") == 2;
+        assert_eq!((&status["user"], &status["confined"]), (&json!("root"), &json!(confined)));
         let (_, status) = told(hub, &["status"]);
         let vn = &status["vns"][0];
         assert_eq!((&vn["state"], &vn["role"], &vn["spokes"]), (&json!("up"), &json!("hub"), &json!(2)));
@@ -196,6 +198,24 @@ fn json_of_real_daemons() {
         let metrics = metrics["metrics"].as_array().unwrap();
         let spokes = metrics.iter().find(|metric| metric["name"] == "dmevpn_spokes").unwrap();
         assert_eq!(spokes["samples"], json!([{ "labels": { "vn": "test" }, "value": 2 }]));
+        // Each Registration Request is counted once, in all, in the VN, and of its spoke.
+        let sum = |node, name: &str| {
+            let (_, metrics) = told(node, &["metrics"]);
+            let metrics = metrics["metrics"].as_array().unwrap();
+            let metric = metrics.iter().find(|metric| metric["name"] == name);
+            let samples = metric.unwrap_or_else(|| panic!("no {name}"))["samples"].as_array().unwrap();
+            samples.iter().map(|sample| sample["value"].as_u64().unwrap()).sum::<u64>()
+        };
+        let sent: u64 =
+            ["spoke1", "spoke2"].iter().map(|n| sum(lab.node(n), "dmevpn_vn_tx_register_req_total")).sum();
+        for name in ["dmevpn_rx_register_req", "dmevpn_vn_rx_register_req", "dmevpn_spoke_rx_register_req"] {
+            assert_eq!(sum(hub, &format!("{name}_total")), sent, "{name}");
+        }
+        for (node, name) in
+            [(hub, "dmevpn_spoke_rx_bytes"), (hub, "dmevpn_spoke_tx_packets"), (spoke1, "dmevpn_vn_tx_bytes")]
+        {
+            assert!(sum(node, &format!("{name}_total")) > 0, "{name}");
+        }
         spoke1.edit_config(|text| text.replace("option vni '100'", "option vni 'many'")).unwrap();
         let (code, refused) = told(spoke1, &["reload"]);
         assert_eq!((code, &refused["errors"][0]["option"]), (Some(4), &json!("vni")));

@@ -13,6 +13,11 @@ use litemap::LiteMap;
 const PORT: u8 = 2;
 const SHARED: u8 = 3;
 
+/// The name of the device whose frames go by this uplink VNI.
+pub fn port_name(uplink: Vni) -> String {
+    format!("dmevpn{:06x}", uplink.get())
+}
+
 impl Planes {
     /// The bridge is made if it is not there; ports are found, and missing ones made. The bridge's MAC.
     pub(super) fn bring_up_hub(
@@ -160,7 +165,7 @@ impl Planes {
             None => (SHARED, alias::shared(vn)),
         };
         let new = NewVxlan {
-            name: &format!("dmevpn{:06x}", uplink.get()),
+            name: &port_name(uplink),
             vni: spoke.map(|_| uplink.get()),
             local: local.ip(),
             port: self.udp_port,

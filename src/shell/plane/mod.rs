@@ -19,6 +19,7 @@ use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, Place, VnKey};
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
+pub use hub::port_name;
 pub use kmod::Forwarder;
 use kmod::Shared;
 use litemap::LiteMap;

@@ -1,0 +1,83 @@
+//! What is counted, and for whom: all, a VN, a client (RFC 2677 counts a client's and a server's).
+
+use super::*;
+use dmevpn::engine::settings::{RoleSettings, Settings, VnSettings, VpnMode};
+use dmevpn::engine::{ClientStatistics, VnKey};
+use dmevpn::types::VpnId;
+use dmevpn::wire::VpnTag;
+
+const SECOND_VN: VnKey = VnKey(77);
+
+fn two_vns() -> Settings {
+    let mut both = settings(RoleSettings::Hub(hub_role()), VpnMode::Llc);
+    let role = RoleSettings::Hub(hub_role());
+    let vpn_id = VpnId::new(VpnId::DEFAULT_OUI, 2);
+    both.vns.insert(SECOND_VN, VnSettings { vpn_id, mtu: 1450, role });
+    both
+}
+
+#[test]
+fn a_vn_counts_its_own_and_the_sum_has_what_belongs_to_none() {
+    let (mut hub, two, _) = hub_and_two();
+    let out = &mut hub.out;
+    hub.engine.apply(hub.now, two_vns(), out);
+    let other = VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 2));
+    hub.hear(two.path(), other, &two.question(2, address(STATION)));
+    hub.hear(two.path(), VpnTag::Key(99), &two.question(3, address(STATION)));
+    hub.ask(&two, &two.question(4, address(STATION)));
+    let (all, one, second) =
+        (hub.engine.statistics(), hub.engine.vn_statistics(VN), hub.engine.vn_statistics(SECOND_VN));
+    assert_eq!((one.rx_register_req, one.rx_resolve_req, one.rx_unknown_vpn), (2, 1, 0));
+    assert_eq!((second.rx_register_req, second.rx_resolve_req, second.rx_unknown_vpn), (0, 1, 0));
+    assert_eq!((all.rx_register_req, all.rx_resolve_req, all.rx_unknown_vpn), (2, 2, 1));
+
+    // A VN that is made anew goes on counting; of one that goes, the sum remains.
+    let mut changed = two_vns();
+    changed.vns.remove(&SECOND_VN);
+    if let Some(vn) = changed.vns.get_mut(&VN) {
+        vn.vpn_id = VpnId::new(VpnId::DEFAULT_OUI, 3);
+    }
+    hub.engine.apply(hub.now, changed, &mut hub.out);
+    assert_eq!(hub.engine.vn_statistics(VN).rx_register_req, 2);
+    assert_eq!(hub.engine.vn_statistics(SECOND_VN).rx_resolve_req, 0);
+    assert_eq!(hub.engine.statistics().rx_resolve_req, 2);
+}
+
+#[test]
+fn a_hub_counts_each_client() {
+    let (mut hub, two, three) = hub_and_two();
+    let counts = |hub: &Driven, n: usize| hub.engine.client_counts(VN)[n].statistics;
+    let registered = ClientStatistics { rx_register_req: 1, ..ClientStatistics::default() };
+    assert_eq!(
+        (counts(&hub, 0), counts(&hub, 1)),
+        (registered, registered),
+        "the port's request counts once"
+    );
+    let row = hub.engine.client_counts(VN).swap_remove(0);
+    assert_eq!((row.nbma, row.vni), (two.vtep().nbma, Some(two.vtep().vni)));
+
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.ask(&two, &two.question(3, address("52:54:00:00:00:77")));
+    // The station moves: who holds the answer is told.
+    hub.learn(&two, address(STATION));
+    hub.pass(Duration::from_millis(100));
+    let (asker, old) = (counts(&hub, 0), counts(&hub, 1));
+    assert_eq!((asker.rx_resolve_req, asker.tx_nak), (2, 1));
+    assert_eq!((old.rx_resolve_req, old.tx_purge_req), (0, 1), "the old site is told");
+
+    // What is wrong with its packet, and what it drops of too many.
+    let wrong = write(&two.header(Kind::RegistrationRequest, 0, 9, two.source), |_| {});
+    hub.ask(&two, &wrong);
+    for id in 100..900 {
+        hub.hear(two.path(), TAG, &two.question(id, address(STATION)));
+    }
+    let asker = counts(&hub, 0);
+    assert_eq!(asker.errors, 1);
+    assert!((200..800).contains(&asker.rx_rate_limited), "{asker:?}");
+    assert_eq!(asker.rx_rate_limited, hub.engine.vn_statistics(VN).rx_rate_limited);
+    assert_eq!(counts(&hub, 1).rx_rate_limited, 0);
+
+    // They go with the registration.
+    hub.ask(&three, &three.purge(1, 0, &[three.source]));
+    assert_eq!(hub.engine.client_counts(VN).len(), 1);
+}
