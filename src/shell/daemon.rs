@@ -92,10 +92,13 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     spawn(&executor, server).detach();
     let work = do_jobs(Rc::clone(&node), jobs, poke, &executor);
     let obey = obey(Rc::clone(&node), signals, config_path);
-    smol::block_on(executor.run(future::or(work, obey)))?;
-
-    node.borrow_mut().leave();
-    log::info!("dmevpn ends");
+    match smol::block_on(executor.run(future::or(work, obey)))? {
+        Ending::ForGood => {
+            node.borrow_mut().leave();
+            log::info!("dmevpn ends");
+        }
+        Ending::HandOver => log::info!("dmevpn ends and leaves everything in place for the next one"),
+    }
     Ok(())
 }
 
@@ -111,6 +114,15 @@ pub fn spawn(executor: &LocalExecutor<'static>, work: impl Future<Output = ()> +
     executor.spawn(work)
 }
 
+/// How the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// What it registered is withdrawn; what is to be gone with it goes.
+    ForGood,
+    /// Another one takes over at once.
+    HandOver,
+}
+
 /// A hub's name is being looked up.
 struct LookUp {
     name: String,
@@ -124,7 +136,7 @@ async fn do_jobs(
     jobs: Receiver<Job>,
     poke: Sender<()>,
     executor: &LocalExecutor<'static>,
-) -> io::Result<()> {
+) -> io::Result<Ending> {
     let mut readers: LiteMap<_, Task<()>> = LiteMap::new();
     let mut lookups: LiteMap<HubKey, LookUp> = LiteMap::new();
     while let Ok(job) = jobs.recv().await {
@@ -153,19 +165,23 @@ async fn do_jobs(
             Job::End => break,
         }
     }
-    Ok(())
+    Ok(Ending::ForGood)
 }
 
 /// Obeys signals; ends some time after the order to end.
-async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<()> {
-    while signals.next().await? == Signal::Reload {
-        // Refused and logged, or applied: either way the daemon goes on.
-        drop(reload(&node, config_path));
+async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<Ending> {
+    loop {
+        match signals.next().await? {
+            // Refused and logged, or applied: either way the daemon goes on.
+            Signal::Reload => drop(reload(&node, config_path)),
+            Signal::HandOver => return Ok(Ending::HandOver),
+            Signal::End => break,
+        }
     }
     node.borrow_mut().stop();
     Timer::after(PATIENCE).await;
     log::warn!("the hub did not confirm the withdrawal");
-    Ok(())
+    Ok(Ending::ForGood)
 }
 
 /// Reads the configuration again. What is wrong with it leaves the old one in force.

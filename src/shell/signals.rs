@@ -10,6 +10,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 pub enum Signal {
     /// SIGTERM or SIGINT: withdraw and end.
     End,
+    /// SIGUSR1: end, and leave everything in place for the next daemon.
+    HandOver,
     /// SIGHUP: read the configuration again.
     Reload,
 }
@@ -26,7 +28,7 @@ impl Signals {
         let fd = unsafe {
             let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             if libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) != 0 {
@@ -50,6 +52,7 @@ impl Signals {
             let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
             match i32::try_from(number) {
                 Ok(libc::SIGHUP) => return Ok(Signal::Reload),
+                Ok(libc::SIGUSR1) => return Ok(Signal::HandOver),
                 Ok(libc::SIGTERM | libc::SIGINT) => return Ok(Signal::End),
                 _ => {}
             }

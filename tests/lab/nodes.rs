@@ -402,13 +402,22 @@ impl Node {
 
     /// Asks the daemon to end, and waits until it did.
     pub fn stop(&mut self) -> Res<Option<i32>> {
+        self.end(libc::SIGTERM)
+    }
+
+    /// The same, so that the next daemon takes over.
+    pub fn hand_over(&mut self) -> Res<Option<i32>> {
+        self.end(libc::SIGUSR1)
+    }
+
+    fn end(&mut self, signal: i32) -> Res<Option<i32>> {
         let Some(mut daemon) = self.daemon.take() else { return Ok(None) };
-        sys::kill(daemon.id(), libc::SIGTERM).map_err(|e| e.to_string())?;
+        sys::kill(daemon.id(), signal).map_err(|e| e.to_string())?;
         match wait_for(SOON, || daemon.try_wait().ok().flatten()) {
             Some(status) => Ok(status.code()),
             None => {
                 let _ = daemon.kill().and_then(|()| daemon.wait());
-                Err(format!("the daemon of {} does not end on SIGTERM", self.name))
+                Err(format!("the daemon of {} does not end on signal {signal}", self.name))
             }
         }
     }
