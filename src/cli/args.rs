@@ -41,6 +41,7 @@ pub(super) enum Command {
     Check(Check),
     #[cfg(feature = "import")]
     Import(Import),
+    Leave(Leave),
     Version(Version),
 }
 
@@ -150,6 +151,18 @@ pub(super) struct Import {
     /// the opennhrp.conf
     #[argh(positional)]
     pub(super) file: String,
+    /// print JSON
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// remove the devices that the daemon left in the kernel, once it runs no more
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "leave")]
+pub(super) struct Leave {
+    /// configuration file (default /etc/config/dmevpn)
+    #[argh(option, arg_name = "file", default = "DEFAULT_CONFIG.into()")]
+    pub(super) config: String,
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,

@@ -21,7 +21,7 @@ use crate::shell::terminal;
 use crate::shell::words::InWords;
 use crate::view::{Screen, json, metrics, text};
 use argh::FromArgs;
-use args::{Check, Command};
+use args::{Check, Command, Leave};
 use client::Client;
 use core::fmt;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
@@ -189,6 +189,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
             show(c.json, |out| json::imported(out, &c.file, &config), |out| out.write_str(&config))
         }
+        Command::Leave(c) => leave(&c),
         Command::Version(c) => {
             let version = env!("CARGO_PKG_VERSION");
             show(
@@ -278,6 +279,15 @@ fn check(check: &Check) -> Result<(), Failure> {
 
 fn unreadable(file: &str, error: &io::Error) -> Failure {
     Failure::configuration(Errors::unreadable(file, InWords(error).to_string()))
+}
+
+fn leave(leave: &Leave) -> Result<(), Failure> {
+    let removed = crate::shell::leave::leave(&leave.config).map_err(Failure::failed)?;
+    show(
+        leave.json,
+        |out| json::left(out, &removed),
+        |out| removed.iter().try_for_each(|name| writeln!(out, "removed {name}")),
+    )
 }
 
 fn another_question() -> Failure {

@@ -132,6 +132,14 @@ pub fn version(out: &mut dyn Write, version: &str, control: u8) {
     });
 }
 
+/// `dmevpn leave`.
+pub fn left(out: &mut dyn Write, removed: &Vec<String>) {
+    line(out, |o| {
+        o.put("ok", &true);
+        o.put("removed", removed);
+    });
+}
+
 /// It was done, and there is nothing to tell.
 pub fn done(out: &mut dyn Write) {
     line(out, |o| o.put("ok", &true));

@@ -3,6 +3,11 @@
 
 use crate::types::Vtep;
 
+/// Whether the alias is of a device this program made, for whatever VN.
+pub fn is_ours(alias: &str) -> bool {
+    alias.starts_with("dmevpn vn=")
+}
+
 /// Of a spoke's VXLAN device, and of a hub's bridge.
 pub fn device(vn: &str) -> String {
     format!("dmevpn vn={vn}")

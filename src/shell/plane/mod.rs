@@ -4,7 +4,7 @@
 //! the difference is applied. What is ours is marked (an alias on devices, `extern_learn` on entries); nothing else is
 //! touched, but for the default entry of a device that the configuration names.
 
-mod alias;
+pub(super) mod alias;
 mod hub;
 mod kmod;
 mod spoke;

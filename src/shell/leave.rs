@@ -1,0 +1,52 @@
+//! `dmevpn leave`: what daemons left in the kernel goes, once none is to come again.
+
+use super::control::answers;
+use super::netlink::{FdbChange, Kind, Link, Netlink};
+use super::{daemon, plane::alias};
+use crate::config::{Config, Role};
+use crate::control::DEFAULT_SOCKET;
+
+/// Removes it and tells what that was, or why it was not done.
+pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
+    // A package may go when its configuration is wrong, or gone.
+    let config = daemon::load(config_path).ok();
+    let socket = config.as_ref().map_or(DEFAULT_SOCKET, |c| &c.main.socket);
+    if answers(socket) {
+        return Err(format!("{socket}: a daemon runs and uses its devices; stop it first"));
+    }
+    let mut netlink = Netlink::open().map_err(|e| e.to_string())?;
+    let links = netlink.links().map_err(|e| e.to_string())?;
+    let ours = |link: &Link| link.alias.as_deref().is_some_and(alias::is_ours);
+    let mut removed = Vec::new();
+    // Ports before the bridge that they are in.
+    for bridges in [false, true] {
+        for link in links.iter().filter(|l| ours(l) && (l.kind == Kind::Bridge) == bridges) {
+            netlink.delete_link(link.index).map_err(|e| e.to_string())?;
+            removed.push(link.name.clone());
+        }
+    }
+    let named = |link: &&Link| config.as_ref().is_some_and(|c| is_vxlan_of(c, &link.name));
+    for link in links.iter().filter(|l| !ours(l)).filter(named) {
+        let entries = forget(&mut netlink, link.index)?;
+        if entries > 0 {
+            removed.push(format!("{entries} forwarding entries of {}", link.name));
+        }
+    }
+    Ok(removed)
+}
+
+fn is_vxlan_of(config: &Config, device: &str) -> bool {
+    config.vns.iter().any(|vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.vxlan == device))
+}
+
+/// Removes the entries of ours from a device that the user made. How many there were.
+fn forget(netlink: &mut Netlink, index: u32) -> Result<usize, String> {
+    let entries = netlink.fdb_of_device(index).map_err(|e| e.to_string())?;
+    let ours = entries.iter().filter(|e| e.is_ours());
+    let changes: Vec<FdbChange> =
+        ours.map(|e| FdbChange::Remove { index, mac: e.mac, to: e.destination() }).collect();
+    match netlink.fdb_apply(&changes) {
+        Ok(()) => Ok(changes.len()),
+        Err(errors) => Err(errors.first().map_or(String::new(), |(_, e)| e.to_string())),
+    }
+}
