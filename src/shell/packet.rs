@@ -1,6 +1,6 @@
-//! Packet sockets (AF_PACKET): what the standard library and socket2 have no safe calls for.
+//! Packet sockets (AF_PACKET) and raw ones: what the standard library and socket2 have no safe calls for.
 
-use socket2::Socket;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::AsRawFd;
@@ -36,6 +36,14 @@ impl LinkAddress {
         }
         address
     }
+}
+
+/// Opens a socket that the kernel gives to the privileged only; an error names the privilege that is missing for `what`.
+pub fn open(domain: Domain, kind: Type, protocol: i32, what: &str) -> io::Result<Socket> {
+    Socket::new(domain, kind, Some(Protocol::from(protocol))).map_err(|e| match e.kind() {
+        io::ErrorKind::PermissionDenied => io::Error::new(e.kind(), format!("needs CAP_NET_RAW for {what}")),
+        _ => e,
+    })
 }
 
 /// Binds the socket to the device and protocol of `address`.

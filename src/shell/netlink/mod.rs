@@ -80,6 +80,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.errno == libc::EPERM {
+            return write!(f, "needs CAP_NET_ADMIN to {}", self.what);
+        }
         let meaning = io::Error::from_raw_os_error(self.errno).to_string();
         // The standard library appends the number; a network engineer reads the words.
         let meaning = meaning.split(" (os error").next().unwrap_or_default();

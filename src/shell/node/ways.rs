@@ -11,6 +11,7 @@ use crate::shell::tunnel::Gre;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use litemap::LiteMap;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 /// While something is missing it is looked for again after this, then after twice as long each time. Most of what
@@ -325,7 +326,10 @@ impl Node {
         let before = core::mem::take(&mut self.ways.closed);
         for local in &locals {
             let Err(e) = self.open_tunnel(*local) else { continue };
-            let trouble = Cause::Failed(format!("{e} (from {local})"));
+            let trouble = Cause::Failed(match e.kind() {
+                ErrorKind::PermissionDenied => e.to_string(),
+                _ => format!("no GRE from {local}: {e}"),
+            });
             if before.get(local) != Some(&trouble) {
                 log::error!("{}", trouble.line());
             }
@@ -334,7 +338,7 @@ impl Node {
         self.keep = Some(locals);
     }
 
-    fn open_tunnel(&mut self, local: Nbma) -> std::io::Result<()> {
+    fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {
         let opened = match &self.gre {
             Some(gre) => self.tunnels.open_device(local, gre),
             None if self.config.main.transport == Transport::Raw => self.tunnels.open_raw(local),

@@ -13,6 +13,7 @@ mod vlan;
 use super::netlink::{
     BridgeInfo, Destination, Error, Event as Kernel, FdbChange, FdbEntry, Kind, Link, Netlink,
 };
+use super::packet;
 use super::settings::Names;
 use crate::config::{Config, Role, Vn};
 use crate::control::Cause;
@@ -23,7 +24,7 @@ pub use hub::port_name;
 pub use kmod::Forwarder;
 use kmod::Shared;
 use litemap::LiteMap;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
 use vlan::Scope;
@@ -99,8 +100,8 @@ pub struct Planes {
     planes: LiteMap<VnKey, Plane>,
     /// What VNs have for themselves: not their bridges, which they may share.
     devices: LiteMap<u32, (VnKey, Part)>,
-    /// Sends frames into tunnel devices; receives nothing.
-    announcer: Socket,
+    /// Sends frames into tunnel devices; receives nothing. None without the right to.
+    announcer: Option<Socket>,
     /// Changes to forwarding entries that go to the kernel together.
     changes: Vec<FdbChange>,
     /// Spokes that left a device for all: what it learned of them goes.
@@ -110,12 +111,13 @@ pub struct Planes {
 impl Planes {
     /// No devices yet.
     pub fn open() -> io::Result<Planes> {
+        let announcer = packet::open(Domain::PACKET, Type::RAW, 0, "announcing MACs to the hub");
         Ok(Planes {
             netlink: Netlink::open()?,
             udp_port: 0,
             planes: LiteMap::new(),
             devices: LiteMap::new(),
-            announcer: Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?,
+            announcer: announcer.inspect_err(|e| log::warn!("{e}")).ok(),
             changes: Vec::new(),
             left: Vec::new(),
         })

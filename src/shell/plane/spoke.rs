@@ -181,7 +181,8 @@ impl Planes {
         frame[12..14].copy_from_slice(&ETHERTYPE_EXPERIMENTAL.to_be_bytes());
         self.flush();
         let to = LinkAddress::new(index, ETHERTYPE_EXPERIMENTAL, &hub.octets());
-        if let Err(e) = packet::send_to(&self.announcer, &frame, &to) {
+        let Some(announcer) = &self.announcer else { return };
+        if let Err(e) = packet::send_to(announcer, &frame, &to) {
             log::debug!("announce {mac}: {e}");
         }
     }

@@ -7,7 +7,7 @@ use crate::shell::packet::{self, LinkAddress};
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
 use async_io::Async;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,7 +34,7 @@ impl Device {
     /// Opens the socket.
     pub fn open(local: Nbma, gre: &Gre) -> io::Result<Device> {
         // Made for no protocol, so that nothing comes in before it is bound to the device.
-        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(0)))?;
+        let socket = packet::open(Domain::PACKET, Type::DGRAM, 0, "NHRP on a GRE device")?;
         packet::bind(&socket, &link_address(gre, &[]))?;
         Ok(Device { local, gre: *gre, socket: Async::new(socket)? })
     }

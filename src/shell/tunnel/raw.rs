@@ -3,10 +3,11 @@
 use super::Received;
 use crate::engine::Path;
 use crate::shell::netlink::set_receive_buffer;
+use crate::shell::packet;
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
 use async_io::Async;
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -30,7 +31,7 @@ impl Raw {
             IpAddr::V4(_) => (Domain::IPV4, filter_v4()),
             IpAddr::V6(_) => (Domain::IPV6, filter_v6()),
         };
-        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(GRE)))?;
+        let socket = packet::open(domain, Type::RAW, GRE, "GRE (protocol 47)")?;
         // Before it is bound, so that no other packet slips in.
         socket.attach_filter(&filter)?;
         // A smaller buffer only means that more spokes have to ask twice.
