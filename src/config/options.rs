@@ -199,7 +199,8 @@ options! {
     LOG_LEVEL: "Log level" =
         main("log_level", Kind::Word(const { &names(&value::LOG_LEVELS) }), Unset::Is("info"));
 
-    /// The file that keeps what must survive a restart.
+    /// The file that keeps what must survive a restart: who this router is for its hubs, and the number to go on with.
+    /// It is written at each start and every 1024 requests.
     STATE_FILE: "State file" =
         main("state_file", Kind::Path { most: 4095 }, Unset::Is("/etc/dmevpn/state")).expert();
 

@@ -69,11 +69,11 @@ pub enum Input<'a> {
         /// The way to it.
         path: Option<Path>,
     },
-    /// A VN's devices are up, the bridge with this address; or they are not (any more).
+    /// A VN's devices are up, and this node has this address there; or they are not (any more).
     Plane {
         /// In which VN.
         vn: VnKey,
-        /// The bridge's MAC: this node's protocol address in the VN.
+        /// This node's protocol address in the VN: a hub's bridge's MAC, one of a spoke's own.
         mac: Option<Mac>,
     },
     /// The VN's bridge learned, moved or forgot a MAC.

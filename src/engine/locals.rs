@@ -48,6 +48,11 @@ impl Locals {
         }
     }
 
+    /// Whether the MAC is here.
+    pub fn has(&self, mac: Mac) -> bool {
+        self.macs.contains_key(&mac)
+    }
+
     /// The MAC is not here any more. Whether it was.
     pub fn forget(&mut self, mac: Mac) -> bool {
         self.macs.remove(&mac).is_some()

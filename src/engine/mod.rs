@@ -227,7 +227,7 @@ impl Engine {
                 Err(true) => Lookup::Here,
                 Err(false) => Lookup::Unknown,
             },
-            Some(Role::Spoke(spoke)) if spoke.mac() == Some(mac) => Lookup::Here,
+            Some(Role::Spoke(spoke)) if spoke.is_here(mac) => Lookup::Here,
             Some(Role::Spoke(spoke)) => {
                 spoke.shortcuts().find(|(m, _)| *m == mac).map_or(Lookup::Unknown, |(_, to)| Lookup::At(to))
             }
@@ -484,7 +484,7 @@ impl Vn {
         same
     }
 
-    /// The bridge's MAC, if the devices are there.
+    /// This node's protocol address, if the devices are there.
     fn mac(&self) -> Option<Mac> {
         self.role.mac()
     }

@@ -254,7 +254,12 @@ impl Spoke {
         self.macs.shortcuts()
     }
 
-    /// The bridge's MAC, the spoke's protocol address, if the devices are there.
+    /// Whether the MAC is at this site.
+    pub fn is_here(&self, mac: Mac) -> bool {
+        self.mac == Some(mac) || self.locals.has(mac)
+    }
+
+    /// The spoke's protocol address, if the devices are there.
     pub fn mac(&self) -> Option<Mac> {
         self.mac
     }

@@ -20,7 +20,7 @@ pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
     let mut removed = Vec::new();
     // Ports before the bridge that they are in.
     for bridges in [false, true] {
-        for link in links.iter().filter(|l| ours(l) && (l.kind == Kind::Bridge) == bridges) {
+        for link in links.iter().filter(|l| ours(l) && matches!(l.kind, Kind::Bridge(_)) == bridges) {
             netlink.delete_link(link.index).map_err(|e| e.to_string())?;
             removed.push(link.name.clone());
         }

@@ -8,6 +8,7 @@ pub mod clock;
 mod confine;
 mod control;
 pub mod daemon;
+mod identity;
 pub mod leave;
 mod locate;
 pub mod netlink;

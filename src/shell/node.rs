@@ -6,7 +6,7 @@ use super::clock::{self, Clock};
 use super::netlink::{Event as Kernel, Events};
 use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
-use super::state;
+use super::state::State;
 use super::tunnel::{Gre, Received, Tunnel, Tunnels};
 use crate::config::Config;
 use crate::control::{Answer, Happening, words};
@@ -63,6 +63,7 @@ pub struct Node {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
     pub(super) planes: Planes,
+    state: State,
     effects: Effects,
     inputs: Inputs,
     events: Events,
@@ -85,15 +86,16 @@ pub struct Node {
 impl Node {
     /// A node that does nothing until [`Node::apply`]. `jobs` gets what has to go on beside it.
     pub fn open(config: Config, jobs: Sender<Job>, seed: u64) -> io::Result<Node> {
-        let request_id = state::load(&config.main.state_file);
+        let state = State::load(&config.main.state_file)?;
         Ok(Node {
-            engine: Engine::new(config.main.holding_time, seed, request_id),
+            engine: Engine::new(config.main.holding_time, seed, state.request_id()),
             config,
             names: Names::default(),
             clock: Clock::start(),
             // Events first: what changes while the devices are looked at is not missed.
             events: Events::open()?,
-            planes: Planes::open()?,
+            planes: Planes::open(state.identity())?,
+            state,
             effects: Effects::default(),
             inputs: Inputs::new(),
             tunnels: Tunnels::default(),
@@ -264,9 +266,7 @@ impl Node {
                 Effect::List { vn } => self.planes.list(vn, &self.engine, &mut self.inputs),
                 Effect::FindHub { hub } => self.find_hub(hub),
                 Effect::SaveRequestId(id) => {
-                    if let Err(e) = state::save(&self.config.main.state_file, id) {
-                        log::warn!("{}: {e}", self.config.main.state_file);
-                    }
+                    self.state.save_request_id(id);
                 }
                 Effect::Tell { vn, event } => self.tell(vn, event),
             }

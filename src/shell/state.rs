@@ -1,54 +1,133 @@
-//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3).
+//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), and who this router is.
+//!
+//! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use super::identity::Identity;
+use super::words::InWords;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 const REQUEST_ID: &str = "request_id ";
+const IDENTITY: &str = "identity ";
 
-/// The Request ID saved in `file`; 0 when there is none yet, or when it cannot be read.
-pub fn load(file: &str) -> u32 {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return 0,
-        Err(e) => {
-            log::warn!("{file}: {e}; Request IDs start from 0");
-            return 0;
-        }
-    };
-    let id = text.lines().find_map(|line| line.strip_prefix(REQUEST_ID)?.trim().parse().ok());
-    if id.is_none() {
-        log::warn!("{file}: no line '{REQUEST_ID}NUMBER'; Request IDs start from 0");
-    }
-    id.unwrap_or(0)
+/// What the file holds.
+#[derive(Debug)]
+pub struct State {
+    file: String,
+    request_id: u32,
+    identity: Identity,
+    warned: bool,
 }
 
-/// Saves it: whole or, when the power fails, not at all.
-pub fn save(file: &str, request_id: u32) -> io::Result<()> {
-    let file = Path::new(file);
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
+impl State {
+    /// What an earlier run left in `file`. What is missing there is made; what is garbled, too, with a warning.
+    pub fn load(file: &str) -> io::Result<State> {
+        let text = match fs::read(file) {
+            Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
+            Err(e) => {
+                if e.kind() != ErrorKind::NotFound {
+                    log::warn!("{file}: {}", InWords(&e));
+                }
+                String::new()
+            }
+        };
+        let after = |word: &str| text.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
+        let request_id: Option<u32> = after(REQUEST_ID).and_then(|n| n.parse().ok());
+        let identity: Option<Identity> = after(IDENTITY).and_then(|i| i.parse().ok());
+        // A file without an identity is one of an earlier version.
+        if !text.is_empty() && (request_id.is_none() || identity.is_none() && text.contains(IDENTITY)) {
+            log::warn!("{file} is garbled: what cannot be read there is made anew");
+        }
+        let mut state = State {
+            file: file.to_owned(),
+            request_id: request_id.unwrap_or(0),
+            identity: identity.map_or_else(Identity::random, Ok)?,
+            warned: false,
+        };
+        if identity.is_none() {
+            state.save();
+        }
+        Ok(state)
     }
-    let new = file.with_extension("new");
-    fs::write(&new, format!("{REQUEST_ID}{request_id}\n"))?;
-    fs::File::open(&new)?.sync_all()?;
+
+    /// The Request ID to go on with; 0 at the very first start.
+    pub fn request_id(&self) -> u32 {
+        self.request_id
+    }
+
+    /// Who this router is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The next start is to go on with this Request ID.
+    pub fn save_request_id(&mut self, id: u32) {
+        self.request_id = id;
+        self.save();
+    }
+
+    fn save(&mut self) {
+        let text = format!("{REQUEST_ID}{}\n{IDENTITY}{}\n", self.request_id, self.identity);
+        let Err(e) = write(&self.file, &text) else { return };
+        if !core::mem::replace(&mut self.warned, true) {
+            log::warn!(
+                "{}: {}; correct option 'state_file': until then this router is another one for its hubs after each \
+                 start, and what it registered before lasts there until its holding time is over",
+                self.file,
+                InWords(&e)
+            );
+        }
+    }
+}
+
+/// Writes the file whole or, when the power fails, not at all; for its owner only.
+fn write(file: &str, text: &str) -> io::Result<()> {
+    if let Some(directory) = Path::new(file).parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    }
+    let new = format!("{file}.new");
+    // One that a power failure left may have another mode.
+    let _ = fs::remove_file(&new);
+    let mut out = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()?;
     fs::rename(&new, file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn what_was_saved_is_loaded() {
+    fn what_was_saved_is_loaded_and_what_is_garbled_is_made_anew() {
         let directory = std::env::temp_dir().join(format!("dmevpn-state-{}", std::process::id()));
         let file = directory.join("deep/state");
         let file = file.to_str().unwrap();
-        assert_eq!(load(file), 0);
-        save(file, 4096).unwrap();
-        assert_eq!(load(file), 4096);
-        fs::write(file, "nonsense").unwrap();
-        assert_eq!(load(file), 0);
+        let mut first = State::load(file).unwrap();
+        assert_eq!(first.request_id(), 0);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        let same = |identity| State::load(file).unwrap().identity() == identity;
+        assert!(same(first.identity()), "it is saved as soon as it is made");
+        first.save_request_id(4096);
+        assert_eq!(State::load(file).unwrap().request_id(), 4096);
+        assert!(same(first.identity()));
+
+        // An earlier version's file, and pieces of one: what can be read is kept.
+        fs::write(file, "request_id 8192\n").unwrap();
+        let of_old = State::load(file).unwrap();
+        assert_eq!(of_old.request_id(), 8192);
+        assert!(same(of_old.identity()) && !same(first.identity()));
+        for garbled in [&b""[..], b"nonsense", b"\xff\xfe\0", b"request_id many\nidentity 12\n"] {
+            fs::write(file, garbled).unwrap();
+            let state = State::load(file).unwrap();
+            assert_eq!(state.request_id(), 0);
+            assert!(same(state.identity()));
+        }
+        fs::write(file, format!("request_id \nidentity {}\n", first.identity())).unwrap();
+        assert!(same(first.identity()));
         fs::remove_dir_all(directory).unwrap();
     }
 }

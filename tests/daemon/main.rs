@@ -14,6 +14,7 @@ mod configuration;
 mod confine;
 mod control;
 mod devices;
+mod ends;
 mod hub;
 mod life;
 mod nonsense;

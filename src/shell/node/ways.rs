@@ -8,6 +8,7 @@ use crate::engine::{HubKey, Input, Path, VnKey};
 use crate::shell::locate::{self, Own};
 use crate::shell::netlink::{Event as Kernel, Kind, Link};
 use crate::shell::tunnel::Gre;
+use crate::shell::words::InWords;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use litemap::LiteMap;
@@ -328,7 +329,7 @@ impl Node {
             let Err(e) = self.open_tunnel(*local) else { continue };
             let trouble = Cause::Failed(match e.kind() {
                 ErrorKind::PermissionDenied => e.to_string(),
-                _ => format!("no GRE from {local}: {e}"),
+                _ => format!("no GRE from {local}: {}", InWords(&e)),
             });
             if before.get(local) != Some(&trouble) {
                 log::error!("{}", trouble.line());

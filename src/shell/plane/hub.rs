@@ -5,7 +5,7 @@ use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, destination, told, tunnel_mac};
 use crate::control::Cause;
 use crate::engine::{Engine, Input, PortState, VnKey};
-use crate::shell::netlink::{Error, FdbChange, Kind, Link, NewVxlan};
+use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 use litemap::LiteMap;
 
@@ -36,12 +36,15 @@ impl Planes {
         }
         let bridge =
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
-        let mac =
-            bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
+        let mac = match bridge.mac.and_then(Mac::new) {
+            Some(mac) => mac,
+            None => self.give_mac(&bridge, wanted.vpn_id)?,
+        };
         self.check_filtering(key, &wanted, &bridge)?;
         self.join_itself(key, bridge.index, wanted.vlan).map_err(told)?;
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
+            plane.bridge_mac = Some(mac);
         }
         if self.is_shared(key) {
             self.bring_up_shared(key, &wanted, &bridge, engine, inputs)?;
@@ -49,6 +52,14 @@ impl Planes {
             self.bring_up_ports(key, &wanted, &bridge, engine, inputs)?;
         }
         Ok(mac)
+    }
+
+    /// A bridge that lost its last port lost its MAC with it, unless somebody gave it one.
+    fn give_mac(&mut self, bridge: &Link, vpn: VpnId) -> Result<Mac, Cause> {
+        let mac = bridge_mac(vpn);
+        let change = LinkChange { mac: Some(mac), ..LinkChange::default() };
+        self.netlink.set_link(bridge.index, &change).map_err(told)?;
+        Mac::new(mac).ok_or_else(|| Cause::NoBridge(bridge.name.clone()))
     }
 
     fn bring_up_ports(

@@ -10,6 +10,7 @@ mod kmod;
 mod spoke;
 mod vlan;
 
+use super::identity::Identity;
 use super::netlink::{
     BridgeInfo, Destination, Error, Event as Kernel, FdbChange, FdbEntry, Kind, Link, Netlink,
 };
@@ -72,7 +73,8 @@ struct Plane {
     uplink: Option<Vtep>,
     /// Whether the spoke's device is one that the user made.
     users_own: bool,
-    /// The bridge's MAC as the engine knows it.
+    bridge_mac: Option<Mac>,
+    /// This router's MAC in the VN as the engine knows it: a hub's is its bridge's.
     told: Option<Mac>,
     /// Whether shortcuts and ports of an earlier run were looked for.
     adopted: bool,
@@ -95,6 +97,7 @@ struct Plane {
 /// The devices of all VNs.
 #[derive(Debug)]
 pub struct Planes {
+    identity: Identity,
     netlink: Netlink,
     udp_port: u16,
     planes: LiteMap<VnKey, Plane>,
@@ -110,9 +113,10 @@ pub struct Planes {
 
 impl Planes {
     /// No devices yet.
-    pub fn open() -> io::Result<Planes> {
+    pub fn open(identity: Identity) -> io::Result<Planes> {
         let announcer = packet::open(Domain::PACKET, Type::RAW, 0, "announcing MACs to the hub");
         Ok(Planes {
+            identity,
             netlink: Netlink::open()?,
             udp_port: 0,
             planes: LiteMap::new(),
@@ -181,7 +185,7 @@ impl Planes {
     fn bring_up(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
         let Some(plane) = self.planes.get_mut(&key) else { return };
         plane.compared = true;
-        let tunnel = plane.tunnel;
+        let (tunnel, bridge_mac) = (plane.tunnel, plane.bridge_mac);
         let result = match plane.wanted.role {
             WantedRole::Spoke { .. } => self.bring_up_spoke(key),
             WantedRole::Hub(_) => self.bring_up_hub(key, engine, inputs),
@@ -210,6 +214,11 @@ impl Planes {
         if plane.told != mac {
             plane.told = mac;
             inputs.push_back(Input::Plane { vn: key, mac });
+        } else if plane.told.is_some() && plane.bridge_mac != bridge_mac {
+            // A spoke's bridge has another MAC now: the tunnel device's own until there is another port, or another
+            // port's. The listing tells which of them are here.
+            inputs.extend(bridge_mac.map(|mac| Input::Fdb { vn: key, mac, place: Place::Gone }));
+            self.list(key, engine, inputs);
         }
     }
 
@@ -303,7 +312,7 @@ impl Planes {
 
     /// A VN's bridge MAC, and why its devices are not up.
     pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<Cause>) {
-        let told = |p: &Plane| (p.told, p.trouble.clone().or_else(|| p.warning.clone()));
+        let told = |p: &Plane| (p.bridge_mac, p.trouble.clone().or_else(|| p.warning.clone()));
         self.planes.get(&key).map_or((None, None), told)
     }
 
@@ -319,6 +328,7 @@ impl Planes {
         let Some(plane) = self.planes.get_mut(&key) else { return };
         let (tunnel, bridge) = (plane.tunnel.take(), plane.bridge);
         plane.shared = None;
+        plane.bridge_mac = None;
         plane.told = None;
         let name = plane.wanted.name.clone();
         if let Some(tunnel) = tunnel {
@@ -408,7 +418,7 @@ impl Planes {
     fn is_right(&self, vn: VnKey, link: &Link) -> bool {
         self.planes.get(&vn).is_some_and(|plane| match plane.bridge == Some(link.index) {
             true => {
-                link.mac.and_then(Mac::new) == plane.told
+                link.mac.and_then(Mac::new) == plane.bridge_mac
                     && link.name == plane.wanted.bridge
                     && vlan::filters_as(link, plane.filtering.as_ref())
             }
@@ -442,6 +452,7 @@ impl Planes {
     fn lost_bridge(&mut self, vn: VnKey, engine: &Engine, inputs: &mut Inputs) {
         let Some(plane) = self.planes.get_mut(&vn) else { return };
         plane.bridge = None;
+        plane.bridge_mac = None;
         plane.joined = None;
         if plane.told.take().is_some() {
             inputs.push_back(Input::Plane { vn, mac: None });
@@ -503,6 +514,7 @@ impl Plane {
             tunnel: None,
             uplink: None,
             users_own: false,
+            bridge_mac: None,
             told: None,
             adopted: false,
             shared: None,

@@ -1,6 +1,6 @@
 //! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites.
 
-use super::{Inputs, Part, Planes, WantedRole, alias, destination, told, tunnel_mac};
+use super::{Inputs, Part, Planes, WantedRole, alias, destination, told};
 use crate::control::Cause;
 use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
@@ -17,11 +17,9 @@ const BROADCAST: [u8; 6] = [0xff; 6];
 const ETHERTYPE_EXPERIMENTAL: u16 = 0x88b5;
 /// The shortest Ethernet frame.
 const ANNOUNCEMENT_LEN: usize = 60;
-/// Part of the device's MAC.
-const TUNNEL: u8 = 1;
 
 impl Planes {
-    /// The bridge must be there; the VXLAN device is made if it is not. The bridge's MAC, or what is missing.
+    /// The bridge must be there; the VXLAN device is made if it is not. The router's MAC in the VN, or what is missing.
     pub(super) fn bring_up_spoke(&mut self, key: VnKey) -> Result<Mac, Cause> {
         let Some(plane) = self.planes.get(&key) else { return Err(Cause::NoWay) };
         let wanted = plane.wanted.clone();
@@ -29,8 +27,6 @@ impl Planes {
         let bridge =
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
         self.check_filtering(key, &wanted, &bridge)?;
-        let mac =
-            bridge.mac.and_then(Mac::new).ok_or_else(|| format!("bridge '{}' has no MAC", wanted.bridge))?;
         let local = self.planes.get(&key).and_then(|p| p.local).ok_or(Cause::NoWay)?;
         let l2miss = *trigger == Trigger::L2miss;
         let alias = alias::device(&wanted.name);
@@ -70,7 +66,7 @@ impl Planes {
                     port: self.udp_port,
                     l2miss,
                     mtu: Some(wanted.mtu.into()),
-                    mac: Some(tunnel_mac(*vni, TUNNEL)),
+                    mac: Some(self.identity.device_mac(wanted.vpn_id)),
                     master: Some(bridge.index),
                     vlan: wanted.vlan,
                     alias: &alias,
@@ -84,8 +80,9 @@ impl Planes {
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.bridge = Some(bridge.index);
             plane.tunnel = Some(index);
+            plane.bridge_mac = bridge.mac.and_then(Mac::new);
         }
-        Ok(mac)
+        Mac::new(self.identity.protocol_mac(wanted.vpn_id)).ok_or(Cause::NoWay)
     }
 
     /// Whether an existing device can be used.

@@ -54,9 +54,9 @@ impl Plane {
         }
         let mac = Mac::new(entry.mac)?;
         let part = devices.get(&entry.index);
-        // A tunnel device's own address is nobody's.
+        // A tunnel device's own address is nobody's, unless the bridge has no other to take.
         if part.is_some() && entry.is_permanent() {
-            return None;
+            return (!gone && self.bridge_mac == Some(mac)).then_some((mac, Place::Local));
         }
         // Another VN's tunnel is a port like any other.
         let part = part.filter(|(owner, _)| *owner == key).map(|(_, part)| *part);

@@ -106,7 +106,7 @@ return baseclass.extend({
 		},
 		state_file: {
 			title: _('State file'),
-			help: _('The file that keeps what must survive a restart.'),
+			help: _('The file that keeps what must survive a restart: who this router is for its hubs, and the number to go on with. It is written at each start and every 1024 requests.'),
 			type: 'path',
 			default: '/etc/dmevpn/state',
 			required: false,
