@@ -124,6 +124,33 @@ fn the_words_for_what_other_options_say_are_true() {
     assert_eq!(words.default, format!("`{BRIDGE_SPOKES}` with `bridge`, `{KMOD_SPOKES}` with `kmod`"));
 }
 
+/// The words for kinds of values stand beside the parser's own, not in the table.
+#[test]
+fn the_words_for_kinds_of_values_are_true() {
+    let literals = |kind: &str| -> Vec<String> {
+        let (_, text) = words::KINDS.iter().find(|(name, _)| *name == kind).unwrap();
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let is_right = |text: String| Config::parse("f", &format!("config dmevpn\noption {text}")).is_ok();
+    let booleans = literals("boolean");
+    assert_eq!(booleans.len(), 10);
+    assert!(booleans.iter().all(|word| is_right(format!("enabled {word}"))));
+    for not_in_a_name in literals("interface").into_iter().chain([" ".to_owned()]) {
+        assert!(!is_right(format!("interface 'a{not_in_a_name}b'")), "{not_in_a_name}");
+    }
+    assert!(
+        is_right(format!("interface {}", "a".repeat(15)))
+            && !is_right(format!("interface {}", "a".repeat(16)))
+    );
+    for section in dmevpn::config::options::SECTIONS.iter().filter(|s| s.help.contains("1 to 32 letters")) {
+        let missing = |len: usize| {
+            let text = format!("config {} {}", section.kind, "a".repeat(len));
+            Config::parse("f", &text).unwrap_err().to_string().contains("longer than 32")
+        };
+        assert!(!missing(32) && missing(33), "{}", section.kind);
+    }
+}
+
 /// A router's flash has no room for what only documents say.
 #[test]
 fn the_program_does_not_hold_the_help() {

@@ -294,10 +294,10 @@ options! {
     /// `kmod`: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. `auto`:
     /// `kmod` where that driver is live and can be used, otherwise `bridge`.
     ///
-    /// That is a VXLAN driver with this project's patch, loaded with `learn_vni=1`. It can be used where all VNs of this
-    /// router are hubs without `bridge`; `auto` decides at the start and at a reload. Devices of both kinds cannot share
-    /// a UDP port, so on one router all VNs are hubs of `kmod`, or none is. Before kernel 5.18 a router can be hub of
-    /// `kmod` in one VN only.
+    /// kmod-vxlan-dmevpn is the kernel's VXLAN driver with this project's patch, loaded with `learn_vni=1`. It can be used
+    /// where all VNs of this router are hubs without `bridge`; `auto` decides at the start and at a reload. Devices of
+    /// both kinds cannot share a UDP port, so on one router all VNs are hubs of `kmod`, or none is. Before kernel 5.18 a
+    /// router can be hub of `kmod` in one VN only.
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&value::DATAPLANES) }), Unset::Is("auto")).expert();
 
