@@ -118,8 +118,9 @@ prepare() {
     ZIG=$(echo "$venv"/lib/python3*/site-packages/ziglang/zig)
     ZIG_TARGET=$(zig_target "$1")
     CARGO_TARGET_DIR=$cache/target-$(rust_version)
+    ZIG_CPU=$(zig_cpu "$1")
     ZIG_LINKING=$linking
-    export ZIG ZIG_TARGET ZIG_LINKING ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
+    export ZIG ZIG_TARGET ZIG_CPU ZIG_LINKING ZIG_GLOBAL_CACHE_DIR="$cache/zig-cache" ZIG_LOCAL_CACHE_DIR="$cache/zig-cache"
     # -Zbuild-std wants a nightly compiler; RUSTC_BOOTSTRAP makes this one such.
     export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_STRIP=false
     export "CARGO_TARGET_${name}_LINKER=$here/cc" "CARGO_TARGET_${name}_RUSTFLAGS=$flags"
@@ -135,6 +136,14 @@ zig_target() {
     aarch64-*) echo aarch64-linux-musl ;;
     x86_64-*) echo x86_64-linux-musl ;;
     *) echo "unknown target $1; known: ${targets[*]}" >&2; exit 2 ;;
+    esac
+}
+
+# Zig's baseline is the same processor as rustc's, but for ARM: there it has NEON, which some routers' have not (Armada XP).
+zig_cpu() {
+    case $1 in
+    armv7-*) echo baseline-neon-d32-vfp3-vfp3sp ;;
+    *) echo baseline ;;
     esac
 }
 
