@@ -77,7 +77,7 @@ def scripts(package: Package) -> list[str | None]:
     install = POST_INSTALL.format(name=package.name) + without_interpreter(package.postinst)
     remove = PRE_DEINSTALL.format(name=package.name) + without_interpreter(package.prerm)
     upgrade = "#!/bin/sh\nexport PKG_UPGRADE=1\n" + without_interpreter(install)
-    return [None, None, install, remove, None, None, upgrade]
+    return [None, None, install, remove, package.postrm, None, upgrade]
 
 
 def without_interpreter(script: str) -> str:

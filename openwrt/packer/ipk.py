@@ -31,7 +31,7 @@ def pack(package: Package, time: int) -> bytes:
     control["postinst"] = File(0o755, POSTINST.encode())
     control["prerm"] = File(0o755, PRERM.encode())
     # default_postinst and default_prerm call the package's own.
-    for name, script in (("postinst-pkg", package.postinst), ("prerm-pkg", package.prerm)):
+    for name, script in (("postinst-pkg", package.postinst), ("prerm-pkg", package.prerm), ("postrm", package.postrm)):
         if script:
             control[name] = File(0o755, script.encode())
     outer = {

@@ -35,6 +35,7 @@ class Package:
     # The package's own scripts, without what OpenWrt puts before them.
     postinst: str
     prerm: str
+    postrm: str
     files: dict[str, "File"]  # by path, without the first slash
 
 
@@ -97,6 +98,7 @@ def collect(path: pathlib.Path, directory: str) -> Package:
         conffiles=field("conffiles").split(),
         postinst=field("postinst"),
         prerm=field("prerm"),
+        postrm=field("postrm"),
         files=files,
     )
 

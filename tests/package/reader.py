@@ -27,7 +27,7 @@ def ipk(octets):
     control = members(gzip.decompress(outer["./control.tar.gz"][3]))
     data = members(gzip.decompress(outer["./data.tar.gz"][3]))
     scripts = {path[2:]: content.decode() for path, (mode, _, _, content, _) in control.items() if content is not None}
-    for name in ("postinst", "prerm", "postinst-pkg", "prerm-pkg"):
+    for name in ("postinst", "prerm", "postinst-pkg", "prerm-pkg", "postrm"):
         assert f"./{name}" not in control or control[f"./{name}"][0] == 0o755, name
     return {
         "control": scripts.pop("control"),

@@ -3,10 +3,10 @@
 
 
 fields:=SECTION TITLE URL DEPENDS USERID PKGARCH VERSION LICENSE MAINTAINER PKG_NAME
-scripts:=description conffiles postinst prerm
+scripts:=description conffiles postinst prerm postrm
 # What OpenWrt has too and the packer knows nothing of.
 unknown:=CONFLICTS PROVIDES REPLACES ALTERNATIVES ABI_VERSION EXTRA_DEPENDS VARIANT DEFAULT_VARIANT PKG_FLAGS FILE_MODES
-unknown_scripts:=preinst postrm install-overlay install_lib
+unknown_scripts:=preinst install-overlay install_lib
 
 # A variable's value, which need not be there.
 given=$(if $(filter-out undefined,$(origin $(1))),$($(1)))
