@@ -26,7 +26,7 @@ _dmevpn() {
         return
     fi
     case ${COMP_WORDS[1]} in
-    daemon) options='--config' places=() ;;
+    daemon) options='--config --service' places=() ;;
     status) options='--json --timeout --socket' places=(vn) ;;
     macs) options='--json --timeout --socket' places=(vn) ;;
     peers) options='--json --timeout --socket' places=(vn) ;;

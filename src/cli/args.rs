@@ -52,6 +52,9 @@ pub(super) struct Daemon {
     /// configuration file (default /etc/config/dmevpn)
     #[argh(option, arg_name = "file", default = "DEFAULT_CONFIG.into()")]
     pub(super) config: String,
+    /// run under a service manager: the log is text alone, warnings and errors go to standard error, the rest to standard output
+    #[argh(switch)]
+    pub(super) service: bool,
 }
 
 /// Commands that ask the daemon: what they have in common is said once.

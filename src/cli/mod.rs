@@ -51,7 +51,9 @@ pub fn main() -> ExitCode {
         return fail(json, &Failure::usage(text.into()));
     }
     match Args::from_args(&["dmevpn"], &args) {
-        Ok(Args { command: Command::Daemon(daemon) }) => crate::shell::daemon::run(&daemon.config),
+        Ok(Args { command: Command::Daemon(daemon) }) => {
+            crate::shell::daemon::run(&daemon.config, daemon.service)
+        }
         Ok(Args { command }) => end(json, run(command)),
         Err(exit) if exit.status.is_ok() => end(json, print(|out| out.write_str(&exit.output)).map(drop)),
         Err(exit) => fail(json, &Failure::usage(exit.output.trim_end().into())),

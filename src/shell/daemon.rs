@@ -2,6 +2,7 @@
 
 use super::confine::confine;
 use super::control;
+use super::logger;
 use super::netlink::Routes;
 use super::node::{Job, Node};
 use super::signals::{Signal, Signals};
@@ -38,17 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The node, shared by the tasks of one thread; nobody holds it while waiting.
 pub type Shared = Rc<RefCell<Node>>;
 
-/// Runs the daemon until it is told to end.
-pub fn run(config_path: &str) -> ExitCode {
+/// Runs the daemon until it is told to end; `service`: a service manager takes the log.
+pub fn run(config_path: &str, service: bool) -> ExitCode {
+    logger::start(service);
     let config = match load(config_path) {
         Ok(config) => config,
         Err(errors) => {
-            eprintln!("{errors}");
+            errors.to_string().lines().for_each(logger::complain);
             return ExitCode::from(CONFIGURATION);
         }
     };
-    // Fails only when a logger is there already, which serves as well.
-    let _ = simple_logger::SimpleLogger::new().init();
     log::set_max_level(config.main.log_level);
     if !config.main.enabled {
         log::info!("{config_path}: option 'enabled' is 0: nothing to do");

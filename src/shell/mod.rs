@@ -11,6 +11,7 @@ pub mod daemon;
 mod identity;
 pub mod leave;
 mod locate;
+mod logger;
 pub mod netlink;
 mod node;
 mod packet;

@@ -17,6 +17,7 @@ mod devices;
 mod ends;
 mod hub;
 mod life;
+mod log;
 mod nonsense;
 
 use lab::nodes::{Lab, Node, Plan, Program, SOON, test_vn};
