@@ -60,6 +60,18 @@ fn the_page_has_every_command_and_switch() {
     }
 }
 
+#[test]
+fn the_page_has_every_signal() {
+    let page = fs::read_to_string(repository().join("docs/man/dmevpn.8")).unwrap();
+    let source = fs::read_to_string(repository().join("src/shell/signals.rs")).unwrap();
+    let (_, taken) = source.split_once("for signal in [").unwrap();
+    let (taken, _) = taken.split_once(']').unwrap();
+    assert!(taken.contains("SIGTERM"));
+    for signal in taken.split(',').map(|signal| signal.trim().trim_start_matches("libc::")) {
+        assert!(page.contains(signal), "{signal}");
+    }
+}
+
 /// What bash offers when the cursor is behind the last of `words`; `config` is what names the VNs.
 fn completed(config: &OsStr, words: &[&str]) -> Vec<String> {
     let script = "source \"$1\"; _dmevpn_config=$2; shift 2; COMP_WORDS=(dmevpn \"$@\"); COMP_CWORD=$#; _dmevpn; \

@@ -17,7 +17,7 @@ NHRP is not authenticated and VXLAN is not encrypted: whoever can send packets t
 a network you trust, or inside IPsec or WireGuard. A firewall has to let GRE (IP protocol 47) and the UDP port of VXLAN
 through, between spokes and hub and between spokes.";
 
-const SIGNALS: [(&str, &str); 2] = [
+const SIGNALS: [(&str, &str); 3] = [
     (
         "SIGHUP",
         "The daemon reads its configuration again, as `dmevpn reload` has it do. What did not change keeps running; a \
@@ -27,6 +27,11 @@ const SIGNALS: [(&str, &str); 2] = [
         "SIGTERM, SIGINT",
         "The daemon ends. A spoke withdraws from its hubs first. A hub leaves its bridge and ports in place, so that an \
          update does not interrupt the network.",
+    ),
+    (
+        "SIGUSR1",
+        "The daemon ends and leaves everything in place, at a spoke too, for the next daemon to take over: for an update of \
+         the program.",
     ),
 ];
 
