@@ -19,7 +19,7 @@ use dmevpn::view::{Screen, json as view, metrics, text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -602,7 +602,7 @@ fn macs_as_json() {
     let expected = json!({ "macs": [
         row("test", "52:54:00:00:00:0c", "shortcut", "direct", json!("10.0.0.3"), json!(101), json!(410), 0),
         row("test", "52:54:00:00:00:0d", "asking", "hub", nothing(), nothing(), nothing(), 0),
-        row("test", "52:54:00:00:00:0e", "unknown", "hub", nothing(), nothing(), json!(9), 0),
+        row("test", "52:54:00:00:00:0e", "unknown", "unknown", nothing(), nothing(), json!(9), 0),
         row("core", "52:54:00:00:00:0f", "learned", "spoke", json!("2001:db8::7"), json!(16_777_215), nothing(), 2),
         row("core", "52:54:00:00:00:10", "held", "here", nothing(), nothing(), json!(7200), 1),
     ] });
@@ -1105,15 +1105,51 @@ fn help_is_there_by_either_name() {
     }
 }
 
-#[test]
-fn status_is_as_wide_as_columns_says() {
-    let path = socket("columns");
-    let listener = UnixListener::bind(&path).unwrap();
-    let daemon = thread::spawn(move || {
+/// A terminal so many columns wide: our end, and that of a program.
+fn terminal(columns: u16) -> (OwnedFd, OwnedFd) {
+    let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut ours, mut theirs) = (-1, -1);
+    // SAFETY: the two numbers are written, nothing but the size is read; what is opened is owned here alone.
+    #[allow(unsafe_code)]
+    unsafe {
+        let null = std::ptr::null_mut::<libc::c_char>();
+        assert_eq!(libc::openpty(&mut ours, &mut theirs, null, std::ptr::null(), &raw const size), 0);
+        (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+    }
+}
+
+/// Answers one client with a status.
+fn daemon_with_a_status(path: &std::path::Path) -> thread::JoinHandle<()> {
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         request(&mut stream);
         stream.write_all(&Reply::Status(a_day_like_any_other()).encode()).unwrap();
-    });
+    })
+}
+
+#[test]
+fn status_is_as_wide_as_the_terminal() {
+    let path = socket("terminal");
+    let daemon = daemon_with_a_status(&path);
+    let (ours, theirs) = terminal(50);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmevpn"));
+    let command = command.args(["status", "--socket", path.to_str().unwrap()]).env_remove("COLUMNS");
+    assert!(command.stdout(Stdio::from(theirs)).status().unwrap().success());
+    daemon.join().unwrap();
+    let _ = std::fs::remove_file(&path);
+    let mut text = vec![0; 1 << 16];
+    // All of it is there already: it is less than a terminal keeps.
+    let len = std::fs::File::from(ours).read(&mut text).unwrap();
+    let text = String::from_utf8_lossy(&text[..len]).replace('\r', "");
+    let longest = text.lines().map(str::len).max().unwrap();
+    assert!((45..=50).contains(&longest), "{text}");
+}
+
+#[test]
+fn status_is_as_wide_as_columns_says() {
+    let path = socket("columns");
+    let daemon = daemon_with_a_status(&path);
     let mut command = Command::new(env!("CARGO_BIN_EXE_dmevpn"));
     let output = command
         .args(["status", "test", "--socket", path.to_str().unwrap()])

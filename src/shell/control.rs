@@ -5,6 +5,7 @@ use super::node::Node;
 use super::plane::{Forwarder, port_name};
 use super::traffic::Devices;
 use super::user::Process;
+use super::words::InWords;
 use crate::config::{HubAddress, Role, Transport};
 use crate::control::frame::{Decoder, FrameError};
 use crate::control::{
@@ -49,7 +50,7 @@ impl Server {
     /// is replaced, a living daemon's is not, nor is anything else that has the name. A daemon that lives may be about
     /// to end: service managers do not always wait for it.
     pub fn bind(path: &str) -> io::Result<(Server, SocketFile)> {
-        let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {e}"));
+        let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {}", InWords(&e)));
         let refuse = |why: &str| Err(io::Error::new(ErrorKind::AddrInUse, format!("{path}: {why}")));
         let mut tenths = 0;
         while answers(path) {
@@ -108,7 +109,7 @@ pub async fn serve(server: Server, node: Shared, config_path: String, executor: 
                 daemon::spawn(&executor, async { drop(client.await) }).detach();
             }
             Err(e) => {
-                log::warn!("control socket: {e}");
+                log::warn!("control socket: {}", InWords(&e));
                 Timer::after(Duration::from_secs(1)).await;
             }
         }

@@ -59,7 +59,7 @@ pub fn run(config_path: &str, service: bool) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            log::error!("{e}");
+            log::error!("{}", InWords(&e));
             ExitCode::FAILURE
         }
     }
@@ -252,7 +252,7 @@ async fn read(node: Shared, tunnel: Rc<Tunnel>) {
             Ok(None) => {}
             // Such as ENETDOWN while a device is down.
             Err(e) => {
-                log::debug!("receive: {e}");
+                log::debug!("receive: {}", InWords(&e));
                 Timer::after(Duration::from_secs(1)).await;
             }
         }

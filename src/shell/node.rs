@@ -8,6 +8,7 @@ use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state::State;
 use super::tunnel::{Gre, Received, Tunnel, Tunnels};
+use super::words::InWords;
 use crate::config::Config;
 use crate::control::{Answer, Happening, words};
 use crate::engine::{Effect, Effects, Engine, Event, HubKey, Input, Path, VnKey};
@@ -324,8 +325,9 @@ impl Node {
     }
 
     fn sent(&mut self, path: Path, result: io::Result<()>) {
-        let trouble =
-            result.err().map(|e| format!("cannot send from {} to {}: {e}", path.local, path.remote));
+        let trouble = result
+            .err()
+            .map(|e| format!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e)));
         if let Some(trouble) = trouble.as_ref().filter(|t| self.send_trouble.as_ref() != Some(t)) {
             log::warn!("{trouble}");
         }

@@ -262,7 +262,9 @@ pub(super) fn mac_state(state: MacState) -> &'static str {
 fn place(row: &MacRow) -> &'static str {
     match (row.state, row.at) {
         (MacState::Shortcut, _) => "direct",
-        (MacState::Asking | MacState::Negative, _) => "hub",
+        (MacState::Asking, _) => "hub",
+        // Its frames go by the hub, too, which does not know it either.
+        (MacState::Negative, _) => "unknown",
         (MacState::Learned | MacState::Held, Some(_)) => "spoke",
         (MacState::Learned | MacState::Held, None) => "here",
     }

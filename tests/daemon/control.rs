@@ -42,6 +42,23 @@ fn a_place_for_the_socket() {
     });
 }
 
+/// Errors of the system are told in words; that no log has their numbers is looked at after every test.
+#[test]
+fn a_state_file_that_cannot_be_written() {
+    in_small(plan(), |lab| {
+        let file = format!("{}'", lab.node("spoke1").socket().with_extension("state").display());
+        let edit = |text: String| {
+            assert!(text.contains(&file), "{text}");
+            text.replace(&file, "/proc/dmevpn/state'")
+        };
+        lab.node("spoke1").edit_config(edit).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let log = lab.node("spoke1").log_text();
+        assert!(log.contains("/proc/dmevpn/state: No such file or directory"), "{log}");
+    });
+}
+
 #[test]
 fn control_socket() {
     in_small(plan(), |lab| {

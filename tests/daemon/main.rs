@@ -58,6 +58,10 @@ fn in_small(plan: Plan, scene: impl FnOnce(&mut Lab)) {
         println!("{}", lab.log_ends());
         std::panic::resume_unwind(panic);
     }
+    for node in lab.nodes.values() {
+        let log = node.log_text();
+        assert!(!log.contains("os error"), "an error number where words belong:\n{log}");
+    }
 }
 
 /// A command of the program at a node: all there is to know of how it went.

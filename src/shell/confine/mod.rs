@@ -10,6 +10,7 @@
 
 mod calls;
 
+use super::words::InWords;
 use calls::{ARCH, CLONE, CLONE3, UNKNOWN};
 use libc::sock_filter;
 use std::io;
@@ -27,7 +28,7 @@ pub fn confine() {
         return log::info!("system calls are not filtered: those of this processor are not known");
     }
     if let Err(e) = install(&mut program(refuse)) {
-        log::info!("system calls are not filtered: {e}");
+        log::info!("system calls are not filtered: {}", InWords(&e));
     }
 }
 

@@ -23,6 +23,7 @@ pub use routes::Routes;
 pub(super) use socket::set_receive_buffer;
 pub use vlan::{BridgePort, Vlans};
 
+use super::words::InWords;
 use message::{Batch, Malformed, Message, Refusal};
 use neli::ToBytes;
 use neli::consts::nl::{NlmF, Nlmsg};
@@ -83,10 +84,7 @@ impl fmt::Display for Error {
         if self.errno == libc::EPERM {
             return write!(f, "needs CAP_NET_ADMIN to {}", self.what);
         }
-        let meaning = io::Error::from_raw_os_error(self.errno).to_string();
-        // The standard library appends the number; a network engineer reads the words.
-        let meaning = meaning.split(" (os error").next().unwrap_or_default();
-        write!(f, "{}: {meaning}", self.what)?;
+        write!(f, "{}: {}", self.what, InWords(&io::Error::from_raw_os_error(self.errno)))?;
         match &self.text {
             Some(text) => write!(f, " ({text})"),
             None => Ok(()),

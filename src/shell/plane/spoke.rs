@@ -6,6 +6,7 @@ use crate::engine::settings::Trigger;
 use crate::engine::{Engine, Input, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, NewVxlan, VxlanInfo};
 use crate::shell::packet::{self, LinkAddress};
+use crate::shell::words::InWords;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
 
@@ -180,7 +181,7 @@ impl Planes {
         let to = LinkAddress::new(index, ETHERTYPE_EXPERIMENTAL, &hub.octets());
         let Some(announcer) = &self.announcer else { return };
         if let Err(e) = packet::send_to(announcer, &frame, &to) {
-            log::debug!("announce {mac}: {e}");
+            log::debug!("announce {mac}: {}", InWords(&e));
         }
     }
 
