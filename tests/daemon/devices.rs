@@ -226,3 +226,38 @@ fn somebody_deletes_devices() {
         all_is_well(lab);
     });
 }
+
+// VLANs: kernels that filter them are in tests/qemu.
+
+#[test]
+fn option_vlan_on_a_bridge_that_does_not_filter() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let without = "option bridge 'br-test'";
+        let with = "option bridge 'br-test'\n\toption vlan '10'";
+        let spoke1 = lab.node("spoke1");
+        let index = spoke1.ns.ifindex("tunnel2").unwrap();
+        let is_up = || show(spoke1, "tunnel2").contains(",UP");
+        spoke1.edit_config(|text| text.replace(without, with)).unwrap();
+        assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        wait_status(spoke1, "bridge 'br-test' does not filter VLANs");
+        assert!(!is_up() && ping_spoke2(lab, 3).echoes.iter().all(|e| e.reply.is_none()), "nothing passes");
+        spoke1.ns.ip("link set tunnel2 up").unwrap();
+        wait("it is switched off again", || !is_up());
+        assert_eq!(spoke1.ns.ifindex("tunnel2"), Ok(index));
+        spoke1.edit_config(|text| text.replace(with, without)).unwrap();
+        assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        wait_status(spoke1, "registered for");
+        all_is_well(lab);
+
+        let hub = lab.node("hub");
+        hub.edit_config(|text| text.replace(without, with)).unwrap();
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+        wait_status(hub, "bridge 'br-test' does not exist");
+        assert!(hub.ns.ifindex("br-test").is_err(), "the bridge it had made is gone");
+        hub.ns.ip("link add br-test up type bridge").unwrap();
+        wait_status(hub, "bridge 'br-test' does not filter VLANs");
+        assert_eq!(hub.ports().unwrap().len(), 0);
+    });
+}
