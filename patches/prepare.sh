@@ -14,11 +14,12 @@ patch=$(find "$here" -name "$line-*.patch")
 [ -n "$patch" ] || { echo "prepare.sh: there is no patch for Linux $version" >&2; exit 1; }
 
 tar -x -C "$dir" --strip-components=1 -f "$tarball" --wildcards '*/drivers/net/vxlan*'
-patch -d "$dir" -p1 <"$patch"
-# A directory, or before 5.15.126 one file.
+# No fuzz: a hunk that only nearly fits may land in the wrong place.
 if [ -d "$dir/drivers/net/vxlan" ]; then
+    patch -d "$dir" -p1 -F0 <"$patch"
     mv "$dir"/drivers/net/vxlan/* "$dir"
-else
+else # before 5.15.126 and 5.10.190 the driver is one file
+    patch -F0 "$dir/drivers/net/vxlan.c" "$patch"
     mv "$dir/drivers/net/vxlan.c" "$dir"
 fi
 rm -r "$dir/drivers"
