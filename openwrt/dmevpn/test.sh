@@ -30,6 +30,6 @@ if [ "$rc" != 3 ]; then
 	cat "$out.log"
 	exit 1
 fi
-grep 'no such socket' "$out.log"
+grep 'no daemon answers' "$out.log"
 
 rm -f "$out.config" "$out.log"
