@@ -203,6 +203,30 @@ fn status_fits_a_screen() {
 }
 
 #[test]
+fn status_says_nothing_twice_and_nothing_of_nothing() {
+    let cause = || Some(Cause::NoInterface("wan".into()));
+    let waiting = SpokeReport { shortcuts: 0, negative: 0, ..report(Standing::NoAddress, 7) };
+    let vns = vec![
+        VnStatus { trouble: cause(), ..vn("test", "1", spoke("10.0.0.1", waiting)) },
+        VnStatus { trouble: cause(), ..vn("core", "2", hub()) },
+    ];
+    let text = status_text(FILE, &Status { trouble: cause(), ..daemon(vns) });
+    let expected = "
+  why     interface 'wan' does not exist
+  do      correct option 'interface', or bring that network up
+
+VN test: spoke of dc1 (10.0.0.1), not registered for 7 s
+  site    vpn-id 1, vni 100, bridge br-test, device vx-test
+
+VN core: hub, down for 2h 13m
+  spokes  3 registered, 1000 at most
+  macs    40 known
+  site    vpn-id 2, bridge br-core, data plane bridge (as configured)
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
 fn status_of_a_narrow_screen_is_not_garbled() {
     let text = status_text(NARROW, &a_day_like_any_other());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

@@ -21,10 +21,10 @@ pub fn status(out: &mut dyn Write, screen: Screen, status: &Status) -> Result {
     daemon(out, screen, status)?;
     let (well, unwell): (Vec<_>, Vec<_>) = status.vns.iter().partition(|vn| standing::is_well(vn));
     for vn in unwell {
-        vn_in_full(out, screen, vn)?;
+        vn_in_full(out, screen, status, vn)?;
     }
     if status.vns.len() <= IN_FULL {
-        return well.into_iter().try_for_each(|vn| vn_in_full(out, screen, vn));
+        return well.into_iter().try_for_each(|vn| vn_in_full(out, screen, status, vn));
     }
     if !well.is_empty() {
         out.write_char('\n')?;
@@ -131,10 +131,13 @@ fn why_and_what_to_do(
     Ok(())
 }
 
-fn vn_in_full(out: &mut dyn Write, screen: Screen, vn: &VnStatus) -> Result {
+fn vn_in_full(out: &mut dyn Write, screen: Screen, status: &Status, vn: &VnStatus) -> Result {
     out.write_char('\n')?;
     wrapped(out, screen, &format!("VN {}:", vn.name), 0, &[part(vn), stands(vn)])?;
-    why_and_what_to_do(out, screen, standing::why(vn), standing::hint(vn))?;
+    // What the daemon as a whole lacks was said above.
+    if vn.trouble.is_none() || vn.trouble != status.trouble {
+        why_and_what_to_do(out, screen, standing::why(vn), standing::hint(vn))?;
+    }
     match &vn.role {
         RoleStatus::Spoke { report, .. } => {
             spoke(out, screen, report)?;
@@ -216,6 +219,10 @@ fn spoke(out: &mut dyn Write, screen: Screen, report: &SpokeReport) -> Result {
             wrapped(out, screen, "  hub", COLUMN, &[format!("next try in {retry} s")])?;
         }
         _ => {}
+    }
+    let registered = matches!(report.standing, Standing::Registered { .. });
+    if !registered && (report.shortcuts, report.asking, report.negative) == (0, 0, 0) {
+        return Ok(());
     }
     let macs = [
         count(report.shortcuts, "shortcut"),
