@@ -129,6 +129,8 @@ put() {
 halt() {
     kill -KILL "$(cat "$work/$1/pid")" 2>/dev/null || true
     wait "$(cat "$work/$1/unshare")" 2>/dev/null || true
+    # Not with the namespace, which goes when the kernel finds the time.
+    ip -n "$tag-wan" link del "to-$1" 2>/dev/null || true
     ip netns del "$tag-$1-host" 2>/dev/null || true
     ip netns del "$tag-$1" 2>/dev/null || true
 }
