@@ -194,9 +194,7 @@ impl Node {
     /// The time has come for something.
     pub fn tick(&mut self) {
         let now = self.clock.now();
-        if self.look_again().is_some_and(|at| at <= now) {
-            self.locate();
-        }
+        self.look_for_missing(now);
         self.input(Input::Tick);
     }
 

@@ -68,6 +68,20 @@ fn a_hub_with_a_name() {
     });
 }
 
+/// There is no way to the only address; the name comes to have another one, and nothing else changes.
+#[test]
+fn a_hub_whose_name_has_an_address_out_of_reach() {
+    in_small(plan(), |lab| {
+        let hosts = Hosts::new(lab.node("spoke1"), "192.0.2.1 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "no route to hub 192.0.2.1");
+        hosts.set("10.0.0.1 hub.test");
+        wait_status(lab.node("spoke1"), "valid for");
+    });
+}
+
 #[test]
 fn a_hub_whose_name_gets_another_address() {
     in_small(plan(), |lab| {

@@ -44,6 +44,20 @@ impl Node {
         self.ways.again.map(|(at, _)| at)
     }
 
+    /// What is missing is looked for by the clock. The name of a hub that cannot be reached may have come to stand for
+    /// another address.
+    pub(super) fn look_for_missing(&mut self, now: Instant) {
+        if self.look_again().is_none_or(|at| at > now) {
+            return;
+        }
+        for hub in self.hubs_in_use() {
+            if !self.ways.paths.contains_key(&hub) {
+                self.look_up(hub, false);
+            }
+        }
+        self.locate();
+    }
+
     /// Addresses or routes changed: what was in the way may be gone.
     pub fn network_changed(&mut self) {
         self.hurry();
