@@ -244,7 +244,7 @@ options! {
     /// the tunnel is an untagged member of this VLAN and of no other.
     ///
     /// Several VNs share such a bridge, each with a VLAN of its own. Not `bridge 'br-lan.10'` but `bridge 'br-lan'` and
-    /// `vlan '10'`.
+    /// `vlan '10'`. A hub makes no bridge for it. On a bridge that filters no VLANs the VN is down.
     VLAN: "VLAN" = vn("vlan", number(1, 4094), Unset::Nothing);
 
     /// The largest packet inside the VN. Told to other routers, and set on the devices made.

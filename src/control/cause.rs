@@ -33,9 +33,9 @@ pub enum Cause {
     NothingPasses {
         /// The bridge.
         bridge: String,
-        /// The tunnel's port, with its verb.
-        what: String,
-        /// Its VLANs; empty when it is in none.
+        /// The spoke's tunnel; none at a hub, whose ports are all alike.
+        tunnel: Option<String>,
+        /// The VLANs of that; empty when it is in none.
         vlans: String,
         /// Those of the other ports; empty when there are none.
         others: String,
@@ -88,12 +88,17 @@ impl Cause {
             Cause::NotFiltering { bridge, vlan } => {
                 format!("bridge '{bridge}' does not filter VLANs, so VLAN {vlan} is not kept apart there")
             }
-            Cause::NothingPasses { bridge, what, vlans, .. } if vlans.is_empty() => {
-                format!("bridge '{bridge}' filters VLANs, and nothing can pass: {what} in none of them")
+            Cause::NothingPasses { bridge, tunnel, vlans, .. } => {
+                let (what, whose) = match tunnel {
+                    Some(tunnel) => ("nothing can pass", format!("'{tunnel}' is")),
+                    None => ("spokes do not reach what is behind it", "their ports are".to_owned()),
+                };
+                let place = match vlans.is_empty() {
+                    true => "in none of them".to_owned(),
+                    false => format!("in VLAN {vlans}, and nothing else is"),
+                };
+                format!("bridge '{bridge}' filters VLANs, and {what}: {whose} {place}")
             }
-            Cause::NothingPasses { bridge, what, vlans, .. } => format!(
-                "bridge '{bridge}' filters VLANs, and nothing can pass: {what} in VLAN {vlans}, and nothing else is"
-            ),
             Cause::NoInterface(name) => format!("interface '{name}' does not exist"),
             Cause::InterfaceDown(name) => format!("interface '{name}' is down"),
             Cause::NoAddress(name) => format!("interface '{name}' has no address"),
@@ -220,12 +225,22 @@ mod tests {
             (
                 Cause::NothingPasses {
                     bridge: "br-lan".into(),
-                    what: "'vx-lan' is".into(),
+                    tunnel: Some("vx-lan".into()),
                     vlans: "1".into(),
                     others: "10, 20".into(),
                 },
                 "bridge 'br-lan' filters VLANs, and nothing can pass: 'vx-lan' is in VLAN 1, and nothing else \
                  is; set option 'vlan' to the VN's VLAN (there are 10, 20)",
+            ),
+            (
+                Cause::NothingPasses {
+                    bridge: "br-lan".into(),
+                    tunnel: None,
+                    vlans: String::new(),
+                    others: String::new(),
+                },
+                "bridge 'br-lan' filters VLANs, and spokes do not reach what is behind it: their ports are in \
+                 none of them; set option 'vlan' to the VN's VLAN",
             ),
         ] {
             assert_eq!(cause.line(), line);

@@ -184,13 +184,13 @@ impl Planes {
         let of_bridge = || ports.iter().filter(|port| Some(port.bridge) == plane.bridge);
         // A hub's ports all are as any new one is.
         let new = |pvid: VlanId| Vlans { first: pvid.get(), last: pvid.get(), pvid: true, untagged: true };
-        let (what, tunnel) = match &plane.wanted.role {
+        let (name, tunnel) = match &plane.wanted.role {
             WantedRole::Spoke { vxlan, .. } => {
-                (format!("'{vxlan}' is"), of_bridge().find(|port| Some(port.index) == plane.tunnel).cloned())
+                (Some(vxlan.clone()), of_bridge().find(|port| Some(port.index) == plane.tunnel).cloned())
             }
             WantedRole::Hub(_) => {
                 let vlans = default.map(new).into_iter().collect();
-                ("the ports of spokes are".to_owned(), Some(BridgePort { index: 0, bridge: 0, vlans }))
+                (None, Some(BridgePort { index: 0, bridge: 0, vlans }))
             }
         };
         let Some(tunnel) = tunnel else { return (Scope::Nothing, None) };
@@ -209,7 +209,7 @@ impl Planes {
         let own: Vec<(u16, u16)> = tunnel.vlans.iter().map(|v| (v.first, v.last)).collect();
         let warning = Cause::NothingPasses {
             bridge: plane.wanted.bridge.clone(),
-            what,
+            tunnel: name,
             vlans: listed(&own),
             others: listed(&theirs),
         };

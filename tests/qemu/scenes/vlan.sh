@@ -275,6 +275,15 @@ $vni_ten
 reload spoke1
 check "a plain bridge has no VLAN" soon 5 tells spoke1 "bridge 'br-plain' does not filter VLANs"
 check "no device is made there" [ -z "$(ip -n spoke1 -o link show type vxlan)" ]
+bridge=br-lan
+configure hub <<END
+$by_raw
+$(vn ten 1 "$hub")
+END
+reload hub
+check "a hub without the option says what is wrong" soon 5 tells hub "spokes do not reach what is behind it: their ports are in VLAN 1"
+bridge -n hub vlan add vid 1 pvid untagged dev p0
+check "once a port is in that VLAN, it says nothing" soon 5 silent hub "do not reach"
 bridge=br-none
 configure hub <<END
 $by_raw
