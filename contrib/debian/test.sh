@@ -22,7 +22,7 @@ main() {
     network
 
     check "the unit is sandboxed: an exposure of 2.0 at most" \
-        eval "systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" >/dev/null"
+        eval "systemd-analyze security --offline=true --threshold=20 --no-pager \"\$unit\" >/dev/null"
     check "it installs" inside "$ns-hub" dpkg -i /dmevpn.deb
     check "the user is there, without a shell" inside "$ns-hub" sh -c 'getent passwd dmevpn | grep -q "^dmevpn:.*:/usr/sbin/nologin$"'
     check "the delivered configuration is right" inside "$ns-hub" dmevpn check /etc/dmevpn/dmevpn.conf
