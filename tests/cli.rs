@@ -6,7 +6,7 @@ mod documented;
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::frame::{Decoder, VERSION};
 use dmevpn::control::{
-    Answer, Cause, Happening, Metrics, Reply, Request, RoleStatus, Status, Traffic, VnCounts, VnMacs,
+    Answer, Cause, Happening, Lately, Metrics, Reply, Request, RoleStatus, Status, Traffic, VnCounts, VnMacs,
     VnPeers, VnStatus,
 };
 use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
@@ -791,6 +791,25 @@ fn events_as_json() {
     assert_eq!((&up["uplink_vni"], &up["level"]), (&json!(1_048_576), &json!("info")));
 }
 
+#[test]
+fn events_are_asked_for_by_number() {
+    let happening = |event| Happening { at: 1_795_493_517_042, vn: "test".into(), event };
+    let happenings = vec![happening(Event::Withdrawn), happening(Event::Full(Table::Macs))];
+    let reply = Reply::Lately(Lately { last: 9, happenings }).encode();
+    let request = Request::Lately { after: 7 };
+    let (code, out, _) = answered("events-json", &["events", "--after", "7", "--json"], &request, &reply);
+    let value: Value = serde_json::from_str(&out).unwrap();
+    documented::check("events", &value);
+    assert_eq!((code, &value["last"]), (Some(0), &json!(9)));
+    assert_eq!(
+        (&value["events"][1]["event"], &value["events"][1]["level"]),
+        (&json!("macs_full"), &json!("warn"))
+    );
+    let (code, out, _) = answered("events", &["events", "--after", "7"], &request, &reply);
+    assert_eq!((code, out.lines().count()), (Some(0), 2));
+    assert!(out.starts_with("04:11:57.042 test: "), "{out}");
+}
+
 /// What is listed is printed: the samples here have all of it.
 #[test]
 fn the_page_on_json_lists_nothing_that_is_not_printed() {
@@ -816,6 +835,8 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     printed("resolve", &[write(&|out| view::resolved(out, "a", mac(1), &Answer::Local))]);
     printed("flush", &[write(&|out| view::done(out))]);
     printed("monitor", &[write(&|out| view::happening(out, &happening))]);
+    let lately = Lately { last: 9, happenings: vec![happening] };
+    printed("events", &[write(&|out| view::lately(out, &lately))]);
     printed("metrics", &[write(&|out| metrics::json(out, &metrics))]);
     printed("check", &[write(&|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice()))]);
     printed("import", &[write(&|out| view::imported(out, "f", "c"))]);
@@ -987,6 +1008,7 @@ fn errors_are_json_too() {
         &["peers"],
         &["flush"],
         &["monitor"],
+        &["events"],
         &["metrics"],
         &["reload"],
         &["resolve", "a", "52:54:00:00:00:0c"],
@@ -1115,8 +1137,8 @@ fn a_daemon_that_hangs_is_given_up() {
 #[test]
 fn help_is_there_by_either_name() {
     for command in [
-        "", "daemon", "status", "macs", "peers", "resolve", "flush", "monitor", "metrics", "reload", "check",
-        "import", "version",
+        "", "daemon", "status", "macs", "peers", "resolve", "flush", "monitor", "events", "metrics",
+        "reload", "check", "import", "version",
     ] {
         let help = |flag| {
             let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();

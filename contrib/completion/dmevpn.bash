@@ -16,7 +16,7 @@ _dmevpn_files() {
     compopt -o filenames 2>/dev/null
 }
 
-_dmevpn_commands='daemon status macs peers resolve flush monitor metrics reload check import leave version'
+_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import leave version'
 
 _dmevpn() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options='' places=() place=0 i
@@ -33,6 +33,7 @@ _dmevpn() {
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
     monitor) options='--json --timeout --socket' places=() ;;
+    events) options='--after --json --timeout --socket' places=() ;;
     metrics) options='--json --timeout --socket' places=() ;;
     reload) options='--json --timeout --socket' places=() ;;
     check) options='--json' places=(file) ;;
@@ -45,7 +46,7 @@ _dmevpn() {
         _dmevpn_files "$word"
         return
         ;;
-    --timeout) return ;;
+    --timeout | --after) return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
@@ -53,7 +54,7 @@ _dmevpn() {
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --timeout) ((i++)) ;;
+        --config | --socket | --timeout | --after) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac

@@ -36,6 +36,7 @@ pub(super) enum Command {
     Resolve(Resolve),
     Flush(Flush),
     Monitor(Monitor),
+    Events(Events),
     Metrics(Metrics),
     Reload(Reload),
     Check(Check),
@@ -124,6 +125,14 @@ asks! {
     /// print what happens, as it happens (times are UTC)
     #[argh(subcommand, name = "monitor", help_triggers("-h", "--help"))]
     Monitor {}
+
+    /// print what happened lately (times are UTC)
+    #[argh(subcommand, name = "events", help_triggers("-h", "--help"))]
+    Events {
+        /// only what happened after that many: `last` of an earlier answer with --json
+        #[argh(option, arg_name = "number", default = "0")]
+        pub(super) after: u64,
+    }
 
     /// print counters and gauges for Prometheus
     #[argh(subcommand, name = "metrics", help_triggers("-h", "--help"))]

@@ -173,6 +173,14 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Flush(c) => done(c.json, ask(&c.socket, c.timeout, &flush(c.which)?)?),
         Command::Reload(c) => done(c.json, ask(&c.socket, c.timeout, &Request::Reload)?),
         Command::Monitor(c) => monitor(c.json, &c.socket, c.timeout),
+        Command::Events(c) => match ask(&c.socket, c.timeout, &Request::Lately { after: c.after })? {
+            Reply::Lately(lately) => show(
+                c.json,
+                |out| json::lately(out, &lately),
+                |out| lately.happenings.iter().try_for_each(|happening| text::happening(out, happening)),
+            ),
+            _ => Err(another_question()),
+        },
         Command::Metrics(c) => match ask(&c.socket, c.timeout, &Request::Metrics)? {
             Reply::Metrics(found) => show(
                 c.json,

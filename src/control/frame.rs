@@ -207,6 +207,7 @@ mod tests {
             Request::Resolve { vn: "test".into(), mac },
             Request::Flush { vn: Some("test".into()), mac: Some(mac) },
             Request::Monitor,
+            Request::Lately { after: 7 },
             Request::Reload,
             Request::Metrics,
         ]

@@ -51,6 +51,11 @@ pub enum Request {
     },
     /// Tell what happens, from now on. Answered by [`Reply::Done`], then [`Reply::Event`] again and again.
     Monitor,
+    /// What happened lately, after the happening of number `after`? Answered by [`Reply::Lately`].
+    Lately {
+        /// The number of the last one that is known; 0 for all that are remembered.
+        after: u64,
+    },
     /// Read the configuration again and apply the differences.
     /// Answered by [`Reply::Done`] or [`Reply::BadConfiguration`].
     Reload,
@@ -73,6 +78,8 @@ pub enum Reply {
     Done,
     /// To [`Request::Monitor`].
     Event(Happening),
+    /// To [`Request::Lately`].
+    Lately(Lately),
     /// To [`Request::Metrics`].
     Metrics(Metrics),
     /// It could not be done; a sentence that says why.
@@ -193,6 +200,15 @@ pub struct Happening {
     pub vn: String,
     /// What.
     pub event: Event,
+}
+
+/// What happened lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lately {
+    /// How much has happened since the daemon was started: the number of the last happening.
+    pub last: u64,
+    /// The last ones, the latest at the end.
+    pub happenings: Vec<Happening>,
 }
 
 /// What a monitoring system wants to know.

@@ -193,6 +193,7 @@ async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path
             node.borrow_mut().input(Input::Flush { vn: key, mac });
             Reply::Done
         }
+        Request::Lately { after } => Reply::Lately(node.borrow().lately(after)),
         Request::Reload => match daemon::reload(node, config_path) {
             Ok(()) => Reply::Done,
             Err(errors) => Reply::BadConfiguration(errors),

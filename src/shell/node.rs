@@ -10,11 +10,12 @@ use super::state::State;
 use super::tunnel::{Gre, Received, Tunnel, Tunnels};
 use super::words::InWords;
 use crate::config::Config;
-use crate::control::{Answer, Happening, words};
+use crate::control::{Answer, Happening, Lately, words};
 use crate::engine::{Effect, Effects, Engine, Event, HubKey, Input, Path, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use smol::channel::{Sender, TrySendError};
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -24,6 +25,9 @@ use ways::Ways;
 /// So many warnings about others are logged at most in that time.
 const WARNINGS: u32 = 50;
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
+/// So many happenings are remembered.
+const REMEMBERED: usize = 256;
 
 /// Work that goes on beside the node.
 #[derive(Debug)]
@@ -76,6 +80,9 @@ pub struct Node {
     jobs: Sender<Job>,
     deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
+    lately: VecDeque<Happening>,
+    /// How much has happened.
+    happened: u64,
     waiters: Vec<Waiter>,
     /// When warnings were last counted from, and how many there were since.
     warnings: (Instant, u32),
@@ -106,6 +113,8 @@ impl Node {
             jobs,
             deadline: None,
             monitors: Vec::new(),
+            lately: VecDeque::new(),
+            happened: 0,
             waiters: Vec::new(),
             warnings: (Instant::from_millis(0), 0),
             send_trouble: None,
@@ -213,6 +222,15 @@ impl Node {
         self.monitors.push(monitor);
     }
 
+    /// What happened after the happening of number `after`, as far as it is remembered. A number that has not been
+    /// reached is of an earlier daemon: then it is all.
+    pub fn lately(&self, after: u64) -> Lately {
+        let new = self.happened.checked_sub(after).unwrap_or(self.happened);
+        let known = self.lately.len();
+        let skipped = known - known.min(usize::try_from(new).unwrap_or(known));
+        Lately { last: self.happened, happenings: self.lately.iter().skip(skipped).cloned().collect() }
+    }
+
     /// Asks for a MAC; the answer goes to `tell`.
     pub fn resolve(&mut self, vn: VnKey, mac: Mac, tell: Sender<Answer>) {
         self.waiters.retain(|w| !w.tell.is_closed());
@@ -297,12 +315,14 @@ impl Node {
                 !theirs
             });
         }
-        if self.monitors.is_empty() {
-            return;
-        }
         let happening = Happening { at: clock::wall(), vn: self.names.vn_name(vn).to_owned(), event };
         // Who reads too slowly misses something; the daemon does not wait.
         self.monitors.retain(|m| !matches!(m.try_send(happening.clone()), Err(TrySendError::Closed(_))));
+        if self.lately.len() == REMEMBERED {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(happening);
+        self.happened += 1;
     }
 
     /// Whether one more warning may be logged now: much of what is warned of others cause, as often as they like.

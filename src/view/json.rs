@@ -4,7 +4,7 @@ use super::standing;
 use super::writer::{Object, object};
 use crate::config::{Errors, Finding};
 use crate::control::words::{level, refusal, sentence, why};
-use crate::control::{Answer, Cause, Happening, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
+use crate::control::{Answer, Cause, Happening, Lately, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
 use crate::engine::report::{HubReport, MacRow, MacState, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::engine::{Event, Refusal, Table};
@@ -81,28 +81,14 @@ pub fn resolved(out: &mut dyn Write, vn: &str, mac: Mac, answer: &Answer) {
 
 /// A line of `dmevpn monitor`.
 pub fn happening(out: &mut dyn Write, happening: &Happening) {
-    let event = &happening.event;
-    let told = told(event);
+    line(out, |o| happened(o, happening));
+}
+
+/// `dmevpn events`.
+pub fn lately(out: &mut dyn Write, lately: &Lately) {
     line(out, |o| {
-        o.put("at", &happening.at);
-        o.put("vn", &happening.vn);
-        o.put("event", &told.name);
-        o.put(
-            "level",
-            &match level(event) {
-                log::Level::Error | log::Level::Warn => "warn",
-                log::Level::Info => "info",
-                log::Level::Debug | log::Level::Trace => "debug",
-            },
-        );
-        o.text("text", &sentence(event));
-        o.put("mac", &told.mac);
-        o.put("nbma", &told.nbma);
-        o.put("vni", &told.vni);
-        o.put("uplink_vni", &told.uplink_vni);
-        o.put("valid", &told.valid);
-        o.put("reason", &told.reason);
-        o.put("reason_code", &told.reason_code);
+        o.put("last", &lately.last);
+        o.list("events", &lately.happenings, happened);
     });
 }
 
@@ -170,6 +156,30 @@ fn findings(o: &mut Object<'_>, key: &str, findings: &[Finding]) {
         o.put("option", &finding.option);
         o.put("text", &finding.text);
     });
+}
+
+fn happened(o: &mut Object<'_>, happening: &Happening) {
+    let event = &happening.event;
+    let told = told(event);
+    o.put("at", &happening.at);
+    o.put("vn", &happening.vn);
+    o.put("event", &told.name);
+    o.put(
+        "level",
+        &match level(event) {
+            log::Level::Error | log::Level::Warn => "warn",
+            log::Level::Info => "info",
+            log::Level::Debug | log::Level::Trace => "debug",
+        },
+    );
+    o.text("text", &sentence(event));
+    o.put("mac", &told.mac);
+    o.put("nbma", &told.nbma);
+    o.put("vni", &told.vni);
+    o.put("uplink_vni", &told.uplink_vni);
+    o.put("valid", &told.valid);
+    o.put("reason", &told.reason);
+    o.put("reason_code", &told.reason_code);
 }
 
 fn vtep(o: &mut Object<'_>, at: Option<Vtep>) {

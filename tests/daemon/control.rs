@@ -211,6 +211,19 @@ fn json_of_real_daemons() {
 
         assert_eq!(told(spoke1, &["flush"]), (Some(0), json!({ "ok": true })));
         assert_eq!(told(spoke1, &["reload"]), (Some(0), json!({ "ok": true })));
+
+        // Nobody has to have watched.
+        let (_, lately) = told(spoke1, &["events"]);
+        let happened = |event: &str| lately["events"].as_array().unwrap().iter().any(|e| e["event"] == event);
+        assert!(happened("registered") && happened("shortcut_down"), "{lately}");
+        let last = lately["last"].as_u64().unwrap();
+        let after = |number: u64| {
+            let (_, lately) = told(spoke1, &["events", "--after", &number.to_string()]);
+            lately["events"].as_array().unwrap().len() as u64 - (lately["last"].as_u64().unwrap() - last)
+        };
+        assert_eq!((after(last), after(last - 1)), (0, 1));
+        assert_eq!(after(last + 1000), lately["events"].as_array().unwrap().len() as u64);
+
         let (_, metrics) = told(hub, &["metrics"]);
         let metrics = metrics["metrics"].as_array().unwrap();
         let spokes = metrics.iter().find(|metric| metric["name"] == "dmevpn_spokes").unwrap();

@@ -35,7 +35,7 @@ const AFTER: &str = r#"    case $before in
         _dmevpn_files "$word"
         return
         ;;
-    --timeout) return ;;
+    --timeout | --after) return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
@@ -43,7 +43,7 @@ const AFTER: &str = r#"    case $before in
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --timeout) ((i++)) ;;
+        --config | --socket | --timeout | --after) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac
@@ -86,7 +86,11 @@ fn options(command: &Command) -> String {
     let names: Vec<&str> = command.options.iter().map(|option| option.name.as_str()).collect();
     for option in &names {
         let takes = command.takes(option);
-        assert_eq!(takes.is_some(), ["--config", "--socket", "--timeout"].contains(option), "{option}");
+        assert_eq!(
+            takes.is_some(),
+            ["--config", "--socket", "--timeout", "--after"].contains(option),
+            "{option}"
+        );
     }
     names.join(" ")
 }
