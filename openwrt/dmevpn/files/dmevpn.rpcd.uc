@@ -90,6 +90,15 @@ function list(command, vn) {
 	return wrong(vn) ?? ask(command, ...given(vn));
 }
 
+function events(after) {
+	const number = int(after ?? 0);
+
+	if (!(number >= 0))
+		return failure(`'${after}' is not the number of an event`, 2);
+
+	return ask('events', '--after', '' + number);
+}
+
 function flush(vn, mac) {
 	return wrong(vn, mac) ?? ask('flush', ...given(vn, mac));
 }
@@ -144,6 +153,11 @@ const methods = {
 	peers: {
 		args: { vn: 'lan' },
 		call: (request) => list('peers', request.args.vn)
+	},
+
+	events: {
+		args: { after: 0 },
+		call: (request) => events(request.args.after)
 	},
 
 	flush: {
