@@ -48,7 +48,7 @@ function understood(answer) {
 function failed(e) {
 	const text = String(e.message || e);
 
-	if (text.indexOf('-32002') >= 0 || text.indexOf('Access denied') >= 0)
+	if (text.indexOf('-32002') >= 0)
 		return failure('denied', _('You have no right to ask the daemon.'));
 
 	if (text.indexOf('-32000') >= 0)

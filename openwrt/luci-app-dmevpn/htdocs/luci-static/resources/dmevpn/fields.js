@@ -25,7 +25,7 @@ function valid_vpn_id(value) {
 }
 
 function valid_interface(value) {
-	return value.length <= NAME && !/[\s\/:%]/.test(value) || _('The name of an interface, at most %d characters').format(NAME);
+	return value.length <= NAME && !/[\s/:%]/.test(value) || _('The name of an interface, at most %d characters').format(NAME);
 }
 
 const CHECKS = {

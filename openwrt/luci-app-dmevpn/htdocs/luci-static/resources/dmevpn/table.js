@@ -42,9 +42,17 @@ const Rows = baseclass.extend({
 		});
 		this.note = E('span', { 'class': 'dmevpn-note', 'aria-live': 'polite' });
 		this.pages = E('span', { 'class': 'dmevpn-pages' });
+		// Where the theme hides headings: on a phone.
+		this.order = E('select', {
+			'class': 'cbi-input-select dmevpn-order',
+			'aria-label': _('Sort by'),
+			'change': (ev) => this.sort_by(Number(ev.target.value))
+		}, this.columns.map((column, i) => column.title
+			? E('option', { 'value': i }, [ _('by %s').format(column.title) ])
+			: ''));
 		this.body = E('div', { 'class': 'dmevpn-rows' });
 		this.node = E('div', {}, [
-			E('div', { 'class': 'dmevpn-tools' }, [ this.filter, this.note, this.pages ].concat(this.options.tools || [])),
+			E('div', { 'class': 'dmevpn-tools' }, [ this.filter, this.order, this.note, this.pages ].concat(this.options.tools || [])),
 			this.body
 		]);
 	},

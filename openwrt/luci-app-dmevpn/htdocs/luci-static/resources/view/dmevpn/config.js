@@ -38,12 +38,6 @@ const ABOUT = _('One Ethernet across many sites: each site registers with a hub,
 
 const OPEN_HUB = _('Whoever reaches a hub can join it. Use it in a network you trust, or inside WireGuard or IPsec.');
 
-// The four values of a site, and the two of a hub.
-const FIRST = {
-	spoke: [ 'address', 'vpn_id', 'vni', 'bridge' ],
-	hub: [ 'interface', 'vpn_id', 'bridge' ]
-};
-
 function by_name(a, b) {
 	return a[1].localeCompare(b[1], undefined, { numeric: true });
 }

@@ -131,7 +131,7 @@ return view.extend({
 		this.peer_table = this.build_peers();
 		this.rows = E('div', {}, [
 			this.picture_section = this.section(_('Who talks to whom'), this.picture),
-			this.mac_section = this.section(_('MAC addresses'), this.mac_table.node, this.build_resolve()),
+			this.mac_section = this.section(_('MAC addresses'), this.cut = E('div'), this.mac_table.node, this.build_resolve()),
 			this.peer_section = this.section(_('Sites registered with this hub'), this.peer_table.node)
 		]);
 		this.node = E('div', { 'class': 'dmevpn' }, [
@@ -157,6 +157,7 @@ return view.extend({
 		if (!up)
 			return;
 
+		dom.content(this.cut, this.shortened ? E('p', {}, [ E('em', {}, [ _('There are more than this page is told of: "dmevpn macs" and "dmevpn peers" list all.') ]) ]) : null);
 		this.mac_table.update(this.macs || []);
 		this.peer_table.update(this.peers || []);
 		this.peer_section.style.display = this.status.vns.some((vn) => vn.role == 'hub') ? '' : 'none';
