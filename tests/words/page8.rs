@@ -35,6 +35,12 @@ const SIGNALS: [(&str, &str); 3] = [
     ),
 ];
 
+const ENVIRONMENT: [(&str, &str); 1] = [(
+    "DMEVPN_SECCOMP",
+    "The daemon refuses itself system calls that it has no use for. `off` leaves that out, for a debugger's sake; with `kill` \
+     such a call ends the daemon by SIGSYS, for tests.",
+)];
+
 const EXAMPLES: [(&str, &str); 4] = [
     ("How does everything stand, and why not if not?", "dmevpn status"),
     ("Is a configuration right? The messages begin with file and line.", "dmevpn check /etc/config/dmevpn"),
@@ -84,9 +90,11 @@ pub fn page() -> String {
     for code in exit_codes() {
         let _ = write!(out, ".TP\n.B {}\n{}", code.name, roff(&sentence(&code.help)));
     }
-    out += ".SH SIGNALS\n";
-    for (signal, text) in SIGNALS {
-        let _ = write!(out, ".TP\n.B {signal}\n{}", roff(text));
+    for (heading, what) in [("SIGNALS", &SIGNALS[..]), ("ENVIRONMENT", &ENVIRONMENT)] {
+        let _ = writeln!(out, ".SH {heading}");
+        for (name, text) in what {
+            let _ = write!(out, ".TP\n.B {name}\n{}", roff(text));
+        }
     }
     out += ".SH FILES\n";
     let defaults = super::WORDS.iter().filter_map(|w| Some((w.option.name, w.option.default(None)?)));
