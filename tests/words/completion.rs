@@ -7,13 +7,13 @@ use std::fmt::Write;
 const BEFORE: &str = r#"
 # To be sourced, or put as `dmevpn` into /usr/share/bash-completion/completions. OpenWrt's ash completes file names only.
 
-# Where the names of VNs are taken from.
-_dmevpn_config=/etc/config/dmevpn
+# Where the names of VNs are taken from: OpenWrt's file, Debian's file.
+_dmevpn_configs=(/etc/config/dmevpn /etc/dmevpn/dmevpn.conf)
 
 _dmevpn_vns() {
     local blank='[[:space:]]' quote="['\"]"
     sed -n "s/^$blank*config$blank\{1,\}$quote\{0,1\}vn$quote\{0,1\}$blank\{1,\}$quote\{0,1\}\([A-Za-z0-9_]\{1,\}\).*/\1/p" \
-        "$_dmevpn_config" 2>/dev/null
+        "${_dmevpn_configs[@]}" 2>/dev/null
 }
 
 _dmevpn_files() {

@@ -101,7 +101,10 @@ pub fn page() -> String {
     let default = |name: &str| defaults.clone().find(|(n, _)| *n == name).map(|(_, default)| default);
     let (state, socket) = (default("state_file").expect("a default"), default("socket").expect("a default"));
     for (file, text) in [
-        (dmevpn::cli::DEFAULT_CONFIG, "The configuration, see dmevpn.conf(5)."),
+        (
+            dmevpn::cli::DEFAULT_CONFIG,
+            "The configuration, see dmevpn.conf(5). The service of Debian's package has it in /etc/dmevpn/dmevpn.conf.",
+        ),
         (state, "What survives a restart. Option `state_file` moves it."),
         (
             socket,
