@@ -839,6 +839,7 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     printed("events", &[write(&|out| view::lately(out, &lately))]);
     printed("metrics", &[write(&|out| metrics::json(out, &metrics))]);
     printed("check", &[write(&|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice()))]);
+    printed("leave", &[write(&|out| view::left(out, &vec!["vx-lan".into()]))]);
     printed("import", &[write(&|out| view::imported(out, "f", "c"))]);
     printed("version", &[write(&|out| view::version(out, "1", 1))]);
 }
@@ -1137,20 +1138,38 @@ fn a_daemon_that_hangs_is_given_up() {
     let _ = std::fs::remove_file(&path);
 }
 
+/// What `dmevpn --help` lists.
+fn commands() -> Vec<String> {
+    let help = String::from_utf8(dmevpn(&["--help"]).stdout).unwrap();
+    let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
+    let names = rows.filter(|row| !row.starts_with("   ")).filter_map(|row| row.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
+/// Every command explains itself by either name, prints JSON, and has a time limit if it asks the daemon.
 #[test]
-fn help_is_there_by_either_name() {
-    for command in [
-        "", "daemon", "status", "macs", "peers", "resolve", "flush", "monitor", "events", "metrics",
-        "reload", "check", "import", "version",
-    ] {
-        let help = |flag| {
-            let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();
-            let output = dmevpn(&args);
-            assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
-            String::from_utf8(output.stdout).unwrap()
-        };
-        assert_eq!(help("-h"), help("--help"));
-        assert!(help("-h").starts_with(&format!("Usage: dmevpn {command}")), "{}", help("-h"));
+fn every_command_has_what_all_have() {
+    let help = |command: &str, flag| {
+        let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();
+        let output = dmevpn(&args);
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(commands().len() >= 12);
+    for command in commands().iter().map(String::as_str).chain([""]) {
+        let text = help(command, "-h");
+        assert_eq!(text, help(command, "--help"));
+        assert!(text.starts_with(&format!("Usage: dmevpn {command}")), "{text}");
+        if !["", "daemon"].contains(&command) {
+            assert!(text.contains("--json"), "{command}");
+            assert_eq!(text.contains("--timeout"), text.contains("--socket"), "{command}");
+            let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap();
+            let titles = page.lines().filter(|line| line.starts_with("## "));
+            assert!(
+                titles.into_iter().any(|title| title.contains(&format!("`dmevpn {command}`"))),
+                "{command}"
+            );
+        }
     }
 }
 

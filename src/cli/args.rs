@@ -170,7 +170,7 @@ pub(super) struct Import {
 
 /// remove the devices that the daemon left in the kernel, once it runs no more
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "leave")]
+#[argh(subcommand, name = "leave", help_triggers("-h", "--help"))]
 pub(super) struct Leave {
     /// configuration file (default /etc/config/dmevpn)
     #[argh(option, arg_name = "file", default = "DEFAULT_CONFIG.into()")]

@@ -2,6 +2,7 @@
 
 use super::control::answers;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
+use super::words::InWords;
 use super::{daemon, plane::alias};
 use crate::config::{Config, Role};
 use crate::control::DEFAULT_SOCKET;
@@ -14,7 +15,7 @@ pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
     if answers(socket) {
         return Err(format!("{socket}: a daemon runs and uses its devices; stop it first"));
     }
-    let mut netlink = Netlink::open().map_err(|e| e.to_string())?;
+    let mut netlink = Netlink::open().map_err(|e| InWords(&e).to_string())?;
     let links = netlink.links().map_err(|e| e.to_string())?;
     let ours = |link: &Link| link.alias.as_deref().is_some_and(alias::is_ours);
     let mut removed = Vec::new();
