@@ -212,7 +212,11 @@
 		fields(sid) {
 			return Object.keys(this.tabs).concat([ undefined ]).map((tab) => E('div', { 'data-tab': tab || null },
 				(tab ? [ E('h5', {}, [ this.tabs[tab] ]) ] : []).concat(
-					this.children.filter((o) => o.tab == tab).map((o) => o.render(sid)))));
+					this.shown().filter((o) => o.tab == tab).map((o) => o.render(sid)))));
+		},
+
+		shown() {
+			return this.children;
 		},
 
 		head() {
@@ -240,8 +244,13 @@
 			return uci.sections(this.map.config, this.sectiontype).map((section) => section['.name']);
 		},
 
+		// modalonly: true in the dialog only, false in the table only, otherwise in both.
+		shown() {
+			return this.children.filter((o) => o.modalonly !== false);
+		},
+
 		columns() {
-			return this.children.filter((o) => !o.modalonly);
+			return this.children.filter((o) => o.modalonly !== true);
 		},
 
 		render() {

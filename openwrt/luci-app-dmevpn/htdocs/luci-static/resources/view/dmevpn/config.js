@@ -166,7 +166,9 @@ return view.extend({
 		const o = fields.add(s, tab, type, name, choices);
 		const column = (COLUMNS[type] || []).indexOf(name) >= 0;
 
-		o.modalonly = !!COLUMNS[type] && !column;
+		// `false` would leave it out of the dialog.
+		if (COLUMNS[type] && !column)
+			o.modalonly = true;
 
 		if (column && name == 'enabled')
 			o.editable = true;
@@ -206,12 +208,17 @@ return view.extend({
 		if (name == 'role') {
 			o.keylist = [];
 			o.vallist = [];
-			o.value('spoke', _('a site: registers with a hub (spoke)'));
-			o.value('hub', _('the hub: sites register with it'));
+			o.value('spoke', _('a site (spoke)'));
+			o.value('hub', _('the hub'));
 		}
 
-		if (name == 'address')
+		if (name == 'address') {
 			o.title = _('Address of the hub');
+			o.placeholder = 'hub.example.net';
+		}
+
+		if (name == 'vpn_id' || name == 'vni')
+			o.placeholder = name == 'vni' ? '100' : '1';
 
 		o.write = function(section_id, value) {
 			return this.map.data.set('json', section_id, name, value);
