@@ -83,7 +83,7 @@ function as_flag(o, words) {
 
 function as_choice(o, words, choices) {
 	if (!words.required && words.default == null)
-		o.value('', _('(none)'));
+		o.value('', words.type == 'hub' ? _('(the only one)') : _('(none)'));
 
 	if (words.type == 'hub')
 		o.load = function(section_id) {

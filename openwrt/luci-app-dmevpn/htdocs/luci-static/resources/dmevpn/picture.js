@@ -230,7 +230,7 @@ function drawn(model, width) {
 		model.hubs.map((hub, i) => hub_lines(layout, layout.hubs[i], hub)),
 		sites.map((site, i) => site_line(layout, layout.sites[i], site))
 	)).filter((node) => node);
-	const boxes = model.hubs.map((hub, i) => box(layout.hubs[i], 'hub', _('hub %s').format(hub.name), hub.address,
+	const boxes = model.hubs.map((hub, i) => box(layout.hubs[i], 'hub', hub.name == 'hub' ? _('hub') : _('hub %s').format(hub.name), hub.address,
 		'%s: %s'.format(hub.address, hub.links.map((link) => link.vn).join(', '))))
 		.concat(sites.map((site, i) => box(layout.sites[i], 'site', site.address, '%s · %s'.format(Array.from(site.vns).join(', '),
 			macs_text(site.macs)), '%s: %s'.format(site.address, Array.from(site.vns).join(', ')))))

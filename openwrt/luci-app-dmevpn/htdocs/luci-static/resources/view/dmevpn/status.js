@@ -236,7 +236,7 @@ return view.extend({
 		const look = vn.trouble && state[0] == 'good' ? 'bad' : state[0];
 
 		return E('div', { 'class': 'dmevpn-vn dmevpn-%s'.format(look), 'data-vn': vn.name }, [
-			this.card_head(vn.name, vn.role == 'hub' ? _('this router is the hub') : _('site of the hub %s').format(vn.hub), state[1]),
+			this.card_head(vn.name, vn.role == 'hub' ? _('this router is the hub') : vn.hub == 'hub' ? _('site') : _('site of the hub %s').format(vn.hub), state[1]),
 			E('p', {}, [ vn.text ]),
 			vn.trouble && vn.text.indexOf(vn.trouble) < 0 ? E('p', {}, [ E('strong', {}, [ vn.trouble ]) ]) : '',
 			vn.hint ? E('p', { 'class': 'dmevpn-hint' }, [ vn.hint ]) : '',
