@@ -29,7 +29,7 @@ pub enum Cause {
         /// The VLAN.
         vlan: VlanId,
     },
-    /// The VN has no option `vlan`, and the tunnel is alone in its VLAN of a bridge that filters VLANs.
+    /// The tunnel is alone in its VLAN of a bridge that filters VLANs.
     NothingPasses {
         /// The bridge.
         bridge: String,

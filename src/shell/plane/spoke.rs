@@ -164,6 +164,8 @@ impl Planes {
                 self.changes.push(FdbChange::Unlearn { index, mac, vlan });
             }
             Ok(_) => {}
+            // With the bridge its entries are gone.
+            Err(e) if e.not_found() => {}
             Err(e) => log::warn!("{e}"),
         }
     }

@@ -148,15 +148,17 @@ impl Planes {
         Ok(())
     }
 
-    /// Finds out which VLAN is the VN's. Where the tunnel got its VLANs from somebody else, nothing may be able to pass.
+    /// Finds out which VLAN is the VN's, and whether anything else is there.
     pub(super) fn see_vlan(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
         let Some(plane) = self.planes.get(&key) else { return };
         let (scope, warning) = match (&plane.filtering, plane.wanted.vlan) {
             (None, _) => (Scope::Bridge, None),
-            (Some(_), Some(vlan)) => (Scope::Vlan(vlan), None),
-            (Some(info), None) => {
-                let default = info.default_pvid;
-                self.judge(key, default)
+            // A hub's bridge itself is in the VLAN.
+            (Some(_), Some(vlan)) if self.forwarder(key).is_some() => (Scope::Vlan(vlan), None),
+            (Some(info), vlan) => {
+                let as_new = vlan.or(info.default_pvid);
+                let (scope, warning) = self.judge(key, as_new);
+                (vlan.map_or(scope, Scope::Vlan), warning)
             }
         };
         let Some(plane) = self.planes.get_mut(&key) else { return };
@@ -174,8 +176,8 @@ impl Planes {
         self.change_scope(key, scope, engine, inputs);
     }
 
-    /// The VLAN a tunnel without option `vlan` is in, and what is wrong if nothing else is there.
-    fn judge(&mut self, key: VnKey, default: Option<VlanId>) -> (Scope, Option<Cause>) {
+    /// The VLAN that a spoke's tunnel is in, or a new port of a hub, and what is wrong if nothing else is there.
+    fn judge(&mut self, key: VnKey, new: Option<VlanId>) -> (Scope, Option<Cause>) {
         let ports = match self.netlink.bridge_ports() {
             Ok(ports) => ports,
             Err(e) => return (Scope::Nothing, Some(told(e).into())),
@@ -183,13 +185,14 @@ impl Planes {
         let Some(plane) = self.planes.get(&key) else { return (Scope::Nothing, None) };
         let of_bridge = || ports.iter().filter(|port| Some(port.bridge) == plane.bridge);
         // A hub's ports all are as any new one is.
-        let new = |pvid: VlanId| Vlans { first: pvid.get(), last: pvid.get(), pvid: true, untagged: true };
+        let untagged =
+            |pvid: VlanId| Vlans { first: pvid.get(), last: pvid.get(), pvid: true, untagged: true };
         let (name, tunnel) = match &plane.wanted.role {
             WantedRole::Spoke { vxlan, .. } => {
                 (Some(vxlan.clone()), of_bridge().find(|port| Some(port.index) == plane.tunnel).cloned())
             }
             WantedRole::Hub(_) => {
-                let vlans = default.map(new).into_iter().collect();
+                let vlans = new.map(untagged).into_iter().collect();
                 (None, Some(BridgePort { index: 0, bridge: 0, vlans }))
             }
         };
@@ -259,7 +262,11 @@ impl Planes {
                 {
                     self.join_itself(key, port.bridge, Some(vlan))
                 }
-                Some(_) => Ok(()),
+                // Whatever changed there, it may be the first in the VLAN.
+                Some(_) => {
+                    self.see_vlan(key, engine, inputs);
+                    Ok(())
+                }
             };
             if let Err(e) = done {
                 log::warn!("{e}");

@@ -235,11 +235,13 @@ $vni_twenty
 $twenty")"
 reload spoke1
 check "the tunnel is in VLAN 30 only" soon 5 only_in spoke1 vx-ten 30
+check "spoke1 says that nothing else is there" soon 5 tells spoke1 "'vx-ten' is in VLAN 30, and nothing else is"
 check "it is the same device" [ "$(index spoke1 vx-ten)" = "$ten_index" ]
 check "ten1 is not reached" no_ten
 bridge -n spoke1 vlan del vid 10 dev p1
 bridge -n spoke1 vlan add vid 30 pvid untagged dev p1
 check "ten1 in VLAN 30 is reached" soon 10 pass_ten
+check "and nothing is wrong" silent spoke1 "nothing else is"
 check "and VLAN 20 as before" ping twenty1 11.0.20.13
 bridge -n spoke1 vlan del vid 30 dev p1
 bridge -n spoke1 vlan add vid 10 pvid untagged dev p1
