@@ -79,6 +79,11 @@ test('what is configured is never called not configured', async () => {
 	off.dmevpn[0].enabled = '0';
 	await shows({ answers: answers.down, uci: off }, 'Configured, but switched off');
 	await shows({ answers: answers.empty, uci: configured }, 'not taken over');
+
+	// An interface of `proto dmevpn` is a network, too.
+	const network = [ { '.name': 'branch', '.type': 'interface', proto: 'dmevpn' }, { '.name': 'lan', '.type': 'interface', proto: 'static' } ];
+
+	await shows({ answers: answers.down, uci: Object.assign({ network }, unconfigured) }, 'the daemon does not run', 'Waiting for it: branch');
 	// Who may not read the configuration is not told that there is none.
 	assert.ok(!(await shows({ answers: answers.down, uci: { dmevpn: null } }, 'the daemon does not run')).text.includes('Nothing is'));
 });

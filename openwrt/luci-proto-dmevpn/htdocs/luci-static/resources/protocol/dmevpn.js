@@ -58,7 +58,7 @@ return network.registerProtocol('dmevpn', {
 	renderFormOptions: function(s) {
 		const add = (tab, type, name, option) => fields.add_site(s, tab, type, name, option || name);
 
-		add('general', 'hub', 'address', 'hub');
+		add('general', 'hub', 'address', 'hub').title = _('Address of the hub');
 		add('general', 'vn', 'vpn_id');
 		add('general', 'vn', 'vni');
 

@@ -64,9 +64,10 @@ function notify(answer, done) {
 
 // What the configuration holds, be the daemon there or not.
 function configured() {
-	const vns = uci.sections('dmevpn', 'vn');
 	const main = uci.sections('dmevpn', 'dmevpn')[0] || {};
-	const off = (section) => [ '0', 'false', 'off', 'no', 'disabled' ].indexOf(section.enabled) >= 0;
+	const off = (section) => section.disabled == '1' || section.auto == '0' ||
+		[ '0', 'false', 'off', 'no', 'disabled' ].indexOf(section.enabled) >= 0;
+	const vns = uci.sections('dmevpn', 'vn').concat(uci.sections('network', 'interface').filter((one) => one.proto == 'dmevpn'));
 
 	return {
 		vns: vns,
@@ -83,8 +84,10 @@ return view.extend({
 	// The file may change while the page is open: what was read earlier is dropped.
 	read_configuration: function() {
 		uci.unload('dmevpn');
+		uci.unload('network');
 
-		return uci.load('dmevpn').then(() => this.readable = true, () => this.readable = false);
+		return Promise.all([ uci.load('dmevpn'), L.resolveDefault(uci.load('network')) ])
+			.then(() => this.readable = true, () => this.readable = false);
 	},
 
 	ask: function() {
