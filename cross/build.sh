@@ -112,6 +112,8 @@ prepare() {
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
     case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
+    # LLVM takes all 32 registers of VFPv3 for granted in an ARMv7, rustc promises 16.
+    case $1 in armv7-*) flags+=" -Ctarget-feature=-d32" ;; esac
     # Where sources lie on this machine is nobody's business, and would make each machine's program another one.
     flags+=" --remap-path-prefix=$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/= --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src/="
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN
