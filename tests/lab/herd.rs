@@ -10,6 +10,7 @@ use dmevpn::wire::nhrp::{
 use dmevpn::wire::{Prefix, VpnTag};
 use socket2::{Domain, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Spokes 10.1.x.y, VNI 100 each.
@@ -19,14 +20,14 @@ pub struct Herd {
 }
 
 impl Herd {
-    /// So many, in the VN `test`; the namespace of `node` lends them its interface.
-    pub fn new(lab: &Lab, node: &str, size: u16) -> Res<Herd> {
+    /// Those with these numbers, in the VN `test`; the namespace of `node` lends them its interface.
+    pub fn new(lab: &Lab, node: &str, numbers: Range<u16>) -> Res<Herd> {
         let addresses: Vec<Ipv4Addr> =
-            (0..size).map(|n| Ipv4Addr::new(10, 1, (n / 250) as u8, (n % 250) as u8 + 1)).collect();
+            numbers.map(|n| Ipv4Addr::new(10, 1, (n / 250) as u8, (n % 250) as u8 + 1)).collect();
         let lines: Vec<String> = addresses.iter().map(|a| format!("addr add {a}/32 dev eth1")).collect();
         lab.node(node).ns.ip(&lines.join("\n"))?;
         let hub = lab.node("hub");
-        hub.ns.ip("route add 10.1.0.0/16 dev eth1")?;
+        hub.ns.ip("route replace 10.1.0.0/16 dev eth1")?;
         let IpAddr::V4(hub) = hub.nbma else { return Err("the hub has no IPv4 address".into()) };
         Ok(Herd { addresses, hub })
     }
