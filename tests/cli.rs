@@ -880,6 +880,33 @@ fn flush_is_silent_when_done_and_says_why_not_if_not() {
     assert_eq!(error, (Some(1), String::new(), "dmevpn: there is no VN 'test'\n".into()));
 }
 
+/// Whoever took a daemon over, or writes a file, does not command root's terminal.
+#[test]
+fn no_text_commands_the_terminal() {
+    let harmful = "a\u{1b}]0;b\u{7}\u{9b}31m\r\u{7f}";
+    let mut status = a_day_like_any_other();
+    status.config = harmful.into();
+    status.vns[0].name = harmful.into();
+    let calm = |text: &str| !text.contains(|c: char| c.is_control() && c != '\n');
+    for (json, test) in [(false, "harmful"), (true, "harmful-json")] {
+        let args = &["status", "--json"][..if json { 2 } else { 1 }];
+        let reply = Reply::Status(status.clone()).encode();
+        let (code, out, err) = answered(test, args, &Request::Status, &reply);
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert!(calm(&out), "{out:?}");
+        if json {
+            assert_eq!(self::json(&out)["config"], harmful);
+        } else {
+            assert!(out.contains("a\\u{1b}]0;b\\u{7}\\u{9b}31m\\r\\u{7f}"), "{out}");
+        }
+        let reply = Reply::Error(harmful.into()).encode();
+        let (code, out, err) = answered(test, args, &Request::Status, &reply);
+        assert!(code == Some(1) && calm(&out) && calm(&err), "{out:?} {err:?}");
+    }
+    let output = dmevpn(&["check", "/nowhere/\u{1b}[31m"]);
+    assert!(calm(&String::from_utf8(output.stderr).unwrap()));
+}
+
 #[test]
 fn a_bad_configuration_on_reload_has_its_own_exit_code() {
     let reply = Reply::BadConfiguration(bad_file()).encode();

@@ -19,7 +19,7 @@ use crate::config::{Config, Errors};
 use crate::control::{Answer, Reply, Request, Status, frame};
 use crate::shell::terminal;
 use crate::shell::words::InWords;
-use crate::view::{Screen, json, metrics, text};
+use crate::view::{Harmless, Screen, json, metrics, text};
 use argh::FromArgs;
 use args::{Check, Command, Leave};
 use client::Client;
@@ -125,7 +125,7 @@ fn fail(json: bool, failure: &Failure) -> ExitCode {
     } else {
         // Errors in a configuration begin with FILE:LINE, which editors understand.
         let prefix = if refused.is_some() { "" } else { "dmevpn: " };
-        drop(writeln!(io::stderr().lock(), "{prefix}{}", text.trim_end()));
+        complain(format_args!("{prefix}{}", text.trim_end()));
     }
     ExitCode::from(*code)
 }
@@ -281,8 +281,7 @@ fn check(check: &Check) -> Result<(), Failure> {
     }
     parsed.map_err(Failure::configuration)?;
     for warning in &warnings {
-        // Nobody is left to be told when this fails.
-        let _ = writeln!(io::stderr().lock(), "{file}:{}: warning: {}", warning.line, warning.text);
+        complain(format_args!("{file}:{}: warning: {}", warning.line, warning.text));
     }
     show(false, |_| {}, |out| writeln!(out, "{file}: no errors"))
 }
@@ -322,18 +321,26 @@ fn show(
 
 /// Prints what `write` writes; false when the reader went away, as `head` does, which is no failure.
 fn print(write: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) -> Result<bool, Failure> {
-    let mut out = Output { out: BufWriter::new(io::stdout().lock()), failed: None };
+    let mut out = Harmless(Output { out: BufWriter::new(io::stdout().lock()), failed: None });
     // An error of the output is in `failed`; the rendering itself has none.
     let _ = write(&mut out);
-    let result = match out.failed.take() {
+    let result = match out.0.failed.take() {
         Some(failed) => Err(failed),
-        None => out.out.flush(),
+        None => out.0.out.flush(),
     };
     match result {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::failed(format!("cannot write: {}", InWords(&e)))),
     }
+}
+
+/// A line to standard error.
+fn complain(text: fmt::Arguments<'_>) {
+    let mut line = Harmless(String::new());
+    // Nobody is left to be told when this fails.
+    let _ = fmt::Write::write_fmt(&mut line, text);
+    let _ = writeln!(io::stderr().lock(), "{}", line.0);
 }
 
 /// Standard output, as text is written to it. It takes no more after an error.
