@@ -5,12 +5,14 @@
 use super::identity::Identity;
 use super::words::InWords;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 const REQUEST_ID: &str = "request_id ";
 const IDENTITY: &str = "identity ";
+/// More than the lines ever have, in octets.
+const MOST: u64 = 4096;
 
 /// What the file holds.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub struct State {
 impl State {
     /// What an earlier run left in `file`. What is missing there is made; what is garbled, too, with a warning.
     pub fn load(file: &str) -> io::Result<State> {
-        let text = match fs::read(file) {
+        let text = match read(file) {
             Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
             Err(e) => {
                 if e.kind() != ErrorKind::NotFound {
@@ -82,6 +84,17 @@ impl State {
     }
 }
 
+/// What the file begins with. The service's user may put in its place what never ends or never answers.
+fn read(file: &str) -> io::Result<Vec<u8>> {
+    let there = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    if !there.metadata()?.is_file() {
+        return Err(io::Error::other("there is something else than a file"));
+    }
+    let mut octets = Vec::new();
+    there.take(MOST).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 /// Writes the file whole or, when the power fails, not at all; for its owner only.
 fn write(file: &str, text: &str) -> io::Result<()> {
     if let Some(directory) = Path::new(file).parent() {
@@ -128,6 +141,34 @@ mod tests {
         }
         fs::write(file, format!("request_id \nidentity {}\n", first.identity())).unwrap();
         assert!(same(first.identity()));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for_nor_read_to_its_end() {
+        let directory = std::env::temp_dir().join(format!("dmevpn-no-state-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("state");
+        let fifo = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(fifo.success());
+        let (done, is_done) = std::sync::mpsc::channel();
+        let path = file.clone();
+        std::thread::spawn(move || {
+            for endless in ["/dev/zero", "/dev/null"] {
+                let state = State::load(path.to_str().unwrap()).unwrap();
+                assert_eq!(state.request_id(), 0);
+                assert!(fs::symlink_metadata(&path).unwrap().is_file(), "it is replaced");
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(endless, &path).unwrap();
+            }
+            // A hole of 1 TiB.
+            fs::remove_file(&path).unwrap();
+            File::create(&path).unwrap().set_len(1 << 40).unwrap();
+            State::load(path.to_str().unwrap()).unwrap();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert!(fs::metadata(&file).unwrap().len() < 100);
         fs::remove_dir_all(directory).unwrap();
     }
 }
