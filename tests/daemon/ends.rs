@@ -55,7 +55,9 @@ fn a_daemon_hands_over() {
 fn what_daemons_left_is_removed() {
     in_small(plan(), |lab| {
         let foreign = "link add vx-other type vxlan id 9 dstport 5001 local 10.0.0.9\n\
-                       link set vx-other alias 'not dmevpn vn=test'\nlink add br-other type bridge";
+                       link set vx-other alias 'not dmevpn vn=test'\nlink add br-other type bridge\n\
+                       link add other type veth peer name another\nlink set other alias 'dmevpn vn=test'\n\
+                       link set lo alias 'dmevpn vn=test'";
         make_tunnel(lab.node("spoke2"), "id 101 dstport 4789 nolearning", "br-test");
         lab.start_all().unwrap();
         all_is_well(lab);
