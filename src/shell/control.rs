@@ -20,6 +20,7 @@ use litemap::LiteMap;
 use smol::channel;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
@@ -74,9 +75,14 @@ impl Server {
     }
 }
 
-/// Whether a daemon serves the socket `path`.
+/// Whether a daemon serves the socket `path`: also one that hangs, with whom no more clients can queue.
 pub fn answers(path: &str) -> bool {
-    UnixStream::connect(path).is_ok()
+    let connected = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connected().map_or_else(|e: io::Error| e.kind() == ErrorKind::WouldBlock, |()| true)
 }
 
 /// What `make` makes has mode 0600 from the first moment on.

@@ -219,6 +219,8 @@ impl Node {
 
     /// Tells everything that happens to `monitor`, until it hears no more.
     pub fn monitor(&mut self, monitor: Sender<Happening>) {
+        // Those who left are noticed when something happens, which may be never.
+        self.monitors.retain(|m| !m.is_closed());
         self.monitors.push(monitor);
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -133,6 +134,70 @@ fn control_socket() {
         let spoke1 = lab.nodes.get_mut("spoke1").unwrap();
         assert_eq!(spoke1.stop(), Ok(Some(0)));
         assert!(!spoke1.socket().exists());
+    });
+}
+
+/// One that hangs, with so many clients that no more can queue: who looks for it does not hang, too.
+#[test]
+fn a_daemon_that_hangs_is_there() {
+    in_small(plan(), |lab| {
+        let node = lab.node("spoke1");
+        let address = SockAddr::unix(node.socket()).unwrap();
+        let hangs = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        hangs.bind(&address).unwrap();
+        hangs.listen(1).unwrap();
+        let client = || {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            client.set_nonblocking(true)?;
+            client.connect(&address).map(|()| client)
+        };
+        let clients: Vec<_> = std::iter::from_fn(|| client().ok()).take(100).collect();
+        assert!(clients.len() < 100);
+        for (command, words) in [("leave", "a daemon runs"), ("daemon", "another daemon answers there")] {
+            let mut looks = node.ns.command(program().path);
+            let looks = looks.args([command, "--config"]).arg(node.config());
+            let mut looks = Killed(looks.stderr(Stdio::piped()).spawn().unwrap());
+            let mut code = None;
+            wait("it ends", || {
+                std::thread::sleep(Duration::from_millis(50));
+                code = looks.0.try_wait().unwrap();
+                code.is_some()
+            });
+            let mut said = String::new();
+            looks.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert!(code.unwrap().code() == Some(1) && said.contains(words), "{command}: {said}");
+        }
+    });
+}
+
+/// A program that ends with its test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where nothing happens, nothing is kept of monitors that hung up.
+#[test]
+fn monitors_that_hang_up_leave_nothing() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        let monitors = |count: usize| {
+            for _ in 0..count {
+                let mut monitor = UnixStream::connect(spoke1.socket()).unwrap();
+                monitor.write_all(&dmevpn::control::Request::Monitor.encode().unwrap()).unwrap();
+                monitor.read_exact(&mut [0; 6]).unwrap();
+            }
+            number_in(format!("/proc/{}/status", spoke1.pid().unwrap()).as_ref(), "VmRSS:")
+        };
+        let before = monitors(20);
+        let after = monitors(200);
+        assert!(after < before + 2048, "from {before} to {after} kB");
     });
 }
 
