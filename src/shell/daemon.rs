@@ -247,6 +247,8 @@ async fn hear_routes(node: Shared, routes: Async<Routes>) {
 async fn read(node: Shared, tunnel: Rc<Tunnel>) {
     let mut buf = vec![0; MAX_PACKET];
     loop {
+        // Where packets come faster than they are read, receiving never waits: all other tasks have their turn here.
+        future::yield_now().await;
         match tunnel.receive(&mut buf).await {
             Ok(Some(received)) => node.borrow_mut().packet(&received),
             Ok(None) => {}

@@ -155,6 +155,44 @@ fn garbage_with_the_addresses_of_others() {
     });
 }
 
+/// Registrations come faster than the hub, which has a tenth of its time here, can read them: who asks it how it stands
+/// waits for a few packets, and not until all are read.
+#[test]
+fn a_flood_does_not_silence_the_daemon() {
+    under_attack(plan(), |lab, frames, sender| {
+        let hub = lab.node("hub");
+        let begun = std::time::Instant::now();
+        let over = || begun.elapsed() > Duration::from_secs(4);
+        let answers = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut frames = frames.iter().cycle().cloned();
+                while !over() {
+                    let mut frame = frames.next().unwrap();
+                    frame[6..12].copy_from_slice(&lab::mac(0x9999));
+                    let _ = sender.send(&frame);
+                }
+            });
+            scope.spawn(|| {
+                while !over() {
+                    for (signal, ms) in [(libc::SIGSTOP, 20), (libc::SIGCONT, 2)] {
+                        hub.signal(signal).unwrap();
+                        std::thread::sleep(Duration::from_millis(ms));
+                    }
+                }
+            });
+            let mut answers = Vec::new();
+            while !over() {
+                let asked = std::time::Instant::now();
+                let output = dmevpn(hub, &["status", "--timeout", "3"]);
+                answers.push((output.status.code(), asked.elapsed()));
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            answers
+        });
+        assert!(answers.iter().all(|(code, _)| *code == Some(0)), "{answers:?}");
+    });
+}
+
 #[test]
 fn more_macs_than_there_is_room_for() {
     in_small(plan(), |lab| {
