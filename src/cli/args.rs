@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::control::DEFAULT_SOCKET;
+use crate::config::DEFAULT_SOCKET;
 use crate::types::Mac;
 use argh::FromArgs;
 use std::time::Duration;

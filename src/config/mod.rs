@@ -59,6 +59,9 @@ impl Config {
     }
 }
 
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/var/run/dmevpn/private/control.sock";
+
 /// What concerns the whole daemon: `config dmevpn 'main'`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Main {
@@ -80,7 +83,7 @@ pub struct Main {
     pub log_level: log::LevelFilter,
     /// The absolute path of the file that survives a restart; default `/etc/dmevpn/state`.
     pub state_file: String,
-    /// The absolute path of the control socket, at most 107 octets; default [`crate::control::DEFAULT_SOCKET`].
+    /// The absolute path of the control socket, at most 107 octets; default [`DEFAULT_SOCKET`].
     pub socket: String,
 }
 

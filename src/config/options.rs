@@ -5,8 +5,8 @@
 //! paragraph goes everywhere, what follows only to where there is room. The daemon does not hold these words: nothing in
 //! it uses [`WORDS`].
 
+use super::DEFAULT_SOCKET;
 use super::value::{self, RoleKind};
-use crate::control::DEFAULT_SOCKET;
 use crate::types::Vni;
 use core::fmt;
 

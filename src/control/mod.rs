@@ -17,9 +17,6 @@ use crate::engine::{Event, Refusal};
 use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 use serde::{Deserialize, Serialize};
 
-/// Where the daemon listens unless told otherwise.
-pub const DEFAULT_SOCKET: &str = "/var/run/dmevpn/private/control.sock";
-
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {

@@ -4,8 +4,7 @@ use super::control::answers;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
 use super::words::InWords;
 use super::{daemon, plane::alias};
-use crate::config::{Config, Role};
-use crate::control::DEFAULT_SOCKET;
+use crate::config::{Config, DEFAULT_SOCKET, Role};
 
 /// Removes it and tells what that was, or why it was not done.
 pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
