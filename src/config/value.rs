@@ -123,11 +123,15 @@ pub const LOG_LEVELS: [(&str, LevelFilter); 5] = [
 ];
 
 /// How packets name their VN.
-pub const VPN_MODES: [(&str, VpnMode); 3] =
-    [("llc", VpnMode::Llc), ("key", VpnMode::Key), ("none", VpnMode::None)];
+pub const VPN_MODES: [(&str, VpnMode); 3] = [
+    (VpnMode::Llc.name(), VpnMode::Llc),
+    (VpnMode::Key.name(), VpnMode::Key),
+    (VpnMode::None.name(), VpnMode::None),
+];
 
 /// What makes a spoke ask.
-pub const TRIGGERS: [(&str, Trigger); 2] = [("learn", Trigger::Learn), ("l2miss", Trigger::L2miss)];
+pub const TRIGGERS: [(&str, Trigger); 2] =
+    [(Trigger::Learn.name(), Trigger::Learn), (Trigger::L2miss.name(), Trigger::L2miss)];
 
 /// What forwards a hub's frames.
 pub const DATAPLANES: [(&str, Dataplane); 3] =

@@ -37,6 +37,11 @@ pub fn refusal(refusal: Refusal) -> impl fmt::Display {
     Refused(refusal)
 }
 
+/// Why a MAC was not resolved: the hub's refusal, if there was one.
+pub fn why_not(reason: Option<Refusal>) -> impl fmt::Display {
+    WhyNot(reason)
+}
+
 /// Why something ended.
 pub fn why(why: Why) -> &'static str {
     match why {
@@ -78,12 +83,7 @@ impl fmt::Display for Sentence {
             Event::Withdrawn => f.write_str("registration withdrawn"),
             Event::Asked { mac } => write!(f, "asking the hub for {mac}"),
             Event::Resolved { mac, at, holding } => write!(f, "{mac} is at {at} for {holding} s"),
-            Event::NotResolved { mac, reason: Some(reason) } => {
-                write!(f, "{mac} not resolved: {}", refusal(reason))
-            }
-            Event::NotResolved { mac, reason: None } => {
-                write!(f, "{mac} not resolved: no answer from the hub")
-            }
+            Event::NotResolved { mac, reason } => write!(f, "{mac} not resolved: {}", why_not(reason)),
             Event::ShortcutUp { mac, to } => write!(f, "shortcut up: {mac} to {to}"),
             Event::ShortcutDown { mac, why: reason } => write!(f, "shortcut down: {mac}, {}", why(reason)),
             Event::SpokeUp { spoke, uplink } => write!(f, "spoke up: {spoke}, uplink vni {uplink}"),
@@ -107,6 +107,17 @@ impl fmt::Display for Sentence {
             Event::PeerError { peer, code } => {
                 write!(f, "peer {peer} reports {}", refusal(Refusal::Error(code)))
             }
+        }
+    }
+}
+
+struct WhyNot(Option<Refusal>);
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(reason) => Refused(reason).fmt(f),
+            None => f.write_str("no answer from the hub"),
         }
     }
 }

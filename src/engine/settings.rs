@@ -27,6 +27,17 @@ pub enum VpnMode {
     None,
 }
 
+impl VpnMode {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VpnMode::Llc => "llc",
+            VpnMode::Key => "key",
+            VpnMode::None => "none",
+        }
+    }
+}
+
 /// What makes a spoke ask where a MAC lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +47,16 @@ pub enum Trigger {
     Learn,
     /// The VXLAN device missed the MAC in its FDB.
     L2miss,
+}
+
+impl Trigger {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Trigger::Learn => "learn",
+            Trigger::L2miss => "l2miss",
+        }
+    }
 }
 
 /// Everything the engine is told.

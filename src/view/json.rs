@@ -3,10 +3,9 @@
 use super::standing;
 use super::writer::{Object, object};
 use crate::config::{Errors, Finding};
-use crate::control::words::{level, refusal, sentence, why};
+use crate::control::words::{level, refusal, sentence, why, why_not};
 use crate::control::{Answer, Cause, Happening, Lately, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
 use crate::engine::report::{HubReport, MacRow, MacState, SpokeReport, Standing};
-use crate::engine::settings::{Trigger, VpnMode};
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::fmt::Write;
@@ -65,8 +64,7 @@ pub fn resolved(out: &mut dyn Write, vn: &str, mac: Mac, answer: &Answer) {
     let (place, at, valid, reason) = match answer {
         Answer::At { vtep, holding } => (Some("remote"), Some(*vtep), *holding, None),
         Answer::Local => (Some("here"), None, None, None),
-        Answer::NotResolved(None) => (None, None, None, Some("no answer from the hub".into())),
-        Answer::NotResolved(Some(reason)) => (None, None, None, Some(refusal(*reason).to_string())),
+        Answer::NotResolved(reason) => (None, None, None, Some(why_not(*reason).to_string())),
     };
     line(out, |o| {
         o.put("vn", &vn);
@@ -213,21 +211,8 @@ fn vn(o: &mut Object<'_>, vn: &VnStatus) {
 
 fn spoke(o: &mut Object<'_>, hub: &str, address: &str, report: &SpokeReport) {
     o.put("vni", &report.vni);
-    o.put(
-        "vpn_mode",
-        &match report.vpn_mode {
-            VpnMode::Llc => "llc",
-            VpnMode::Key => "key",
-            VpnMode::None => "none",
-        },
-    );
-    o.put(
-        "trigger",
-        &match report.trigger {
-            Trigger::Learn => "learn",
-            Trigger::L2miss => "l2miss",
-        },
-    );
+    o.put("vpn_mode", &report.vpn_mode.name());
+    o.put("trigger", &report.trigger.name());
     o.put("hub", &hub);
     o.put("hub_address", &address);
     o.put("hub_nbma", &report.hub);
@@ -340,10 +325,11 @@ fn told(event: &Event) -> Told {
         Event::Resolved { mac, at, holding } => {
             Told { valid: Some(holding), ..Told::of("resolved").mac(mac).at(at) }
         }
-        Event::NotResolved { mac, reason: Some(reason) } => Told::of("not_resolved").mac(mac).because(reason),
-        Event::NotResolved { mac, reason: None } => {
-            Told::of("not_resolved").mac(mac).reason("no answer from the hub")
-        }
+        Event::NotResolved { mac, reason } => Told {
+            reason: Some(why_not(reason).to_string()),
+            reason_code: reason.map(number),
+            ..Told::of("not_resolved").mac(mac)
+        },
         Event::ShortcutUp { mac, to } => Told::of("shortcut_up").mac(mac).at(to),
         Event::ShortcutDown { mac, why: reason } => Told::of("shortcut_down").mac(mac).reason(why(reason)),
         Event::SpokeUp { spoke, uplink } => {

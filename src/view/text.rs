@@ -3,7 +3,7 @@
 use super::json::mac_state;
 use super::standing;
 use super::table::{Align, Screen, Table, wrapped};
-use crate::control::words::{duration, refusal, sentence, time_of_day};
+use crate::control::words::{duration, sentence, time_of_day, why_not};
 use crate::control::{Answer, Cause, Happening, RoleStatus, Status, VnMacs, VnPeers, VnStatus};
 use crate::engine::report::{HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
@@ -90,8 +90,7 @@ pub fn resolved(out: &mut dyn Write, mac: Mac, answer: &Answer) -> Result {
         }
         Answer::At { vtep, holding: None } => writeln!(out, "{mac} is at {vtep}"),
         Answer::Local => writeln!(out, "{mac} is at a port of this router"),
-        Answer::NotResolved(Some(reason)) => writeln!(out, "{mac} not resolved: {}", refusal(*reason)),
-        Answer::NotResolved(None) => writeln!(out, "{mac} not resolved: no answer from the hub"),
+        Answer::NotResolved(reason) => writeln!(out, "{mac} not resolved: {}", why_not(*reason)),
     }
 }
 
@@ -185,21 +184,15 @@ fn site(vn: &VnStatus, spoke: Option<&SpokeReport>) -> Vec<String> {
     });
     facts.extend(vn.vlan.map(|vlan| format!("vlan {vlan}")));
     facts.extend(vn.device.iter().map(|device| format!("device {device}")));
-    facts.extend(spoke.into_iter().flat_map(unusual).map(Into::into));
+    facts.extend(spoke.into_iter().flat_map(unusual));
     facts
 }
 
 /// The settings that are not as by default.
-fn unusual(report: &SpokeReport) -> impl Iterator<Item = &'static str> + use<> {
-    let mode = match report.vpn_mode {
-        VpnMode::Llc => None,
-        VpnMode::Key => Some("vpn mode key"),
-        VpnMode::None => Some("vpn mode none"),
-    };
-    let trigger = match report.trigger {
-        Trigger::Learn => None,
-        Trigger::L2miss => Some("trigger l2miss"),
-    };
+fn unusual(report: &SpokeReport) -> impl Iterator<Item = String> + use<> {
+    let SpokeReport { vpn_mode, trigger, .. } = *report;
+    let mode = (vpn_mode != VpnMode::default()).then(|| format!("vpn mode {}", vpn_mode.name()));
+    let trigger = (trigger != Trigger::default()).then(|| format!("trigger {}", trigger.name()));
     mode.into_iter().chain(trigger)
 }
 
