@@ -483,7 +483,7 @@ dmevpn_info{version=\"0.1.0\",transport=\"raw\"} 1
 # HELP dmevpn_uptime_seconds For how long the daemon has been running.
 # TYPE dmevpn_uptime_seconds gauge
 dmevpn_uptime_seconds 8040
-# HELP dmevpn_up Whether the data plane of the VN is up.
+# HELP dmevpn_up Whether this router has what the VN needs: its devices, an address, the way to the hub.
 # TYPE dmevpn_up gauge
 dmevpn_up{vn=\"test\"} 1
 dmevpn_up{vn=\"guest\"} 0

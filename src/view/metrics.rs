@@ -140,7 +140,9 @@ fn alone(value: u64) -> Sample<'static> {
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
 const GAUGES: [Gauge; 9] = [
-    ("up", "Whether the data plane of the VN is up.", |vn| Some(vn.trouble.is_none().into())),
+    ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
+        Some(vn.trouble.is_none().into())
+    }),
     ("registered", "Whether the hub knows this spoke.", |vn| {
         spoke(vn).map(|r| matches!(r.standing, Standing::Registered { .. }).into())
     }),
