@@ -1,0 +1,71 @@
+//! The command line, without a daemon.
+
+use super::dmevpn;
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    for args in [
+        &["bogus"][..],
+        &[],
+        &["status", "--bogus"],
+        &["resolve", "test"],
+        &["resolve", "test", "01:00:5e:00:00:01"],
+        &["flush", "test", "52:54:00:00:00:0c", "more"],
+        &["flush", "test", "mac"],
+    ] {
+        let output = dmevpn(args);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}");
+        assert!(output.stderr.starts_with(b"dmevpn: "), "{args:?}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "import"))]
+fn a_build_without_import_says_so() {
+    let output = dmevpn(&["import", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("dmevpn: this build has no 'import'; "), "{text}");
+}
+
+#[test]
+fn check_names_a_file_it_cannot_read() {
+    let output = dmevpn(&["check", "/nonexistent/dmevpn"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(output.stderr, b"/nonexistent/dmevpn: No such file or directory\n");
+}
+
+/// What `dmevpn --help` lists.
+fn commands() -> Vec<String> {
+    let help = String::from_utf8(dmevpn(&["--help"]).stdout).unwrap();
+    let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
+    let names = rows.filter(|row| !row.starts_with("   ")).filter_map(|row| row.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
+/// Every command explains itself by either name, prints JSON, and has a time limit if it asks the daemon.
+#[test]
+fn every_command_has_what_all_have() {
+    let help = |command: &str, flag| {
+        let args: Vec<&str> = [command, flag].into_iter().filter(|a| !a.is_empty()).collect();
+        let output = dmevpn(&args);
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(commands().len() >= 12);
+    for command in commands().iter().map(String::as_str).chain([""]) {
+        let text = help(command, "-h");
+        assert_eq!(text, help(command, "--help"));
+        assert!(text.starts_with(&format!("Usage: dmevpn {command}")), "{text}");
+        if !["", "daemon"].contains(&command) {
+            assert!(text.contains("--json"), "{command}");
+            assert_eq!(text.contains("--timeout"), text.contains("--socket"), "{command}");
+            let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap();
+            let titles = page.lines().filter(|line| line.starts_with("## "));
+            assert!(
+                titles.into_iter().any(|title| title.contains(&format!("`dmevpn {command}`"))),
+                "{command}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a daemon may answer.
+
+use dmevpn::config::{Config, Errors};
+use dmevpn::control::{Cause, RoleStatus, Status, Traffic, VnCounts, VnMacs, VnStatus};
+use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
+use dmevpn::engine::settings::{Trigger, VpnMode};
+use dmevpn::engine::{ClientStatistics, Event, Refusal, Statistics, Table, Why};
+use dmevpn::types::{Mac, Vtep};
+
+/// One of each, with all that can go wrong.
+pub fn a_day_like_any_other() -> Status {
+    let registered = report(Standing::Registered { left: 410, unanswered: 0 }, 7980);
+    let refused = report(Standing::Refused { reason: Refusal::Nak(14), retry: 20 }, 12);
+    let silent = report(Standing::Registering { unanswered: 4 }, 34);
+    let no_device = VnStatus {
+        device: None,
+        trouble: Some(Cause::NoBridge("br-guest".into())),
+        ..vn("guest", "4", spoke("10.0.0.1", report(Standing::NoDevice, 8000)))
+    };
+    daemon(vec![
+        VnStatus { bridge_mac: Some(mac(2)), ..vn("test", "1", spoke("10.0.0.1", registered)) },
+        vn("lab", "2", spoke("hub.example.net", refused)),
+        vn("cam", "ac-de-48:3", spoke("10.0.0.1", silent)),
+        no_device,
+        vn("core", "5", hub()),
+    ])
+}
+
+pub fn daemon(vns: Vec<VnStatus>) -> Status {
+    Status {
+        version: "0.1.0".into(),
+        uptime: 8040,
+        config: "/etc/config/dmevpn".into(),
+        device: None,
+        nbma: vec!["10.0.0.2".parse().unwrap()],
+        user: "dmevpn".into(),
+        confined: true,
+        trouble: None,
+        vns,
+    }
+}
+
+pub fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
+    let spoke = matches!(role, RoleStatus::Spoke { .. });
+    VnStatus {
+        name: name.into(),
+        vpn_id: vpn_id.parse().unwrap(),
+        bridge: format!("br-{name}"),
+        vlan: None,
+        bridge_mac: None,
+        device: spoke.then(|| format!("vx-{name}")),
+        trouble: None,
+        role,
+    }
+}
+
+pub fn spoke(address: &str, report: SpokeReport) -> RoleStatus {
+    RoleStatus::Spoke { hub_name: "dc1".into(), hub_address: address.into(), report }
+}
+
+pub fn hub() -> RoleStatus {
+    RoleStatus::Hub {
+        dataplane: "bridge".into(),
+        dataplane_reason: "as configured".into(),
+        report: HubReport { since: 8030, spokes: 3, max_spokes: 1000, macs: 40, purges: 0 },
+    }
+}
+
+pub fn report(standing: Standing, since: u64) -> SpokeReport {
+    SpokeReport {
+        standing,
+        since,
+        hub: "10.0.0.1".parse().ok(),
+        local: "10.0.0.2".parse().ok(),
+        vni: "100".parse().unwrap(),
+        uplink: Some(vtep("10.0.0.1", "1048576")),
+        vpn_mode: VpnMode::Llc,
+        trigger: Trigger::Learn,
+        shortcuts: 12,
+        asking: 0,
+        negative: 1,
+    }
+}
+
+pub fn some_macs() -> Vec<VnMacs> {
+    let row = |n, state, at, left, askers| MacRow { mac: mac(n), state, at, left, askers };
+    vec![
+        VnMacs {
+            vn: "test".into(),
+            rows: vec![
+                row(12, MacState::Shortcut, Some(vtep("10.0.0.3", "101")), Some(410), 0),
+                row(13, MacState::Asking, None, None, 0),
+                row(14, MacState::Negative, None, Some(9), 0),
+            ],
+        },
+        VnMacs {
+            vn: "core".into(),
+            rows: vec![
+                row(15, MacState::Learned, Some(vtep("2001:db8::7", "16777215")), None, 2),
+                row(16, MacState::Held, None, Some(7200), 1),
+            ],
+        },
+    ]
+}
+
+pub fn some_peers() -> Vec<PeerRow> {
+    vec![
+        PeerRow {
+            nbma: "10.0.0.2".parse().unwrap(),
+            vni: "100".parse().ok(),
+            uplink: "1048576".parse().ok(),
+            macs: vec![mac(11)],
+            addresses: vec![],
+            left: 410,
+        },
+        PeerRow {
+            nbma: "10.0.0.9".parse().unwrap(),
+            vni: None,
+            uplink: None,
+            macs: vec![],
+            addresses: vec!["172.16.0.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
+            left: 7000,
+        },
+    ]
+}
+
+/// A spoke's VN, and a hub's with a spoke and a client that only registers IP addresses.
+pub fn some_counts() -> Vec<VnCounts> {
+    let traffic = Traffic { rx_bytes: 1 << 40, rx_packets: 2, tx_bytes: 3, tx_packets: 4 };
+    let statistics = Statistics { tx_resolve_req: 5, ..Statistics::default() };
+    let client = |nbma: &str, vni: Option<&str>, rx_register_req| ClientCounts {
+        nbma: nbma.parse().unwrap(),
+        vni: vni.map(|vni| vni.parse().unwrap()),
+        statistics: ClientStatistics { rx_register_req, ..ClientStatistics::default() },
+    };
+    let clients =
+        vec![(client("10.0.0.2", Some("100"), 6), Some(traffic)), (client("10.0.0.9", None, 7), None)];
+    vec![
+        VnCounts { vn: "test".into(), statistics, traffic: Some(traffic), clients: vec![] },
+        VnCounts { vn: "core".into(), statistics: Statistics::default(), traffic: None, clients },
+    ]
+}
+
+/// One of each kind.
+pub fn events() -> Vec<Event> {
+    let (spoke, uplink) = (vtep("10.0.0.2", "100"), "1048576".parse().unwrap());
+    let (hub, reason) = ("10.0.0.1".parse().unwrap(), Refusal::Nak(14));
+    vec![
+        Event::Registered { uplink: vtep("10.0.0.1", "1048576") },
+        Event::Refused { hub, reason },
+        Event::RegistrationLost { hub },
+        Event::Withdrawn,
+        Event::Asked { mac: mac(1) },
+        Event::Resolved { mac: mac(1), at: spoke, holding: 600 },
+        Event::NotResolved { mac: mac(1), reason: Some(reason) },
+        Event::NotResolved { mac: mac(1), reason: None },
+        Event::ShortcutUp { mac: mac(1), to: spoke },
+        Event::ShortcutDown { mac: mac(1), why: Why::Purged },
+        Event::SpokeUp { spoke, uplink },
+        Event::SpokeDown { spoke, why: Why::Expired },
+        Event::SpokeRefused { spoke: hub, reason },
+        Event::SecondSite { spoke, registered: uplink },
+        Event::MacMoved { mac: mac(1), to: Some(spoke) },
+        Event::MacMoved { mac: mac(1), to: None },
+        Event::Full(Table::Macs),
+        Event::Full(Table::Spokes),
+        Event::Full(Table::Purges),
+        Event::PeerError { peer: hub, code: 17 },
+    ]
+}
+
+pub fn bad_file() -> Errors {
+    let text = "config vn a\n option vni many\n option hib x\n option role spoke\n option vpn_id 1\n \
+                option bridge b\nconfig hub hib\n option address 10.0.0.1\nconfig dmevpn main\n";
+    Config::parse("/etc/config/dmevpn", text).unwrap_err()
+}
+
+pub fn mac(n: u8) -> Mac {
+    Mac::new([0x52, 0x54, 0, 0, 0, n]).unwrap()
+}
+
+pub fn vtep(nbma: &str, vni: &str) -> Vtep {
+    Vtep { nbma: nbma.parse().unwrap(), vni: vni.parse().unwrap() }
+}

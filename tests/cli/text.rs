@@ -1,0 +1,259 @@
+//! For people: status, tables, events.
+
+use super::samples::*;
+use super::written;
+use dmevpn::control::{Cause, Happening, RoleStatus, Status, VnPeers, VnStatus};
+use dmevpn::engine::report::{HubReport, SpokeReport, Standing};
+use dmevpn::engine::{Event, Refusal, Why};
+use dmevpn::view::{Screen, text};
+
+const FILE: Screen = Screen { width: None };
+const NARROW: Screen = Screen { width: Some(40) };
+
+fn status_text(screen: Screen, status: &Status) -> String {
+    written(|out| text::status(out, screen, status))
+}
+
+#[test]
+fn status_says_what_is_wrong_first_and_what_to_do() {
+    let mut status = a_day_like_any_other();
+    status.vns.remove(1);
+    let text = status_text(FILE, &status);
+    let expected = "\
+dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2,
+user dmevpn, confined
+
+VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
+  why     no answer from 10.0.0.1 to 4 requests
+  do      see whether the hub runs and can be reached (ping 10.0.0.1), and
+          whether GRE (IP protocol 47) passes the firewalls on the way
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id ac-de-48:3, vni 100, bridge br-cam, device vx-cam
+
+VN guest: spoke of dc1 (10.0.0.1), waiting for its device for 2h 13m
+  why     bridge 'br-guest' does not exist
+  do      make the bridge, or correct option 'bridge'; it is used once it is
+          there
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 4, vni 100, bridge br-guest
+
+VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m
+  hub     valid for 410 s more, uplink vni 1048576
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 1, vni 100, bridge br-test 52:54:00:00:00:02, device vx-test
+
+VN core: hub, up for 2h 13m
+  spokes  3 registered, 1000 at most
+  macs    40 known
+  site    vpn-id 5, bridge br-core, data plane bridge (as configured)
+";
+    assert_eq!(text, expected);
+    assert!(text.lines().all(|line| line.len() <= 80));
+}
+
+#[test]
+fn status_of_many_vns_has_a_line_for_each_that_is_well() {
+    let mut status = a_day_like_any_other();
+    status.vns.retain(|vn| vn.name != "lab" && vn.name != "cam");
+    for n in 1..=12 {
+        let registered = report(Standing::Registered { left: 410, unanswered: 0 }, 7980);
+        status.vns.push(vn(&format!("floor{n}"), &format!("{}", 10 + n), spoke("10.0.0.1", registered)));
+    }
+    let text = status_text(FILE, &status);
+    let expected = "
+VN guest: spoke of dc1 (10.0.0.1), waiting for its device for 2h 13m
+  why     bridge 'br-guest' does not exist
+  do      make the bridge, or correct option 'bridge'; it is used once it is
+          there
+  macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
+  site    vpn-id 4, vni 100, bridge br-guest
+
+VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m, 12 shortcuts
+VN core: hub, up for 2h 13m, 3 spokes
+VN floor1: spoke of dc1 (10.0.0.1), registered for 2h 13m, 12 shortcuts
+";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.lines().count() <= 24, "{text}");
+}
+
+/// A spoke as it usually is, and a hub with three VNs, all three in trouble.
+#[test]
+fn status_fits_a_screen() {
+    let fits = |status: &Status| {
+        let text = status_text(Screen { width: Some(80) }, status);
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
+    };
+    let mut status = a_day_like_any_other();
+    status.vns.truncate(3);
+    fits(&status);
+    let hub = |name: &str, id| VnStatus {
+        trouble: Some(Cause::NotABridge(format!("br-{name}"))),
+        ..vn(name, id, hub())
+    };
+    fits(&daemon(vec![hub("a", "1"), hub("b", "2"), hub("c", "3")]));
+}
+
+#[test]
+fn status_says_nothing_twice_and_nothing_of_nothing() {
+    let cause = || Some(Cause::NoInterface("wan".into()));
+    let waiting = SpokeReport { shortcuts: 0, negative: 0, ..report(Standing::NoAddress, 7) };
+    let vns = vec![
+        VnStatus { trouble: cause(), ..vn("test", "1", spoke("10.0.0.1", waiting)) },
+        VnStatus { trouble: cause(), ..vn("core", "2", hub()) },
+    ];
+    let text = status_text(FILE, &Status { trouble: cause(), ..daemon(vns) });
+    let expected = "
+  why     interface 'wan' does not exist
+  do      correct option 'interface', or bring that network up
+
+VN test: spoke of dc1 (10.0.0.1), not registered for 7 s
+  site    vpn-id 1, vni 100, bridge br-test, device vx-test
+
+VN core: hub, down for 2h 13m
+  spokes  3 registered, 1000 at most
+  macs    40 known
+  site    vpn-id 2, bridge br-core, data plane bridge (as configured)
+";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn status_of_a_narrow_screen_is_not_garbled() {
+    let text = status_text(NARROW, &a_day_like_any_other());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&text), words(&status_text(FILE, &a_day_like_any_other())));
+    assert!(text.lines().all(|line| line.len() <= 40), "{text}");
+    let expected = "\
+VN cam: spoke of dc1 (10.0.0.1),
+        not registered for 34 s
+  why     no answer from 10.0.0.1 to 4
+          requests
+  do      see whether the hub runs and
+          can be reached (ping
+          10.0.0.1), and whether GRE (IP
+          protocol 47) passes the
+          firewalls on the way
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn status_of_the_rarer_states() {
+    let said = |standing, hub: Option<&str>| {
+        let report = SpokeReport { hub: hub.and_then(|hub| hub.parse().ok()), ..report(standing, 7) };
+        let text = status_text(FILE, &daemon(vec![vn("test", "1", spoke("hub.example.net", report))]));
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, vn) = words.split_once("VN test: spoke of dc1 (hub.example.net").unwrap();
+        vn.split(" macs ").next().unwrap().to_string()
+    };
+    assert_eq!(
+        said(Standing::NoAddress, None),
+        "), not registered for 7 s why the address of hub.example.net is not known \
+         do look whether this router's DNS knows it: nslookup hub.example.net"
+    );
+    assert_eq!(
+        said(Standing::NoAddress, Some("10.0.0.1")),
+        " 10.0.0.1), not registered for 7 s why no own address leads to 10.0.0.1 \
+         do look for the way there: ip route get 10.0.0.1"
+    );
+    assert_eq!(said(Standing::Registering { unanswered: 0 }, None), "), registering for 7 s");
+    assert!(
+        said(Standing::Registered { left: 90, unanswered: 1 }, None).starts_with(
+            "), registered for 7 s why no answer from hub.example.net to 1 request do see whether"
+        )
+    );
+    assert!(
+        said(Standing::Registered { left: 90, unanswered: 1 }, None)
+            .ends_with(" hub lost in 90 s, uplink vni 1048576")
+    );
+    assert_eq!(said(Standing::Withdrawing, None), "), withdrawing its registration for 7 s");
+    let refused = |reason| said(Standing::Refused { reason, retry: 20 }, None);
+    assert_eq!(
+        refused(Refusal::Error(17)),
+        "), refused for 7 s why error 17, the VN is not configured there (vpn_id of both ends?) \
+         do compare 'vpn_id' and 'vpn_mode' with the hub's hub next try in 20 s"
+    );
+    let full = RoleStatus::Hub {
+        dataplane: "bridge".into(),
+        dataplane_reason: "as configured".into(),
+        report: HubReport { since: 1, spokes: 10, max_spokes: 10, macs: 0, purges: 1 },
+    };
+    let text = status_text(FILE, &daemon(vec![vn("test", "1", full)]));
+    assert!(text.contains("  why     it is full: 10 spokes are registered, further ones are refused\n"));
+    assert!(text.contains("  do      raise 'max_spokes' of this VN\n"), "{text}");
+    assert!(text.contains("0 known, 1 purge not confirmed yet\n"), "{text}");
+}
+
+#[test]
+fn status_without_a_vn_says_so() {
+    let mut status = daemon(vec![]);
+    status.nbma.clear();
+    status.trouble = Some(Cause::NoInterface("wan".into()));
+    assert_eq!(
+        status_text(FILE, &status),
+        "dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw,\nuser dmevpn, confined\n  \
+         why     interface 'wan' does not exist\n  \
+         do      correct option 'interface', or bring that network up\n"
+    );
+    status.trouble = None;
+    let text = status_text(FILE, &status);
+    assert!(
+        text.ends_with("\n  do      no VN is configured, or none is enabled: see /etc/config/dmevpn\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn macs_are_a_table() {
+    let expected = "\
+VN    MAC                STATE     VTEP              VNI  VALID  ASKERS
+test  52:54:00:00:00:0c  shortcut  10.0.0.3          101  410 s       0
+test  52:54:00:00:00:0d  asking    by the hub          -      -       0
+test  52:54:00:00:00:0e  unknown   by the hub          -    9 s       0
+core  52:54:00:00:00:0f  learned   2001:db8::7  16777215      -       2
+core  52:54:00:00:00:10  held      this hub            -  2h 0m       1
+";
+    assert_eq!(written(|out| text::macs(out, FILE, &some_macs())), expected);
+    assert_eq!(written(|out| text::macs(out, Screen { width: Some(80) }, &some_macs())), expected);
+    let narrow = "\
+VN    MAC                STATE
+    VTEP              VNI  VALID  ASKERS
+test  52:54:00:00:00:0c  shortcut
+    10.0.0.3          101  410 s       0
+";
+    let text = written(|out| text::macs(out, NARROW, &some_macs()));
+    assert!(text.starts_with(narrow), "{text}");
+}
+
+#[test]
+fn peers_are_a_table() {
+    let expected = "\
+VN    VTEP      VNI   UPLINK   VALID  MACS               ADDRESSES
+core  10.0.0.2  100  1048576   410 s  52:54:00:00:00:0b  -
+core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
+";
+    let vns = [VnPeers { vn: "core".into(), rows: some_peers() }];
+    assert_eq!(written(|out| text::peers(out, FILE, &vns)), expected);
+    let narrow = written(|out| text::peers(out, NARROW, &vns));
+    assert!(narrow.lines().all(|line| line.len() <= 40), "{narrow}");
+}
+
+#[test]
+fn a_monitored_event_is_a_line() {
+    let line = |event| {
+        let happening = Happening { at: 1_795_493_517_042, vn: "test".into(), event };
+        written(|out| text::happening(out, &happening))
+    };
+    assert_eq!(
+        line(Event::Registered { uplink: vtep("10.0.0.1", "1048576") }),
+        "04:11:57.042 test: registered with hub 10.0.0.1, uplink vni 1048576\n"
+    );
+    assert_eq!(
+        line(Event::ShortcutDown { mac: mac(12), why: Why::Purged }),
+        "04:11:57.042 test: shortcut down: 52:54:00:00:00:0c, the peer withdrew it\n"
+    );
+    assert_eq!(
+        line(Event::NotResolved { mac: mac(12), reason: Some(Refusal::Nak(12)) }),
+        "04:11:57.042 test: 52:54:00:00:00:0c not resolved: NAK 12, nobody there knows this MAC\n"
+    );
+}
