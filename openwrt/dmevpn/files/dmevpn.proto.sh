@@ -46,7 +46,7 @@ dmevpn_part() {
 	printf "config vn '%s'\n" "$1"
 	dmevpn_option role spoke
 	dmevpn_option hub "$1_hub"
-	dmevpn_option vxlan "$(dmevpn_device "$1")"
+	dmevpn_option vxlan "$device"
 	dmevpn_option vpn_id "$vpn_id"
 	dmevpn_option vni "$vni"
 	dmevpn_option bridge "$bridge"
@@ -54,9 +54,20 @@ dmevpn_part() {
 	dmevpn_option vlan "$vlan"
 }
 
+# Whether interface $1's part is in place and the daemon has made the device, now or within $2 seconds. It is asked often
+# where routers are slow: nothing but `sleep` is run.
+dmevpn_is_up() {
+	local seconds=$2
+	until [ -e "$DMEVPN_RUN/proto/$1" ] && [ -d "/sys/class/net/$device" ]; do
+		[ "$seconds" -gt 0 ] || return 1
+		seconds=$((seconds - 1))
+		sleep 1
+	done
+}
+
 # Hands interface $1's part over. What hinders the interface goes into $code and $text; returns 0 when it is up.
 dmevpn_hand_over() {
-	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1"
+	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1" patience=0
 	mkdir -p "$DMEVPN_RUN/proto"
 	case "$hub$vpn_id$vni$bridge$mtu$vlan$vpn_mode" in
 	*"'"*)
@@ -79,9 +90,10 @@ dmevpn_hand_over() {
 		rm -f "$trial"
 	else
 		mv "$trial" "$part"
-		[ -e "$DMEVPN_RUN/stopped" ] || ! "$DMEVPN_SERVICE" enabled || "$DMEVPN_SERVICE" reload
+		"$DMEVPN_SERVICE" parts
+		[ ! -e "$DMEVPN_RUN/config" ] || patience=5
 	fi
-	[ ! -d "/sys/class/net/$(dmevpn_device "$1")" ] || return 0
+	! dmevpn_is_up "$1" "$patience" || return 0
 	if [ -e "$DMEVPN_RUN/config" ]; then
 		code=NO_TUNNEL text=$(dmevpn_words "$1")
 	elif [ -e "$DMEVPN_RUN/stopped" ]; then
@@ -105,7 +117,7 @@ dmevpn_words() {
 # the way to the hub would take its bridge's port along, and with it what still is forwarded between sites. How the
 # registration stands is told by `dmevpn status`. Until then it goes on trying: what hinders may be put right elsewhere.
 proto_dmevpn_setup() {
-	local config="$1" told='' code='' text='' tries=0
+	local config="$1" told='' code='' text=''
 	local hub vpn_id vni bridge mtu vlan vpn_mode tunlink device
 	json_get_vars hub vpn_id vni bridge mtu vlan vpn_mode tunlink
 	device=$(dmevpn_device "$config")
@@ -114,12 +126,9 @@ proto_dmevpn_setup() {
 	rm -f "$DMEVPN_RUN/proto/$config"
 	[ -z "$tunlink" ] || proto_add_host_dependency "$config" "$hub" "$tunlink"
 	until dmevpn_hand_over "$config"; do
-		tries=$((tries + 1))
-		if [ "$code" != NO_TUNNEL ] || [ "$tries" -gt 5 ]; then
-			[ "$told" = "$code$text" ] || proto_notify_error "$config" "$code" "$text"
-			told="$code$text"
-		fi
-		if [ "$tries" -gt 10 ]; then sleep 5; else sleep 1; fi
+		[ "$told" = "$code$text" ] || proto_notify_error "$config" "$code" "$text"
+		told="$code$text"
+		! dmevpn_is_up "$config" 5 || break
 	done
 	proto_init_update "$device" 1 1
 	proto_add_data
@@ -131,7 +140,7 @@ proto_dmevpn_setup() {
 
 proto_dmevpn_teardown() {
 	rm -f "$DMEVPN_RUN/proto/$1"
-	[ -e "$DMEVPN_RUN/stopped" ] || ! "$DMEVPN_SERVICE" enabled || "$DMEVPN_SERVICE" reload
+	"$DMEVPN_SERVICE" parts
 }
 
 [ -n "$INCLUDE_ONLY" ] || add_protocol dmevpn
