@@ -59,7 +59,7 @@ enum Role {
 }
 
 impl Role {
-    /// The bridge's MAC, if the devices are there.
+    /// This node's protocol address, if the devices are there: a hub's bridge's MAC, one of a spoke's own.
     fn mac(&self) -> Option<Mac> {
         match self {
             Role::Spoke(spoke) => spoke.mac(),

@@ -143,18 +143,19 @@ fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<Stri
                  passes the firewalls on the way"
             )
         }
-        Standing::Refused { reason, .. } => return hint_refused(vn, reason).map(Into::into),
+        Standing::Refused { reason, .. } => return hint_refused(reason).map(Into::into),
         _ => return None,
     })
 }
 
-fn hint_refused(vn: &VnStatus, reason: Refusal) -> Option<&'static str> {
+fn hint_refused(reason: Refusal) -> Option<&'static str> {
     match reason {
         Refusal::Nak(code::PROHIBITED) => Some("the hub's log says more"),
         Refusal::Nak(code::RESOURCES) => Some("raise 'max_spokes' of this VN at the hub; its log says more"),
-        Refusal::Nak(code::ALREADY_REGISTERED | code::NOT_UNIQUE) if vn.bridge_mac.is_some() => {
-            Some("two routers have the same bridge MAC: give this bridge another one")
-        }
+        Refusal::Nak(code::ALREADY_REGISTERED) => Some(
+            "wait for the holding time if 'nbma' was another one before; otherwise a router has a copy of \
+             'state_file': delete one of the two, and restart dmevpn there",
+        ),
         Refusal::Error(error::VPN_MISMATCH | error::VPN_UNSUPPORTED) => {
             Some("compare 'vpn_id' and 'vpn_mode' with the hub's")
         }

@@ -173,6 +173,12 @@ fn status_of_the_rarer_states() {
         "), refused for 7 s why error 17, the VN is not configured there (vpn_id of both ends?) \
          do compare 'vpn_id' and 'vpn_mode' with the hub's hub next try in 20 s"
     );
+    assert_eq!(
+        refused(Refusal::Nak(14)),
+        "), refused for 7 s why NAK 14, another router registered this MAC \
+         do wait for the holding time if 'nbma' was another one before; otherwise a router has a copy of \
+         'state_file': delete one of the two, and restart dmevpn there hub next try in 20 s"
+    );
     let full = RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
