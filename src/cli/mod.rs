@@ -17,6 +17,7 @@ pub use args::{Args, DEFAULT_CONFIG};
 use crate::config::import;
 use crate::config::{Config, Errors};
 use crate::control::{Answer, Reply, Request, Status, frame};
+use crate::shell::daemon::read_file;
 use crate::shell::terminal;
 use crate::shell::words::InWords;
 use crate::view::{Harmless, Screen, json, metrics, text};
@@ -195,7 +196,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Check(c) => check(&c),
         #[cfg(feature = "import")]
         Command::Import(c) => {
-            let octets = std::fs::read(&c.file).map_err(|e| unreadable(&c.file, &e))?;
+            let octets = read_file(&c.file).map_err(|e| unreadable(&c.file, &e))?;
             let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
             show(c.json, |out| json::imported(out, &c.file, &config), |out| out.write_str(&config))
         }
@@ -270,7 +271,7 @@ fn monitor(json: bool, socket: &str, timeout: Duration) -> Result<(), Failure> {
 
 fn check(check: &Check) -> Result<(), Failure> {
     let file = &check.file;
-    let octets = std::fs::read(file).map_err(|e| unreadable(file, &e))?;
+    let octets = read_file(file).map_err(|e| unreadable(file, &e))?;
     let text = String::from_utf8_lossy(&octets);
     let parsed = Config::parse(file, &text);
     let warnings = Config::warnings(&text);

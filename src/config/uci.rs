@@ -149,7 +149,7 @@ impl core::error::Error for SyntaxError {}
 /// for what was no text.
 pub fn parse(text: &str) -> Result<File, Vec<SyntaxError>> {
     if text.len() > MAX_BYTES {
-        let text = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+        let text = format!("the file has more than {MAX_BYTES} bytes");
         return Err(vec![SyntaxError { line: 1, text }]);
     }
     let mut scanner = Scanner::new(text.strip_prefix('\u{feff}').unwrap_or(text));

@@ -8,6 +8,7 @@ use super::node::{Job, Node};
 use super::signals::{Signal, Signals};
 use super::tunnel::{MAX_PACKET, Tunnel};
 use super::words::InWords;
+use crate::config::uci::MAX_BYTES;
 use crate::config::{Config, Errors};
 use crate::engine::HubKey;
 use crate::types::Nbma;
@@ -16,8 +17,9 @@ use litemap::LiteMap;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task, future};
 use std::cell::RefCell;
+use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -67,8 +69,16 @@ pub fn run(config_path: &str, service: bool) -> ExitCode {
 
 /// Reads the configuration, or all that is wrong with it.
 pub fn load(path: &str) -> Result<Config, Errors> {
-    let octets = std::fs::read(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
+    let octets = read_file(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
     Config::parse(path, &String::from_utf8_lossy(&octets))
+}
+
+/// What a file of the user's begins with, up to an octet more than a configuration may have: it may be a device that
+/// never ends.
+pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets)?;
+    Ok(octets)
 }
 
 fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()> {

@@ -1,6 +1,9 @@
 //! The command line, without a daemon.
 
 use super::dmevpn;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_wrong_command_line_exits_with_2() {
@@ -33,6 +36,23 @@ fn check_names_a_file_it_cannot_read() {
     let output = dmevpn(&["check", "/nonexistent/dmevpn"]);
     assert_eq!(output.status.code(), Some(4));
     assert_eq!(output.stderr, b"/nonexistent/dmevpn: No such file or directory\n");
+}
+
+/// Not one that never ends, either.
+#[test]
+fn check_does_not_read_on_for_ever() {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_dmevpn"));
+    let mut check = check.args(["check", "/dev/zero"]).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..500 {
+        if check.try_wait().unwrap().is_some() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = check.kill();
+    let output = check.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(output.stderr, b"/dev/zero:1: the file has more than 1048576 bytes\n");
 }
 
 /// What `dmevpn --help` lists.

@@ -34,7 +34,7 @@ pub fn import(file_name: &str, octets: &[u8]) -> Result<String, Errors> {
 
 fn translated(octets: &[u8]) -> Result<String, Vec<Finding>> {
     if octets.len() > MAX_BYTES {
-        let text = format!("the file has {} bytes; at most {MAX_BYTES} are read", octets.len());
+        let text = format!("the file has more than {MAX_BYTES} bytes");
         return Err(vec![Finding::at(1, text)]);
     }
     let words = words::words(octets)?;
