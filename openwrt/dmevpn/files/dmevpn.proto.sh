@@ -68,6 +68,11 @@ dmevpn_is_up() {
 # Hands interface $1's part over. What hinders the interface goes into $code and $text; returns 0 when it is up.
 dmevpn_hand_over() {
 	local part="$DMEVPN_RUN/proto/$1" trial="$DMEVPN_RUN/proto/.$1" patience=0
+	# The package was removed, and the interface not: netifd goes on with what it has read.
+	if [ ! -x "$DMEVPN" ]; then
+		code=NOT_INSTALLED text="there is no $DMEVPN (package dmevpn)"
+		return 1
+	fi
 	mkdir -p "$DMEVPN_RUN/proto"
 	case "$hub$vpn_id$vni$bridge$mtu$vlan$vpn_mode" in
 	*"'"*)
