@@ -1,5 +1,5 @@
-//! The man pages and the completion are of use: no complaint from man, and bash completes what there is to complete.
-//! That they are up to date is in `tests/config.rs`.
+//! The documents are of use: links lead somewhere, commands in them are the program's, man has no complaint, and bash
+//! completes what there is to complete. That man pages and completion are up to date is in `tests/config.rs`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -22,6 +22,95 @@ fn commands() -> Vec<String> {
     let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
     let rows = rows.filter(|row| !row.starts_with("   "));
     rows.map(|row| row.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+/// All documents under `folder`.
+fn documents(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        if name.starts_with('.') || ["target", "node_modules", "corpus"].contains(&&*name) {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            found.append(&mut documents(&path));
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Where the links of a document lead to.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let prose = text.lines().filter(|line| !line.starts_with("    "));
+    prose.flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split(')').next())
+}
+
+/// What a link to a heading of this document may say behind `#`.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let words = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"));
+    words.map(|heading| heading.replace(|c: char| !c.is_alphanumeric() && !"-_".contains(c), "")).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let documents = documents(repository());
+    assert!(documents.len() > 20, "{documents:?}");
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in links(&text).filter(|link| !link.contains("://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                _ => document.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(there.iter().any(|heading| heading == anchor), "{}: {link}", document.display());
+            }
+        }
+    }
+}
+
+/// What a document has the reader type: its lines of code, and what is in backticks.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
+    let spans = text
+        .lines()
+        .filter(|line| !line.starts_with("    "))
+        .flat_map(|line| line.split('`').skip(1).step_by(2));
+    lines.chain(spans).map(|code| code.trim_start_matches("$ "))
+}
+
+#[test]
+fn commands_in_documents_are_the_programs() {
+    let commands = commands();
+    let mut seen = 0;
+    for document in documents(repository()) {
+        let text = fs::read_to_string(&document).unwrap();
+        for line in code(&text) {
+            for typed in line.split(['|', '&', ';', '#', '>']) {
+                let Some(typed) = typed.trim().strip_prefix("dmevpn ") else { continue };
+                let mut words = typed.split_whitespace();
+                let command = words.next().unwrap();
+                // Not a command: a line of output such as `dmevpn 0.1.0, up 8 s`, an alias, a placeholder.
+                if !command.starts_with(|c: char| c.is_ascii_lowercase()) || command.contains('=') {
+                    continue;
+                }
+                assert!(commands.iter().any(|c| c == command), "{}: {line}", document.display());
+                let help = help(&[command]);
+                for switch in words.filter(|word| word.starts_with("--")) {
+                    let switch = switch.trim_end_matches([',', ']', ')']);
+                    assert!(help.contains(switch), "{}: {line}", document.display());
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }
 
 #[test]
