@@ -2,12 +2,14 @@
 
 use super::context::{Context, Due, Timer};
 use super::effect::{Effect, Event, Refusal};
+use super::input::Path;
 use super::report::Standing;
-use super::spoke::Identity;
+use super::settings::{HubKey, VnKey};
 use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::Vtep;
+use crate::types::{Mac, Vni, Vtep};
+use crate::wire::VpnTag;
 use crate::wire::nhrp::{Cie, Extension, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, code};
 use crate::wire::nhrp::{flag, kind};
 use core::time::Duration;
@@ -23,6 +25,41 @@ const REFUSED_MOST: Duration = Duration::from_secs(180);
 /// A withdrawal is sent so often, this far apart.
 const WITHDRAW_TRIES: u32 = 4;
 const WITHDRAW_RETRY: Duration = Duration::from_millis(400);
+
+/// Who a spoke is towards its hub, once all of it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub vn: VnKey,
+    pub hub: HubKey,
+    pub path: Path,
+    pub tag: VpnTag,
+    pub vni: Vni,
+    pub mac: Mac,
+    pub mtu: u16,
+    pub unique: bool,
+}
+
+impl Identity {
+    /// The header of a request of this spoke.
+    pub fn header(&self, kind: Kind, flags: u16, id: u32, destination: Option<ProtocolAddress>) -> Header {
+        Header {
+            kind,
+            protocol: Protocol::Ethernet,
+            hop_count: HOP_COUNT,
+            flags,
+            request_id: id,
+            nbma: self.path.local,
+            vni: Some(self.vni),
+            source: Some(self.address()),
+            destination,
+        }
+    }
+
+    /// The spoke's protocol address.
+    pub fn address(&self) -> ProtocolAddress {
+        ProtocolAddress::Mac(self.mac)
+    }
+}
 
 /// A request that is not answered yet.
 #[derive(Clone, Copy, Debug)]
@@ -312,27 +349,5 @@ impl Registration {
 
     fn arm(&mut self, cx: &mut Context<'_>, me: &Identity, at: Instant) {
         cx.timers.set(&mut self.alarm, at, Timer { vn: me.vn, what: Due::Registration });
-    }
-}
-
-impl Identity {
-    /// The header of a request of this spoke.
-    pub fn header(&self, kind: Kind, flags: u16, id: u32, destination: Option<ProtocolAddress>) -> Header {
-        Header {
-            kind,
-            protocol: Protocol::Ethernet,
-            hop_count: HOP_COUNT,
-            flags,
-            request_id: id,
-            nbma: self.path.local,
-            vni: Some(self.vni),
-            source: Some(self.address()),
-            destination,
-        }
-    }
-
-    /// The spoke's protocol address.
-    pub fn address(&self) -> ProtocolAddress {
-        ProtocolAddress::Mac(self.mac)
     }
 }

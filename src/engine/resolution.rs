@@ -4,9 +4,9 @@
 use super::context::{Context, Due, Timer};
 use super::effect::{Effect, Event, Refusal, Table, Why};
 use super::limits::{QUESTIONS, TokenBucket};
+use super::registration::Identity;
 use super::report::{MacRow, MacState};
 use super::settings::{SpokeSettings, Trigger};
-use super::spoke::Identity;
 use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;

@@ -4,28 +4,15 @@ use super::context::{Context, Due};
 use super::effect::{Effect, Event, Why};
 use super::input::{Path, Place};
 use super::locals::Locals;
-use super::registration::Registration;
+use super::registration::{Identity, Registration};
 use super::report::{MacRow, SpokeReport, Standing};
 use super::resolution::{Macs, Surroundings};
 use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
 use super::statistics::increment;
 use crate::time::Instant;
-use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
-
-/// Who a spoke is towards its hub, once all of it is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    pub vn: VnKey,
-    pub hub: HubKey,
-    pub path: Path,
-    pub tag: VpnTag,
-    pub vni: Vni,
-    pub mac: Mac,
-    pub mtu: u16,
-    pub unique: bool,
-}
 
 /// The state of a spoke in one VN.
 #[derive(Debug)]
