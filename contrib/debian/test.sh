@@ -128,13 +128,11 @@ soon() {
 }
 
 check() {
-    local what=$1
+    local what=$1 is_not='' holds=''
     shift
-    local no=
-    [ "$1" != ! ] || { no=1; shift; }
-    local as_wanted=$no
-    if "$@"; then as_wanted=${no:+}; [ -n "$no" ] || as_wanted=1; fi
-    if [ -n "$as_wanted" ]; then echo "PASS $what"; return; fi
+    [ "$1" != ! ] || { is_not=1; shift; }
+    if "$@"; then holds=1; fi
+    if [ "$holds" != "$is_not" ]; then echo "PASS $what"; return; fi
     echo "FAIL $what"
     failed=$((failed + 1))
     tail -n 5 "$root"/tmp/*.log 2>/dev/null || true
