@@ -1,6 +1,10 @@
 //! The documents are of use: links lead somewhere, commands in them are the program's, man has no complaint, and bash
 //! completes what there is to complete. That man pages and completion are up to date is in `tests/config.rs`.
 
+#[allow(dead_code)]
+#[path = "words/commands.rs"]
+mod commands;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +22,7 @@ fn help(command: &[&str]) -> String {
 
 /// The names of all commands.
 fn commands() -> Vec<String> {
-    let help = help(&[]);
-    let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
-    let rows = rows.filter(|row| !row.starts_with("   "));
-    rows.map(|row| row.split_whitespace().next().unwrap().to_owned()).collect()
+    commands::commands().into_iter().map(|command| command.name).collect()
 }
 
 /// All documents under `folder`.

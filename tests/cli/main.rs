@@ -1,5 +1,8 @@
 //! What the commands print, and how they exit: for replies made up here, some by a daemon made up here.
 
+#[allow(dead_code)]
+#[path = "../words/commands.rs"]
+mod commands;
 #[path = "../documented/mod.rs"]
 mod documented;
 

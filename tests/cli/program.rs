@@ -1,6 +1,6 @@
 //! The command line, without a daemon.
 
-use super::dmevpn;
+use super::{commands, dmevpn};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -55,14 +55,6 @@ fn check_does_not_read_on_for_ever() {
     assert_eq!(output.stderr, b"/dev/zero:1: the file has more than 1048576 bytes\n");
 }
 
-/// What `dmevpn --help` lists.
-fn commands() -> Vec<String> {
-    let help = String::from_utf8(dmevpn(&["--help"]).stdout).unwrap();
-    let rows = help.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
-    let names = rows.filter(|row| !row.starts_with("   ")).filter_map(|row| row.split_whitespace().next());
-    names.map(str::to_owned).collect()
-}
-
 /// Every command explains itself by either name, prints JSON, and has a time limit if it asks the daemon.
 #[test]
 fn every_command_has_what_all_have() {
@@ -72,8 +64,9 @@ fn every_command_has_what_all_have() {
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{args:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(commands().len() >= 12);
-    for command in commands().iter().map(String::as_str).chain([""]) {
+    let commands = commands::commands();
+    assert!(commands.len() >= 12);
+    for command in commands.iter().map(|command| command.name.as_str()).chain([""]) {
         let text = help(command, "-h");
         assert_eq!(text, help(command, "--help"));
         assert!(text.starts_with(&format!("Usage: dmevpn {command}")), "{text}");
