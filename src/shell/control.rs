@@ -34,6 +34,8 @@ use std::time::Duration;
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(25);
 /// A daemon may take this many tenths of a second to withdraw and end before the next one serves in its place.
 const PREDECESSOR: u32 = 50;
+/// So many clients are served at a time: all others need the daemon's files.
+const CLIENTS: usize = 100;
 /// Events a monitor may be behind.
 const MONITOR_BACKLOG: usize = 1024;
 
@@ -108,11 +110,22 @@ impl Drop for SocketFile {
 
 /// Serves whoever connects.
 pub async fn serve(server: Server, node: Shared, config_path: String, executor: Rc<LocalExecutor<'static>>) {
+    let clients = Rc::new(());
     loop {
         match server.0.accept().await {
+            Ok((mut stream, _)) if Rc::strong_count(&clients) > CLIENTS => {
+                let reply = Reply::Error(format!("the daemon serves {CLIENTS} clients already"));
+                // It fits the room that every socket has, and who went away needs none.
+                let _ = stream.write_all(&reply.encode()).await;
+            }
             Ok((stream, _)) => {
                 let client = converse(stream, Rc::clone(&node), config_path.clone());
-                daemon::spawn(&executor, async { drop(client.await) }).detach();
+                let counted = Rc::clone(&clients);
+                let client = async move {
+                    let _ = client.await;
+                    drop(counted);
+                };
+                daemon::spawn(&executor, client).detach();
             }
             Err(e) => {
                 log::warn!("control socket: {}", InWords(&e));

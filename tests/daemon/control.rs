@@ -170,6 +170,22 @@ fn a_daemon_that_hangs_is_there() {
     });
 }
 
+/// More clients than it serves are told so, and the daemon keeps its files for what it is there for.
+#[test]
+fn too_many_clients() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "hub");
+        let clients: Vec<_> = (0..150).map(|_| UnixStream::connect(hub.socket()).unwrap()).collect();
+        wait_status(hub, "the daemon serves 100 clients already");
+        let files = fs::read_dir(format!("/proc/{}/fd", hub.pid().unwrap())).unwrap().count();
+        assert!((100..130).contains(&files), "{files} files");
+        drop(clients);
+        wait_status(hub, "VN test: hub");
+    });
+}
+
 /// A program that ends with its test.
 struct Killed(std::process::Child);
 
