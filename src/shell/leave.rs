@@ -16,11 +16,7 @@ pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
     }
     let mut netlink = Netlink::open().map_err(|e| InWords(&e).to_string())?;
     let links = netlink.links().map_err(|e| e.to_string())?;
-    // Somebody may have given a device of another kind the same alias.
-    let ours = |link: &Link| {
-        matches!(link.kind, Kind::Bridge(_) | Kind::Vxlan(_))
-            && link.alias.as_deref().is_some_and(alias::is_ours)
-    };
+    let ours = |link: &Link| link.may_be_ours() && link.alias.as_deref().is_some_and(alias::is_ours);
     let mut removed = Vec::new();
     // Ports before the bridge that they are in.
     for bridges in [false, true] {

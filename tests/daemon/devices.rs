@@ -1,6 +1,28 @@
 //! The user's own VXLAN devices, right ones and wrong ones; bridges and devices that come and go.
 
 use super::*;
+
+/// An alias is anybody's to set: it makes no device of another kind ours.
+#[test]
+fn a_foreign_device_with_our_mark() {
+    in_small(plan(), |lab| {
+        let foreign = |node: &str, name: &str, alias: &str| {
+            let veth = format!("link add {name} type veth peer name peer\nlink set {name} alias '{alias}'");
+            lab.node(node).ns.ip(&veth).unwrap();
+            lab.node(node).ns.ifindex(name).unwrap()
+        };
+        let shared = foreign("hub", "other", "dmevpn vn=test spokes");
+        let device = foreign("spoke1", "tunnel2", "dmevpn vn=test");
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        lab.start("spoke2").unwrap();
+        wait_status(lab.node("spoke1"), "'tunnel2' is not a VXLAN device");
+        wait_status(lab.node("hub"), "1 registered");
+        assert_eq!(lab.node("hub").ns.ifindex("other").unwrap(), shared);
+        assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
+        assert_eq!(lab.node("spoke1").ns.ifindex("tunnel2").unwrap(), device);
+    });
+}
 use lab::nodes::bridge_mac;
 use lab::text_of_mac;
 use lab::traffic::{BROADCAST, Sender, experiment};

@@ -197,6 +197,11 @@ pub struct LinkChange<'a> {
 }
 
 impl Link {
+    /// Whether this program makes such devices. Their aliases are anybody's to set.
+    pub fn may_be_ours(&self) -> bool {
+        matches!(self.kind, Kind::Bridge(_) | Kind::Vxlan(_))
+    }
+
     /// The device an RTM_NEWLINK or RTM_DELLINK message is about. `None` for what is not about a
     /// device as such: a bridge's view of its port, a wireless event.
     pub(super) fn parse(message: &Message<'_>) -> Option<Link> {

@@ -79,12 +79,12 @@ impl Planes {
             |index, device| matches!(device, (vn, Part::Port(_)) if vn == key && !there.contains_key(&index));
         self.devices.retain(|index, device| !is_gone(*index, *device));
         for link in links {
+            let Kind::Vxlan(vxlan) = &link.kind else { continue };
             if link.alias.as_ref() == Some(&alias::shared(vn)) {
                 // The other data plane's: its socket is in the way of ours.
                 self.delete(link.index);
             }
             let Some(spoke) = link.alias.as_deref().and_then(|a| alias::parse_port(a, vn)) else { continue };
-            let Kind::Vxlan(vxlan) = &link.kind else { continue };
             let uplink = vxlan.vni.and_then(Vni::new);
             let local = vxlan.local.and_then(Nbma::new);
             let (Some(uplink), Some(local)) = (uplink, local) else { continue };

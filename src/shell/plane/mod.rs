@@ -353,10 +353,9 @@ impl Planes {
 
     /// Deletes a device if this program made it for this VN.
     fn delete_if_ours(&mut self, index: u32, vn: &str) -> bool {
-        let ours = self
-            .netlink
-            .link_by_index(index)
-            .is_ok_and(|link| link.is_some_and(|l| l.alias.as_deref() == Some(&alias::device(vn))));
+        let ours = self.netlink.link_by_index(index).is_ok_and(|link| {
+            link.is_some_and(|l| l.may_be_ours() && l.alias.as_deref() == Some(&alias::device(vn)))
+        });
         if ours {
             self.delete(index);
         }

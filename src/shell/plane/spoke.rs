@@ -34,9 +34,9 @@ impl Planes {
 
         let mut found = self.netlink.link_by_name(vxlan).map_err(told)?;
         // A device of ours that sends from an address we have no more is of no use.
-        if let Some(link) =
-            found.take_if(|l| l.alias.as_deref() == Some(&alias) && !serves(l, *vni, local, l2miss))
-        {
+        if let Some(link) = found.take_if(|l| {
+            l.may_be_ours() && l.alias.as_deref() == Some(&alias) && !serves(l, *vni, local, l2miss)
+        }) {
             self.devices.remove(&link.index);
             self.delete(link.index);
         }
