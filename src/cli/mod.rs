@@ -17,7 +17,7 @@ pub use args::{Args, DEFAULT_CONFIG};
 use crate::config::import;
 use crate::config::{Config, Errors};
 use crate::control::{Answer, Reply, Request, Status, frame};
-use crate::shell::daemon::read_file;
+use crate::shell::file::read_file;
 use crate::shell::terminal;
 use crate::shell::words::InWords;
 use crate::view::{Harmless, Screen, json, metrics, text};

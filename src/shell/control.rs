@@ -1,8 +1,9 @@
 //! The control socket: who asks, and what the node answers.
 
-use super::daemon::{self, Shared};
+use super::file::reload;
 use super::node::Node;
 use super::plane::{Forwarder, port_name};
+use super::task::{Shared, spawn};
 use super::traffic::Devices;
 use super::user::Process;
 use super::words::InWords;
@@ -125,7 +126,7 @@ pub async fn serve(server: Server, node: Shared, config_path: String, executor: 
                     let _ = client.await;
                     drop(counted);
                 };
-                daemon::spawn(&executor, client).detach();
+                spawn(&executor, client).detach();
             }
             Err(e) => {
                 log::warn!("control socket: {}", InWords(&e));
@@ -213,7 +214,7 @@ async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path
             Reply::Done
         }
         Request::Lately { after } => Reply::Lately(node.borrow().lately(after)),
-        Request::Reload => match daemon::reload(node, config_path) {
+        Request::Reload => match reload(&mut node.borrow_mut(), config_path) {
             Ok(()) => Reply::Done,
             Err(errors) => Reply::BadConfiguration(errors),
         },

@@ -2,14 +2,15 @@
 
 use super::confine::confine;
 use super::control;
+use super::file::{load, reload};
 use super::logger;
 use super::netlink::Routes;
 use super::node::{Job, Node};
 use super::signals::{Signal, Signals};
+use super::task::{Shared, spawn};
 use super::tunnel::{MAX_PACKET, Tunnel};
 use super::words::InWords;
-use crate::config::uci::MAX_BYTES;
-use crate::config::{Config, Errors};
+use crate::config::Config;
 use crate::engine::HubKey;
 use crate::types::Nbma;
 use async_io::{Async, Timer};
@@ -17,11 +18,8 @@ use litemap::LiteMap;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task, future};
 use std::cell::RefCell;
-use std::fs::File;
-use std::future::Future;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,9 +35,6 @@ const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 const ROUTES_PAUSE: Duration = Duration::from_millis(200);
 /// The daemon ends after this, whatever the hub says to its withdrawal.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The node, shared by the tasks of one thread; nobody holds it while waiting.
-pub type Shared = Rc<RefCell<Node>>;
 
 /// Runs the daemon until it is told to end; `service`: a service manager takes the log.
 pub fn run(config_path: &str, service: bool) -> ExitCode {
@@ -65,20 +60,6 @@ pub fn run(config_path: &str, service: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Reads the configuration, or all that is wrong with it.
-pub fn load(path: &str) -> Result<Config, Errors> {
-    let octets = read_file(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
-    Config::parse(path, &String::from_utf8_lossy(&octets))
-}
-
-/// What a file of the user's begins with, up to an octet more than a configuration may have: it may be a device that
-/// never ends.
-pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets)?;
-    Ok(octets)
 }
 
 fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()> {
@@ -116,12 +97,6 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-/// Starts a task. Boxed, all of them are of one type, and the executor's code for tasks is there once.
-pub fn spawn(executor: &LocalExecutor<'static>, work: impl Future<Output = ()> + 'static) -> Task<()> {
-    let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work);
-    executor.spawn(work)
 }
 
 /// How the daemon ends.
@@ -183,7 +158,7 @@ async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<
     loop {
         match signals.next().await? {
             // Refused and logged, or applied: either way the daemon goes on.
-            Signal::Reload => drop(reload(&node, config_path)),
+            Signal::Reload => drop(reload(&mut node.borrow_mut(), config_path)),
             Signal::HandOver => return Ok(Ending::HandOver),
             Signal::End => break,
         }
@@ -192,25 +167,6 @@ async fn obey(node: Shared, signals: &Signals, config_path: &str) -> io::Result<
     Timer::after(PATIENCE).await;
     log::warn!("the hub did not confirm the withdrawal");
     Ok(Ending::ForGood)
-}
-
-/// Reads the configuration again. What is wrong with it leaves the old one in force.
-pub fn reload(node: &Shared, config_path: &str) -> Result<(), Errors> {
-    match load(config_path) {
-        Ok(mut config) => {
-            if !config.main.enabled {
-                config.vns.clear();
-            }
-            node.borrow_mut().apply(config);
-            log::info!("{config_path} is in force");
-            Ok(())
-        }
-        Err(errors) => {
-            log::error!("{config_path} is refused, the configuration stays as it is");
-            errors.to_string().lines().for_each(|line| log::error!("{line}"));
-            Err(errors)
-        }
-    }
 }
 
 /// The one timer.

@@ -1,15 +1,16 @@
 //! `dmevpn leave`: what daemons left in the kernel goes, once none is to come again.
 
 use super::control::answers;
+use super::file::load;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
+use super::plane::alias;
 use super::words::InWords;
-use super::{daemon, plane::alias};
 use crate::config::{Config, DEFAULT_SOCKET, Role};
 
 /// Removes it and tells what that was, or why it was not done.
 pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
     // A package may go when its configuration is wrong, or gone.
-    let config = daemon::load(config_path).ok();
+    let config = load(config_path).ok();
     let socket = config.as_ref().map_or(DEFAULT_SOCKET, |c| &c.main.socket);
     if answers(socket) {
         return Err(format!("{socket}: a daemon runs and uses its devices; stop it first"));

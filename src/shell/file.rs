@@ -1,0 +1,41 @@
+//! The configuration's file, and others that users name: read at the start, and again.
+
+use super::node::Node;
+use super::words::InWords;
+use crate::config::uci::MAX_BYTES;
+use crate::config::{Config, Errors};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Reads the configuration, or all that is wrong with it.
+pub fn load(path: &str) -> Result<Config, Errors> {
+    let octets = read_file(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
+    Config::parse(path, &String::from_utf8_lossy(&octets))
+}
+
+/// Reads the configuration again. What is wrong with it leaves the old one in force.
+pub fn reload(node: &mut Node, path: &str) -> Result<(), Errors> {
+    match load(path) {
+        Ok(mut config) => {
+            if !config.main.enabled {
+                config.vns.clear();
+            }
+            node.apply(config);
+            log::info!("{path} is in force");
+            Ok(())
+        }
+        Err(errors) => {
+            log::error!("{path} is refused, the configuration stays as it is");
+            errors.to_string().lines().for_each(|line| log::error!("{line}"));
+            Err(errors)
+        }
+    }
+}
+
+/// What a file of the user's begins with, up to an octet more than a configuration may have: it may be a device that
+/// never ends.
+pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets)?;
+    Ok(octets)
+}
