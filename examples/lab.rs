@@ -130,6 +130,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
     println!("{held} of {} points hold; {} in all", verdicts.len(), ms(now() - began));
     if arguments.keep {
         println!("\nLeft up:\n{}{}", lab.how_to_enter(), short.how_to_enter());
+        println!("To ask a daemon: cargo run --release -- status --socket {}", lab.a_socket().display());
         println!("To remove it all: cargo run --release --example lab -- --clean");
         lab.keep();
         short.keep();

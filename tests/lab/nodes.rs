@@ -254,6 +254,11 @@ impl Lab {
         text
     }
 
+    /// The control socket of spoke1.
+    pub fn a_socket(&self) -> PathBuf {
+        self.nodes["spoke1"].socket()
+    }
+
     /// What the daemons said last.
     pub fn log_ends(&self) -> String {
         self.nodes.values().take(6).map(Node::log_end).collect::<Vec<_>>().join("\n")
