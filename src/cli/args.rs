@@ -11,7 +11,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/config/dmevpn";
 /// How long the daemon may take to answer; a hub that is asked for a MAC gets its retries within this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Dynamic multipoint E-VPN: layer-2 networks over the Internet, with shortcuts between the sites.
+/// Layer-2 networks across many sites, with direct ways between them.
 #[derive(FromArgs, Debug)]
 #[argh(
     help_triggers("-h", "--help", "help"),
