@@ -4,7 +4,7 @@
 # For each TARGET (default: all five below) it writes, under $OUT (default: target/cross in this repository),
 #     TARGET/dmevpn          the program, static and stripped; dmevpn.symbols beside it is not
 #     TARGET-dynamic/dmevpn  with --dynamic: the program of OpenWrt packages, which takes musl from the router and has no
-#                            default features
+#                            default features; that for MIPS has no texts of panics
 #     TARGET/NAME            the example, stripped, with --example (then nothing else is built)
 #     TARGET/tests/NAME      test programs that run under qemu-user, with --tests (then nothing else is built)
 # --list prints the targets.
@@ -16,6 +16,10 @@ repository=$(dirname "$here")
 out=${OUT:-$repository/target/cross}
 targets=(mips-unknown-linux-musl mipsel-unknown-linux-musl armv7-unknown-linux-musleabihf
     aarch64-unknown-linux-musl x86_64-unknown-linux-musl)
+# What makes LLVM's code for MIPS smaller although it is told to optimise for size: calls of memcpy in place of many loads and
+# stores, no values kept in registers for long, which then have to be saved, and the order of the source, which compresses
+# better (docs/decisions/0015-packages-without-an-sdk.md).
+small_mips=(max-store-memcpy=1 disable-machine-licm disable-machine-cse disable-lsr enable-tail-merge pre-RA-sched=source)
 # What depends on byte order and word size, and needs no netlink.
 tests=(--lib --test wire_golden --test wire_properties --test conformance_wire)
 
@@ -58,7 +62,7 @@ build_program() {
 }
 
 build_dynamic() {
-    cargo build --bin dmevpn --no-default-features
+    cargo build --bin dmevpn --no-default-features -Zpanic-immediate-abort
     keep_program "$out/$1-dynamic"
 }
 
@@ -101,13 +105,22 @@ cargo() {
 
 # Sets the environment of `cargo` for a target, and `built`, where it puts its results.
 prepare() {
-    local name flags
+    local name flags flag
     name=$(tr a-z- A-Z_ <<<"$1")
     # Not position-independent: on MIPS that alone takes 120 KiB.
     flags="-Clink-self-contained=no -Crelocation-model=static -Cforce-unwind-tables=no"
     case $linking in
     static) flags+=" -Ctarget-feature=+crt-static" ;;
     dynamic) flags+=" -Ctarget-feature=-crt-static" ;;
+    esac
+    unset CARGO_PROFILE_RELEASE_PANIC
+    case $linking-$1 in
+    dynamic-mips*)
+        # Without the texts of panics nobody writes where one happened, nor what `Debug` makes of values.
+        flags+=" -Zlocation-detail=none -Zfmt-debug=none"
+        export CARGO_PROFILE_RELEASE_PANIC=immediate-abort
+        for flag in "${small_mips[@]}"; do flags+=" -Cllvm-args=-$flag"; done
+        ;;
     esac
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
