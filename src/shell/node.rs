@@ -26,6 +26,10 @@ use ways::Ways;
 const WARNINGS: u32 = 50;
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
+/// After so many events of the kernel others have their turn: events may come faster than they are looked at, as when
+/// MACs seem to move all the time. It is many, since a question is answered by what the kernel has seen before it.
+const EVENTS: usize = 4096;
+
 /// So many happenings are remembered.
 const REMEMBERED: usize = 256;
 
@@ -175,7 +179,9 @@ impl Node {
     /// The kernel has something to tell.
     pub fn kernel_events(&mut self) {
         let mut addresses = false;
+        let mut seen = 0;
         while let Some(event) = self.events.next() {
+            seen += 1;
             addresses |= match event {
                 Kernel::Addresses | Kernel::Overrun => true,
                 Kernel::Link(_) | Kernel::LinkGone(_) => self.is_of_underlay(&event),
@@ -183,6 +189,10 @@ impl Node {
             };
             self.planes.event(event, &self.engine, &mut self.inputs);
             self.work();
+            // What is unread in the socket wakes the daemon again.
+            if seen >= EVENTS && !self.events.is_in_hand() {
+                break;
+            }
         }
         if addresses {
             self.planes.retry_troubled(&self.engine, &mut self.inputs);

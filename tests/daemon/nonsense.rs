@@ -155,41 +155,65 @@ fn garbage_with_the_addresses_of_others() {
     });
 }
 
-/// Registrations come faster than the hub, which has a tenth of its time here, can read them: who asks it how it stands
-/// waits for a few packets, and not until all are read.
-#[test]
-fn a_flood_does_not_silence_the_daemon() {
-    under_attack(plan(), |lab, frames, sender| {
-        let hub = lab.node("hub");
-        let begun = std::time::Instant::now();
-        let over = || begun.elapsed() > Duration::from_secs(4);
-        let answers = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut frames = frames.iter().cycle().cloned();
-                while !over() {
-                    let mut frame = frames.next().unwrap();
-                    frame[6..12].copy_from_slice(&lab::mac(0x9999));
-                    let _ = sender.send(&frame);
-                }
-            });
-            scope.spawn(|| {
-                while !over() {
-                    for (signal, ms) in [(libc::SIGSTOP, 20), (libc::SIGCONT, 2)] {
-                        hub.signal(signal).unwrap();
-                        std::thread::sleep(Duration::from_millis(ms));
-                    }
-                }
-            });
-            let mut answers = Vec::new();
+/// Does `flood` again and again for some seconds, with a tenth of the time for the daemon of `node`: who asks it how it
+/// stands waits for a little of that, and not until all is over.
+fn answers_in_a_flood(node: &Node, mut flood: impl FnMut() + Send) {
+    let begun = std::time::Instant::now();
+    let over = || begun.elapsed() > Duration::from_secs(4);
+    let answers = std::thread::scope(|scope| {
+        scope.spawn(|| {
             while !over() {
-                let asked = std::time::Instant::now();
-                let output = dmevpn(hub, &["status", "--timeout", "3"]);
-                answers.push((output.status.code(), asked.elapsed()));
-                std::thread::sleep(Duration::from_millis(300));
+                flood();
             }
-            answers
         });
-        assert!(answers.iter().all(|(code, _)| *code == Some(0)), "{answers:?}");
+        scope.spawn(|| {
+            while !over() {
+                for (signal, ms) in [(libc::SIGSTOP, 20), (libc::SIGCONT, 2)] {
+                    node.signal(signal).unwrap();
+                    std::thread::sleep(Duration::from_millis(ms));
+                }
+            }
+        });
+        let mut answers = Vec::new();
+        while !over() {
+            let asked = std::time::Instant::now();
+            let output = dmevpn(node, &["status", "--timeout", "3"]);
+            answers.push((output.status.code(), asked.elapsed()));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        answers
+    });
+    assert!(answers.iter().all(|(code, _)| *code == Some(0)), "{answers:?}");
+}
+
+/// Registrations come faster than they are read.
+#[test]
+fn a_flood_of_packets_does_not_silence_the_daemon() {
+    under_attack(plan(), |lab, frames, sender| {
+        let mut frames = frames.iter().cycle().cloned();
+        answers_in_a_flood(lab.node("hub"), || {
+            let mut frame = frames.next().unwrap();
+            frame[6..12].copy_from_slice(&lab::mac(0x9999));
+            let _ = sender.send(&frame);
+        });
+    });
+}
+
+/// MACs move between two ports of a bridge, and the kernel tells of it faster than it is heard.
+#[test]
+fn a_flood_of_events_does_not_silence_the_daemon() {
+    in_small(plan(), |lab| {
+        lab.add_host("vm3", "spoke1", "br-test", lab::mac(0x0e), inside(14)).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let senders = ["vm1", "vm3"].map(|host| Sender::new(&lab.host(host).ns, "eth0").unwrap());
+        answers_in_a_flood(lab.node("spoke1"), || {
+            for sender in &senders {
+                for number in 0..200 {
+                    let _ = sender.send(&experiment(BROADCAST, lab::mac(0x4000 + number), number.into(), 60));
+                }
+            }
+        });
     });
 }
 

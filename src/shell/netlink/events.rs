@@ -137,6 +137,11 @@ impl Events {
         }
     }
 
+    /// Whether there are messages that were received and not looked at yet: the socket does not tell of them any more.
+    pub fn is_in_hand(&self) -> bool {
+        self.from < self.to
+    }
+
     /// Forget what is still unread: it is older than what was lost, and would be taken for news
     /// after the caller has asked for the present state.
     fn overrun(&mut self) -> Event {
