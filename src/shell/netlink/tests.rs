@@ -71,7 +71,7 @@ fn port(request: neli::rtnl::Ifinfomsg) -> BridgePort {
     batch.push(Rtm::Newlink, NlmF::empty(), request);
     let (message, _) = message::first(batch.bytes()).unwrap().unwrap();
     // IFLA_MASTER.
-    let body = [message.body, &[8, 0, 10, 0], &7u32.to_ne_bytes()].concat();
+    let body = [message.body, &8u16.to_ne_bytes(), &10u16.to_ne_bytes(), &7u32.to_ne_bytes()].concat();
     BridgePort::parse(&Message { body: &body, ..message }).unwrap()
 }
 
