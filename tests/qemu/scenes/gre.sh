@@ -35,7 +35,7 @@ picture
 gre hub any fd00::1 1.0.0.1/24
 hub_is "$by_device"
 start hub
-check "the hub says so" soon 10 said hub "use transport raw"
+check "the hub says so" soon 10 said hub "use transport 'raw'"
 clear_picture
 
 echo "--- the GRE key says which VN: kernel GRE at the hub and spoke1, raw at spoke2"
