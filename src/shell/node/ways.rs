@@ -123,8 +123,12 @@ impl Node {
     pub(super) fn locate(&mut self) {
         let now = self.clock.now();
         self.ways.looked = Some(now);
-        let own = locate::own(&self.config.main, self.planes.netlink());
+        let mut own = locate::own(&self.config.main, self.planes.netlink());
         let gre = self.find_gre(&own);
+        if let Some(Err(cause)) = &gre {
+            // A hub has no way of its own that could tell.
+            own.trouble.get_or_insert_with(|| cause.clone());
+        }
         let mut paths: LiteMap<HubKey, Path> = LiteMap::new();
         let mut troubles: LiteMap<HubKey, Cause> = LiteMap::new();
         for hub in self.hubs_in_use() {
