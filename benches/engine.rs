@@ -1,7 +1,7 @@
 //! What a hub with ten thousand bindings does in a second, next to only reading and writing the same packets:
 //! `cargo bench --bench engine`.
 
-use dmevpn::engine::{Effect, Input, PortState};
+use dmevpn::engine::{Effect, Input, News, Outcome};
 use dmevpn::types::Mac;
 use dmevpn::wire::MAX_NHRP;
 use dmevpn::wire::nhrp::{Kind, Message, ProtocolAddress, Writer};
@@ -76,7 +76,7 @@ fn main() {
         hub.now = hub.now + Duration::from_millis(2);
         hub.input(Input::Packet { path: client.path(), tag: TAG, nhrp });
         let spoke = hub.port_asked_for().expect("a new spoke needs a port");
-        hub.input(Input::Port { vn: VN, spoke, state: PortState::Up });
+        hub.input(Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });
         assert!(hub.out.iter().any(|e| matches!(e, Effect::Send { .. })));
     });
     report("registrations, new", new, register);

@@ -2,7 +2,7 @@
 
 mod drive;
 
-use dmevpn::engine::{Effect, Effects, Engine, Input, Path};
+use dmevpn::engine::{Act, Effect, Effects, Engine, Input, News, Path};
 use dmevpn::time::Instant;
 use dmevpn::types::Mac;
 use dmevpn::wire::MAX_NHRP;
@@ -166,13 +166,13 @@ fn spoke_refreshes_its_registration_and_renews_its_shortcuts() {
             spoke.now = due;
             spoke.input(Input::Tick);
             let asked = spoke.out.iter().find_map(|e| match e {
-                Effect::QueryUse { mac, .. } => Some(*mac),
+                Effect::Do { act: Act::ReadUse(mac), .. } => Some(*mac),
                 _ => None,
             });
             if let Some(mac) = asked {
                 renewed += 1;
                 let (idle, age) = (SECOND, SECOND * 10_000);
-                spoke.input(Input::Usage { vn: VN, mac, idle, age });
+                spoke.input(Input::News { vn: VN, news: News::Use { mac, idle, age } });
             }
             settle(spoke);
         }

@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{MacState, VnReport};
 use dmevpn::engine::settings::{RoleSettings, Trigger, VnKey, VpnMode};
-use dmevpn::engine::{Event, Input, PortState, Refusal, Table, Why};
+use dmevpn::engine::{Event, Input, News, Order, Outcome, Refusal, Table, Why};
 use dmevpn::types::{Mac, Nbma, Vtep};
 use sim::build::*;
 use sim::{Net, NodeId, Sim, seed};
@@ -141,7 +141,7 @@ fn a_spoke_that_stops_is_forgotten_at_once() {
         sim.converse(station(1), station(peer), SECOND, 20 * MINUTE);
     }
     sim.run_secs(100);
-    sim.input(1, Input::Stop);
+    sim.input(1, Input::Order(Order::Stop));
     let took = sim.until(SECOND, "withdrawal", |sim| {
         sim.nodes[1].engine.is_stopped()
             && (2..=20).all(|peer| sim.shortcut(peer, VN, station(1)).is_none())
@@ -157,7 +157,7 @@ fn a_spoke_that_stops_is_forgotten_at_once() {
 fn a_spoke_stops_in_bad_weather() {
     let mut sim = star(seed(), Net::BAD, 10);
     for id in 1..=10 {
-        sim.input(id, Input::Stop);
+        sim.input(id, Input::Order(Order::Stop));
     }
     sim.until(3 * SECOND, "stopping", |sim| (1..=10).all(|id| sim.nodes[id].engine.is_stopped()));
     // What the hub did not hear ends with the holding time; so does what a late packet made once more.
@@ -257,14 +257,14 @@ fn an_unknown_mac_is_not_asked_for_again_soon() {
     let mut sim = star(seed(), Net::GOOD, 2);
     let nobody = station(77);
     for _ in 0..20 {
-        sim.input(1, Input::Resolve { vn: VN, mac: nobody });
+        sim.input(1, Input::Order(Order::Resolve { vn: VN, mac: nobody }));
         sim.run_secs(1);
     }
     let nak = Event::NotResolved { mac: nobody, reason: Some(Refusal::Nak(12)) };
     assert_eq!(sim.told(1, |e| *e == nak), 1);
     assert_eq!(sim.told(1, |e| *e == Event::Asked { mac: nobody }), 1);
     sim.run_secs(15);
-    sim.input(1, Input::Resolve { vn: VN, mac: nobody });
+    sim.input(1, Input::Order(Order::Resolve { vn: VN, mac: nobody }));
     sim.run_secs(1);
     assert_eq!(sim.told(1, |e| *e == nak), 2);
 }
@@ -287,7 +287,7 @@ fn a_full_table_of_spokes_refuses_and_takes_when_there_is_room() {
     assert!(statistics.spokes_refused >= 3 && statistics.tx_register_nak_resources >= 3);
     assert!(sim.told(0, |e| *e == Event::Full(Table::Spokes)) >= 1);
     let leaves = (1..=8).find(|id| sim.registered(*id, VN)).unwrap();
-    sim.input(leaves, Input::Stop);
+    sim.input(leaves, Input::Order(Order::Stop));
     sim.run_secs(300);
     assert_eq!((1..=8).filter(|id| sim.registered(*id, VN)).count(), 5);
 }
@@ -323,7 +323,7 @@ fn full_tables_of_macs_bound_both_ends() {
     assert_eq!(sim.told(0, |e| *e == Event::Full(Table::Macs)), 1);
     assert_eq!(sim.told(1, |e| *e == Event::Full(Table::Macs)), 1);
     // What the hub has no room for it says so of: NAK 5.
-    sim.input(2, Input::Resolve { vn: VN, mac: station(5000) });
+    sim.input(2, Input::Order(Order::Resolve { vn: VN, mac: station(5000) }));
     sim.run_secs(1);
     assert_eq!(sim.told(2, |e| matches!(e, Event::NotResolved { reason: Some(Refusal::Nak(5)), .. })), 1);
     sim.run_secs(3600);
@@ -393,7 +393,7 @@ fn questions_wait_for_the_rate_limit() {
 fn a_port_that_cannot_be_made_is_a_refusal_and_another_try() {
     let mut sim = Sim::new(seed(), Net::GOOD);
     let hub = sim.add(&[hub_nbma()], hub_settings(HOLDING), None);
-    sim.nodes[hub].port_failure = Some(PortState::Failed { taken: true });
+    sim.nodes[hub].port_failure = Some(Outcome::Failed { taken: true });
     add_spokes(&mut sim, 1);
     sim.run_secs(60);
     assert!(!sim.registered(1, VN));
@@ -408,7 +408,7 @@ fn the_same_mac_twice_is_refused_unless_it_is_the_same_router() {
     let mut sim = star(seed(), Net::GOOD, 2);
     let mac = bridge(16 + 1);
     assert_eq!(sim.plane(1, VN).mac, mac);
-    sim.input(2, Input::Plane { vn: VN, mac: Some(mac) });
+    sim.input(2, Input::News { vn: VN, news: News::Device(Some(mac)) });
     sim.run_secs(60);
     assert!(sim.told(2, |e| matches!(e, Event::Refused { reason: Refusal::Nak(14), .. })) >= 1);
     assert!(sim.registered(1, VN) && !sim.registered(2, VN));
@@ -631,12 +631,12 @@ fn a_spoke_that_loses_its_way_and_finds_another() {
     let mut sim = star(seed(), Net::GOOD, 3);
     sim.converse(station(1), station(2), SECOND, 60 * MINUTE);
     sim.run_secs(20);
-    sim.input(1, Input::HubAddress { hub: HUB, path: None });
+    sim.input(1, Input::Hub { hub: HUB, path: None });
     sim.run_secs(4 * HOLDING);
     sim.check_kernel_is_as_wanted();
     assert!(sim.plane(1, VN).shortcuts.is_empty(), "nobody could tell that they became wrong");
     let path = dmevpn::engine::Path { local: spoke_nbma(1), remote: hub_nbma() };
-    sim.input(1, Input::HubAddress { hub: HUB, path: Some(path) });
+    sim.input(1, Input::Hub { hub: HUB, path: Some(path) });
     sim.until(SECOND, "registering", |sim| sim.registered(1, VN));
     sim.frame(station(1), None);
     sim.until(5 * SECOND, "shortcuts again", |sim| {

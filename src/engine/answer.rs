@@ -2,9 +2,9 @@
 
 use super::bindings::Spot;
 use super::context::{Context, protocol_fault};
+use super::contract::statistics::increment;
 use super::hub::{Hub, Sender};
 use super::peers::{Peer, PeerId};
-use super::statistics::increment;
 use crate::time::Instant;
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Cie, Extension, Fault, Kind, Message, Protocol, ProtocolAddress, code, flag, kind};

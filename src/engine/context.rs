@@ -1,11 +1,12 @@
 //! What every part of the engine needs while it works on one input.
 
-use super::effect::Effects;
-use super::input::Path;
+use super::contract::effect::Effects;
+use super::contract::input::Path;
+use super::contract::settings::VnKey;
+use super::contract::statistics::{Statistics, increment};
+use super::plane::Plane;
 use super::random::Random;
 use super::request_id::RequestIds;
-use super::settings::VnKey;
-use super::statistics::{Statistics, increment};
 use super::timers::Timers;
 use super::uplinks::Uplinks;
 use crate::time::Instant;
@@ -51,12 +52,13 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
     pub uplinks: &'a mut Uplinks,
+    pub plane: &'a mut Plane,
     pub holding_time: Duration,
 }
 
 impl Context<'_> {
     /// The same, counting in `statistics`.
-    pub fn counting<'b>(&'b mut self, statistics: &'b mut Statistics) -> Context<'b> {
+    pub fn counting<'b>(&'b mut self, statistics: &'b mut Statistics, plane: &'b mut Plane) -> Context<'b> {
         Context {
             now: self.now,
             out: self.out,
@@ -65,6 +67,7 @@ impl Context<'_> {
             random: self.random,
             timers: self.timers,
             uplinks: self.uplinks,
+            plane,
             holding_time: self.holding_time,
         }
     }

@@ -2,13 +2,14 @@
 
 use super::bindings::{Bindings, Spot};
 use super::context::{Context, Due, Timer, protocol_fault, unknown_extension};
-use super::effect::{Effect, Event, Table, Why};
-use super::input::{Path, Place, PortState};
+use super::contract::effect::{Act, Effect, Event, Table, Why};
+use super::contract::input::{Outcome, Path, Place};
+use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
+use super::contract::settings::{HubRoleSettings, VnKey};
+use super::contract::statistics::{ClientStatistics, increment};
 use super::limits::TokenBucket;
 use super::peers::{Peer, PeerId, Peers, Port};
-use super::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
-use super::settings::{HubRoleSettings, VnKey};
-use super::statistics::{ClientStatistics, increment};
+use super::plane;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -98,7 +99,7 @@ impl Hub {
         if came {
             // Spokes may hold answers of an earlier run, found ports or not.
             self.bindings.forgot_askers_until(cx.now + cx.holding_time);
-            cx.out.push(Effect::List { vn: self.vn });
+            cx.out.push(Effect::Do { vn: self.vn, act: Act::List });
         }
     }
 
@@ -245,37 +246,42 @@ impl Hub {
         self.full = false;
     }
 
-    /// A port was made, could not be made, or was there already.
-    pub fn port(&mut self, cx: &mut Context<'_>, spoke: Vtep, state: PortState) {
+    /// A port of an earlier run was found.
+    pub fn found(&mut self, cx: &mut Context<'_>, spoke: Vtep, port: plane::Port) {
         let name = (spoke.nbma, Some(spoke.vni));
-        match (state, self.peers.find(name)) {
-            (PortState::Found { uplink, local }, None) => {
-                let path = Path { local, remote: spoke.nbma };
-                let until = cx.now + cx.holding_time;
-                let mut peer = Peer::new(name, path, VpnTag::Llc(self.vpn_id));
-                peer.port = Port::Up { uplink };
-                peer.grace = Some(until);
-                self.reserve_uplink(cx, uplink);
-                let id = self.peers.insert(peer);
-                self.arm_peer(cx, id);
+        if self.peers.find(name).is_some() {
+            return;
+        }
+        let plane::Port { uplink, local } = port;
+        let mut peer = Peer::new(name, Path { local, remote: spoke.nbma }, VpnTag::Llc(self.vpn_id));
+        peer.port = Port::Up { uplink };
+        peer.grace = Some(cx.now + cx.holding_time);
+        cx.plane.adopt_port(spoke, port);
+        self.reserve_uplink(cx, uplink);
+        let id = self.peers.insert(peer);
+        self.arm_peer(cx, id);
+        cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
+    }
+
+    /// What became of a port that was to be made.
+    pub fn became(&mut self, cx: &mut Context<'_>, spoke: Vtep, outcome: Outcome) {
+        let Some(id) = self.peers.find((spoke.nbma, Some(spoke.vni))) else { return };
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(uplink) = peer.uplink() else { return };
+        let after = match outcome {
+            Outcome::Made => Port::Up { uplink },
+            Outcome::Failed { .. } => Port::None,
+        };
+        let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, after) else { return };
+        match outcome {
+            Outcome::Made => {
                 cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
+                self.register_again(cx, id, &request);
             }
-            (PortState::Found { .. }, Some(_)) | (_, None) => {}
-            (PortState::Up, Some(id)) => {
-                let Some(peer) = self.peers.get_mut(id) else { return };
-                let Some(uplink) = peer.uplink() else { return };
-                if let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, Port::Up { uplink }) {
-                    cx.out.tell(self.vn, Event::SpokeUp { spoke, uplink });
-                    self.register_again(cx, id, &request);
-                }
-            }
-            (PortState::Failed { taken }, Some(id)) => {
-                let Some(peer) = self.peers.get_mut(id) else { return };
-                let Some(uplink) = peer.uplink() else { return };
-                if let Port::Asked { request, .. } = core::mem::replace(&mut peer.port, Port::None) {
-                    self.port_failed(cx, uplink, taken);
-                    self.refuse_again(cx, id, &request);
-                }
+            Outcome::Failed { taken } => {
+                cx.plane.set_port(cx.out, spoke, None);
+                self.port_failed(cx, uplink, taken);
+                self.refuse_again(cx, id, &request);
             }
         }
     }
@@ -340,14 +346,6 @@ impl Hub {
         } else if self.shared == Some(uplink) {
             self.shared = None;
         }
-    }
-
-    /// The kernel's wanted state: which ports there are to be, with the hub's address they use.
-    pub fn ports(&self) -> impl Iterator<Item = (Vtep, Vni, Nbma)> + '_ {
-        self.peers.iter().filter_map(|(_, p)| match p.port {
-            Port::Up { uplink } => Some((p.vtep()?, uplink, p.path.local)),
-            Port::None | Port::Asked { .. } => None,
-        })
     }
 
     /// What the hub knows of a MAC: its VTEP; `Err(true)` for a host at the hub, `Err(false)` for nothing.
@@ -455,7 +453,7 @@ impl Hub {
             return;
         }
         if let Some(address) = ip(address) {
-            cx.out.push(Effect::SetNeighbour { address, nbma: None });
+            cx.plane.set_neighbour(cx.out, address, None);
         }
         if self.bindings.get(address).and_then(|b| b.registered()) == Some(id) {
             if let Some(change) = self.bindings.unregister(cx.now, address) {
@@ -500,15 +498,15 @@ impl Hub {
             }
         }
         for address in peer.registered.iter().filter_map(|r| ip(r.address)) {
-            cx.out.push(Effect::SetNeighbour { address, nbma: None });
+            cx.plane.set_neighbour(cx.out, address, None);
         }
         match (peer.vtep(), &peer.port) {
             (Some(spoke), Port::Up { .. }) => {
-                cx.out.push(Effect::RemovePort { vn: self.vn, spoke });
+                cx.plane.set_port(cx.out, spoke, None);
                 cx.out.tell(self.vn, Event::SpokeDown { spoke, why });
             }
             // It may be there by now, though nobody said so yet.
-            (Some(spoke), Port::Asked { .. }) => cx.out.push(Effect::RemovePort { vn: self.vn, spoke }),
+            (Some(spoke), Port::Asked { .. }) => cx.plane.set_port(cx.out, spoke, None),
             (Some(_), Port::None) | (None, _) => {}
         }
     }

@@ -5,10 +5,10 @@
 //! hub hear of each local MAC once it is learned, and again before a bridge forgets it (300 s by default).
 
 use super::context::{Context, Due, Timer};
-use super::effect::Effect;
+use super::contract::effect::{Act, Effect};
+use super::contract::settings::VnKey;
+use super::contract::statistics::increment;
 use super::limits::{ANNOUNCEMENTS, TokenBucket};
-use super::settings::VnKey;
-use super::statistics::increment;
 use super::timers::Alarm;
 use crate::types::Mac;
 use core::time::Duration;
@@ -44,7 +44,7 @@ impl Locals {
         self.macs.insert(mac, ());
         // Above the limit it waits for the next round.
         if let (Some(hub), Ok(())) = (hub, self.bucket.take(cx.now)) {
-            cx.out.push(Effect::Announce { vn, mac, hub });
+            cx.out.push(Effect::Do { vn, act: Act::Announce { mac, hub } });
         }
     }
 
@@ -61,7 +61,7 @@ impl Locals {
     /// Announces all of them, now that the hub listens, and sees to the next time.
     pub fn announce(&mut self, cx: &mut Context<'_>, vn: VnKey, hub: Option<Mac>) {
         if let Some(hub) = hub {
-            self.macs.keys().for_each(|&mac| cx.out.push(Effect::Announce { vn, mac, hub }));
+            self.macs.keys().for_each(|&mac| cx.out.push(Effect::Do { vn, act: Act::Announce { mac, hub } }));
         }
         cx.timers.set(&mut self.alarm, cx.now + AGAIN, Timer { vn, what: Due::Announcements });
     }

@@ -11,35 +11,35 @@
 mod answer;
 mod bindings;
 mod context;
-mod effect;
+mod contract;
 mod hub;
-mod input;
 mod limits;
 mod locals;
 mod peers;
+mod plane;
 mod purge;
 mod random;
 mod registrar;
 mod registration;
-pub mod report;
 mod request_id;
 mod resolution;
-pub mod settings;
 mod spoke;
-mod statistics;
 mod timers;
 mod uplinks;
 
-pub use effect::{Effect, Effects, Event, Refusal, Table, Why};
-pub use input::{Input, Path, Place, PortState};
-pub use settings::{HubKey, Settings, VnKey};
-pub use statistics::{ClientStatistics, Statistics};
+pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Table, Why};
+pub use contract::input::{Input, News, Order, Outcome, Path, Place};
+pub use contract::settings::{HubKey, Settings, VnKey};
+pub use contract::statistics::{ClientStatistics, Statistics};
+pub use contract::{report, settings};
+pub use plane::{Item, Plane, Port};
 
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Mac, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Message, ProtocolAddress, error};
 use context::{Context, Timer};
+use contract::statistics::increment;
 use hub::{Hub, Sender};
 use limits::{STRANGERS, TokenBucket};
 use litemap::LiteMap;
@@ -47,7 +47,6 @@ use random::Random;
 use request_id::RequestIds;
 use settings::{RoleSettings, VnSettings, VpnMode};
 use spoke::Spoke;
-use statistics::increment;
 use timers::Timers;
 use uplinks::Uplinks;
 
@@ -72,6 +71,7 @@ impl Role {
 struct Vn {
     settings: VnSettings,
     role: Role,
+    plane: Plane,
     statistics: Statistics,
 }
 
@@ -100,6 +100,7 @@ pub struct Engine {
     statistics: Statistics,
     strangers: TokenBucket,
     stopping: bool,
+    nowhere: Plane,
 }
 
 impl Engine {
@@ -117,6 +118,7 @@ impl Engine {
             statistics: Statistics::default(),
             strangers: TokenBucket::new(STRANGERS),
             stopping: false,
+            nowhere: Plane::new(VnKey(0)),
         }
     }
 
@@ -148,7 +150,7 @@ impl Engine {
                 vn.statistics = counted.remove(key).unwrap_or_default();
                 // The devices of a VN that is made anew are there still, until somebody says otherwise.
                 let mac = planes.get(key).copied().flatten();
-                let mut inner = cx.inner.counting(&mut vn.statistics);
+                let mut inner = cx.inner.counting(&mut vn.statistics, &mut vn.plane);
                 match &mut vn.role {
                     Role::Spoke(spoke) => {
                         let path = cx.paths.get(&spoke.hub()).copied();
@@ -187,36 +189,9 @@ impl Engine {
             })
     }
 
-    /// A spoke's wanted kernel state: where unknown frames go.
-    pub fn uplink(&self, vn: VnKey) -> Option<Vtep> {
-        match &self.vns.get(&vn)?.role {
-            Role::Spoke(spoke) => spoke.uplink(),
-            Role::Hub(_) => None,
-        }
-    }
-
-    /// A spoke's wanted kernel state: its shortcuts.
-    pub fn shortcuts(&self, vn: VnKey) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
-        self.vns
-            .get(&vn)
-            .into_iter()
-            .flat_map(|vn| match &vn.role {
-                Role::Spoke(spoke) => Some(spoke.shortcuts()),
-                Role::Hub(_) => None,
-            })
-            .flatten()
-    }
-
-    /// A hub's wanted kernel state: its ports, each with the uplink VNI and the hub's address it uses.
-    pub fn ports(&self, vn: VnKey) -> impl Iterator<Item = (Vtep, Vni, Nbma)> + '_ {
-        self.vns
-            .get(&vn)
-            .into_iter()
-            .flat_map(|vn| match &vn.role {
-                Role::Spoke(_) => None,
-                Role::Hub(hub) => Some(hub.ports()),
-            })
-            .flatten()
+    /// What a VN's kernel state is to be.
+    pub fn plane(&self, vn: VnKey) -> Option<&Plane> {
+        self.vns.get(&vn).map(|vn| &vn.plane)
     }
 
     /// What is known of a MAC right now, without asking anybody.
@@ -228,8 +203,8 @@ impl Engine {
                 Err(false) => Lookup::Unknown,
             },
             Some(Role::Spoke(spoke)) if spoke.is_here(mac) => Lookup::Here,
-            Some(Role::Spoke(spoke)) => {
-                spoke.shortcuts().find(|(m, _)| *m == mac).map_or(Lookup::Unknown, |(_, to)| Lookup::At(to))
+            Some(Role::Spoke(_)) => {
+                self.plane(vn).and_then(|p| p.shortcut(mac)).map_or(Lookup::Unknown, Lookup::At)
             }
             None => Lookup::Unknown,
         }
@@ -291,7 +266,7 @@ impl Engine {
         let (vns, cx) = self.split(now, out);
         let mut outer = cx.inner;
         let (mut role, mut cx) = match key.and_then(|key| vns.get_mut(&key)) {
-            Some(vn) => (Some(&mut vn.role), outer.counting(&mut vn.statistics)),
+            Some(vn) => (Some(&mut vn.role), outer.counting(&mut vn.statistics, &mut vn.plane)),
             None => (None, outer),
         };
         if !within {
@@ -332,13 +307,13 @@ impl Engine {
             return;
         }
         match input {
-            Input::HubAddress { hub, path: Some(path) } => {
+            Input::Hub { hub, path: Some(path) } => {
                 self.paths.insert(hub, path);
             }
-            Input::HubAddress { hub, path: None } => {
+            Input::Hub { hub, path: None } => {
                 self.paths.remove(&hub);
             }
-            Input::Stop => self.stopping = true,
+            Input::Order(Order::Stop) => self.stopping = true,
             _ => {}
         }
         let (vns, cx) = self.split(now, out);
@@ -346,34 +321,30 @@ impl Engine {
         let cx = &mut cx;
         match input {
             Input::Tick | Input::Packet { .. } => {}
-            Input::HubAddress { hub, path } => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
+            Input::Hub { hub, path } => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
                 (Role::Spoke(spoke), mut cx) if spoke.hub() == hub => spoke.set_path(&mut cx, path),
                 (Role::Spoke(_) | Role::Hub(_), _) => {}
             }),
-            Input::Stop => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
+            Input::Order(Order::Stop) => vns.iter_mut().for_each(|(_, vn)| match vn.work(cx) {
                 (Role::Spoke(spoke), mut cx) => spoke.stop(&mut cx, true),
                 // The ports stay: the network goes on while the hub's daemon is replaced.
                 (Role::Hub(_), _) => {}
             }),
-            Input::Flush { vn, mac } => {
+            Input::Order(Order::Flush { vn, mac }) => {
                 let meant = vns.iter_mut().filter(|(key, _)| vn.is_none_or(|vn| vn == **key));
                 meant.for_each(|(_, vn)| match vn.work(cx) {
                     (Role::Spoke(spoke), mut cx) => spoke.flush(&mut cx, mac),
                     (Role::Hub(_), _) => {}
                 });
             }
-            Input::Plane { vn, .. }
-            | Input::Fdb { vn, .. }
-            | Input::FdbListing { vn }
-            | Input::FdbListed { vn }
-            | Input::Miss { vn, .. }
-            | Input::Found { vn, .. }
-            | Input::Usage { vn, .. }
-            | Input::Port { vn, .. }
-            | Input::Resolve { vn, .. } => match vns.get_mut(&vn).map(|vn| vn.work(cx)) {
-                Some((Role::Spoke(spoke), mut cx)) => to_spoke(spoke, &mut cx, input),
-                Some((Role::Hub(hub), mut cx)) => to_hub(hub, &mut cx, input),
+            Input::News { vn, news } => match vns.get_mut(&vn).map(|vn| vn.work(cx)) {
+                Some((Role::Spoke(spoke), mut cx)) => to_spoke(spoke, &mut cx, news),
+                Some((Role::Hub(hub), mut cx)) => to_hub(hub, &mut cx, news),
                 None => {}
+            },
+            Input::Order(Order::Resolve { vn, mac }) => match vns.get_mut(&vn).map(|vn| vn.work(cx)) {
+                Some((Role::Spoke(spoke), mut cx)) => spoke.resolve(&mut cx, mac),
+                Some((Role::Hub(_), _)) | None => {}
             },
         }
     }
@@ -433,6 +404,7 @@ impl Engine {
             random: &mut self.random,
             timers: &mut self.timers,
             uplinks: &mut self.uplinks,
+            plane: &mut self.nowhere,
             holding_time: self.settings.holding_time,
         };
         (&mut self.vns, Common { inner, hubs: &self.settings.hubs, paths: &self.paths })
@@ -463,12 +435,12 @@ impl Vn {
             }
             RoleSettings::Hub(s) => Role::Hub(Hub::new(now, key, settings.vpn_id, settings.mtu, s.clone())),
         };
-        Vn { settings, role, statistics: Statistics::default() }
+        Vn { settings, role, plane: Plane::new(key), statistics: Statistics::default() }
     }
 
     /// Its part, and what that needs to work: what it counts is counted here.
     fn work<'a>(&'a mut self, cx: &'a mut Context<'_>) -> (&'a mut Role, Context<'a>) {
-        (&mut self.role, cx.counting(&mut self.statistics))
+        (&mut self.role, cx.counting(&mut self.statistics, &mut self.plane))
     }
 
     /// Takes over what can be taken over in place; `false` if the VN has to be made anew.
@@ -499,25 +471,25 @@ impl Vn {
     }
 }
 
-fn to_spoke(spoke: &mut Spoke, cx: &mut Context<'_>, input: Input<'_>) {
-    match input {
-        Input::Plane { mac, .. } => spoke.set_plane(cx, mac),
-        Input::Fdb { mac, place, .. } => spoke.fdb(cx, mac, place),
-        Input::Miss { mac, .. } => spoke.miss(cx, mac),
-        Input::Found { mac, to, .. } => spoke.found(cx, mac, to),
-        Input::Usage { mac, idle, age, .. } => spoke.usage(cx, mac, idle, age),
-        Input::Resolve { mac, .. } => spoke.resolve(cx, mac),
-        _ => {}
+fn to_spoke(spoke: &mut Spoke, cx: &mut Context<'_>, news: News) {
+    match news {
+        News::Device(mac) => spoke.set_plane(cx, mac),
+        News::Fdb { mac, place } => spoke.fdb(cx, mac, place),
+        News::Miss(mac) => spoke.miss(cx, mac),
+        News::FoundShortcut { mac, to } => spoke.found(cx, mac, to),
+        News::Use { mac, idle, age } => spoke.usage(cx, mac, idle, age),
+        News::Listing | News::Listed | News::Became { .. } | News::FoundPort { .. } => {}
     }
 }
 
-fn to_hub(hub: &mut Hub, cx: &mut Context<'_>, input: Input<'_>) {
-    match input {
-        Input::Plane { mac, .. } => hub.set_plane(cx, mac),
-        Input::Fdb { mac, place, .. } => hub.fdb(cx, mac, place),
-        Input::FdbListing { .. } => hub.listing(),
-        Input::FdbListed { .. } => hub.listed(cx),
-        Input::Port { spoke, state, .. } => hub.port(cx, spoke, state),
-        _ => {}
+fn to_hub(hub: &mut Hub, cx: &mut Context<'_>, news: News) {
+    match news {
+        News::Device(mac) => hub.set_plane(cx, mac),
+        News::Fdb { mac, place } => hub.fdb(cx, mac, place),
+        News::Listing => hub.listing(),
+        News::Listed => hub.listed(cx),
+        News::Became { spoke, outcome } => hub.became(cx, spoke, outcome),
+        News::FoundPort { spoke, port } => hub.found(cx, spoke, port),
+        News::Miss(_) | News::Use { .. } | News::FoundShortcut { .. } => {}
     }
 }

@@ -1,8 +1,8 @@
 //! A hub's registered clients in one VN, and the purges each of them has to confirm.
 
-use super::input::Path;
+use super::contract::input::Path;
+use super::contract::statistics::ClientStatistics;
 use super::limits::{ADDRESSES_PER_PEER, CIES_PER_PURGE, PEER, PURGES_PER_PEER, TokenBucket};
-use super::statistics::ClientStatistics;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Nbma, Vni, Vtep};

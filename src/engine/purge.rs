@@ -2,10 +2,10 @@
 
 use super::bindings::{Change, Spot};
 use super::context::{Context, Due, Timer};
-use super::effect::{Event, Table};
+use super::contract::effect::{Event, Table};
+use super::contract::statistics::increment;
 use super::hub::Hub;
 use super::peers::{Peer, PeerId, Withdrawal};
-use super::statistics::increment;
 use crate::types::Vtep;
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, ProtocolAddress};
 use core::time::Duration;

@@ -1,11 +1,12 @@
 //! A hub takes registrations (RFC 2332 sections 5.2.3 and 5.2.4).
 
 use super::context::{Context, protocol_fault};
-use super::effect::{Effect, Event, Refusal, Table, Why};
+use super::contract::effect::{Event, Refusal, Table, Why};
+use super::contract::statistics::increment;
 use super::hub::{Hub, Sender, ip};
 use super::limits::CIES_PER_REQUEST;
 use super::peers::{Peer, PeerId, PeerName, Port, Registered};
-use super::statistics::increment;
+use super::plane;
 use crate::types::{Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Kind, Message, ProtocolAddress, code, flag, kind};
 use core::time::Duration;
@@ -163,7 +164,7 @@ impl Hub {
         };
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.port = Port::Asked { uplink, request: bytes.to_vec() };
-        cx.out.push(Effect::AddPort { vn: self.vn, spoke, uplink, local: from.path.local });
+        cx.plane.set_port(cx.out, spoke, Some(plane::Port { uplink, local: from.path.local }));
     }
 
     /// Takes one CIE in, or says by its code why not.
@@ -233,7 +234,7 @@ impl Hub {
             self.settle(cx, holder, Why::Expired);
         }
         if let Some(address) = ip(address) {
-            cx.out.push(Effect::SetNeighbour { address, nbma: Some(nbma) });
+            cx.plane.set_neighbour(cx.out, address, Some(nbma));
         }
     }
 

@@ -1,11 +1,11 @@
 //! A spoke's registration with its hub in one VN (RFC 2332 sections 5.2.3 to 5.2.6).
 
 use super::context::{Context, Due, Timer};
-use super::effect::{Effect, Event, Refusal};
-use super::input::Path;
-use super::report::Standing;
-use super::settings::{HubKey, VnKey};
-use super::statistics::increment;
+use super::contract::effect::{Effect, Event, Refusal};
+use super::contract::input::Path;
+use super::contract::report::Standing;
+use super::contract::settings::{HubKey, VnKey};
+use super::contract::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vni, Vtep};
@@ -230,7 +230,7 @@ impl Registration {
         self.refusals = 0;
         if !self.is_registered() || self.uplink != Some(uplink) {
             self.since = cx.now;
-            cx.out.push(Effect::SetUplink { vn: me.vn, to: uplink });
+            cx.plane.set_uplink(cx.out, Some(uplink));
             cx.out.tell(me.vn, Event::Registered { uplink });
         }
         self.uplink = Some(uplink);

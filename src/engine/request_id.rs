@@ -1,6 +1,6 @@
 //! Request IDs that grow over restarts (RFC 2332 sections 5.2.0.1 and 5.2.3).
 
-use super::effect::{Effect, Effects};
+use super::contract::effect::{Effect, Effects};
 
 /// How many IDs are used before non-volatile memory is written again: flash wears.
 const BLOCK: u32 = 1024;

@@ -2,12 +2,13 @@
 //! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2).
 
 use super::context::{Context, Due, Timer};
-use super::effect::{Effect, Event, Refusal, Table, Why};
+use super::contract::effect::{Act, Effect, Event, Refusal, Table, Why};
+use super::contract::report::{MacRow, MacState};
+use super::contract::settings::{SpokeSettings, Trigger};
+use super::contract::statistics::increment;
 use super::limits::{QUESTIONS, TokenBucket};
+use super::plane::Item;
 use super::registration::Identity;
-use super::report::{MacRow, MacState};
-use super::settings::{SpokeSettings, Trigger};
-use super::statistics::increment;
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
@@ -109,19 +110,21 @@ impl Macs {
         if let Some(entry) = self.entries.get_mut(&mac) {
             match (entry.shortcut, entry.phase) {
                 (Some(ours), _) if ours.to == to => {}
-                (Some(ours), _) => cx.out.push(Effect::SetShortcut { vn: around.me.vn, mac, to: ours.to }),
+                (Some(_), _) => cx.plane.differs(cx.out, Item::Shortcut(mac)),
                 (None, Phase::Queued | Phase::Asking { .. }) => {
                     entry.shortcut = Some(shortcut);
+                    cx.plane.adopt_shortcut(mac, to);
                     if entry.phase == Phase::Queued {
                         set(cx, around, &mut entry.alarm, shortcut.until, mac);
                     }
                 }
-                (None, _) => cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac }),
+                (None, _) => cx.plane.differs(cx.out, Item::Shortcut(mac)),
             }
         } else if self.insert(cx, around, mac, Phase::Queued, Some(shortcut)) {
+            cx.plane.adopt_shortcut(mac, to);
             self.enqueue(cx, around, mac);
         } else {
-            cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac });
+            cx.plane.differs(cx.out, Item::Shortcut(mac));
         }
     }
 
@@ -160,7 +163,7 @@ impl Macs {
         }
         // Otherwise the bridge, which knows the MAC, would not tell when it is heard again.
         if why != Why::Local && around.settings.trigger == Trigger::Learn {
-            cx.out.push(Effect::Unlearn { vn: around.me.vn, mac });
+            cx.out.push(Effect::Do { vn: around.me.vn, act: Act::Unlearn(mac) });
         }
         self.full = false;
     }
@@ -196,7 +199,7 @@ impl Macs {
                 entry.phase = Phase::Ending;
                 let until = entry.shortcut.map_or(cx.now, |s| s.until);
                 set(cx, around, &mut entry.alarm, until, mac);
-                cx.out.push(Effect::QueryUse { vn: around.me.vn, mac });
+                cx.out.push(Effect::Do { vn: around.me.vn, act: Act::ReadUse(mac) });
             }
             Phase::Ending => self.forget(cx, around, mac, Why::Unused),
             Phase::Negative => self.forget(cx, around, mac, Why::Unused),
@@ -309,11 +312,6 @@ impl Macs {
             (Phase::Asking { .. } | Phase::Negative, None) => self.enqueue(cx, around, mac),
             (Phase::Queued | Phase::Holding | Phase::Ending, None) => {}
         }
-    }
-
-    /// Shortcuts as they are to be in the kernel.
-    pub fn shortcuts(&self) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
-        self.entries.iter().filter_map(|(mac, e)| Some((*mac, e.shortcut?.to)))
     }
 
     /// How many there are: shortcuts, being asked for, unknown to the hub.
@@ -485,13 +483,13 @@ fn set(cx: &mut Context<'_>, around: Surroundings<'_>, alarm: &mut Alarm, at: In
 }
 
 fn set_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, to: Vtep) {
-    cx.out.push(Effect::SetShortcut { vn: around.me.vn, mac, to });
+    cx.plane.set_shortcut(cx.out, mac, Some(to));
     cx.out.tell(around.me.vn, Event::ShortcutUp { mac, to });
     increment(&mut cx.statistics.shortcuts_up);
 }
 
 fn drop_shortcut(cx: &mut Context<'_>, around: Surroundings<'_>, mac: Mac, why: Why) {
-    cx.out.push(Effect::DropShortcut { vn: around.me.vn, mac });
+    cx.plane.set_shortcut(cx.out, mac, None);
     cx.out.tell(around.me.vn, Event::ShortcutDown { mac, why });
     increment(&mut cx.statistics.shortcuts_down);
 }

@@ -1,14 +1,14 @@
 //! A spoke (NHC) in one VN: its registration and its remote MACs, put together.
 
 use super::context::{Context, Due};
-use super::effect::{Effect, Event, Why};
-use super::input::{Path, Place};
+use super::contract::effect::{Act, Effect, Event, Why};
+use super::contract::input::{Path, Place};
+use super::contract::report::{MacRow, SpokeReport, Standing};
+use super::contract::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
+use super::contract::statistics::increment;
 use super::locals::Locals;
 use super::registration::{Identity, Registration};
-use super::report::{MacRow, SpokeReport, Standing};
 use super::resolution::{Macs, Surroundings};
-use super::settings::{HubKey, SpokeSettings, VnKey, VpnMode};
-use super::statistics::increment;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::VpnTag;
@@ -122,7 +122,7 @@ impl Spoke {
             self.locals.forget(mac);
         }
         self.with_macs(cx, |macs, cx, around| match place {
-            Place::Tunnel if around.settings.trigger == super::settings::Trigger::Learn => {
+            Place::Tunnel if around.settings.trigger == super::contract::settings::Trigger::Learn => {
                 macs.heard(cx, around, mac);
             }
             Place::Local => macs.forget(cx, around, mac, Why::Local),
@@ -232,15 +232,6 @@ impl Spoke {
         self.identity().is_none() || self.registration.is_over()
     }
 
-    /// The kernel's wanted state: uplink and shortcuts.
-    pub fn uplink(&self) -> Option<Vtep> {
-        self.registration.uplink()
-    }
-
-    pub fn shortcuts(&self) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
-        self.macs.shortcuts()
-    }
-
     /// Whether the MAC is at this site.
     pub fn is_here(&self, mac: Mac) -> bool {
         self.mac == Some(mac) || self.locals.has(mac)
@@ -289,7 +280,7 @@ impl Spoke {
                 // A MAC that was here is elsewhere now, and the bridge has not noticed.
                 Some(ProtocolAddress::Mac(mac)) if (cie.nbma, cie.vni) == own => {
                     if self.locals.forget(mac) {
-                        cx.out.push(Effect::Unlearn { vn: self.vn, mac });
+                        cx.out.push(Effect::Do { vn: self.vn, act: Act::Unlearn(mac) });
                     }
                 }
                 _ => self.with_macs(cx, |macs, cx, around| macs.purge(cx, around, &cie)),
@@ -325,7 +316,7 @@ impl Spoke {
         match self.identity() {
             Some(me) => {
                 self.registration.start(cx, &me);
-                cx.out.push(Effect::List { vn: self.vn });
+                cx.out.push(Effect::Do { vn: self.vn, act: Act::List });
             }
             None => self.registration.pause(cx),
         }

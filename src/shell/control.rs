@@ -13,7 +13,7 @@ use crate::control::{
     Answer, Metrics, Reply, Request, RoleStatus, Status, VnCounts, VnMacs, VnPeers, VnStatus,
 };
 use crate::engine::report::{ClientCounts, MacState, VnReport};
-use crate::engine::{Input, Lookup, Refusal, VnKey};
+use crate::engine::{Input, Lookup, Order, Refusal, VnKey};
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::code;
 use async_io::{Async, Timer};
@@ -210,7 +210,7 @@ async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path
                 Ok(key) => key,
                 Err(e) => return Reply::Error(e),
             };
-            node.borrow_mut().input(Input::Flush { vn: key, mac });
+            node.borrow_mut().input(Input::Order(Order::Flush { vn: key, mac }));
             Reply::Done
         }
         Request::Lately { after } => Reply::Lately(node.borrow().lately(after)),
@@ -280,8 +280,9 @@ fn counts(node: &Node) -> Vec<VnCounts> {
     let devices = Devices::now();
     let of_vn = |vn: &crate::config::Vn| {
         let key = node.names.vn(&vn.name)?;
+        let ports = node.engine.plane(key).into_iter().flat_map(|plane| plane.ports());
         let ports: LiteMap<Vtep, String> =
-            node.engine.ports(key).map(|(spoke, uplink, _)| (spoke, port_name(uplink))).collect();
+            ports.map(|(spoke, port)| (spoke, port_name(port.uplink))).collect();
         // One device may serve all spokes.
         let shared = node.planes.forwarder(key).is_some_and(Forwarder::is_shared);
         let own = |client: &ClientCounts| {

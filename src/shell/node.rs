@@ -11,7 +11,7 @@ use super::tunnel::{Gre, Received, Tunnel, Tunnels};
 use super::words::InWords;
 use crate::config::Config;
 use crate::control::{Answer, Happening, Lately, words};
-use crate::engine::{Effect, Effects, Engine, Event, HubKey, Input, Path, VnKey};
+use crate::engine::{Act, Effect, Effects, Engine, Event, HubKey, Input, Item, Order, Path, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use smol::channel::{Sender, TrySendError};
@@ -219,7 +219,7 @@ impl Node {
 
     /// Withdraws; [`Job::End`] tells when that is done.
     pub fn stop(&mut self) {
-        self.input(Input::Stop);
+        self.input(Input::Order(Order::Stop));
     }
 
     /// What is to be gone when the daemon is, goes.
@@ -247,7 +247,7 @@ impl Node {
     pub fn resolve(&mut self, vn: VnKey, mac: Mac, tell: Sender<Answer>) {
         self.waiters.retain(|w| !w.tell.is_closed());
         self.waiters.push(Waiter { vn, mac, tell });
-        self.input(Input::Resolve { vn, mac });
+        self.input(Input::Order(Order::Resolve { vn, mac }));
     }
 
     /// Performs the effects there are, gives the engine what came of them, and so on until there is nothing to do.
@@ -281,18 +281,19 @@ impl Node {
                     let sent = self.tunnels.send(path, tag, effects.bytes(bytes.clone()));
                     self.sent(path, sent);
                 }
-                Effect::SetUplink { vn, to } => self.planes.set_uplink(vn, to),
-                Effect::SetShortcut { vn, mac, to } => self.planes.set_shortcut(vn, mac, to),
-                Effect::DropShortcut { vn, mac } => self.planes.drop_shortcut(vn, mac),
-                Effect::Announce { vn, mac, hub } => self.planes.announce(vn, mac, hub, &mut self.inputs),
-                Effect::Unlearn { vn, mac } => self.planes.unlearn(vn, mac),
-                Effect::QueryUse { vn, mac } => self.planes.query_use(vn, mac, &mut self.inputs),
-                Effect::AddPort { vn, spoke, uplink, local } => {
-                    self.planes.add_port(vn, spoke, uplink, local, &mut self.inputs);
+                Effect::Changed { item: Item::Neighbour(address), vn } => {
+                    let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
+                    self.set_neighbour(address, nbma);
                 }
-                Effect::RemovePort { vn, spoke } => self.planes.remove_port(vn, spoke),
-                Effect::SetNeighbour { address, nbma } => self.set_neighbour(address, nbma),
-                Effect::List { vn } => self.planes.list(vn, &self.engine, &mut self.inputs),
+                Effect::Changed { vn, item } => {
+                    self.planes.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
+                }
+                Effect::Do { vn, act } => match act {
+                    Act::Announce { mac, hub } => self.planes.announce(vn, mac, hub, &mut self.inputs),
+                    Act::Unlearn(mac) => self.planes.unlearn(vn, mac),
+                    Act::ReadUse(mac) => self.planes.query_use(vn, mac, &mut self.inputs),
+                    Act::List => self.planes.list(vn, &self.engine, &mut self.inputs),
+                },
                 Effect::FindHub { hub } => self.find_hub(hub),
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);

@@ -34,7 +34,7 @@ fn i2_responder_address_is_the_hub() {
         let cie = reply.message().extension_cie(kind::RESPONDER).unwrap();
         assert_eq!((cie.code, cie.prefix), (0, 0));
         assert_eq!((cie.nbma, cie.address), (Some(nbma("10.0.0.1")), Some(address(HUB_MAC))));
-        let uplink = hub.engine.ports(VN).find(|(spoke, ..)| *spoke == two.vtep()).map(|(_, vni, _)| vni);
+        let uplink = hub.port(two.vtep()).map(|p| p.uplink);
         assert_eq!(cie.vni, uplink);
     }
 }

@@ -13,10 +13,10 @@ fn b2_reply_to_another_source_does_not_match() {
         w.cie(&request.cies()[0]);
     });
     spoke.hear_from_hub(&reply);
-    assert_eq!(spoke.engine.uplink(VN), None);
+    assert_eq!(spoke.uplink(), None);
     assert_eq!(spoke.engine.statistics().rx_unsolicited, 1);
     spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
-    assert_eq!(spoke.engine.uplink(VN), Some(vtep("10.0.0.1", 9000)));
+    assert_eq!(spoke.uplink(), Some(vtep("10.0.0.1", 9000)));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn b7_e17_any_code_but_0_is_a_nak() {
             w.cie(&cie).cie(&Cie { code, ..cie });
         });
         spoke.hear_from_hub(&reply);
-        assert_eq!(spoke.engine.uplink(VN), None, "{code}");
+        assert_eq!(spoke.uplink(), None, "{code}");
         assert_eq!(spoke.engine.statistics().rx_register_nak, 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Clients of the neighbours' kind: they register an IP address and know of no VN.
 
 use super::*;
-use dmevpn::engine::{Effect, Input, Path};
+use dmevpn::engine::{Input, Item, Path};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{ProtocolAddress, kind};
 
@@ -12,8 +12,9 @@ fn ip_client_registers_and_is_found() {
     for client in [one, other] {
         let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, true, &[]));
         assert_eq!((sent[0].tag, sent[0].codes()), (VpnTag::None, vec![0]));
-        let set = Effect::SetNeighbour { address: ip(client.source), nbma: Some(client.nbma) };
-        assert!(hub.out.iter().any(|e| *e == set));
+        assert!(hub.changed().any(|item| item == Item::Neighbour(ip(client.source))));
+        let wanted = hub.engine.plane(VN).unwrap();
+        assert_eq!(wanted.neighbour(ip(client.source)), Some(client.nbma));
         assert_eq!(hub.port_asked_for(), None, "it has no VNI");
     }
     let question = write(&one.header(Kind::ResolutionRequest, 0xc000, 2, other.source), routes);
@@ -36,8 +37,8 @@ fn ip_client_registers_and_is_found() {
         w.cie(&Cie { prefix: 32, address: Some(one.source), ..Cie::default() });
     });
     hub.input(Input::Packet { path: one.path(), tag: VpnTag::None, nhrp: &request });
-    let gone = Effect::SetNeighbour { address: ip(one.source), nbma: None };
-    assert!(hub.out.iter().any(|e| *e == gone));
+    assert!(hub.changed().any(|item| item == Item::Neighbour(ip(one.source))));
+    assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip(one.source)), None);
 }
 
 fn ip(address: ProtocolAddress) -> std::net::IpAddr {

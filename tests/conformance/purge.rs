@@ -1,7 +1,7 @@
 //! F. Purges.
 
 use super::*;
-use dmevpn::engine::Effect;
+use dmevpn::engine::Item;
 use dmevpn::wire::nhrp::error;
 
 #[test]
@@ -117,7 +117,7 @@ fn f8_purge_is_given_up_when_the_answer_is_over() {
 fn f9_purged_shortcut_is_gone_at_once() {
     let mut spoke = spoke_with_shortcut();
     spoke.hear_from_hub(&golden::octets(golden::F));
-    assert!(spoke.out.iter().any(|e| *e == Effect::DropShortcut { vn: VN, mac: mac(STATION) }));
+    assert!(spoke.changed().any(|item| item == Item::Shortcut(mac(STATION))));
 }
 
 #[test]

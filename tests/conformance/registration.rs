@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Effect, Input};
+use dmevpn::engine::{Effect, Input, News, Order, Outcome};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
 
 #[test]
@@ -19,7 +19,7 @@ fn e3_unique_address_of_another_router_is_nak_14() {
     assert_eq!(reply.codes(), [14]);
     let reply = hub.ask(&three, &three.question(3, two.source));
     assert_eq!(reply.cies()[0].nbma, Some(two.nbma), "nothing changed");
-    assert!(!hub.engine.ports(VN).any(|(spoke, ..)| spoke == thief.vtep()), "no port is left of it");
+    assert!(hub.port(thief.vtep()).is_none(), "no port is left of it");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn e3_same_router_is_accepted_even_with_another_vni() {
     assert_eq!(hub.ask(&two, &two.registration(2)).codes(), [0]);
     let moved = Client { vni: Some(vni(4711)), ..two };
     assert_eq!(hub.ask(&moved, &moved.registration(3)).codes(), [0]);
-    let ports: Vec<_> = hub.engine.ports(VN).map(|(spoke, ..)| spoke).collect();
+    let ports: Vec<_> = hub.ports().into_iter().map(|(spoke, _)| spoke).collect();
     assert!(ports.contains(&moved.vtep()) && !ports.contains(&two.vtep()));
 }
 
@@ -77,7 +77,7 @@ fn e7_what_a_cie_leaves_out_stands_in_the_header() {
 #[test]
 fn e9_withdrawal_goes_to_the_hub_once_known() {
     let mut spoke = Driven::registered();
-    spoke.input(Input::Stop);
+    spoke.input(Input::Order(Order::Stop));
     let sent = spoke.one();
     assert_eq!(sent.header().destination, Some(address(HUB_MAC)));
 }
@@ -140,7 +140,7 @@ fn e14_reply_is_the_request_with_another_type() {
     let (ours, golden) = (sent.message(), Message::parse(&reply).unwrap());
     assert_eq!(ours.header, golden.header);
     assert!(ours.cies().eq(golden.cies()));
-    let uplink = hub.engine.ports(VN).next().map(|(_, uplink, _)| uplink);
+    let uplink = hub.ports().first().map(|(_, port)| port.uplink);
     let there = golden.extension_cie(kind::RESPONDER).unwrap();
     assert_eq!(ours.extension_cie(kind::RESPONDER), Some(Cie { vni: uplink, ..there }));
     assert!(ours.extensions().map(|e| e.kind).eq(golden.extensions().map(|e| e.kind)));
@@ -169,6 +169,6 @@ fn e16_the_port_is_there_before_the_reply() {
     hub.input(Input::Packet { path: two.path(), tag: TAG, nhrp: &registration });
     assert!(hub.sent().is_empty());
     assert_eq!(hub.port_asked_for(), Some(two.vtep()));
-    hub.input(Input::Port { vn: VN, spoke: two.vtep(), state: dmevpn::engine::PortState::Up });
+    hub.input(Input::News { vn: VN, news: News::Became { spoke: two.vtep(), outcome: Outcome::Made } });
     assert_eq!(hub.one().codes(), [0]);
 }

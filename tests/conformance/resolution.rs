@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Effect, Input};
+use dmevpn::engine::{Input, Item, News};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{Message, error, kind};
 
@@ -50,7 +50,7 @@ fn c7_not_every_frame_is_a_question() {
     assert_eq!(spoke.sent().len(), 1);
     for _ in 0..100 {
         spoke.heard(mac(STATION));
-        spoke.input(Input::Miss { vn: VN, mac: mac(STATION) });
+        spoke.input(Input::News { vn: VN, news: News::Miss(mac(STATION)) });
         assert!(spoke.sent().is_empty());
     }
 }
@@ -61,7 +61,7 @@ fn c8_until_there_is_an_answer_frames_go_by_the_hub() {
     let request = spoke.one();
     spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
     let to = vtep("10.0.0.1", 9000);
-    assert!(spoke.out.iter().any(|e| *e == Effect::SetUplink { vn: VN, to }));
+    assert!(spoke.changed().any(|item| item == Item::Uplink) && spoke.uplink() == Some(to));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::{HubRoleSettings, RoleSettings, VpnMode};
-use dmevpn::engine::{Effect, Event, Input, Place, PortState};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port};
 
 #[test]
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
@@ -12,20 +12,20 @@ fn j7_j8_shortcut_is_renewed_while_it_is_used() {
     while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
         spoke.now = at;
         spoke.input(Input::Tick);
-        asked |= spoke.out.iter().any(|e| *e == Effect::QueryUse { vn: VN, mac: mac(STATION) });
+        asked |= spoke.out.iter().any(|e| *e == Effect::Do { vn: VN, act: Act::ReadUse(mac(STATION)) });
         if asked {
             break;
         }
     }
     assert!(asked, "two thirds of the holding time: is it used?");
-    let usage = |idle| Input::Usage { vn: VN, mac: mac(STATION), idle, age: 200 * SECOND };
+    let usage = |idle| Input::News { vn: VN, news: News::Use { mac: mac(STATION), idle, age: 200 * SECOND } };
     spoke.input(usage(200 * SECOND));
     assert!(spoke.sent().is_empty(), "not used, not renewed");
     spoke.input(usage(SECOND));
     let question = spoke.one();
     assert_eq!(question.header().kind, Kind::ResolutionRequest);
     spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
-    assert!(spoke.out.iter().all(|e| !matches!(e, Effect::SetShortcut { .. })), "it is there already");
+    assert!(spoke.changed().all(|item| !matches!(item, Item::Shortcut(_))), "it is there already");
     spoke.pass(150 * SECOND);
     assert!(spoke.shortcut(mac(STATION)).is_some(), "past its first end");
 }
@@ -35,7 +35,7 @@ fn j14_hub_never_asks() {
     let (mut hub, two, three) = hub_and_two();
     for n in 0..100 {
         hub.learn(if n % 2 == 0 { &two } else { &three }, address(STATION));
-        hub.input(Input::Miss { vn: VN, mac: mac(STATION) });
+        hub.input(Input::News { vn: VN, news: News::Miss(mac(STATION)) });
         assert!(hub.sent().iter().all(|s| s.header().kind == Kind::PurgeRequest));
     }
     assert_eq!(hub.engine.statistics().tx_resolve_req, 0);
@@ -56,10 +56,10 @@ fn j15_flood_of_strangers_does_not_starve_a_spoke() {
 #[test]
 fn local_station_of_the_hub_is_at_the_hub() {
     let (mut hub, two, _) = hub_and_two();
-    hub.input(Input::Fdb { vn: VN, mac: mac("52:54:00:00:00:aa"), place: Place::Local });
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac("52:54:00:00:00:aa"), place: Place::Local } });
     for wanted in ["52:54:00:00:00:aa", HUB_MAC] {
         let cie = hub.ask(&two, &two.question(2, address(wanted))).cies()[0];
-        let uplink = hub.engine.ports(VN).find(|(spoke, ..)| *spoke == two.vtep()).map(|(_, vni, _)| vni);
+        let uplink = hub.port(two.vtep()).map(|p| p.uplink);
         assert_eq!((cie.nbma, cie.vni), (Some(nbma("10.0.0.1")), uplink));
     }
 }
@@ -72,33 +72,31 @@ fn spokes_can_share_an_uplink_vni() {
     let mut uplinks = Vec::new();
     for n in [2, 3] {
         assert_eq!(hub.register(&client(n)).codes(), [0]);
-        uplinks.extend(
-            hub.engine.ports(VN).find(|(spoke, ..)| *spoke == client(n).vtep()).map(|(_, vni, _)| vni),
-        );
+        uplinks.extend(hub.port(client(n).vtep()).map(|p| p.uplink));
     }
     assert_eq!(uplinks[0], uplinks[1]);
     hub.pass(700 * SECOND);
-    assert_eq!(hub.engine.ports(VN).count(), 0, "all are gone");
+    assert_eq!(hub.ports().len(), 0, "all are gone");
     hub.register(&client(4));
-    assert_eq!(hub.engine.ports(VN).map(|(_, vni, _)| vni).collect::<Vec<_>>(), uplinks[..1]);
+    assert_eq!(hub.ports().iter().map(|(_, p)| p.uplink).collect::<Vec<_>>(), uplinks[..1]);
 
     // The next run finds a device with another one.
     let mut hub = Driven::hub_with(shared());
-    let state = PortState::Found { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
-    hub.input(Input::Port { vn: VN, spoke: client(2).vtep(), state });
+    let port = Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
     hub.register(&client(3));
-    assert!(hub.engine.ports(VN).all(|(_, uplink, _)| uplink == vni(0x90_0000)));
+    assert!(hub.ports().iter().all(|(_, p)| p.uplink == vni(0x90_0000)));
 
     // Ports of the spokes' own have VNIs of their own: to change over, all register anew.
     hub.engine.apply(hub.now, settings(RoleSettings::Hub(hub_role()), VpnMode::Llc), &mut hub.out);
-    assert_eq!(hub.engine.ports(VN).count(), 0);
+    assert_eq!(hub.ports().len(), 0);
 }
 
 /// One device for all spokes sends to one VNI at each address.
 #[test]
 fn with_a_shared_uplink_vni_an_address_has_one_site() {
     let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
-    let ports = |hub: &Driven| hub.engine.ports(VN).map(|(spoke, ..)| spoke).collect::<Vec<_>>();
+    let ports = |hub: &Driven| hub.ports().into_iter().map(|(spoke, _)| spoke).collect::<Vec<_>>();
     let first = client(2);
     let second = Client { nbma: first.nbma, vni: Some(vni(200)), ..client(3) };
     assert_eq!(hub.register(&first).codes(), [0]);
@@ -123,8 +121,8 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
 
     // A port found at the start belongs to whoever registers first.
     let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
-    let state = PortState::Found { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
-    hub.input(Input::Port { vn: VN, spoke: first.vtep(), state });
+    let port = Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: first.vtep(), port } });
     assert_eq!(hub.register(&second).codes(), [0]);
     assert_eq!(ports(&hub), [second.vtep()]);
 
@@ -140,14 +138,15 @@ fn a_shared_uplink_vni_that_is_taken_is_replaced() {
     let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
     let tried = |hub: &mut Driven| {
         hub.input(Input::Packet { path: client(2).path(), tag: TAG, nhrp: &client(2).registration(1) });
-        hub.out
-            .iter()
-            .find_map(|e| if let Effect::AddPort { uplink, .. } = e { Some(*uplink) } else { None })
-            .unwrap()
+        assert_eq!(hub.port_asked_for(), Some(client(2).vtep()));
+        hub.port(client(2).vtep()).unwrap().uplink
     };
     let first = tried(&mut hub);
     for taken in [false, true] {
-        hub.input(Input::Port { vn: VN, spoke: client(2).vtep(), state: PortState::Failed { taken } });
+        hub.input(Input::News {
+            vn: VN,
+            news: News::Became { spoke: client(2).vtep(), outcome: Outcome::Failed { taken } },
+        });
         assert_eq!(tried(&mut hub) == first, !taken);
     }
 }

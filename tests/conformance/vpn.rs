@@ -83,5 +83,5 @@ fn k13_spoke_does_not_take_packets_of_another_vn_or_address() {
     spoke.hear(path, VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 2)), &reply);
     spoke.hear(path, VpnTag::None, &reply);
     spoke.hear(Path { remote: nbma("10.0.0.66"), ..path }, TAG, &reply);
-    assert_eq!(spoke.engine.uplink(VN), None);
+    assert_eq!(spoke.uplink(), None);
 }

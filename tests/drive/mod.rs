@@ -6,7 +6,7 @@ use dmevpn::engine::settings::{
     HubKey, HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, Trigger, VnKey, VnSettings,
     VpnMode,
 };
-use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Path, Place, PortState};
+use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
@@ -209,8 +209,8 @@ impl Driven {
     pub fn hub_with(role: HubRoleSettings) -> Driven {
         // So that the second request has the ID of frame F.
         let mut hub = Driven::new(settings(RoleSettings::Hub(role), VpnMode::Llc), 6);
-        hub.input(Input::Plane { vn: VN, mac: Some(mac(HUB_MAC)) });
-        hub.input(Input::FdbListed { vn: VN });
+        hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+        hub.input(Input::News { vn: VN, news: News::Listed });
         // It has been up for so long that nobody holds an answer of an earlier run.
         hub.now = hub.now + core::time::Duration::from_secs(700);
         hub
@@ -220,8 +220,8 @@ impl Driven {
     pub fn spoke(mode: VpnMode, request_id: u32) -> Driven {
         let mut spoke = Driven::new(settings(RoleSettings::Spoke(spoke_role()), mode), request_id);
         let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
-        spoke.input(Input::HubAddress { hub: HUB, path: Some(path) });
-        spoke.input(Input::Plane { vn: VN, mac: Some(mac(SPOKE_MAC)) });
+        spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+        spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
         spoke
     }
 
@@ -257,7 +257,7 @@ impl Driven {
         self.input(Input::Packet { path, tag, nhrp });
         let mut sent = self.sent();
         if let Some(spoke) = self.port_asked_for() {
-            self.input(Input::Port { vn: VN, spoke, state: PortState::Up });
+            self.input(Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });
             sent.extend(self.sent());
         }
         sent
@@ -284,11 +284,11 @@ impl Driven {
     /// The hub's bridge hears `station` behind a client.
     pub fn learn(&mut self, client: &Client, station: ProtocolAddress) {
         let ProtocolAddress::Mac(mac) = station else { panic!("a bridge learns MACs") };
-        self.input(Input::Fdb { vn: VN, mac, place: Place::Port(client.vtep()) });
+        self.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Port(client.vtep()) } });
     }
 
     pub fn heard(&mut self, mac: Mac) {
-        self.input(Input::Fdb { vn: VN, mac, place: Place::Tunnel });
+        self.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Tunnel } });
     }
 
     pub fn sent(&self) -> Vec<Sent> {
@@ -309,7 +309,29 @@ impl Driven {
     }
 
     pub fn port_asked_for(&self) -> Option<Vtep> {
-        self.out.iter().find_map(|e| if let Effect::AddPort { spoke, .. } = e { Some(*spoke) } else { None })
+        self.changed().find_map(|item| match item {
+            Item::Port(spoke) => Some(spoke).filter(|s| self.port(*s).is_some()),
+            _ => None,
+        })
+    }
+
+    /// The items that changed.
+    pub fn changed(&self) -> impl Iterator<Item = Item> + '_ {
+        self.out.iter().filter_map(|e| if let Effect::Changed { item, .. } = e { Some(*item) } else { None })
+    }
+
+    /// The port a spoke is to have.
+    pub fn port(&self, spoke: Vtep) -> Option<Port> {
+        self.engine.plane(VN)?.port(spoke)
+    }
+
+    /// All ports there are to be.
+    pub fn ports(&self) -> Vec<(Vtep, Port)> {
+        self.engine.plane(VN).map(|plane| plane.ports().collect()).unwrap_or_default()
+    }
+
+    pub fn uplink(&self) -> Option<Vtep> {
+        self.engine.plane(VN)?.uplink()
     }
 
     pub fn told(&self, event: &Event) -> bool {
@@ -317,7 +339,7 @@ impl Driven {
     }
 
     pub fn shortcut(&self, mac: Mac) -> Option<Vtep> {
-        self.engine.shortcuts(VN).find(|(m, _)| *m == mac).map(|(_, to)| to)
+        self.engine.plane(VN)?.shortcut(mac)
     }
 }
 

@@ -8,7 +8,7 @@ pub mod rng;
 
 use build::HUB;
 use dmevpn::engine::settings::{HubKey, RoleSettings, Settings, Trigger, VnKey};
-use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Path, Place, PortState};
+use dmevpn::engine::{Act, Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
 use dmevpn::wire;
@@ -59,7 +59,7 @@ pub struct Node {
     pub told: Vec<(Instant, VnKey, Event)>,
     pub alive: bool,
     /// How the making of ports ends; `None`: well.
-    pub port_failure: Option<PortState>,
+    pub port_failure: Option<Outcome>,
     pub saved_request_id: u32,
     /// NHRP packets sent.
     pub sent: u64,
@@ -212,7 +212,7 @@ impl Sim {
         self.nodes[id].settings = settings.clone();
         self.call(id, |engine, now, out| engine.apply(now, settings, out));
         for (key, mac) in self.make_planes(id) {
-            self.input(id, Input::Plane { vn: key, mac: Some(mac) });
+            self.input(id, Input::News { vn: key, news: News::Device(Some(mac)) });
         }
     }
 
@@ -339,13 +339,24 @@ impl Sim {
     pub fn check_kernel_is_as_wanted(&self) {
         for (id, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive) {
             for (vn, plane) in &node.planes {
-                let wanted: BTreeMap<Mac, Vtep> = node.engine.shortcuts(*vn).collect();
+                let Some(wanted) = node.engine.plane(*vn) else { continue };
+                if let Some(uplink) = wanted.uplink() {
+                    let real = plane.uplink;
+                    self.check(real == Some(uplink), || format!("node {id}: wants {uplink}, has {real:?}"));
+                }
+                let shortcuts: BTreeMap<Mac, Vtep> = wanted.shortcuts().collect();
                 let real: BTreeMap<Mac, Vtep> = plane.shortcuts.iter().map(|(mac, s)| (*mac, s.to)).collect();
-                self.check(wanted == real, || format!("node {id}: wants {wanted:?}, has {real:?}"));
-                let wanted: BTreeMap<Vtep, Vni> =
-                    node.engine.ports(*vn).map(|(spoke, uplink, _)| (spoke, uplink)).collect();
-                let real: BTreeMap<Vtep, Vni> = plane.ports.iter().map(|(spoke, p)| (*spoke, p.0)).collect();
-                self.check(wanted == real, || format!("node {id}: wants ports {wanted:?}, has {real:?}"));
+                self.check(shortcuts == real, || format!("node {id}: wants {shortcuts:?}, has {real:?}"));
+                let ports: BTreeMap<Vtep, (Vni, Nbma)> =
+                    wanted.ports().map(|(spoke, port)| (spoke, (port.uplink, port.local))).collect();
+                let real = &plane.ports;
+                self.check(ports == *real, || format!("node {id}: wants ports {ports:?}, has {real:?}"));
+                for (address, nbma) in wanted.neighbours() {
+                    let real = node.neighbours.get(&address);
+                    self.check(real == Some(&nbma), || {
+                        format!("node {id}: {address} is {nbma}, has {real:?}")
+                    });
+                }
             }
         }
     }
@@ -354,12 +365,12 @@ impl Sim {
         let settings = self.nodes[id].settings.clone();
         self.call(id, |engine, now, out| engine.apply(now, settings, out));
         for (hub, path) in self.nodes[id].hubs.clone() {
-            self.input(id, Input::HubAddress { hub, path: Some(path) });
+            self.input(id, Input::Hub { hub, path: Some(path) });
         }
         self.make_planes(id);
         let planes: Vec<(VnKey, Mac)> = self.nodes[id].planes.iter().map(|(key, p)| (*key, p.mac)).collect();
         for (vn, mac) in planes {
-            self.input(id, Input::Plane { vn, mac: Some(mac) });
+            self.input(id, Input::News { vn, news: News::Device(Some(mac)) });
         }
     }
 
@@ -432,7 +443,7 @@ impl Sim {
                         .flat_map(|(vn, plane)| plane.fdb.age(now).into_iter().map(|mac| (*vn, mac)))
                         .collect();
                     for (vn, mac) in gone {
-                        self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
+                        self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
                     }
                 }
                 self.after(AGE_EVERY, What::Age);
@@ -517,14 +528,72 @@ impl Sim {
                 self.nodes[id].sent += 1;
                 self.transmit(id, path, octets);
             }
-            Effect::SetUplink { vn, to } => self.with_plane(id, vn, |p| p.uplink = Some(to)),
-            Effect::SetShortcut { vn, mac, to } => self.with_plane(id, vn, |p| {
-                p.shortcuts.insert(mac, Shortcut { to, written: now, used: now });
-            }),
-            Effect::DropShortcut { vn, mac } => self.with_plane(id, vn, |p| {
-                p.shortcuts.remove(&mac);
-            }),
-            Effect::Announce { vn, mac, .. } => {
+            Effect::Changed { vn, item } => self.change(id, vn, item),
+            Effect::Do { vn, act } => self.act(id, vn, act),
+            Effect::FindHub { hub } => {
+                let path = self.nodes[id].hubs.get(&hub).copied();
+                self.kernel(id, Input::Hub { hub, path });
+            }
+            Effect::SaveRequestId(n) => self.nodes[id].saved_request_id = n,
+            Effect::Tell { vn, event } => self.nodes[id].told.push((now, vn, event)),
+        }
+    }
+
+    /// The kernel is made as the engine wants it.
+    fn change(&mut self, id: NodeId, vn: VnKey, item: Item) {
+        let now = self.now;
+        let wanted = self.nodes[id].engine.plane(vn);
+        match item {
+            Item::Uplink => {
+                if let Some(to) = wanted.and_then(|w| w.uplink()) {
+                    self.with_plane(id, vn, |p| p.uplink = Some(to));
+                }
+            }
+            Item::Shortcut(mac) => {
+                let to = wanted.and_then(|w| w.shortcut(mac));
+                self.with_plane(id, vn, |p| {
+                    match to {
+                        Some(to) => p.shortcuts.insert(mac, Shortcut { to, written: now, used: now }),
+                        None => p.shortcuts.remove(&mac),
+                    };
+                });
+            }
+            Item::Port(spoke) => match wanted.and_then(|w| w.port(spoke)) {
+                Some(Port { uplink, local }) => {
+                    let outcome = self.nodes[id].port_failure.unwrap_or(Outcome::Made);
+                    if outcome == Outcome::Made {
+                        let used = self.nodes[id]
+                            .planes
+                            .values()
+                            .any(|p| p.port(uplink).is_some_and(|s| s != spoke));
+                        self.check(!used, || format!("the VNI {uplink} is used already"));
+                        self.with_plane(id, vn, |p| {
+                            p.ports.insert(spoke, (uplink, local));
+                        });
+                    }
+                    self.kernel(id, Input::News { vn, news: News::Became { spoke, outcome } });
+                }
+                None => {
+                    let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
+                    plane.ports.remove(&spoke);
+                    for mac in plane.fdb.flush(Place::Port(spoke)) {
+                        self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
+                    }
+                }
+            },
+            Item::Neighbour(address) => {
+                match wanted.and_then(|w| w.neighbour(address)) {
+                    Some(nbma) => self.nodes[id].neighbours.insert(address, nbma),
+                    None => self.nodes[id].neighbours.remove(&address),
+                };
+            }
+        }
+    }
+
+    fn act(&mut self, id: NodeId, vn: VnKey, act: Act) {
+        let now = self.now;
+        match act {
+            Act::Announce { mac, .. } => {
                 let uplink = self.nodes[id].planes.get(&vn).and_then(|p| p.uplink);
                 let to = uplink.and_then(|uplink| Some((*self.at.get(&uplink.nbma)?, uplink.vni)));
                 if let Some((to, vni)) = to.filter(|(to, _)| !self.is_cut(id, *to)) {
@@ -534,51 +603,20 @@ impl Sim {
                     }
                 }
             }
-            Effect::Unlearn { vn, mac } => {
+            Act::Unlearn(mac) => {
                 let plane = self.nodes[id].planes.get_mut(&vn);
                 if plane.is_some_and(|p| p.fdb.forget(mac)) {
-                    self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
+                    self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
                 }
             }
-            Effect::QueryUse { vn, mac } => {
+            Act::ReadUse(mac) => {
                 let shortcut = self.nodes[id].planes.get(&vn).and_then(|p| p.shortcuts.get(&mac).copied());
                 if let Some(s) = shortcut {
                     let (idle, age) = (now.since(s.used), now.since(s.written));
-                    self.kernel(id, Input::Usage { vn, mac, idle, age });
+                    self.kernel(id, Input::News { vn, news: News::Use { mac, idle, age } });
                 }
             }
-            Effect::AddPort { vn, spoke, uplink, local } => {
-                let state = self.nodes[id].port_failure.unwrap_or(PortState::Up);
-                if state == PortState::Up {
-                    let used =
-                        self.nodes[id].planes.values().any(|p| p.port(uplink).is_some_and(|s| s != spoke));
-                    self.check(!used, || format!("the VNI {uplink} is used already"));
-                    self.with_plane(id, vn, |p| {
-                        p.ports.insert(spoke, (uplink, local));
-                    });
-                }
-                self.kernel(id, Input::Port { vn, spoke, state });
-            }
-            Effect::RemovePort { vn, spoke } => {
-                let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
-                plane.ports.remove(&spoke);
-                for mac in plane.fdb.flush(Place::Port(spoke)) {
-                    self.kernel(id, Input::Fdb { vn, mac, place: Place::Gone });
-                }
-            }
-            Effect::SetNeighbour { address, nbma: Some(nbma) } => {
-                self.nodes[id].neighbours.insert(address, nbma);
-            }
-            Effect::SetNeighbour { address, nbma: None } => {
-                self.nodes[id].neighbours.remove(&address);
-            }
-            Effect::List { vn } => self.list(id, vn),
-            Effect::FindHub { hub } => {
-                let path = self.nodes[id].hubs.get(&hub).copied();
-                self.kernel(id, Input::HubAddress { hub, path });
-            }
-            Effect::SaveRequestId(n) => self.nodes[id].saved_request_id = n,
-            Effect::Tell { vn, event } => self.nodes[id].told.push((now, vn, event)),
+            Act::List => self.list(id, vn),
         }
     }
 
@@ -590,15 +628,20 @@ impl Sim {
 
     fn list(&mut self, id: NodeId, vn: VnKey) {
         let Some(plane) = self.nodes[id].planes.get(&vn) else { return };
-        let mut inputs = vec![Input::FdbListing { vn }];
-        inputs.extend(plane.ports.iter().map(|(&spoke, &(uplink, local))| Input::Port {
+        let mut inputs = vec![Input::News { vn, news: News::Listing }];
+        inputs.extend(plane.ports.iter().map(|(&spoke, &(uplink, local))| Input::News {
             vn,
-            spoke,
-            state: PortState::Found { uplink, local },
+            news: News::FoundPort { spoke, port: Port { uplink, local } },
         }));
-        inputs.extend(plane.shortcuts.iter().map(|(&mac, s)| Input::Found { vn, mac, to: s.to }));
-        inputs.extend(plane.fdb.iter().map(|(mac, place)| Input::Fdb { vn, mac, place }));
-        inputs.push(Input::FdbListed { vn });
+        inputs.extend(
+            plane
+                .shortcuts
+                .iter()
+                .map(|(&mac, s)| Input::News { vn, news: News::FoundShortcut { mac, to: s.to } }),
+        );
+        inputs
+            .extend(plane.fdb.iter().map(|(mac, place)| Input::News { vn, news: News::Fdb { mac, place } }));
+        inputs.push(Input::News { vn, news: News::Listed });
         for input in inputs {
             self.kernel(id, input);
         }
@@ -635,7 +678,7 @@ impl Sim {
     fn learn(&mut self, id: NodeId, vn: VnKey, mac: Mac, place: Place) {
         let now = self.now;
         if self.nodes[id].planes.get_mut(&vn).is_some_and(|plane| plane.fdb.learn(now, mac, place)) {
-            self.kernel(id, Input::Fdb { vn, mac, place });
+            self.kernel(id, Input::News { vn, news: News::Fdb { mac, place } });
         }
     }
 
@@ -663,7 +706,7 @@ impl Sim {
                     let there = frame.dst.is_some_and(|dst| self.stations.get(&dst) == Some(&(id, vn)));
                     self.frames_arrived += u64::from(there);
                 }
-                Way::Missed(mac) => self.kernel(id, Input::Miss { vn, mac }),
+                Way::Missed(mac) => self.kernel(id, Input::News { vn, news: News::Miss(mac) }),
                 Way::Tunnel(vtep) => {
                     let Some(&to) = self.at.get(&vtep.nbma) else { continue };
                     if !self.is_cut(id, to) && !self.rng.percent(self.net.frame_loss) {

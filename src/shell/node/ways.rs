@@ -187,11 +187,11 @@ impl Node {
                 changed = true;
             }
             if before.get(&hub) != path.as_ref() || is_free && path.is_some() {
-                self.inputs.push_back(Input::HubAddress { hub, path });
+                self.inputs.push_back(Input::Hub { hub, path });
             }
         }
         for hub in before.keys().filter(|hub| !hubs.contains(hub)) {
-            self.inputs.push_back(Input::HubAddress { hub: *hub, path: None });
+            self.inputs.push_back(Input::Hub { hub: *hub, path: None });
         }
         self.ways.own = own;
         changed

@@ -4,7 +4,7 @@
 use super::kmod::Forwarder;
 use super::{Inputs, Part, Planes, Wanted, alias, destination, told, tunnel_mac};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, PortState, VnKey};
+use crate::engine::{Engine, Input, News, Outcome, Port, VnKey};
 use crate::shell::netlink::{Error, FdbChange, Kind, Link, LinkChange, NewVxlan};
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 use litemap::LiteMap;
@@ -72,7 +72,7 @@ impl Planes {
     ) -> Result<(), String> {
         let vn = wanted.name.as_str();
         let mut missing: LiteMap<Vtep, (Vni, Nbma)> =
-            engine.ports(key).map(|(spoke, uplink, local)| (spoke, (uplink, local))).collect();
+            ports(engine, key).map(|(spoke, port)| (spoke, (port.uplink, port.local))).collect();
         let links = self.netlink.links().map_err(told)?;
         let there: LiteMap<u32, ()> = links.iter().map(|l| (l.index, ())).collect();
         let is_gone =
@@ -98,10 +98,9 @@ impl Planes {
                 }
                 Some(_) => {}
                 None if !known => {
-                    inputs.push_back(Input::Port {
+                    inputs.push_back(Input::News {
                         vn: key,
-                        spoke,
-                        state: PortState::Found { uplink, local },
+                        news: News::FoundPort { spoke, port: Port { uplink, local } },
                     });
                 }
                 None => {}
@@ -121,24 +120,33 @@ impl Planes {
         Ok(())
     }
 
-    /// Effect: the port of a spoke.
-    pub fn add_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma, inputs: &mut Inputs) {
+    /// Effect: the port of a spoke is to be like this, or not to be.
+    pub(super) fn set_port(&mut self, key: VnKey, spoke: Vtep, port: Option<Port>, inputs: &mut Inputs) {
+        let there = self.devices.values().any(|device| *device == (key, Part::Port(spoke)));
+        if port.is_none() || there {
+            self.remove_port(key, spoke);
+        }
+        if let Some(Port { uplink, local }) = port {
+            self.add_port(key, spoke, uplink, local, inputs);
+        }
+    }
+
+    fn add_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma, inputs: &mut Inputs) {
         let made = match self.is_shared(key) {
             true => self.add_member(key, spoke, uplink, local),
             false => self.make_port(key, spoke, uplink, local),
         };
-        let state = match made {
-            Ok(()) => PortState::Up,
+        let outcome = match made {
+            Ok(()) => Outcome::Made,
             Err((taken, e)) => {
                 log::warn!("no port for {spoke}: {e}");
-                PortState::Failed { taken }
+                Outcome::Failed { taken }
             }
         };
-        inputs.push_back(Input::Port { vn: key, spoke, state });
+        inputs.push_back(Input::News { vn: key, news: News::Became { spoke, outcome } });
     }
 
-    /// Effect: no port for a spoke any more.
-    pub fn remove_port(&mut self, key: VnKey, spoke: Vtep) {
+    fn remove_port(&mut self, key: VnKey, spoke: Vtep) {
         if self.is_shared(key) {
             return self.remove_member(key, spoke);
         }
@@ -201,6 +209,11 @@ impl Planes {
         self.devices.insert(index, (key, Part::Port(spoke)));
         Ok(())
     }
+}
+
+/// The ports the engine wants.
+pub(super) fn ports(engine: &Engine, key: VnKey) -> impl Iterator<Item = (Vtep, Port)> + '_ {
+    engine.plane(key).into_iter().flat_map(|plane| plane.ports())
 }
 
 /// A bridge with VLANs is made by who says which ports are in which; one with the name of a VLAN would be in its way.

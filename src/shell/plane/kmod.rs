@@ -2,9 +2,10 @@
 //! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
 //! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
 
+use super::hub::ports;
 use super::{Inputs, Part, Planes, Wanted, alias, destination, told};
 use crate::config::{Config, Dataplane, HubRole, Role};
-use crate::engine::{Engine, Input, Place, PortState, VnKey};
+use crate::engine::{Engine, Input, News, Place, Port, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use litemap::LiteMap;
@@ -110,7 +111,7 @@ impl Planes {
             return Err("dataplane kmod: no VXLAN driver with learn_vni=Y is loaded (vxlan_dmevpn)".into());
         }
         self.find_shared(key, wanted, bridge)?;
-        for (spoke, uplink, local) in engine.ports(key) {
+        for (spoke, Port { uplink, local }) in ports(engine, key) {
             if let Err((_, e)) = self.add_member(key, spoke, uplink, local) {
                 log::error!("{}: {e}", wanted.name);
             }
@@ -125,8 +126,8 @@ impl Planes {
         let found: Vec<Vtep> = there.keys().filter(|s| !shared.members.contains_key(s)).copied().collect();
         shared.members.extend(found.iter().map(|spoke| (*spoke, ())));
         for spoke in found {
-            let state = PortState::Found { uplink, local };
-            inputs.push_back(Input::Port { vn: key, spoke, state });
+            let port = Port { uplink, local };
+            inputs.push_back(Input::News { vn: key, news: News::FoundPort { spoke, port } });
         }
         self.flush();
         Ok(())
@@ -237,7 +238,7 @@ impl Planes {
             Some(spoke) => Place::Port(spoke),
             None => return,
         };
-        inputs.push_back(Input::Fdb { vn, mac, place });
+        inputs.push_back(Input::News { vn, news: News::Fdb { mac, place } });
     }
 
     /// Whether the bridge has a MAC, which the device forgot, at another port.

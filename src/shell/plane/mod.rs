@@ -19,7 +19,7 @@ use super::settings::Names;
 use crate::config::{Config, Role, Vn};
 use crate::control::Cause;
 use crate::engine::settings::Trigger;
-use crate::engine::{Engine, Input, Place, VnKey};
+use crate::engine::{Engine, Input, News, Place, VnKey};
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 pub use hub::port_name;
 pub use kmod::Forwarder;
@@ -157,7 +157,7 @@ impl Planes {
                     self.take_down(key);
                     self.planes.remove(&key);
                     if lasts {
-                        inputs.push_back(Input::Plane { vn: key, mac: None });
+                        inputs.push_back(Input::News { vn: key, news: News::Device(None) });
                     }
                 }
             }
@@ -209,15 +209,17 @@ impl Planes {
         plane.trouble = result.err();
         // A new device has none of the entries the engine believes in.
         if plane.tunnel != tunnel && plane.told.take().is_some() {
-            inputs.push_back(Input::Plane { vn: key, mac: None });
+            inputs.push_back(Input::News { vn: key, news: News::Device(None) });
         }
         if plane.told != mac {
             plane.told = mac;
-            inputs.push_back(Input::Plane { vn: key, mac });
+            inputs.push_back(Input::News { vn: key, news: News::Device(mac) });
         } else if plane.told.is_some() && plane.bridge_mac != bridge_mac {
             // A spoke's bridge has another MAC now: the tunnel device's own until there is another port, or another
             // port's. The listing tells which of them are here.
-            inputs.extend(bridge_mac.map(|mac| Input::Fdb { vn: key, mac, place: Place::Gone }));
+            inputs.extend(
+                bridge_mac.map(|mac| Input::News { vn: key, news: News::Fdb { mac, place: Place::Gone } }),
+            );
             self.list(key, engine, inputs);
         }
     }
@@ -233,7 +235,7 @@ impl Planes {
             }
             Kernel::Miss { index, mac } => {
                 if let (Some((vn, Part::Tunnel)), Some(mac)) = (self.part(index), Mac::new(mac)) {
-                    inputs.push_back(Input::Miss { vn, mac });
+                    inputs.push_back(Input::News { vn, news: News::Miss(mac) });
                 }
             }
             Kernel::Link(link) => self.link_event(&link, engine, inputs),
@@ -279,14 +281,14 @@ impl Planes {
             Ok(entries) => entries,
             Err(e) => return log::error!("{e}"),
         };
-        inputs.push_back(Input::FdbListing { vn: key });
+        inputs.push_back(Input::News { vn: key, news: News::Listing });
         for entry in entries {
             match entry.master {
                 Some(_) => self.bridge_entry(Some(key), &entry, false, inputs),
                 None => self.shared_event(&entry, false, inputs),
             }
         }
-        inputs.push_back(Input::FdbListed { vn: key });
+        inputs.push_back(Input::News { vn: key, news: News::Listed });
     }
 
     /// Sends the collected changes to the kernel.
@@ -387,7 +389,7 @@ impl Planes {
             if let Some(shared) = plane.shared.as_ref().filter(|_| place == Place::Local) {
                 self.changes.push(shared.unlearn(mac));
             }
-            inputs.push_back(Input::Fdb { vn: *vn, mac, place });
+            inputs.push_back(Input::News { vn: *vn, news: News::Fdb { mac, place } });
         }
     }
 
@@ -443,7 +445,7 @@ impl Planes {
         }
         // The engine has to learn that the entries are gone, even if the device is back at once.
         if part == Part::Tunnel && plane.told.take().is_some() {
-            inputs.push_back(Input::Plane { vn, mac: None });
+            inputs.push_back(Input::News { vn, news: News::Device(None) });
         }
         self.bring_up(vn, engine, inputs);
     }
@@ -454,7 +456,7 @@ impl Planes {
         plane.bridge_mac = None;
         plane.joined = None;
         if plane.told.take().is_some() {
-            inputs.push_back(Input::Plane { vn, mac: None });
+            inputs.push_back(Input::News { vn, news: News::Device(None) });
         }
         self.bring_up(vn, engine, inputs);
     }

@@ -3,7 +3,7 @@
 use super::{Inputs, Part, Planes, WantedRole, alias, destination, told};
 use crate::control::Cause;
 use crate::engine::settings::Trigger;
-use crate::engine::{Engine, Input, VnKey};
+use crate::engine::{Engine, Input, Item, News, Plane as Wanted, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Kind, Link, NewVxlan, VxlanInfo};
 use crate::shell::packet::{self, LinkAddress};
 use crate::shell::words::InWords;
@@ -124,8 +124,26 @@ impl Planes {
         }
     }
 
-    /// Effect: unknown frames go there.
-    pub fn set_uplink(&mut self, key: VnKey, to: Vtep) {
+    /// Effect: an item of the VN's is to be as the engine wants it.
+    pub fn changed(&mut self, key: VnKey, item: Item, wanted: Option<&Wanted>, inputs: &mut Inputs) {
+        match item {
+            // What the hub told stays until it tells otherwise.
+            Item::Uplink => {
+                if let Some(to) = wanted.and_then(Wanted::uplink) {
+                    self.set_uplink(key, to);
+                }
+            }
+            Item::Shortcut(mac) => match wanted.and_then(|w| w.shortcut(mac)) {
+                Some(to) => self.set_shortcut(key, mac, to),
+                None => self.drop_shortcut(key, mac),
+            },
+            Item::Port(spoke) => self.set_port(key, spoke, wanted.and_then(|w| w.port(spoke)), inputs),
+            Item::Neighbour(_) => {}
+        }
+    }
+
+    /// Unknown frames go there.
+    fn set_uplink(&mut self, key: VnKey, to: Vtep) {
         if let Some(plane) = self.planes.get_mut(&key) {
             plane.uplink = Some(to);
         }
@@ -134,15 +152,15 @@ impl Planes {
         }
     }
 
-    /// Effect: this MAC's frames go there.
-    pub fn set_shortcut(&mut self, key: VnKey, mac: Mac, to: Vtep) {
+    /// This MAC's frames go there.
+    fn set_shortcut(&mut self, key: VnKey, mac: Mac, to: Vtep) {
         if let Some(index) = self.tunnel(key).filter(|index| !self.is_users(key, *index, mac)) {
             self.changes.push(set(index, mac.octets(), to));
         }
     }
 
-    /// Effect: the MAC has no shortcut.
-    pub fn drop_shortcut(&mut self, key: VnKey, mac: Mac) {
+    /// The MAC has no shortcut.
+    fn drop_shortcut(&mut self, key: VnKey, mac: Mac) {
         if let Some(index) = self.tunnel(key).filter(|index| !self.is_users(key, *index, mac)) {
             self.changes.push(FdbChange::Remove { index, mac: mac.octets(), to: None });
         }
@@ -196,7 +214,7 @@ impl Planes {
         self.flush();
         if matches!(self.netlink.fdb_get(index, hub.octets()), Ok(None)) {
             self.changes.push(set(index, hub.octets(), uplink));
-            inputs.push_back(Input::Miss { vn: key, mac: hub });
+            inputs.push_back(Input::News { vn: key, news: News::Miss(hub) });
         }
     }
 
@@ -206,7 +224,7 @@ impl Planes {
         let Some(index) = self.tunnel(key) else { return };
         match self.netlink.fdb_get(index, mac.octets()) {
             Ok(Some(FdbEntry { idle: Some(idle), age: Some(age), .. })) => {
-                inputs.push_back(Input::Usage { vn: key, mac, idle, age });
+                inputs.push_back(Input::News { vn: key, news: News::Use { mac, idle, age } });
             }
             // Unused, as far as anybody knows: it ends with its holding time.
             Ok(_) => {}
@@ -228,7 +246,8 @@ impl Planes {
             Ok(entries) => entries,
             Err(e) => return log::error!("{e}"),
         };
-        let mut missing: LiteMap<Mac, Vtep> = engine.shortcuts(key).collect();
+        let mut missing: LiteMap<Mac, Vtep> =
+            engine.plane(key).into_iter().flat_map(|plane| plane.shortcuts()).collect();
         let own_vni = self.own_vni(key);
         for entry in entries.iter().filter(|e| e.is_ours()) {
             let Some(mac) = Mac::new(entry.mac) else { continue };
@@ -236,12 +255,14 @@ impl Planes {
             match (missing.remove(&mac), there) {
                 (Some(wanted), Some(there)) if wanted == there => {}
                 (Some(wanted), _) => self.changes.push(set(index, entry.mac, wanted)),
-                (None, Some(to)) if adopt => inputs.push_back(Input::Found { vn: key, mac, to }),
+                (None, Some(to)) if adopt => {
+                    inputs.push_back(Input::News { vn: key, news: News::FoundShortcut { mac, to } })
+                }
                 (None, _) => self.changes.push(FdbChange::Remove { index, mac: entry.mac, to: None }),
             }
         }
         self.changes.extend(missing.into_iter().map(|(mac, to)| set(index, mac.octets(), to)));
-        if let Some(to) = engine.uplink(key) {
+        if let Some(to) = engine.plane(key).and_then(|plane| plane.uplink()) {
             self.set_uplink(key, to);
         }
     }
@@ -251,8 +272,11 @@ impl Planes {
         let Some((key, Part::Tunnel)) = self.part(entry.index).filter(|_| entry.is_ours()) else { return };
         let there = vtep(entry, self.own_vni(key));
         let wanted = match Mac::new(entry.mac) {
-            Some(mac) => engine.shortcuts(key).find(|(m, _)| *m == mac).map(|(_, to)| to),
-            None => engine.uplink(key).filter(|_| self.uplink_entry(key) == Some((entry.index, entry.mac))),
+            Some(mac) => engine.plane(key).and_then(|plane| plane.shortcut(mac)),
+            None => engine
+                .plane(key)
+                .and_then(|plane| plane.uplink())
+                .filter(|_| self.uplink_entry(key) == Some((entry.index, entry.mac))),
         };
         if let Some(to) = wanted.filter(|to| Some(*to) == there) {
             self.changes.push(set(entry.index, entry.mac, to));

@@ -2,7 +2,7 @@
 
 use super::{Inputs, Part, Plane, Planes, Wanted, WantedRole, alias, told};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, Place, VnKey};
+use crate::engine::{Engine, Input, News, Place, VnKey};
 use crate::shell::netlink::{BridgeInfo, BridgePort, Error, FdbEntry, Kind, Link, LinkChange, Vlans};
 use crate::types::{Mac, VlanId};
 use litemap::LiteMap;
@@ -228,7 +228,9 @@ impl Planes {
             Ok(entries) => {
                 let old = entries.iter().filter(|entry| before.holds(entry) && !scope.holds(entry));
                 let gone = old.filter_map(|entry| Mac::new(entry.mac));
-                inputs.extend(gone.map(|mac| Input::Fdb { vn: key, mac, place: Place::Gone }));
+                inputs.extend(
+                    gone.map(|mac| Input::News { vn: key, news: News::Fdb { mac, place: Place::Gone } }),
+                );
             }
             Err(e) => log::warn!("{e}"),
         }

@@ -70,7 +70,7 @@ pub struct Settings {
     pub vns: LiteMap<VnKey, VnSettings>,
 }
 
-/// A hub, as a spoke knows it. Its address comes in as [`super::Input::HubAddress`].
+/// A hub, as a spoke knows it. Its address comes in as [`Input::HubAddress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubSettings {
     /// How packets to this hub name their VN.

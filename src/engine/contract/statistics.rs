@@ -30,7 +30,7 @@ macro_rules! counters {
 }
 
 /// One more.
-pub(super) fn increment(counter: &mut u32) {
+pub(in super::super) fn increment(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
 }
 

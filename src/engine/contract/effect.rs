@@ -1,12 +1,32 @@
 //! What the engine wants done, and what it has to tell.
 
 use super::input::Path;
+#[cfg(doc)]
+use super::input::{Input, News};
 use super::settings::{HubKey, VnKey};
+use crate::engine::plane::Item;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
-use core::net::IpAddr;
 use core::ops::Range;
 use serde::{Deserialize, Serialize};
+
+/// What is done once and is no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Spoke: send a frame from this MAC to the hub, so that its bridge learns that the MAC is behind this spoke.
+    Announce {
+        /// The local MAC.
+        mac: Mac,
+        /// The hub's own MAC, the only one the frame is for.
+        hub: Mac,
+    },
+    /// Spoke: make the bridge forget where it learned the MAC, so that it tells when it hears it again.
+    Unlearn(Mac),
+    /// Spoke: tell by [`News::Use`] whether the kernel uses the shortcut.
+    ReadUse(Mac),
+    /// List the VN's kernel state between [`News::Listing`] and [`News::Listed`].
+    List,
+}
 
 /// One thing to do. Effects are performed in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,84 +41,22 @@ pub enum Effect {
         /// Where the packet lies.
         bytes: Range<usize>,
     },
-    /// Spoke: what is not known goes here. Replaces the earlier uplink.
-    SetUplink {
+    /// An item of the VN's [`Plane`](crate::engine::Plane) changed: the kernel is to be made so. A port is answered by
+    /// [`News::Became`].
+    Changed {
         /// In which VN.
         vn: VnKey,
-        /// The hub and the uplink VNI.
-        to: Vtep,
+        /// Which item.
+        item: Item,
     },
-    /// Spoke: send this MAC's frames there. Replaces an earlier shortcut of the MAC.
-    SetShortcut {
+    /// Do something that leaves no state behind.
+    Do {
         /// In which VN.
         vn: VnKey,
-        /// The MAC.
-        mac: Mac,
-        /// Where it lives.
-        to: Vtep,
+        /// What.
+        act: Act,
     },
-    /// Spoke: take the MAC's shortcut out.
-    DropShortcut {
-        /// In which VN.
-        vn: VnKey,
-        /// The MAC.
-        mac: Mac,
-    },
-    /// Spoke: send a frame from this MAC to the hub, so that its bridge learns that the MAC is behind this spoke.
-    Announce {
-        /// In which VN.
-        vn: VnKey,
-        /// The local MAC.
-        mac: Mac,
-        /// The hub's own MAC, the only one the frame is for.
-        hub: Mac,
-    },
-    /// Spoke: make the bridge forget where it learned the MAC, so that it tells when it hears it again.
-    Unlearn {
-        /// In which VN.
-        vn: VnKey,
-        /// The MAC.
-        mac: Mac,
-    },
-    /// Spoke: tell by [`super::Input::Usage`] whether the kernel uses the shortcut.
-    QueryUse {
-        /// In which VN.
-        vn: VnKey,
-        /// The MAC.
-        mac: Mac,
-    },
-    /// Hub: make the port for a spoke and answer with [`super::Input::Port`].
-    AddPort {
-        /// In which VN.
-        vn: VnKey,
-        /// The spoke's VTEP.
-        spoke: Vtep,
-        /// The VNI of the port.
-        uplink: Vni,
-        /// The hub's address the spoke sends to.
-        local: Nbma,
-    },
-    /// Hub: remove the port of a spoke.
-    RemovePort {
-        /// In which VN.
-        vn: VnKey,
-        /// The spoke's VTEP.
-        spoke: Vtep,
-    },
-    /// Hub: a client registered an IP address; with transport `device` the neighbour entry is to be kept like this.
-    SetNeighbour {
-        /// The client's protocol address.
-        address: IpAddr,
-        /// Its NBMA address; `None` when the registration ended.
-        nbma: Option<Nbma>,
-    },
-    /// List the VN's kernel state by [`super::Input::FdbListing`], [`super::Input::Found`], [`super::Input::Fdb`]
-    /// and [`super::Input::FdbListed`].
-    List {
-        /// Which VN.
-        vn: VnKey,
-    },
-    /// The hub does not answer: find out its address once more and tell by [`super::Input::HubAddress`].
+    /// The hub does not answer: find out its address once more and tell by [`Input::Hub`].
     FindHub {
         /// Which hub.
         hub: HubKey,

@@ -1,0 +1,149 @@
+//! What the outside tells the engine.
+
+#[cfg(doc)]
+use super::effect::{Act, Effect};
+use super::settings::{HubKey, VnKey};
+use crate::engine::plane::Port;
+use crate::types::{Mac, Nbma, Vtep};
+use crate::wire::VpnTag;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The two ends of an underlay path, seen from this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Path {
+    /// This node's address.
+    pub local: Nbma,
+    /// The other node's address.
+    pub remote: Nbma,
+}
+
+/// Where a MAC is, seen from the bridge of a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At a local port, or the bridge's own.
+    Local,
+    /// Behind a spoke's tunnel device.
+    Tunnel,
+    /// Behind a hub's port for this spoke.
+    Port(Vtep),
+    /// Nowhere any more: the bridge forgot it.
+    Gone,
+}
+
+/// What became of an item that was to be in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there, as wanted.
+    Made,
+    /// It could not be made.
+    Failed {
+        /// Somebody else uses its VNI or its name on this machine.
+        taken: bool,
+    },
+}
+
+/// What the kernel has to tell about a VN.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    /// The devices are up, and this node has this protocol address there: a hub's bridge's MAC, one of a spoke's own.
+    /// Or they are not (any more).
+    Device(Option<Mac>),
+    /// The bridge learned, moved or forgot a MAC.
+    Fdb {
+        /// Which MAC.
+        mac: Mac,
+        /// Where it is now.
+        place: Place,
+    },
+    /// A complete listing begins: what is not told before [`News::Listed`] is gone.
+    Listing,
+    /// The listing is complete.
+    Listed,
+    /// A spoke's VXLAN device has a frame for a MAC its FDB lacks (trigger `l2miss`).
+    Miss(Mac),
+    /// The answer to [`Act::ReadUse`].
+    Use {
+        /// The MAC.
+        mac: Mac,
+        /// How long ago the kernel last sent a frame by this entry.
+        idle: Duration,
+        /// How long ago the entry was last written.
+        age: Duration,
+    },
+    /// A port's answer to [`Effect::Changed`].
+    Became {
+        /// The spoke the port is for.
+        spoke: Vtep,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A shortcut of an earlier run of the daemon was found.
+    FoundShortcut {
+        /// The MAC.
+        mac: Mac,
+        /// Where the kernel sends its frames.
+        to: Vtep,
+    },
+    /// A port of an earlier run of the daemon was found.
+    FoundPort {
+        /// The spoke it leads to.
+        spoke: Vtep,
+        /// How it is.
+        port: Port,
+    },
+}
+
+/// What an operator wants.
+#[derive(Clone, Copy, Debug)]
+pub enum Order {
+    /// A MAC is to be resolved now.
+    Resolve {
+        /// In which VN.
+        vn: VnKey,
+        /// Which MAC.
+        mac: Mac,
+    },
+    /// Shortcuts and pending questions are to be forgotten.
+    Flush {
+        /// In which VN; in all when `None`.
+        vn: Option<VnKey>,
+        /// Which MAC; all when `None`.
+        mac: Option<Mac>,
+    },
+    /// The daemon is to end: what was registered is withdrawn.
+    Stop,
+}
+
+/// Everything that can happen to an engine.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Time has passed; due at [`Engine::deadline`](crate::engine::Engine::deadline).
+    Tick,
+    /// An NHRP packet arrived.
+    Packet {
+        /// Between which addresses.
+        path: Path,
+        /// Which VN the encapsulation names.
+        tag: VpnTag,
+        /// The NHRP packet, from the fixed header on.
+        nhrp: &'a [u8],
+    },
+    /// A hub's address and the address of ours that reaches it are known, or not any more. Told again unchanged, it
+    /// says that something was in the way: what is not answered is sent once more.
+    Hub {
+        /// Which hub.
+        hub: HubKey,
+        /// The way to it.
+        path: Option<Path>,
+    },
+    /// The kernel has something to tell.
+    News {
+        /// In which VN.
+        vn: VnKey,
+        /// What.
+        news: News,
+    },
+    /// An operator wants something.
+    Order(Order),
+}
