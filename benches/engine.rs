@@ -90,6 +90,6 @@ fn main() {
         });
         report(what, engine, least);
     }
-    assert_eq!(hub.engine.peers(hub.now, VN).len(), SPOKES as usize);
+    assert_eq!(hub.engine.peers(hub.now, VN, None, usize::MAX).len(), SPOKES as usize);
     assert_eq!(hub.engine.statistics().rx_rate_limited, 0);
 }

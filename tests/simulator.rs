@@ -232,7 +232,7 @@ fn a_long_conversation_never_lapses() {
     sim.run_secs(60 * 60);
     assert_eq!(sim.frames_lost(), 0);
     assert!(sim.plane(1, VN).shortcuts.is_empty());
-    let macs = sim.nodes[0].engine.macs(sim.now, VN);
+    let macs = sim.nodes[0].engine.macs(sim.now, VN, None, usize::MAX);
     assert!(macs.iter().all(|row| row.mac != station(1) && row.mac != station(2)), "{macs:?}");
 }
 
@@ -315,7 +315,7 @@ fn full_tables_of_macs_bound_both_ends() {
         sim.frame(station(n), None);
     }
     sim.run_secs(10);
-    let report = |sim: &Sim, id: NodeId| sim.nodes[id].engine.macs(sim.now, VN).len();
+    let report = |sim: &Sim, id: NodeId| sim.nodes[id].engine.macs(sim.now, VN, None, usize::MAX).len();
     assert_eq!(report(&sim, 1), 10);
     assert!(report(&sim, 0) <= 40);
     assert!(sim.nodes[1].engine.statistics().macs_refused >= 90);
@@ -552,8 +552,13 @@ fn a_reload_disturbs_only_what_changed() {
     sim.apply(1, shorter.clone());
     assert_eq!(told(&sim), before);
     sim.run_secs(HOLDING / 2);
-    let left =
-        sim.nodes[0].engine.peers(sim.now, VnKey(2)).iter().find(|p| p.nbma == spoke_nbma(1)).unwrap().left;
+    let left = sim.nodes[0]
+        .engine
+        .peers(sim.now, VnKey(2), None, usize::MAX)
+        .iter()
+        .find(|p| p.nbma == spoke_nbma(1))
+        .unwrap()
+        .left;
     assert!(left <= 30, "{left}");
     // VN 1 is taken out: withdrawn at once.
     shorter.vns.remove(&VN);
@@ -669,9 +674,9 @@ fn the_state_of_a_mac_can_be_read() {
     let mut sim = star(seed(), Net::GOOD, 3);
     sim.converse(station(1), station(2), SECOND, MINUTE);
     sim.run_secs(10);
-    let rows = sim.nodes[1].engine.macs(sim.now, VN);
+    let rows = sim.nodes[1].engine.macs(sim.now, VN, None, usize::MAX);
     assert!(rows.iter().any(|r| r.mac == station(2) && r.state == MacState::Shortcut && r.left.is_some()));
-    let rows = sim.nodes[0].engine.macs(sim.now, VN);
+    let rows = sim.nodes[0].engine.macs(sim.now, VN, None, usize::MAX);
     assert!(rows.iter().any(|r| r.mac == station(2) && r.state == MacState::Learned && r.askers >= 1));
 }
 

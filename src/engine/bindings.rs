@@ -110,8 +110,10 @@ impl Bindings {
         self.table.get(&address)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (ProtocolAddress, &Binding)> {
-        self.table.iter().map(|(a, b)| (*a, b))
+    /// Those behind `after`, in the order of their addresses: MACs first.
+    pub fn behind(&self, after: Option<Mac>) -> impl Iterator<Item = (ProtocolAddress, &Binding)> {
+        let after = after.map_or(Bound::Unbounded, |mac| Bound::Excluded(ProtocolAddress::Mac(mac)));
+        self.table.range((after, Bound::Unbounded)).map(|(a, b)| (*a, b))
     }
 
     /// Answers given by an earlier run may be held until `until`.

@@ -8,7 +8,7 @@ use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow
 use super::contract::settings::{HubRoleSettings, VnKey};
 use super::contract::statistics::{ClientStatistics, increment};
 use super::limits::TokenBucket;
-use super::peers::{Peer, PeerId, Peers, Port};
+use super::peers::{Peer, PeerId, PeerName, Peers, Port};
 use super::plane;
 use super::timers::Alarm;
 use crate::time::Instant;
@@ -368,9 +368,13 @@ impl Hub {
         }
     }
 
-    pub fn rows(&self, now: Instant) -> Vec<MacRow> {
-        let row = |(address, binding): (ProtocolAddress, &super::bindings::Binding)| {
-            let ProtocolAddress::Mac(mac) = address else { return None };
+    /// Rows of the MACs behind `after`, in their order.
+    pub fn rows(&self, now: Instant, after: Option<Mac>) -> impl Iterator<Item = MacRow> + '_ {
+        let macs = self.bindings.behind(after).map_while(|(address, binding)| match address {
+            ProtocolAddress::Mac(mac) => Some((mac, binding)),
+            ProtocolAddress::Ip(_) => None,
+        });
+        macs.filter_map(move |(mac, binding)| {
             let peer = match binding.spot()? {
                 Spot::Peer(id) => self.peers.get(id),
                 Spot::Here => None,
@@ -386,12 +390,12 @@ impl Hub {
                 left: peer.and_then(Peer::until).map(|until| seconds(until, now)),
                 askers: u32::try_from(binding.askers()).unwrap_or(u32::MAX),
             })
-        };
-        self.bindings.iter().filter_map(row).collect()
+        })
     }
 
-    pub fn peer_rows(&self, now: Instant) -> Vec<PeerRow> {
-        let row = |peer: &Peer| {
+    /// Rows of the clients behind `after`, in the order of their names.
+    pub fn peer_rows(&self, now: Instant, after: Option<PeerName>) -> impl Iterator<Item = PeerRow> + '_ {
+        self.peers.behind(after).map(move |peer| {
             let addresses = || peer.registered.iter().map(|r| r.address);
             PeerRow {
                 nbma: peer.nbma,
@@ -403,14 +407,17 @@ impl Hub {
                 addresses: addresses().filter_map(ip).collect(),
                 left: peer.until().map_or(0, |until| seconds(until, now)),
             }
-        };
-        self.peers.iter().map(|(_, peer)| row(peer)).collect()
+        })
     }
 
-    pub fn client_counts(&self) -> Vec<ClientCounts> {
-        let counts =
-            |peer: &Peer| ClientCounts { nbma: peer.nbma, vni: peer.vni, statistics: peer.statistics };
-        self.peers.iter().map(|(_, peer)| counts(peer)).collect()
+    /// What was counted of the clients behind `after`, in the order of their names.
+    pub fn client_counts(&self, after: Option<PeerName>) -> impl Iterator<Item = ClientCounts> + '_ {
+        self.peers.behind(after).map(|peer| ClientCounts {
+            nbma: peer.nbma,
+            vni: peer.vni,
+            uplink: peer.uplink(),
+            statistics: peer.statistics,
+        })
     }
 
     /// A client withdraws what it registered, or a MAC that was behind it.

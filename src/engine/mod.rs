@@ -32,6 +32,7 @@ pub use contract::input::{Input, News, Order, Outcome, Path, Place};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::{report, settings};
+pub use peers::PeerName;
 pub use plane::{Item, Plane, Port};
 
 use crate::time::Instant;
@@ -210,6 +211,11 @@ impl Engine {
         }
     }
 
+    /// Whether a spoke's hub did not know the MAC, and is not asked again yet.
+    pub fn is_denied(&self, vn: VnKey, mac: Mac) -> bool {
+        matches!(self.vns.get(&vn).map(|vn| &vn.role), Some(Role::Spoke(spoke)) if spoke.is_denied(mac))
+    }
+
     /// A VN's state, as a spoke or as a hub.
     pub fn report(&self, now: Instant, vn: VnKey) -> Option<report::VnReport> {
         Some(match &self.vns.get(&vn)?.role {
@@ -218,19 +224,25 @@ impl Engine {
         })
     }
 
-    /// The MACs of a VN.
-    pub fn macs(&self, now: Instant, vn: VnKey) -> Vec<report::MacRow> {
+    /// The first `max` MACs of a VN behind `after`, in their order.
+    pub fn macs(&self, now: Instant, vn: VnKey, after: Option<Mac>, max: usize) -> Vec<report::MacRow> {
         match self.vns.get(&vn).map(|vn| &vn.role) {
-            Some(Role::Spoke(spoke)) => spoke.rows(now),
-            Some(Role::Hub(hub)) => hub.rows(now),
+            Some(Role::Spoke(spoke)) => spoke.rows(now, after).take(max).collect(),
+            Some(Role::Hub(hub)) => hub.rows(now, after).take(max).collect(),
             None => Vec::new(),
         }
     }
 
-    /// The registered clients of a VN; none at a spoke.
-    pub fn peers(&self, now: Instant, vn: VnKey) -> Vec<report::PeerRow> {
+    /// The first `max` registered clients of a VN behind `after`, in their order; none at a spoke.
+    pub fn peers(
+        &self,
+        now: Instant,
+        vn: VnKey,
+        after: Option<PeerName>,
+        max: usize,
+    ) -> Vec<report::PeerRow> {
         match self.vns.get(&vn).map(|vn| &vn.role) {
-            Some(Role::Hub(hub)) => hub.peer_rows(now),
+            Some(Role::Hub(hub)) => hub.peer_rows(now, after).take(max).collect(),
             Some(Role::Spoke(_)) | None => Vec::new(),
         }
     }
@@ -247,10 +259,10 @@ impl Engine {
         self.vns.get(&vn).map(|vn| vn.statistics).unwrap_or_default()
     }
 
-    /// What a hub counted of each of its clients in a VN; none at a spoke.
-    pub fn client_counts(&self, vn: VnKey) -> Vec<report::ClientCounts> {
+    /// What a hub counted of the first `max` of its clients in a VN behind `after`; none at a spoke.
+    pub fn client_counts(&self, vn: VnKey, after: Option<PeerName>, max: usize) -> Vec<report::ClientCounts> {
         match self.vns.get(&vn).map(|vn| &vn.role) {
-            Some(Role::Hub(hub)) => hub.client_counts(),
+            Some(Role::Hub(hub)) => hub.client_counts(after).take(max).collect(),
             Some(Role::Spoke(_)) | None => Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use crate::time::Instant;
 use crate::types::{Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::ProtocolAddress;
+use core::ops::Bound;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A peer's place in the table.
@@ -197,6 +198,12 @@ impl Peers {
     /// Peers in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
         self.names.values().filter_map(|&id| Some((id, self.get(id)?)))
+    }
+
+    /// Those behind `after`, in the order of their names.
+    pub fn behind(&self, after: Option<PeerName>) -> impl Iterator<Item = &Peer> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range((after, Bound::Unbounded)).filter_map(|(_, id)| self.get(*id))
     }
 
     pub fn insert(&mut self, peer: Peer) -> PeerId {

@@ -13,6 +13,7 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, code, flag, kind};
+use core::ops::Bound;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -327,9 +328,15 @@ impl Macs {
         counts
     }
 
-    /// Rows for `macs`.
-    pub fn rows(&self, now: Instant) -> impl Iterator<Item = MacRow> + '_ {
-        self.entries.iter().map(move |(mac, e)| MacRow {
+    /// Whether the hub did not know the MAC, and is not asked again yet.
+    pub fn is_denied(&self, mac: Mac) -> bool {
+        self.entries.get(&mac).is_some_and(|e| e.phase == Phase::Negative)
+    }
+
+    /// Rows of the MACs behind `after`, in their order.
+    pub fn rows(&self, now: Instant, after: Option<Mac>) -> impl Iterator<Item = MacRow> + '_ {
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        self.entries.range(behind).map(move |(mac, e)| MacRow {
             mac: *mac,
             state: match e.phase {
                 Phase::Negative => MacState::Negative,

@@ -266,8 +266,14 @@ impl Spoke {
         }
     }
 
-    pub fn rows(&self, now: Instant) -> Vec<MacRow> {
-        self.macs.rows(now).collect()
+    /// Rows of the remote MACs behind `after`, in their order.
+    pub fn rows(&self, now: Instant, after: Option<Mac>) -> impl Iterator<Item = MacRow> + '_ {
+        self.macs.rows(now, after)
+    }
+
+    /// Whether the hub did not know the MAC, and is not asked again yet.
+    pub fn is_denied(&self, mac: Mac) -> bool {
+        self.macs.is_denied(mac)
     }
 
     /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).

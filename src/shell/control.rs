@@ -10,14 +10,13 @@ use super::words::InWords;
 use crate::config::{HubAddress, Role, Transport};
 use crate::control::frame::{Decoder, FrameError};
 use crate::control::{
-    Answer, Metrics, Reply, Request, RoleStatus, Status, VnCounts, VnMacs, VnPeers, VnStatus,
+    Answer, Metrics, Reply, Request, RoleStatus, Status, Traffic, VnCounts, VnMacs, VnPeers, VnStatus,
 };
-use crate::engine::report::{ClientCounts, MacState, VnReport};
+use crate::engine::report::{ClientCounts, VnReport};
 use crate::engine::{Input, Lookup, Order, Refusal, VnKey};
-use crate::types::{Mac, Vtep};
+use crate::types::Mac;
 use crate::wire::nhrp::code;
 use async_io::{Async, Timer};
-use litemap::LiteMap;
 use smol::channel;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
@@ -194,13 +193,14 @@ async fn answer(request: Result<Request, FrameError>, node: &Shared, config_path
         Request::Macs { vn } => {
             let node = node.borrow();
             let now = node.clock.now();
-            let rows = |(name, key)| VnMacs { vn: name, rows: node.engine.macs(now, key) };
+            let rows = |(name, key)| VnMacs { vn: name, rows: node.engine.macs(now, key, None, usize::MAX) };
             select(&node, vn.as_deref()).map_or_else(Reply::Error, |vns| Reply::Macs(vns.map(rows).collect()))
         }
         Request::Peers { vn } => {
             let node = node.borrow();
             let now = node.clock.now();
-            let rows = |(name, key)| VnPeers { vn: name, rows: node.engine.peers(now, key) };
+            let rows =
+                |(name, key)| VnPeers { vn: name, rows: node.engine.peers(now, key, None, usize::MAX) };
             select(&node, vn.as_deref())
                 .map_or_else(Reply::Error, |vns| Reply::Peers(vns.map(rows).collect()))
         }
@@ -251,11 +251,7 @@ fn known(node: &Node, key: VnKey, mac: Mac) -> Option<Answer> {
         (VnReport::Hub(_), Lookup::At(vtep)) => Some(Answer::At { vtep, holding: None }),
         (_, Lookup::Here) => Some(Answer::Local),
         (VnReport::Hub(_), Lookup::Unknown) => Some(not_there),
-        (VnReport::Spoke(_), _) => {
-            let negative =
-                node.engine.macs(now, key).iter().any(|r| r.mac == mac && r.state == MacState::Negative);
-            negative.then_some(not_there)
-        }
+        (VnReport::Spoke(_), _) => node.engine.is_denied(key, mac).then_some(not_there),
     }
 }
 
@@ -280,18 +276,13 @@ fn counts(node: &Node) -> Vec<VnCounts> {
     let devices = Devices::now();
     let of_vn = |vn: &crate::config::Vn| {
         let key = node.names.vn(&vn.name)?;
-        let ports = node.engine.plane(key).into_iter().flat_map(|plane| plane.ports());
-        let ports: LiteMap<Vtep, String> =
-            ports.map(|(spoke, port)| (spoke, port_name(port.uplink))).collect();
         // One device may serve all spokes.
         let shared = node.planes.forwarder(key).is_some_and(Forwarder::is_shared);
-        let own = |client: &ClientCounts| {
-            let spoke = Vtep { nbma: client.nbma, vni: client.vni? };
-            devices.of(ports.get(&spoke)?).filter(|_| !shared)
-        };
-        let clients: Vec<_> = node
+        let port = |client: &ClientCounts| devices.of(&port_name(client.uplink?));
+        let own = |client: &ClientCounts| port(client).filter(|_| !shared);
+        let clients: Vec<(ClientCounts, Option<Traffic>)> = node
             .engine
-            .client_counts(key)
+            .client_counts(key, None, usize::MAX)
             .into_iter()
             .map(|c| {
                 let own = own(&c);
@@ -300,7 +291,7 @@ fn counts(node: &Node) -> Vec<VnCounts> {
             .collect();
         let traffic = match &vn.role {
             Role::Spoke(spoke) => devices.of(&spoke.vxlan),
-            Role::Hub(_) if shared => ports.values().next().and_then(|name| devices.of(name)),
+            Role::Hub(_) if shared => clients.iter().find_map(|(client, _)| port(client)),
             Role::Hub(_) => None,
         };
         Some(VnCounts { vn: vn.name.clone(), statistics: node.engine.vn_statistics(key), traffic, clients })

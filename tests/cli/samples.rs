@@ -131,6 +131,7 @@ pub fn some_counts() -> Vec<VnCounts> {
     let client = |nbma: &str, vni: Option<&str>, rx_register_req| ClientCounts {
         nbma: nbma.parse().unwrap(),
         vni: vni.map(|vni| vni.parse().unwrap()),
+        uplink: None,
         statistics: ClientStatistics { rx_register_req, ..ClientStatistics::default() },
     };
     let clients =

@@ -5,6 +5,7 @@ use dmevpn::engine::settings::{RoleSettings, Settings, VnSettings, VpnMode};
 use dmevpn::engine::{ClientStatistics, VnKey};
 use dmevpn::types::VpnId;
 use dmevpn::wire::VpnTag;
+use dmevpn::wire::nhrp::ProtocolAddress;
 
 const SECOND_VN: VnKey = VnKey(77);
 
@@ -46,14 +47,14 @@ fn a_vn_counts_its_own_and_the_sum_has_what_belongs_to_none() {
 #[test]
 fn a_hub_counts_each_client() {
     let (mut hub, two, three) = hub_and_two();
-    let counts = |hub: &Driven, n: usize| hub.engine.client_counts(VN)[n].statistics;
+    let counts = |hub: &Driven, n: usize| hub.engine.client_counts(VN, None, usize::MAX)[n].statistics;
     let registered = ClientStatistics { rx_register_req: 1, ..ClientStatistics::default() };
     assert_eq!(
         (counts(&hub, 0), counts(&hub, 1)),
         (registered, registered),
         "the port's request counts once"
     );
-    let row = hub.engine.client_counts(VN).swap_remove(0);
+    let row = hub.engine.client_counts(VN, None, usize::MAX).swap_remove(0);
     assert_eq!((row.nbma, row.vni), (two.vtep().nbma, Some(two.vtep().vni)));
 
     hub.ask(&two, &two.question(2, address(STATION)));
@@ -79,5 +80,45 @@ fn a_hub_counts_each_client() {
 
     // They go with the registration.
     hub.ask(&three, &three.purge(1, 0, &[three.source]));
-    assert_eq!(hub.engine.client_counts(VN).len(), 1);
+    assert_eq!(hub.engine.client_counts(VN, None, usize::MAX).len(), 1);
+}
+
+/// All rows, three at a time.
+fn by_cursor<T, C>(some: impl Fn(Option<C>, usize) -> Vec<T>, cursor: impl Fn(&T) -> C) -> Vec<T> {
+    let mut all = Vec::new();
+    loop {
+        let rows = some(all.last().map(&cursor), 3);
+        assert!(rows.len() <= 3);
+        if rows.is_empty() {
+            return all;
+        }
+        all.extend(rows);
+    }
+}
+
+#[test]
+fn tables_go_on_behind_the_last_row() {
+    let mut hub = Driven::hub();
+    let clients: Vec<_> = (2..12).map(client).collect();
+    for client in &clients {
+        hub.register(client);
+    }
+    let stations = |n: u8| mac(&format!("52:54:00:00:01:{n:02x}"));
+    (0..10).for_each(|n| hub.learn(&clients[0], ProtocolAddress::Mac(stations(n))));
+    let mut spoke = Driven::registered();
+    (0..10).for_each(|n| spoke.heard(stations(n)));
+
+    for node in [&hub, &spoke] {
+        let macs = |after, max| node.engine.macs(node.now, VN, after, max);
+        let whole = macs(None, usize::MAX);
+        assert!(whole.len() >= 10 && whole.is_sorted_by_key(|row| row.mac));
+        assert_eq!(by_cursor(macs, |row| row.mac), whole);
+    }
+    let peers = |after, max| hub.engine.peers(hub.now, VN, after, max);
+    let rows = by_cursor(peers, |row| (row.nbma, row.vni));
+    assert_eq!((rows.len(), &rows), (10, &peers(None, usize::MAX)));
+    let counts = |after, max| hub.engine.client_counts(VN, after, max);
+    let rows = by_cursor(counts, |row| (row.nbma, row.vni));
+    assert_eq!((rows.len(), &rows), (10, &counts(None, usize::MAX)));
+    assert!(rows.iter().all(|row| row.uplink.is_some()));
 }

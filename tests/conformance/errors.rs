@@ -36,7 +36,7 @@ fn g2_h8_unknown_compulsory_extension_is_error_1() {
         let offset = sent.header().request_id as usize & 0xffff;
         assert_eq!(request[offset..offset + 2], [0xb8, 0x01], "G10");
     }
-    assert_eq!(hub.engine.peers(hub.now, VN).len(), 2, "nothing was withdrawn");
+    assert_eq!(hub.engine.peers(hub.now, VN, None, usize::MAX).len(), 2, "nothing was withdrawn");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn e6_no_cie_is_error_7() {
     let two = client(2);
     let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |_| {});
     assert!(is_error(&hub.ask(&two, &request), error::PROTOCOL));
-    assert!(hub.engine.peers(hub.now, VN).is_empty());
+    assert!(hub.engine.peers(hub.now, VN, None, usize::MAX).is_empty());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn e7_what_a_cie_leaves_out_stands_in_the_header() {
     let mut hub = Driven::hub();
     let two = client(2);
     hub.register(&two);
-    let peers = hub.engine.peers(hub.now, VN);
+    let peers = hub.engine.peers(hub.now, VN, None, usize::MAX);
     assert_eq!((peers[0].nbma, peers[0].vni), (two.nbma, two.vni));
     assert_eq!(peers[0].macs.first().copied().map(ProtocolAddress::Mac), Some(two.source));
 }
@@ -101,7 +101,7 @@ fn e12_header_of_another_address_than_the_packet_is_nak_4() {
     let elsewhere = from(nbma("10.0.0.99"));
     let sent = hub.hear(elsewhere, TAG, &two.registration(1));
     assert_eq!(sent[0].codes(), [4]);
-    assert!(hub.engine.peers(hub.now, VN).is_empty());
+    assert!(hub.engine.peers(hub.now, VN, None, usize::MAX).is_empty());
 }
 
 #[test]

@@ -135,6 +135,8 @@ pub struct ClientCounts {
     pub nbma: Nbma,
     /// The VNI of its site.
     pub vni: Option<Vni>,
+    /// The VNI of the hub's port for it.
+    pub uplink: Option<Vni>,
     /// What was counted.
     pub statistics: ClientStatistics,
 }
