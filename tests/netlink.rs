@@ -51,6 +51,7 @@ fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
         master: None,
         vlan: None,
         alias: "dmevpn test",
+        entry: None,
         up: true,
     }
 }
@@ -224,6 +225,64 @@ fn a_refusal_says_why_and_leaves_no_device() {
         let long = "x".repeat(300);
         assert!(netlink.create_vxlan(&NewVxlan { alias: &long, ..vxlan("dmevpn3", 3) }).is_err());
         assert_eq!(netlink.link_by_name("dmevpn3").unwrap(), None);
+    });
+}
+
+/// This thread is somebody else, who may do no more than change the network.
+fn give_up_root() {
+    #[repr(C)]
+    struct Header(u32, i32);
+    const VERSION_3: u32 = 0x2008_0522;
+    const NET_ADMIN: u32 = 1 << 12;
+    let caps: [u32; 6] = [NET_ADMIN, NET_ADMIN, 0, 0, 0, 0];
+    let header = Header(VERSION_3, 0);
+    // SAFETY: the raw calls concern this thread alone; what they point to lives during them.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534), 0);
+        assert_eq!(libc::syscall(libc::SYS_capset, &raw const header, caps.as_ptr()), 0);
+    }
+}
+
+/// A hub's ports: whole when the answer is there, without IPv6 before they are up, and gone at once.
+#[test]
+fn ports_are_made_and_deleted_together() {
+    in_namespace(|netlink| {
+        let bridge = netlink.create_bridge("br", Some(BRIDGE_MAC), "", true).unwrap();
+        run("ip link add foreign type veth peer name other");
+        give_up_root();
+        let mut events = Events::open().unwrap();
+        let names: Vec<String> = (1..=20).map(|n| format!("dmevpn{n}")).collect();
+        let to = |n| Some(Destination { ip: ip("10.0.0.2"), vni: Some(n + 100), port: None });
+        let port = |(name, n)| NewVxlan { master: Some(bridge), entry: to(n), ..vxlan(name, n) };
+        let mut new: Vec<_> = names.iter().map(String::as_str).zip(1..).map(port).collect();
+        new[7].name = "foreign";
+        let made = netlink.create_vxlans(&new);
+        let mut indices = Vec::new();
+        for ((made, new), n) in made.into_iter().zip(&new).zip(1..) {
+            if new.name == "foreign" {
+                assert!(made.unwrap_err().exists());
+                continue;
+            }
+            let link = netlink.link_by_index(made.unwrap()).unwrap().unwrap();
+            assert_eq!((link.name.as_str(), link.master, link.up), (new.name, Some(bridge), true));
+            assert_eq!(link.alias.as_deref(), Some("dmevpn test"));
+            assert_eq!(destinations(netlink, link.index, ZERO), [("10.0.0.2".to_string(), Some(n + 100))]);
+            let off = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", new.name);
+            if let Ok(off) = std::fs::read_to_string(off) {
+                assert_eq!(off, "1\n");
+            }
+            indices.push(link.index);
+        }
+        assert!(!shown("ip -6 route show table all").contains("dmevpn"), "the port is none of IPv6's");
+        netlink.delete_link(indices[3]).unwrap();
+        indices.push(0);
+        netlink.delete_links(&indices).unwrap();
+        netlink.delete_links(&indices).unwrap();
+        let left = netlink.links().unwrap();
+        assert!(left.iter().all(|link| !matches!(link.kind, Kind::Vxlan(_))), "{left:?}");
+        assert!(left.iter().any(|link| link.name == "foreign"));
+        drain(&mut events);
     });
 }
 

@@ -1,7 +1,8 @@
 //! Network devices: what there is, making them, changing them.
 
+use super::message::Batch;
 use super::message::{self, Attributes, Message};
-use super::{Error, Netlink, Refusal, Reply};
+use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, RtAddrFamily, Rtm};
@@ -14,7 +15,7 @@ pub(super) const HEADER: usize = 16;
 /// RTEXT_FILTER_SKIP_STATS: counters are most of a link message, and nobody here reads them.
 const SKIP_STATS: u32 = 1 << 3;
 
-mod vxlan {
+pub(super) mod vxlan {
     pub const ID: u16 = 1;
     pub const GROUP: u16 = 2;
     pub const LOCAL: u16 = 4;
@@ -53,10 +54,6 @@ const RTM_NEWTUNNEL: u16 = 120;
 /// With the flag that it is nested (NLA_F_NESTED), which the kernel insists on here.
 const FILTER_ENTRY: u16 = 1 | 0x8000;
 const FILTER_ENTRY_START: u16 = 1;
-
-/// IFLA_INET6_ADDR_GEN_MODE, and its value for "no link-local address".
-const ADDR_GEN_MODE: u16 = 8;
-const ADDR_GEN_NONE: u8 = 1;
 
 /// A network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,35 +147,6 @@ pub struct GreInfo {
     pub ikey: Option<u32>,
     /// The key sent.
     pub okey: Option<u32>,
-}
-
-/// The VXLAN device to be made by [`Netlink::create_vxlan`].
-#[derive(Clone, Debug)]
-pub struct NewVxlan<'a> {
-    /// The interface name, at most 15 octets.
-    pub name: &'a str,
-    /// The VNI. The driver's own learning is off then: an address learned there would not follow the bindings.
-    /// None for a device that has no VNI of its own (`external`); it learns, and where the kernel can (5.18) it
-    /// filters by VNI ([`Netlink::accept_vni`]).
-    pub vni: Option<u32>,
-    /// The address to send from; it decides the family of all destinations.
-    pub local: IpAddr,
-    /// The UDP port.
-    pub port: u16,
-    /// Whether to report unknown destinations.
-    pub l2miss: bool,
-    /// The MTU, if not the kernel's choice.
-    pub mtu: Option<u32>,
-    /// The MAC address, if not a random one.
-    pub mac: Option<[u8; 6]>,
-    /// The bridge to make it a port of.
-    pub master: Option<u32>,
-    /// The only VLAN of that bridge it is to be a member of, untagged; otherwise it has those of any new port.
-    pub vlan: Option<VlanId>,
-    /// The alias text, at most 255 octets.
-    pub alias: &'a str,
-    /// Whether to switch it on.
-    pub up: bool,
 }
 
 /// What [`Netlink::set_link`] is to change; `None` leaves a setting alone.
@@ -360,41 +328,6 @@ impl Netlink {
         }
     }
 
-    /// Make a VXLAN device; the answer is its index. Either all of it is done or no device is left.
-    pub fn create_vxlan(&mut self, new: &NewVxlan<'_>) -> Result<u32, Error> {
-        let made = match self.create_port(new, vxlan_attributes(new, true)) {
-            // The kernel shares one UDP socket among devices of equal settings. Another IPv6 device
-            // that is up on this port and wants checksums leaves no choice but to be like it.
-            Err(e) if e.errno == libc::EADDRINUSE && new.local.is_ipv6() => {
-                self.create_port(new, vxlan_attributes(new, false))
-            }
-            other => other,
-        };
-        made.map_err(|e| e.during(format!("create vxlan {}", new.name)))
-    }
-
-    /// It is in its VLAN before it is switched on: no frame gets into another one.
-    fn create_port(
-        &mut self,
-        new: &NewVxlan<'_>,
-        attributes: Vec<Rtattr<Ifla, Buffer>>,
-    ) -> Result<u32, Refusal> {
-        let Some(vlan) = new.vlan else {
-            return self.create_link(new.name, new.alias, new.up, false, attributes);
-        };
-        let index = self.create_link(new.name, new.alias, false, false, attributes)?;
-        let settled = self.only_vlan(index, vlan).and_then(|()| match new.up {
-            true => {
-                self.request(Rtm::Setlink, NlmF::empty(), header(index, Iff::UP, Iff::UP, vec![]), |_| {})
-            }
-            false => Ok(()),
-        });
-        settled.map(|()| index).inspect_err(|_| {
-            // Half a device is worse than none; the first error is the one to tell.
-            let _ = self.delete(index);
-        })
-    }
-
     /// Make a bridge; the answer is its index. Either all of it is done or no device is left.
     ///
     /// Without `mac` the bridge takes the lowest MAC of its ports, and changes with them.
@@ -405,63 +338,40 @@ impl Netlink {
         alias: &str,
         up: bool,
     ) -> Result<u32, Error> {
-        let mut attributes = vec![
-            message::text_attribute(Ifla::Ifname, name),
-            message::nested(Ifla::Linkinfo, &[message::attribute(IflaInfo::Kind, b"bridge")]),
-        ];
+        let kind = [message::attribute(IflaInfo::Kind, b"bridge")];
+        let mut attributes = vec![message::nested(Ifla::Linkinfo, &kind)];
         attributes.extend(mac.map(|mac| message::attribute(Ifla::Address, &mac)));
-        self.create_link(name, alias, up, true, attributes)
-            .map_err(|e| e.during(format!("create bridge {name}")))
+        self.create_link(name, alias, up, attributes).map_err(|e| e.during(format!("create bridge {name}")))
     }
 
-    /// Create, then say what the kernel ignores in a create message: the alias and, so that a port
-    /// never sends a router solicitation, the IPv6 address mode. Switching on comes last for the
-    /// same reason. All go in one system call: a daemon that dies leaves no device without a mark.
+    /// Create, then say what the kernel ignores in a create message: the alias. Both go in one system call: a daemon
+    /// that dies leaves no device without a mark.
     fn create_link(
         &mut self,
         name: &str,
         alias: &str,
         up: bool,
-        ipv6_addresses: bool,
         attributes: Vec<Rtattr<Ifla, Buffer>>,
     ) -> Result<u32, Refusal> {
-        // The kernel carries on after a refused message, and the later ones go by name: they must
-        // not meet somebody else's device.
-        if self.link(by_name(name))?.is_some() {
-            return Err(Refusal { errno: libc::EEXIST, text: None });
-        }
+        let index = self.take_indices(1);
         let (none, on) = (Iff::empty(), if up { Iff::UP } else { Iff::empty() });
         let alias = message::attribute(Ifla::Ifalias, alias.as_bytes());
-        let mut batch = self.batch();
-        batch.push(Rtm::Newlink, NlmF::CREATE | NlmF::EXCL, header(0, none, none, attributes));
-        if !ipv6_addresses {
-            batch.push(
-                Rtm::Setlink,
-                NlmF::empty(),
-                header(0, none, none, vec![ifname(name), no_ipv6_address()]),
-            );
-        }
-        let set = batch.len();
-        batch.push(Rtm::Setlink, NlmF::empty(), header(0, on, on, vec![ifname(name), alias]));
-        batch.push(Rtm::Getlink, NlmF::empty(), by_name(name));
-
-        let mut index = None;
-        let mut outcomes = vec![Refusal::default(); batch.len()];
-        self.exchange(&batch, &mut |place, reply| match reply {
-            Reply::Data(message) => index = Link::parse(message).map(|link| link.index),
-            Reply::End(end) => outcomes[place] = end,
+        let mut batch = Batch::quiet(self.next_seq());
+        let attributes = core::iter::once(ifname(name)).chain(attributes).collect();
+        batch.push(Rtm::Newlink, NlmF::CREATE | NlmF::EXCL, header(index, none, none, attributes));
+        batch.push(Rtm::Setlink, NlmF::empty(), header(index, on, on, vec![alias]));
+        let mut refused = None;
+        self.exchange_quietly(&mut batch, &mut |place, end| {
+            refused.get_or_insert((place, end));
         })?;
-        std::mem::take(&mut outcomes[0]).result()?;
-        let finished = std::mem::take(&mut outcomes[set]).result();
-        // The IPv6 mode is not among what must succeed: a kernel without IPv6 refuses it.
-        match (finished, index) {
-            (Ok(()), Some(index)) => Ok(index),
-            (Err(e), Some(index)) => {
+        match refused {
+            None => Ok(index),
+            Some((0, e)) => Err(e),
+            Some((_, e)) => {
                 // Half a device is worse than none; the first error is the one to tell.
                 let _ = self.delete(index);
                 Err(e)
             }
-            (finished, None) => Err(finished.err().unwrap_or(Refusal { errno: libc::ENODEV, text: None })),
         }
     }
 
@@ -516,7 +426,7 @@ impl Netlink {
         }
     }
 
-    fn delete(&mut self, index: u32) -> Result<(), Refusal> {
+    pub(super) fn delete(&mut self, index: u32) -> Result<(), Refusal> {
         // Index 0 would make the kernel look for a name or a group.
         if index == 0 {
             return Err(Refusal { errno: libc::ENODEV, text: None });
@@ -525,12 +435,12 @@ impl Netlink {
     }
 }
 
-#[cfg(test)]
-pub(super) fn new_vxlan(new: &NewVxlan<'_>) -> Ifinfomsg {
-    header(0, Iff::empty(), Iff::empty(), vxlan_attributes(new, true))
-}
-
-fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Ifinfomsg {
+pub(super) fn header(
+    index: u32,
+    flags: Iff,
+    change: Iff,
+    attributes: Vec<Rtattr<Ifla, Buffer>>,
+) -> Ifinfomsg {
     about(RtAddrFamily::Unspecified, index, flags, change, attributes)
 }
 
@@ -570,40 +480,10 @@ fn by_name(name: &str) -> Ifinfomsg {
     header(0, Iff::empty(), Iff::empty(), vec![ifname(name), skip_stats()])
 }
 
-fn ifname(name: &str) -> Rtattr<Ifla, Buffer> {
+pub(super) fn ifname(name: &str) -> Rtattr<Ifla, Buffer> {
     message::text_attribute(Ifla::Ifname, name)
 }
 
 fn skip_stats() -> Rtattr<Ifla, Buffer> {
     message::attribute(Ifla::ExtMask, &SKIP_STATS.to_ne_bytes())
-}
-
-fn no_ipv6_address() -> Rtattr<Ifla, Buffer> {
-    let mode = message::attribute(ADDR_GEN_MODE, &[ADDR_GEN_NONE]);
-    message::nested(Ifla::AfSpec, &[message::nested(libc::AF_INET6 as u16, &[mode])])
-}
-
-fn vxlan_attributes(new: &NewVxlan<'_>, zero_checksums: bool) -> Vec<Rtattr<Ifla, Buffer>> {
-    let local = if new.local.is_ipv4() { vxlan::LOCAL } else { vxlan::LOCAL6 };
-    let mut data = vec![
-        message::ip_attribute(local, new.local),
-        message::attribute(vxlan::PORT, &new.port.to_be_bytes()),
-        message::attribute(vxlan::LEARNING, &[u8::from(new.vni.is_none())]),
-        message::attribute(vxlan::L2MISS, &[u8::from(new.l2miss)]),
-    ];
-    match new.vni {
-        Some(vni) => data.push(message::attribute(vxlan::ID, &vni.to_ne_bytes())),
-        // Older kernels do not look at attributes they do not know.
-        None => data.extend([vxlan::COLLECT_METADATA, vxlan::VNIFILTER].map(|a| message::attribute(a, &[1]))),
-    }
-    if new.local.is_ipv6() && zero_checksums {
-        // A peer may leave out the UDP checksum (RFC 7348 section 5); over IPv6 that has to be allowed.
-        data.push(message::attribute(vxlan::UDP_ZERO_CSUM6_RX, &[1]));
-    }
-    let info = [message::attribute(IflaInfo::Kind, b"vxlan"), message::nested(IflaInfo::Data, &data)];
-    let mut attributes = vec![ifname(new.name), message::nested(Ifla::Linkinfo, &info)];
-    attributes.extend(new.mac.map(|mac| message::attribute(Ifla::Address, &mac)));
-    attributes.extend(new.mtu.map(|mtu| message::attribute(Ifla::Mtu, &mtu.to_ne_bytes())));
-    attributes.extend(new.master.map(|master| message::attribute(Ifla::Master, &master.to_ne_bytes())));
-    attributes
 }

@@ -13,6 +13,8 @@ use std::io::{self, Cursor};
 use std::net::IpAddr;
 
 const HEADER: usize = 16;
+/// Where a header has its flags.
+const FLAGS: usize = 6;
 const ATTRIBUTE_HEADER: usize = 4;
 /// The type bits of an attribute; the two above say "nested" and "network byte order".
 const TYPE_MASK: u16 = 0x3fff;
@@ -248,11 +250,20 @@ pub(super) struct Batch {
     bytes: Cursor<Vec<u8>>,
     pub first_seq: u32,
     pub count: u32,
+    /// Whether only the last request is acknowledged. The others are answered when they are refused.
+    pub quiet: bool,
+    /// Where the last request begins.
+    last: usize,
 }
 
 impl Batch {
     pub fn new(first_seq: u32) -> Batch {
-        Batch { bytes: Cursor::new(Vec::new()), first_seq, count: 0 }
+        Batch { bytes: Cursor::new(Vec::new()), first_seq, count: 0, quiet: false, last: 0 }
+    }
+
+    /// Requests of which only failures are told: an answer is a system call. They are no dumps.
+    pub fn quiet(first_seq: u32) -> Batch {
+        Batch { quiet: true, ..Batch::new(first_seq) }
     }
 
     /// Append a request; it is answered by exactly one acknowledgement, or one end of a dump.
@@ -263,7 +274,9 @@ impl Batch {
     }
 
     fn push_octets(&mut self, kind: Rtm, flags: NlmF, payload: Buffer) {
-        let answered = if flags.contains(NlmF::DUMP) { NlmF::REQUEST } else { NlmF::REQUEST | NlmF::ACK };
+        let unasked = flags.contains(NlmF::DUMP) || self.quiet;
+        let answered = if unasked { NlmF::REQUEST } else { NlmF::REQUEST | NlmF::ACK };
+        self.last = self.bytes.get_ref().len();
         NlmsghdrBuilder::default()
             .nl_type(kind)
             .nl_flags(flags | answered)
@@ -274,6 +287,15 @@ impl Batch {
             .to_bytes(&mut self.bytes)
             .expect("a Vec takes every octet");
         self.count += 1;
+    }
+
+    /// Has the last request acknowledged: all are over then.
+    pub fn acknowledge_last(&mut self) {
+        let flags = self.last + FLAGS;
+        let there = self.bytes.get_mut().get_mut(flags..).and_then(|rest| rest.first_chunk_mut());
+        if let Some(there) = there {
+            *there = (u16::from_ne_bytes(*there) | NlmF::ACK.bits()).to_ne_bytes();
+        }
     }
 
     /// How many requests there are.

@@ -14,14 +14,16 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod vlan;
+mod vxlan;
 
 pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry};
-pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, NewVxlan, VlanInfo, VxlanInfo};
+pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use routes::Routes;
 pub(super) use socket::set_receive_buffer;
 pub use vlan::{BridgePort, Vlans};
+pub use vxlan::NewVxlan;
 
 use super::words::InWords;
 use message::{Batch, Malformed, Message, Refusal};
@@ -29,6 +31,7 @@ use neli::ToBytes;
 use neli::consts::nl::{NlmF, Nlmsg};
 use neli::consts::rtnl::Rtm;
 use socket2::Socket;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -36,6 +39,9 @@ use std::{fmt, io};
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// The kernel has answered before `send` returns: this only keeps a bug from stopping the daemon.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// New devices get indices from a random place on in this range, where the kernel's own numbering does not come.
+const OWN_INDICES: u32 = 1 << 30;
+const INDICES: u32 = OWN_INDICES - 1;
 /// How often a dump is repeated because the table changed meanwhile, before it is taken as it is.
 const DUMP_TRIES: u32 = 3;
 
@@ -126,16 +132,51 @@ pub struct Netlink {
     socket: Socket,
     seq: u32,
     buffer: Vec<u8>,
+    next_index: u32,
+    /// Whether IPv6 can be kept off new devices.
+    without_ipv6: bool,
 }
 
 impl Netlink {
     /// Open a socket in this thread's network namespace.
     pub fn open() -> io::Result<Netlink> {
-        Ok(Netlink { socket: request_socket()?, seq: 0, buffer: vec![0; socket::RECEIVE] })
+        let random = std::hash::RandomState::new().build_hasher().finish() as u32;
+        Ok(Netlink {
+            socket: request_socket()?,
+            seq: 0,
+            buffer: vec![0; socket::RECEIVE],
+            next_index: OWN_INDICES | random & INDICES,
+            without_ipv6: true,
+        })
     }
 
     fn batch(&self) -> Batch {
-        Batch::new(self.seq.wrapping_add(1))
+        Batch::new(self.next_seq())
+    }
+
+    fn next_seq(&self) -> u32 {
+        self.seq.wrapping_add(1)
+    }
+
+    /// The first of `count` interface indices for new devices. What is to be said of a device once it is made can be
+    /// sent together with the request that makes it, and cannot meet somebody else's.
+    fn take_indices(&mut self, count: usize) -> u32 {
+        let first = self.next_index;
+        self.next_index = OWN_INDICES | first.wrapping_add(count as u32) & INDICES;
+        first
+    }
+
+    /// Sends a batch of which only the last request is acknowledged; `refused` sees what was refused.
+    fn exchange_quietly(
+        &mut self,
+        batch: &mut Batch,
+        refused: &mut dyn FnMut(usize, Refusal),
+    ) -> Result<(), Refusal> {
+        batch.acknowledge_last();
+        self.exchange(batch, &mut |place, reply| match reply {
+            Reply::End(end) if end.errno != 0 => refused(place, end),
+            _ => {}
+        })
     }
 
     /// Make one request; `each` sees the messages of its answer.
@@ -217,7 +258,10 @@ impl Netlink {
                     _ => Reply::Data(&message),
                 };
                 if let Reply::End(end) = &reply {
-                    open = open.saturating_sub(1);
+                    // Requests are worked off in their order.
+                    let over =
+                        if batch.quiet && place + 1 == batch.count { open } else { u32::from(!batch.quiet) };
+                    open = open.saturating_sub(over);
                     warn(end);
                 }
                 each(place as usize, reply);

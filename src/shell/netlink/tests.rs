@@ -2,7 +2,7 @@
 
 use super::message::{self, Attributes, Batch, Message, Refusal};
 use super::{
-    Address, BridgePort, Destination, Event, FdbEntry, Kind, Link, NewVxlan, Vlans, fdb, link, vlan,
+    Address, BridgePort, Destination, Event, FdbEntry, Kind, Link, NewVxlan, Vlans, fdb, vlan, vxlan,
 };
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
@@ -49,10 +49,11 @@ fn real_messages() -> Vec<u8> {
         master: Some(7),
         vlan: None,
         alias: "",
+        entry: None,
         up: false,
     };
     let mut batch = Batch::new(1);
-    batch.push(Rtm::Newlink, NlmF::CREATE, link::new_vxlan(&new));
+    batch.push(Rtm::Newlink, NlmF::CREATE, vxlan::new_vxlan(&new));
     let destination = Destination { ip: "10.0.0.2".parse().unwrap(), vni: Some(200), port: Some(8472) };
     batch.push(Rtm::Newneigh, NlmF::CREATE, fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination));
     batch.push(Rtm::Delneigh, NlmF::empty(), fdb::unlearn_message(3, [2, 0, 0, 0, 0, 9], Some(10)));

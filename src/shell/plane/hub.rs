@@ -194,6 +194,7 @@ impl Planes {
             master: Some(bridge),
             vlan: plane.wanted.vlan,
             alias: &alias,
+            entry: spoke.map(destination),
             up: true,
         };
         self.netlink.create_vxlan(&new).map_err(|e| (e.exists(), format!("{e}{}", way_out(&e, spoke))))
@@ -202,10 +203,6 @@ impl Planes {
     /// Makes a port; on failure, whether its VNI or name is somebody else's.
     fn make_port(&mut self, key: VnKey, spoke: Vtep, uplink: Vni, local: Nbma) -> Result<(), (bool, String)> {
         let index = self.make_device(key, Some(spoke), uplink, local)?;
-        if let Err(errors) = self.netlink.fdb_apply(&[default_entry(index, spoke)]) {
-            self.delete(index);
-            return Err((false, errors.first().map_or(String::new(), |(_, e)| e.to_string())));
-        }
         self.devices.insert(index, (key, Part::Port(spoke)));
         Ok(())
     }

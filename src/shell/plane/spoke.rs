@@ -71,6 +71,7 @@ impl Planes {
                     master: Some(bridge.index),
                     vlan: wanted.vlan,
                     alias: &alias,
+                    entry: None,
                     up: true,
                 };
                 self.netlink.create_vxlan(&new).map_err(told)?
