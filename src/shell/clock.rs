@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use crate::time::Instant;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The engine's time: monotonic, from the start of the program on.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +14,9 @@ impl Clock {
         Clock(std::time::Instant::now())
     }
 
-    /// Now. The engine's deadlines are whole milliseconds, and so is this: a timer that rings for one finds it due.
+    /// Now. The engine's deadlines are whole milliseconds, and so is this: who waited for one finds it due.
     pub fn now(&self) -> Instant {
         Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    /// The same point in time, for a timer.
-    pub fn at(&self, instant: Instant) -> std::time::Instant {
-        self.0 + Duration::from_millis(instant.as_millis())
     }
 }
 
@@ -38,7 +33,7 @@ mod tests {
     #[test]
     fn a_timer_rings_when_it_is_due() {
         let clock = Clock::start();
-        smol::block_on(async_io::Timer::at(clock.at(Instant::from_millis(300))));
+        smol::block_on(async_io::Timer::after(std::time::Duration::from_millis(300)));
         assert!((300..2000).contains(&clock.now().as_millis()), "{:?}", clock.now());
     }
 }

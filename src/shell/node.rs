@@ -3,22 +3,26 @@
 mod ways;
 
 use super::clock::{self, Clock};
-use super::netlink::{Event as Kernel, Events};
+use super::names::LookUps;
+use super::netlink::{Event as Kernel, Events, Routes};
 use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state::State;
-use super::tunnel::{Gre, Received, Tunnel, Tunnels};
+use super::tunnel::{Gre, MAX_PACKET, Received, Tunnel, Tunnels};
+use super::wait::Sources;
 use super::words::InWords;
 use crate::config::Config;
 use crate::control::{Answer, Happening, Lately, words};
-use crate::engine::{Act, Effect, Effects, Engine, Event, HubKey, Input, Item, Order, Path, VnKey};
+use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, Path, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use smol::channel::{Sender, TrySendError};
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 use ways::Ways;
 
@@ -26,35 +30,24 @@ use ways::Ways;
 const WARNINGS: u32 = 50;
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
-/// After so many events of the kernel others have their turn: events may come faster than they are looked at, as when
-/// MACs seem to move all the time. It is many, since a question is answered by what the kernel has seen before it.
+/// So much is read of each source in a turn, by number and by time; then all others have theirs. What comes faster than
+/// it is read, as when MACs seem to move all the time, so keeps nobody waiting for longer than that.
+const PACKETS: usize = 64;
 const EVENTS: usize = 4096;
+const SLICE: Duration = Duration::from_millis(5);
+
+/// A turn should never take that long.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// A tunnel that has nothing but errors rests for this.
+const REST: Duration = Duration::from_secs(1);
+
+/// Routes and addresses may change many times a second, as where a full BGP table is: the ways are looked at no more
+/// often than this.
+const CHANGES_PAUSE: Duration = Duration::from_millis(200);
 
 /// So many happenings are remembered.
 const REMEMBERED: usize = 256;
-
-/// Work that goes on beside the node.
-#[derive(Debug)]
-pub enum Job {
-    /// Read packets from this tunnel, which uses this address of ours.
-    Read(Nbma, Rc<Tunnel>),
-    /// Read no more packets that come to this address.
-    Close(Nbma),
-    /// Find the address of a hub by its name; tell [`Node::hub_found`]. Who does so already goes on, without waiting
-    /// for the next try if it is to hurry.
-    LookUp {
-        /// The hub.
-        hub: HubKey,
-        /// Its name.
-        name: String,
-        /// Whether something changed that may help.
-        hurry: bool,
-    },
-    /// The engine's deadline is another one.
-    Deadline,
-    /// All is withdrawn: the daemon may end.
-    End,
-}
 
 /// Somebody who waits for a MAC to be resolved.
 #[derive(Debug)]
@@ -79,10 +72,10 @@ pub struct Node {
     tunnels: Tunnels,
     gre: Option<Gre>,
     ways: Ways,
+    routes: Routes,
+    lookups: LookUps,
     /// The addresses in use; tunnels from others are closed once the last packet is sent.
     keep: Option<Vec<Nbma>>,
-    jobs: Sender<Job>,
-    deadline: Option<Instant>,
     monitors: Vec<Sender<Happening>>,
     lately: VecDeque<Happening>,
     /// How much has happened.
@@ -92,12 +85,13 @@ pub struct Node {
     warnings: (Instant, u32),
     /// The last thing that went wrong with sending, so that the log tells it once.
     send_trouble: Option<String>,
-    ended: bool,
+    /// Where packets are read to.
+    buffer: Vec<u8>,
 }
 
 impl Node {
-    /// A node that does nothing until [`Node::apply`]. `jobs` gets what has to go on beside it.
-    pub fn open(config: Config, jobs: Sender<Job>, seed: u64) -> io::Result<Node> {
+    /// A node that does nothing until [`Node::apply`]. `waker` is called when a turn is due for what went on beside it.
+    pub fn open(config: Config, waker: Waker, seed: u64) -> io::Result<Node> {
         let state = State::load(&config.main.state_file)?;
         Ok(Node {
             engine: Engine::new(config.main.holding_time, seed, state.request_id()),
@@ -113,23 +107,23 @@ impl Node {
             tunnels: Tunnels::default(),
             gre: None,
             ways: Ways::default(),
+            routes: Routes::open()?,
+            lookups: LookUps::new(waker),
             keep: None,
-            jobs,
-            deadline: None,
             monitors: Vec::new(),
             lately: VecDeque::new(),
             happened: 0,
             waiters: Vec::new(),
             warnings: (Instant::from_millis(0), 0),
             send_trouble: None,
-            ended: false,
+            buffer: vec![0; MAX_PACKET],
         })
     }
 
     /// Takes over a configuration; only what it changes is disturbed.
     pub fn apply(&mut self, config: Config) {
         if self.config.main.transport != config.main.transport {
-            self.close_tunnels(&[]);
+            self.tunnels.close_others(&[]);
         }
         for (what, differs) in [
             ("socket", self.config.main.socket != config.main.socket),
@@ -168,16 +162,64 @@ impl Node {
         self.work();
     }
 
-    /// A packet arrived. What the kernel has seen before it comes first: the frame that made a spoke ask has passed
-    /// the hub's bridge before the question did.
-    pub fn packet(&mut self, received: &Received<'_>) {
-        self.kernel_events();
-        let Received { path, tag, nhrp } = *received;
-        self.input(Input::Packet { path, tag, nhrp });
+    /// One turn: what is there to be read goes to the engine, a bounded part of each source, and all that follows from
+    /// it is done.
+    pub fn turn(&mut self, sources: &Sources) {
+        let began = self.now();
+        if sources.have(self.routes.as_fd()) {
+            self.routes.forget();
+            self.ways.rests = Some(began + CHANGES_PAUSE);
+            self.network_changed();
+        }
+        self.names_found(began);
+        if self.deadline().is_some_and(|at| at <= began) {
+            self.tick();
+        }
+        if sources.have(self.events.as_fd()) || self.events.is_in_hand() {
+            self.kernel_events();
+        }
+        for place in 0.. {
+            let tunnel = self.tunnels.awake(began).nth(place).cloned();
+            let Some(tunnel) = tunnel else { break };
+            if sources.have(tunnel.as_fd()) {
+                self.packets(&tunnel);
+            }
+        }
+        let took = self.now().since(began);
+        if took > SLOW {
+            log::debug!("a turn took {} ms", took.as_millis());
+        }
+    }
+
+    /// Packets arrived. What the kernel has seen before one comes first: the frame that made a spoke ask has passed the
+    /// hub's bridge before the question did.
+    fn packets(&mut self, tunnel: &Rc<Tunnel>) {
+        let mut buffer = core::mem::take(&mut self.buffer);
+        let began = self.now();
+        for _ in 0..PACKETS {
+            match tunnel.receive(&mut buffer) {
+                Ok(Some(Received { path, tag, nhrp })) => {
+                    self.kernel_events();
+                    self.input(Input::Packet { path, tag, nhrp });
+                }
+                Ok(None) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => {
+                    log::debug!("receive: {}", InWords(&e));
+                    self.tunnels.rest(tunnel, began + REST);
+                    break;
+                }
+            }
+            if self.now().since(began) >= SLICE {
+                break;
+            }
+        }
+        self.buffer = buffer;
     }
 
     /// The kernel has something to tell.
     pub fn kernel_events(&mut self) {
+        let began = self.now();
         let mut addresses = false;
         let mut seen = 0;
         while let Some(event) = self.events.next() {
@@ -188,9 +230,9 @@ impl Node {
                 _ => false,
             };
             self.planes.event(event, &self.engine, &mut self.inputs);
-            self.work();
-            // What is unread in the socket wakes the daemon again.
-            if seen >= EVENTS && !self.events.is_in_hand() {
+            self.settle();
+            // What is unread in the socket is told again; what was received is not.
+            if !self.events.is_in_hand() && (seen >= EVENTS || self.now().since(began) >= SLICE) {
                 break;
             }
         }
@@ -198,28 +240,48 @@ impl Node {
             self.planes.retry_troubled(&self.engine, &mut self.inputs);
             self.network_changed();
         }
+        if seen > 0 {
+            self.work();
+        }
     }
 
-    /// The kernel's events, to wait for.
-    pub fn events(&self) -> &Events {
-        &self.events
+    /// What there is to wait for at `now`.
+    pub fn sources(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let routes = self.ways.rests.is_none_or(|until| until <= now).then(|| self.routes.as_fd());
+        let tunnels = self.tunnels.awake(now).map(|tunnel| tunnel.as_fd());
+        core::iter::once(self.events.as_fd()).chain(routes).chain(tunnels)
     }
 
-    /// When [`Node::tick`] is due.
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// When a turn is due, though there may be nothing to read.
     pub fn deadline(&self) -> Option<Instant> {
-        self.engine.deadline().into_iter().chain(self.look_again()).min()
+        let now = self.now();
+        let at_once = self.events.is_in_hand().then_some(now);
+        let rested = [self.ways.rests.filter(|until| *until > now), self.tunnels.rested(now)];
+        let all = [self.engine.deadline(), self.look_again(), self.lookups.deadline(), at_once];
+        all.into_iter().chain(rested).flatten().min()
     }
 
     /// The time has come for something.
-    pub fn tick(&mut self) {
-        let now = self.clock.now();
+    fn tick(&mut self) {
+        let now = self.now();
+        self.lookups.tick(now);
         self.look_for_missing(now);
         self.input(Input::Tick);
     }
 
-    /// Withdraws; [`Job::End`] tells when that is done.
+    /// Withdraws; [`Node::is_stopped`] tells when that is done.
     pub fn stop(&mut self) {
         self.input(Input::Order(Order::Stop));
+    }
+
+    /// Whether all is withdrawn: the daemon may end.
+    pub fn is_stopped(&self) -> bool {
+        self.engine.is_stopped()
     }
 
     /// What is to be gone when the daemon is, goes.
@@ -250,26 +312,23 @@ impl Node {
         self.input(Input::Order(Order::Resolve { vn, mac }));
     }
 
-    /// Performs the effects there are, gives the engine what came of them, and so on until there is nothing to do.
+    /// Settles, and brings the kernel up to date.
     fn work(&mut self) {
+        self.settle();
+        self.planes.flush();
+        // Not before: from an address that is in use no more there may still be a withdrawal to send.
+        if let Some(keep) = self.keep.take() {
+            self.tunnels.close_others(&keep);
+        }
+    }
+
+    /// Performs the effects there are, gives the engine what came of them, and so on until there is nothing to do.
+    fn settle(&mut self) {
         loop {
             self.perform();
             let Some(input) = self.inputs.pop_front() else { break };
             let now = self.clock.now();
             self.engine.handle(now, input, &mut self.effects);
-        }
-        self.planes.flush();
-        // Not before: from an address that is in use no more there may still be a withdrawal to send.
-        if let Some(keep) = self.keep.take() {
-            self.close_tunnels(&keep);
-        }
-        if self.deadline != self.deadline() {
-            self.deadline = self.deadline();
-            self.job(Job::Deadline);
-        }
-        if !self.ended && self.engine.is_stopped() {
-            self.ended = true;
-            self.job(Job::End);
         }
     }
 
@@ -376,16 +435,5 @@ impl Node {
         if let Err(e) = result {
             log::warn!("{e}");
         }
-    }
-
-    fn close_tunnels(&mut self, keep: &[Nbma]) {
-        for local in self.tunnels.close_others(keep) {
-            self.job(Job::Close(local));
-        }
-    }
-
-    fn job(&self, job: Job) {
-        // The channel is unbounded, and open as long as the daemon runs.
-        let _ = self.jobs.try_send(job);
     }
 }

@@ -1,9 +1,8 @@
 //! Signals as something to wait for.
 
-use async_io::Async;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What the daemon is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub enum Signal {
 
 /// The signals of this process. To be made before any thread is: threads inherit the blocked signals.
 #[derive(Debug)]
-pub struct Signals(Async<File>);
+pub struct Signals(File);
 
 impl Signals {
     /// Takes the signals from their default actions.
@@ -40,22 +39,31 @@ impl Signals {
             }
             OwnedFd::from_raw_fd(fd)
         };
-        Ok(Signals(Async::new(File::from(fd))?))
+        Ok(Signals(File::from(fd)))
     }
 
-    /// Waits for the next one.
-    pub async fn next(&self) -> io::Result<Signal> {
+    /// The next one, if there is one.
+    pub fn next(&self) -> io::Result<Option<Signal>> {
         let mut info = [0; std::mem::size_of::<libc::signalfd_siginfo>()];
         loop {
-            self.0.read_with(|mut file| file.read_exact(&mut info)).await?;
+            match (&self.0).read_exact(&mut info) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+                other => other?,
+            }
             // `ssi_signo` is the first field.
             let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
             match i32::try_from(number) {
-                Ok(libc::SIGHUP) => return Ok(Signal::Reload),
-                Ok(libc::SIGUSR1) => return Ok(Signal::HandOver),
-                Ok(libc::SIGTERM | libc::SIGINT) => return Ok(Signal::End),
+                Ok(libc::SIGHUP) => return Ok(Some(Signal::Reload)),
+                Ok(libc::SIGUSR1) => return Ok(Some(Signal::HandOver)),
+                Ok(libc::SIGTERM | libc::SIGINT) => return Ok(Some(Signal::End)),
                 _ => {}
             }
         }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -1,11 +1,12 @@
 //! The ways to the hubs: which addresses of ours lead to which of theirs. A router's network comes up piece by piece
 //! and changes later; what changed is told to the engine, what is missing to whoever asks or reads the log.
 
-use super::{Job, Node};
+use super::Node;
 use crate::config::{Hub, HubAddress, Role, Transport, Vn};
 use crate::control::Cause;
 use crate::engine::{HubKey, Input, Path, VnKey};
 use crate::shell::locate::{self, Own};
+use crate::shell::names::Found;
 use crate::shell::netlink::{Event as Kernel, Kind, Link};
 use crate::shell::tunnel::Gre;
 use crate::shell::words::InWords;
@@ -36,6 +37,8 @@ pub(super) struct Ways {
     closed: LiteMap<Nbma, Cause>,
     looked: Option<Instant>,
     again: Option<(Instant, Duration)>,
+    /// Changes of routes are not heard until then.
+    pub rests: Option<Instant>,
 }
 
 impl Node {
@@ -65,23 +68,26 @@ impl Node {
         self.work();
     }
 
-    /// A hub's name was looked up. It may have another one by now.
-    pub fn hub_found(&mut self, hub: HubKey, name: &str, found: Result<Vec<Nbma>, String>) {
-        let current = self.configured(hub).is_some_and(|h| h.address == HubAddress::Name(name.to_owned()));
-        if !current {
-            return;
-        }
-        match found {
-            Ok(addresses) => {
-                self.ways.unresolved.remove(&hub);
-                self.ways.found.insert(hub, addresses);
+    /// Names of hubs were looked up. A hub may have another one by now.
+    pub(super) fn names_found(&mut self, now: Instant) {
+        let mut news = false;
+        while let Some(Found { hub, name, addresses }) = self.lookups.found(now) {
+            if self.configured(hub).is_none_or(|h| h.address != HubAddress::Name(name.clone())) {
+                continue;
             }
-            Err(why) => {
-                self.ways.unresolved.insert(hub, Cause::NoName { name: name.to_owned(), why });
+            news = true;
+            match addresses {
+                Ok(addresses) => {
+                    self.ways.unresolved.remove(&hub);
+                    self.ways.found.insert(hub, addresses);
+                }
+                Err(why) => drop(self.ways.unresolved.insert(hub, Cause::NoName { name, why })),
             }
         }
-        self.locate();
-        self.work();
+        if news {
+            self.locate();
+            self.work();
+        }
     }
 
     /// The hub has another address in the configuration.
@@ -223,7 +229,7 @@ impl Node {
     }
 
     fn path_to(
-        &self,
+        &mut self,
         hub: HubKey,
         own: &Own,
         device: Option<&Result<(Nbma, Gre), Cause>>,
@@ -259,18 +265,19 @@ impl Node {
     }
 
     /// Has the hub's name looked up, if it has one, and if nobody does so already. Why its address is not known.
-    fn look_up(&self, hub: HubKey, hurry: bool) -> Cause {
-        let Some(HubAddress::Name(name)) = self.configured(hub).map(|h| &h.address) else {
+    fn look_up(&mut self, hub: HubKey, hurry: bool) -> Cause {
+        let Some(HubAddress::Name(name)) = self.configured(hub).map(|h| h.address.clone()) else {
             return Cause::NoWay;
         };
-        self.job(Job::LookUp { hub, name: name.clone(), hurry });
-        self.ways.unresolved.get(&hub).cloned().unwrap_or_else(|| Cause::LookingUp(name.clone()))
+        self.lookups.look_up(self.now(), hub, &name, hurry);
+        self.ways.unresolved.get(&hub).cloned().unwrap_or(Cause::LookingUp(name))
     }
 
     /// Names that did not resolve may do so now.
-    fn hurry(&self) {
-        for hub in self.ways.unresolved.keys() {
-            self.look_up(*hub, true);
+    fn hurry(&mut self) {
+        let hubs: Vec<HubKey> = self.ways.unresolved.keys().copied().collect();
+        for hub in hubs {
+            self.look_up(hub, true);
         }
     }
 
@@ -339,7 +346,7 @@ impl Node {
     fn open_tunnels(&mut self, locals: Vec<Nbma>, gre: Option<Gre>) {
         if self.gre != gre {
             // Their device is another one now, or none.
-            self.close_tunnels(&[]);
+            self.tunnels.close_others(&[]);
         }
         self.gre = gre;
         let before = core::mem::take(&mut self.ways.closed);
@@ -358,15 +365,11 @@ impl Node {
     }
 
     fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {
-        let opened = match &self.gre {
+        match &self.gre {
             Some(gre) => self.tunnels.open_device(local, gre),
             None if self.config.main.transport == Transport::Raw => self.tunnels.open_raw(local),
-            None => return Ok(()),
-        };
-        if let Some(tunnel) = opened? {
-            self.job(Job::Read(local, tunnel));
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -6,10 +6,10 @@ use crate::engine::Path;
 use crate::shell::packet::{self, LinkAddress};
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
-use async_io::Async;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What has to be known of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Gre {
 pub struct Device {
     local: Nbma,
     gre: Gre,
-    socket: Async<Socket>,
+    socket: Socket,
 }
 
 impl Device {
@@ -36,11 +36,12 @@ impl Device {
         // Made for no protocol, so that nothing comes in before it is bound to the device.
         let socket = packet::open(Domain::PACKET, Type::DGRAM, 0, "NHRP on a GRE device")?;
         packet::bind(&socket, &link_address(gre, &[]))?;
-        Ok(Device { local, gre: *gre, socket: Async::new(socket)? })
+        socket.set_nonblocking(true)?;
+        Ok(Device { local, gre: *gre, socket })
     }
 
-    pub async fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
-        let (len, from) = self.socket.read_with(|socket| packet::receive_from(socket, buf)).await?;
+    pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
+        let (len, from) = packet::receive_from(&self.socket, buf)?;
         // What this router sends itself is seen, too.
         if from.pkttype == libc::PACKET_OUTGOING {
             return Ok(None);
@@ -65,7 +66,13 @@ impl Device {
             (None, IpAddr::V4(ip)) => link_address(&self.gre, &ip.octets()),
             (None, IpAddr::V6(ip)) => link_address(&self.gre, &ip.octets()),
         };
-        packet::send_to(self.socket.get_ref(), &octets, &address)
+        packet::send_to(&self.socket, &octets, &address)
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

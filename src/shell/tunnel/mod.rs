@@ -4,12 +4,14 @@ mod device;
 mod raw;
 
 use crate::engine::Path;
+use crate::time::Instant;
 use crate::types::Nbma;
 use crate::wire::{Prefix, VpnTag};
 use device::Device;
 use litemap::LiteMap;
 use raw::Raw;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 pub use device::Gre;
@@ -38,11 +40,11 @@ pub struct Received<'b> {
 }
 
 impl Tunnel {
-    /// Waits for the next packet that is NHRP in GRE.
-    pub async fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
+    /// The next packet, if it is NHRP in GRE. An error of kind `WouldBlock`: there is none now.
+    pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
         match self {
-            Tunnel::Raw(raw) => raw.receive(buf).await,
-            Tunnel::Device(device) => device.receive(buf).await,
+            Tunnel::Raw(raw) => raw.receive(buf),
+            Tunnel::Device(device) => device.receive(buf),
         }
     }
 
@@ -54,52 +56,75 @@ impl Tunnel {
     }
 }
 
+impl AsFd for Tunnel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Tunnel::Raw(raw) => raw.as_fd(),
+            Tunnel::Device(device) => device.as_fd(),
+        }
+    }
+}
+
 /// The tunnels that are open, by the address of ours that they use.
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    open: LiteMap<Nbma, Rc<Tunnel>>,
+    open: LiteMap<Nbma, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    tunnel: Rc<Tunnel>,
+    /// Nothing is read from it until then: it had nothing but errors, such as ENETDOWN while its device is down.
+    rests: Option<Instant>,
 }
 
 impl Tunnels {
-    /// Opens a raw socket for `local`; `None` when there is one already.
-    pub fn open_raw(&mut self, local: Nbma) -> io::Result<Option<Rc<Tunnel>>> {
-        if self.open.contains_key(&local) {
-            return Ok(None);
-        }
-        Ok(Some(self.keep(local, Tunnel::Raw(Raw::open(local)?))))
+    /// Opens a raw socket for `local`, if there is no tunnel already.
+    pub fn open_raw(&mut self, local: Nbma) -> io::Result<()> {
+        self.open(local, || Raw::open(local).map(Tunnel::Raw))
     }
 
-    /// Opens a packet socket on a GRE device that sends from `local`; `None` when there is one already.
-    pub fn open_device(&mut self, local: Nbma, gre: &Gre) -> io::Result<Option<Rc<Tunnel>>> {
-        if self.open.contains_key(&local) {
-            return Ok(None);
-        }
-        Ok(Some(self.keep(local, Tunnel::Device(Device::open(local, gre)?))))
+    /// Opens a packet socket on a GRE device that sends from `local`, if there is no tunnel already.
+    pub fn open_device(&mut self, local: Nbma, gre: &Gre) -> io::Result<()> {
+        self.open(local, || Device::open(local, gre).map(Tunnel::Device))
     }
 
-    /// The tunnels whose addresses are not in `wanted` are closed; whoever reads them holds them a moment longer.
-    pub fn close_others(&mut self, wanted: &[Nbma]) -> Vec<Nbma> {
-        let gone: Vec<Nbma> = self.open.keys().copied().filter(|n| !wanted.contains(n)).collect();
-        for local in &gone {
-            self.open.remove(local);
-        }
-        gone
+    /// The tunnels whose addresses are not in `wanted` are closed.
+    pub fn close_others(&mut self, wanted: &[Nbma]) {
+        self.open.retain(|local, _| wanted.contains(local));
     }
 
     /// Sends a packet from `path.local`.
     pub fn send(&self, path: Path, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
         match self.open.get(&path.local) {
-            Some(tunnel) => tunnel.send(path.remote, tag, nhrp),
+            Some(open) => open.tunnel.send(path.remote, tag, nhrp),
             None => {
                 Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no tunnel from {}", path.local)))
             }
         }
     }
 
-    fn keep(&mut self, local: Nbma, tunnel: Tunnel) -> Rc<Tunnel> {
-        let tunnel = Rc::new(tunnel);
-        self.open.insert(local, Rc::clone(&tunnel));
-        tunnel
+    /// Those that may have packets at `now`.
+    pub fn awake(&self, now: Instant) -> impl Iterator<Item = &Rc<Tunnel>> {
+        self.open.values().filter(move |open| open.rests.is_none_or(|until| until <= now)).map(|o| &o.tunnel)
+    }
+
+    /// Nothing is read from the tunnel until then.
+    pub fn rest(&mut self, tunnel: &Rc<Tunnel>, until: Instant) {
+        let it = self.open.iter_mut().find(|(_, open)| Rc::ptr_eq(&open.tunnel, tunnel));
+        it.into_iter().for_each(|(_, open)| open.rests = Some(until));
+    }
+
+    /// When the first of them that rest at `now` has rested.
+    pub fn rested(&self, now: Instant) -> Option<Instant> {
+        self.open.values().filter_map(|open| open.rests).filter(|until| *until > now).min()
+    }
+
+    fn open(&mut self, local: Nbma, open: impl FnOnce() -> io::Result<Tunnel>) -> io::Result<()> {
+        if !self.open.contains_key(&local) {
+            self.open.insert(local, Open { tunnel: Rc::new(open()?), rests: None });
+        }
+        Ok(())
     }
 }
 

@@ -6,10 +6,10 @@ use crate::shell::netlink::set_receive_buffer;
 use crate::shell::packet;
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
-use async_io::Async;
 use socket2::{Domain, SockAddr, SockFilter, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// IP protocol 47.
 const GRE: i32 = 47;
@@ -21,7 +21,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Raw {
     local: Nbma,
-    socket: Async<UdpSocket>,
+    socket: UdpSocket,
 }
 
 impl Raw {
@@ -37,11 +37,12 @@ impl Raw {
         // A smaller buffer only means that more spokes have to ask twice.
         let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
         socket.bind(&SockAddr::from(SocketAddr::new(local.ip(), 0)))?;
-        Ok(Raw { local, socket: Async::new(UdpSocket::from(socket))? })
+        socket.set_nonblocking(true)?;
+        Ok(Raw { local, socket: UdpSocket::from(socket) })
     }
 
-    pub async fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
-        let (len, from) = self.socket.recv_from(buf).await?;
+    pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
+        let (len, from) = self.socket.recv_from(buf)?;
         let packet = &buf[..len];
         let Some(packet) = (match self.local.ip() {
             IpAddr::V4(_) => without_ip_header(packet),
@@ -57,7 +58,13 @@ impl Raw {
 
     pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
         let packet = super::packet(&Prefix::gre(tag), nhrp)?;
-        self.socket.get_ref().send_to(&packet, SocketAddr::new(to.ip(), 0)).map(|_| ())
+        self.socket.send_to(&packet, SocketAddr::new(to.ip(), 0)).map(|_| ())
+    }
+}
+
+impl AsFd for Raw {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
