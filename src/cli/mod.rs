@@ -17,7 +17,7 @@ pub use args::{Args, DEFAULT_CONFIG};
 use crate::config::import;
 use crate::config::{Config, Errors};
 use crate::control::{Answer, Reply, Request, Status, frame};
-use crate::shell::file::read_file;
+use crate::shell::file;
 use crate::shell::terminal;
 use crate::shell::words::InWords;
 use crate::view::{Harmless, Screen, json, metrics, text};
@@ -196,7 +196,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Check(c) => check(&c),
         #[cfg(feature = "import")]
         Command::Import(c) => {
-            let octets = read_file(&c.file).map_err(|e| unreadable(&c.file, &e))?;
+            let octets = file::read_file(&c.file).map_err(Failure::configuration)?;
             let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
             show(c.json, |out| json::imported(out, &c.file, &config), |out| out.write_str(&config))
         }
@@ -271,8 +271,7 @@ fn monitor(json: bool, socket: &str, timeout: Duration) -> Result<(), Failure> {
 
 fn check(check: &Check) -> Result<(), Failure> {
     let file = &check.file;
-    let octets = read_file(file).map_err(|e| unreadable(file, &e))?;
-    let text = String::from_utf8_lossy(&octets);
+    let text = file::read_config(file).map_err(Failure::configuration)?;
     let parsed = Config::parse(file, &text);
     let warnings = Config::warnings(&text);
     if check.json {
@@ -285,10 +284,6 @@ fn check(check: &Check) -> Result<(), Failure> {
         complain(format_args!("{file}:{}: warning: {}", warning.line, warning.text));
     }
     show(false, |_| {}, |out| writeln!(out, "{file}: no errors"))
-}
-
-fn unreadable(file: &str, error: &io::Error) -> Failure {
-    Failure::configuration(Errors::unreadable(file, InWords(error).to_string()))
 }
 
 fn leave(leave: &Leave) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
 
 /// Why packets of two VNs look alike.
 enum MixUp {
-    /// They have one GRE key.
+    /// They have one GRE key, or would have by the other's way to name VNs.
     Key(u32),
     /// They name no VN and come from one hub.
     Unnamed,
@@ -47,7 +47,7 @@ impl MixUp {
 
     fn text(&self) -> String {
         match self {
-            MixUp::Key(key) => format!("their GRE key is {key} in both; give one another number"),
+            MixUp::Key(key) => format!("by GRE key it is {key} in both; give one another number"),
             MixUp::Unnamed => "with 'vpn_mode' 'none' a hub has one VN; use 'llc' or 'key'".to_owned(),
             MixUp::Default => "with 'vpn_mode' 'none' they name none; use 'llc' or 'key'".to_owned(),
         }
@@ -68,13 +68,26 @@ fn mix_up(config: &Config, a: &Vn, b: &Vn) -> Option<MixUp> {
         }
         (Role::Spoke(a), Role::Spoke(b)) => {
             let (a, b) = (way(config, &a.hub)?, way(config, &b.hub)?);
-            match b.1 {
-                _ if a != b => None,
-                VpnMode::Llc => None,
-                VpnMode::Key => same_key(),
-                VpnMode::None => Some(MixUp::Unnamed),
+            match (a.1, b.1) {
+                _ if !is_one(a.0, b.0) => None,
+                (VpnMode::Llc, VpnMode::Llc) => None,
+                (VpnMode::None, VpnMode::None) => Some(MixUp::Unnamed),
+                // Which VN the hub has for packets without a name is its own affair.
+                (VpnMode::None, _) | (_, VpnMode::None) => None,
+                // No hub has two VNs of one key, whatever else it is told of them.
+                (VpnMode::Key, _) | (_, VpnMode::Key) => same_key(),
             }
         }
+    }
+}
+
+/// Whether two hub sections mean one hub, as far as the file tells.
+fn is_one(a: &HubAddress, b: &HubAddress) -> bool {
+    match (a, b) {
+        (HubAddress::Name(a), HubAddress::Name(b)) => {
+            a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
+        }
+        _ => a == b,
     }
 }
 

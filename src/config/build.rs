@@ -5,31 +5,34 @@ use super::options::{self as o, Opt, Unset};
 use super::read::{Reader, Reported, listed, suggestion};
 use super::uci::{File, Section};
 use super::value::{self, RoleKind, TransportKind};
-use super::{BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn, ambiguous};
+use super::{
+    BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn, ambiguous, at_odds,
+};
 use crate::types::{Nbma, VlanId, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
 use litemap::{Entry, LiteMap};
 
-/// The configuration in `file`, or all that is wrong with it.
-pub fn config(file: &File) -> Result<Config, Vec<Finding>> {
+/// The configuration in `file`, which was read from `path`, or all that is wrong with it.
+pub fn config(path: &str, file: &File) -> Result<Config, Vec<Finding>> {
     let mut errors = Vec::new();
-    match checked(file, &mut errors) {
+    match checked(path, file, &mut errors) {
         Ok(config) if errors.is_empty() => Ok(config),
         _ => Err(errors),
     }
 }
 
-fn checked(file: &File, errors: &mut Vec<Finding>) -> Result<Config, Reported> {
+fn checked(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Config, Reported> {
     report_unknown_sections(file, errors);
     let of = |kind: &'static str| file.sections.iter().filter(move |s| s.kind == kind);
     let hub_names: Vec<&str> = of("hub").filter_map(|s| s.name.as_deref()).collect();
 
-    let main = only_main(file, errors);
+    let main = only_main(path, file, errors);
     let hubs: Vec<_> = of("hub").map(|s| hub(&mut Reader::new(s, errors))).collect();
     let mut across = Across::default();
     let vns: Vec<_> = of("vn").map(|s| vn(&mut Reader::new(s, errors), &hub_names, &mut across)).collect();
     across.report_vnis_of_uplinks(errors);
+    across.report_narrow_uplinks(errors);
     across.report_mixed_dataplanes(errors);
 
     let config = Config {
@@ -37,15 +40,7 @@ fn checked(file: &File, errors: &mut Vec<Finding>) -> Result<Config, Reported> {
         hubs: hubs.into_iter().collect::<Result<_, _>>()?,
         vns: vns.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?,
     };
-    if config.main.nbma.is_empty() && config.main.interface.is_none() {
-        if let Some(vn) = config.vns.iter().find(|vn| matches!(vn.role, Role::Hub(_))) {
-            if let Some(section) = file.section("vn", &vn.name) {
-                let why = "role hub needs option 'nbma' or 'interface' in section dmevpn, \
-                           which say where spokes find this hub";
-                let _ = Reader::again(section, errors).refuse_section(why);
-            }
-        }
-    }
+    at_odds::report(file, &config, errors);
     ambiguous::report(file, &config, errors);
     Ok(config)
 }
@@ -59,11 +54,11 @@ fn report_unknown_sections(file: &File, errors: &mut Vec<Finding>) {
 }
 
 /// What concerns the whole daemon, from a section that may be absent.
-fn only_main(file: &File, errors: &mut Vec<Finding>) -> Result<Main, Reported> {
+fn only_main(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Main, Reported> {
     let absent = Section { line: 1, kind: "dmevpn".to_owned(), name: None, options: Vec::new() };
     let mut sections = file.sections.iter().filter(|s| s.kind == "dmevpn");
     let first = sections.next().unwrap_or(&absent);
-    let built = main(&mut Reader::new(first, errors));
+    let built = main(path, &mut Reader::new(first, errors));
     for surplus in sections {
         let why = format!("there is one such section, and it is in line {}", first.line);
         let _ = Reader::new(surplus, errors).refuse_section(&why);
@@ -71,7 +66,7 @@ fn only_main(file: &File, errors: &mut Vec<Finding>) -> Result<Main, Reported> {
     built
 }
 
-fn main(r: &mut Reader<'_>) -> Result<Main, Reported> {
+fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
     let enabled = r.or_default(&o::ENABLED, value::boolean);
     let nbma = nbma(r);
     let interface = r.optional(&o::INTERFACE, value::interface);
@@ -85,9 +80,7 @@ fn main(r: &mut Reader<'_>) -> Result<Main, Reported> {
     let state_file = r.path(&o::STATE_FILE);
     let socket = r.path(&o::SOCKET);
     if let (Ok(socket), Ok(state_file)) = (&socket, &state_file) {
-        if socket == state_file {
-            let _ = r.refuse(&o::SOCKET, &format!("'{socket}' is the 'state_file' already"));
-        }
+        at_odds::report_paths(path, socket, state_file, r);
     }
     Ok(Main {
         enabled: enabled?,
@@ -104,7 +97,7 @@ fn main(r: &mut Reader<'_>) -> Result<Main, Reported> {
 
 fn nbma(r: &mut Reader<'_>) -> Result<Vec<Nbma>, Reported> {
     let mut found: Vec<Nbma> = Vec::new();
-    for (nbma, line) in r.list(&o::NBMA, value::from_str::<Nbma>)? {
+    for (nbma, line) in r.list(&o::NBMA, value::underlay)? {
         if let Some(other) = found.iter().find(|n| n.same_family(nbma)) {
             let why = format!("one IPv4 and one IPv6 address at most: {other} and {nbma} are of one family");
             return Err(r.refuse_at(line, &o::NBMA, &why));
@@ -286,16 +279,13 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     }
     let max_spokes = r.optional_number(&o::MAX_SPOKES);
     if let Ok(first) = uplink_first {
-        across.uplinks.push((first, Owner::of(r, &o::UPLINK_VNI)));
-        let room = Vni::MAX.get() - first.get() + 1;
-        let spokes = max_spokes.as_ref().map_or(0, |most| most.unwrap_or(BRIDGE_SPOKES));
-        if u32::from(spokes) > room {
-            let why = format!(
-                "{room} VNIs from {first} to {} are too few for the {spokes} spokes of 'max_spokes'",
-                Vni::MAX
-            );
-            let _ = r.refuse(&o::UPLINK_VNI, &why);
-        }
+        let spokes = match (&dataplane, &max_spokes) {
+            // All spokes share one.
+            (Ok(Dataplane::Kmod), _) => 1,
+            (_, Ok(most)) => most.unwrap_or(BRIDGE_SPOKES),
+            (_, Err(_)) => 0,
+        };
+        across.uplinks.push(Uplinks { first, spokes: spokes.into(), owner: Owner::of(r, &o::UPLINK_VNI) });
     }
     Ok(HubRole {
         default: default?,
@@ -315,7 +305,7 @@ struct Across {
     vxlans: Taken<String>,
     vnis: Taken<Vni>,
     default: Option<Owner>,
-    uplinks: Vec<(Vni, Owner)>,
+    uplinks: Vec<Uplinks>,
     /// The first VN with plain VXLAN devices, and those that want devices of the patched driver.
     plain: Option<Owner>,
     kmod: Vec<Owner>,
@@ -324,13 +314,32 @@ struct Across {
 impl Across {
     /// VNIs are one namespace on a router, and a hub's uplinks take all from the first up.
     fn report_vnis_of_uplinks(&self, errors: &mut Vec<Finding>) {
-        let Some((first, hub)) = self.uplinks.iter().min_by_key(|(first, _)| *first) else { return };
+        let Some(Uplinks { first, owner: hub, .. }) = self.uplinks.iter().min_by_key(|u| u.first) else {
+            return;
+        };
         for (vni, spoke) in self.vnis.0.iter().filter(|(vni, _)| **vni >= *first) {
             let text = format!(
                 "option 'vni': {vni} may be handed out as an uplink VNI, {first} and up, by {hub}; \
                  choose a smaller one",
             );
             errors.push(spoke.finding(&o::VNI, text));
+        }
+    }
+
+    /// Each VN's uplinks reach up to the last VNI, so what the others take from there on is taken from it too.
+    fn report_narrow_uplinks(&self, errors: &mut Vec<Finding>) {
+        for Uplinks { first, spokes, owner } in &self.uplinks {
+            let room = Vni::MAX.get() - first.get() + 1;
+            let all: u32 = self.uplinks.iter().filter(|u| u.first >= *first).map(|u| u.spokes).sum();
+            let whose = if *spokes == all { "" } else { "; those of all VNs from there on count" };
+            if all > room {
+                let text = format!(
+                    "option 'uplink_vni': {room} VNIs from {first} to {} are too few for the {all} spokes of \
+                     'max_spokes'{whose}; choose a smaller one",
+                    Vni::MAX
+                );
+                errors.push(owner.finding(&o::UPLINK_VNI, text));
+            }
         }
     }
 
@@ -345,6 +354,14 @@ impl Across {
             errors.push(kmod.finding(&o::DATAPLANE, text));
         }
     }
+}
+
+/// The VNIs that a hub's VN hands out.
+struct Uplinks {
+    first: Vni,
+    /// How many it may need.
+    spokes: u32,
+    owner: Owner,
 }
 
 /// A VN that has something, and the line that says so.

@@ -252,6 +252,21 @@ fn bad_values_are_told_what_is_allowed() {
         ("hub", "address", "10.0.0.300", address),
         ("hub", "address", "-a.b", address),
         ("hub", "address", "0.0.0.0", "is not a unicast IPv4 or IPv6 address"),
+        (
+            "hub",
+            "address",
+            "127.0.0.2",
+            "is not an address for other routers: it leads back to the router itself",
+        ),
+        ("hub", "address", "::1", "is not an address for other routers: it leads back to the router itself"),
+        ("hub", "address", "fe80::1", "is not an address for other routers: it is good for one link only"),
+        (
+            "dmevpn",
+            "nbma",
+            "127.0.0.1",
+            "is not an address for other routers: it leads back to the router itself",
+        ),
+        ("dmevpn", "nbma", "fe80::1", "is not an address for other routers: it is good for one link only"),
         ("hub", "priority", "65536", "is not a number from 0 to 65535"),
         ("hub", "vpn_mode", "LLC", "is not one of llc, key, none"),
         ("vn", "vpn_id", "x", "is not an index (1) or OUI:index (02-00-00:1)"),
@@ -316,7 +331,24 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "config dmevpn\noption state_file /a/b\noption socket /a/b",
-            "f:3: option 'socket': '/a/b' is the 'state_file' already",
+            "f:3: option 'socket': '/a/b' is the 'state_file' already; give it a path of its own",
+        ),
+        (
+            "config dmevpn\noption state_file /a/b\noption socket //a/./b",
+            "f:3: option 'socket': '//a/./b' is the 'state_file' already; give it a path of its own",
+        ),
+        (
+            "config dmevpn\noption state_file /a/b\noption socket /a/b/c",
+            "f:3: option 'socket': '/a/b/c' is below the 'state_file', which is no directory; give it a path of its own",
+        ),
+        (
+            "config dmevpn\noption state_file /a/b\noption socket //a",
+            "f:3: option 'socket': '//a' is a directory above the 'state_file'; give it a path of its own",
+        ),
+        (
+            "config dmevpn\noption state_file /a/b\noption socket /a//b.new",
+            "f:3: option 'socket': '/a//b.new' is where the 'state_file' is written before it takes its place; \
+             give it a path of its own",
         ),
         (
             "config hub h",
@@ -438,7 +470,49 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
         (
             HUB,
             "option uplink_vni 16777206\noption max_spokes 11",
-            "f:6: option 'uplink_vni': 10 VNIs from 16777206 to 16777215 are too few for the 11 spokes of 'max_spokes'",
+            "f:6: option 'uplink_vni': 10 VNIs from 16777206 to 16777215 are too few for the 11 spokes of 'max_spokes'; \
+             choose a smaller one",
+        ),
+        (
+            HUB,
+            &format!("option uplink_vni 16776216\n{hub_b} option uplink_vni 16776206\n option max_spokes 11"),
+            "f:10: option 'uplink_vni': 1010 VNIs from 16776206 to 16777215 are too few for the 1011 spokes of \
+             'max_spokes'; those of all VNs from there on count; choose a smaller one",
+        ),
+        (
+            SPOKE,
+            &format!("option vxlan br2\n{vn_b}"),
+            "f:8: option 'vxlan': 'br2' is the bridge of vn 'b' (line 12) already; choose a name of its own",
+        ),
+        (
+            SPOKE,
+            "option vxlan br-b\nconfig dmevpn\noption nbma 10.0.0.2\nconfig vn b\noption role hub\noption vpn_id 2",
+            "f:8: option 'vxlan': 'br-b' is the bridge of vn 'b' (line 11) already; choose a name of its own",
+        ),
+        (
+            SPOKE,
+            "option vxlan wan\nconfig dmevpn\noption interface wan",
+            "f:8: option 'vxlan': 'wan' is the underlay 'interface' already; choose a name of its own",
+        ),
+        (
+            SPOKE,
+            "option vxlan gre\nconfig dmevpn\noption transport device\noption device gre",
+            "f:8: option 'vxlan': 'gre' is the GRE 'device' already; choose a name of its own",
+        ),
+        (
+            SPOKE,
+            "config dmevpn\noption transport device\noption device br",
+            "f:6: option 'bridge': 'br' is the GRE 'device', which is no bridge; give that of this site",
+        ),
+        (
+            SPOKE,
+            "config dmevpn\noption nbma 10.0.0.1",
+            "f:2: option 'address': '10.0.0.1' is this router's own 'nbma', so it would register with itself; give the hub's",
+        ),
+        (
+            SPOKE,
+            "config dmevpn\noption nbma 2001:db8::1",
+            "f:2: option 'address': '10.0.0.1' is IPv4, and 'nbma' has IPv6 only; add this router's IPv4 address there",
         ),
         (
             HUB,
@@ -463,17 +537,23 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
     }
 }
 
-/// What is told of two spoke's VNs with hubs of their own, at `address` and by `mode`, when the VPN-IDs are `ids`.
+/// What is told of two spoke's VNs with hubs of their own, the second one at `address`, by `mode`, when the VPN-IDs are
+/// `ids`.
 fn two_spokes(address: &str, mode: &str, ids: [&str; 2]) -> Option<String> {
-    let hub =
-        |name, address| format!("config hub {name}\noption address {address}\noption vpn_mode {mode}\n");
+    two_ways(["10.0.0.1", address], [mode; 2], ids)
+}
+
+fn two_ways(addresses: [&str; 2], modes: [&str; 2], ids: [&str; 2]) -> Option<String> {
+    let hub = |n: usize| {
+        format!("config hub h{}\noption address {}\noption vpn_mode {}\n", n + 1, addresses[n], modes[n])
+    };
     let vn = |name, id| {
         format!(
             "config vn {name}\noption vpn_id {id}\noption role spoke\noption bridge br-{name}\noption hub h{name}\n\
              option vni 10{name}\n"
         )
     };
-    let text = hub("h1", "10.0.0.1") + &hub("h2", address) + &vn("1", ids[0]) + &vn("2", ids[1]);
+    let text = hub(0) + &hub(1) + &vn("1", ids[0]) + &vn("2", ids[1]);
     Config::parse("f", &text).err().map(|errors| errors.to_string())
 }
 
@@ -482,7 +562,7 @@ fn vns_that_packets_do_not_tell_apart_are_refused() {
     let ids = ["1", "ac-de-48:1"];
     assert_eq!(
         two_spokes("10.0.0.1", "key", ids).unwrap(),
-        "f:14: option 'vpn_id': packets could mean vn '1' (line 8) as well: their GRE key is 1 in both; \
+        "f:14: option 'vpn_id': packets could mean vn '1' (line 8) as well: by GRE key it is 1 in both; \
          give one another number"
     );
     assert_eq!(
@@ -496,10 +576,23 @@ fn vns_that_packets_do_not_tell_apart_are_refused() {
     assert_eq!(two_spokes("10.0.0.1", "llc", ids), None);
     assert_eq!(two_spokes("10.0.0.1", "key", ["1", "2"]), None);
 
+    // A hub finds a VN by its key whatever another VN's packets say; and which is its default, it knows alone.
+    let one_hub = |modes, ids| two_ways(["10.0.0.1"; 2], modes, ids);
+    for modes in [["llc", "key"], ["key", "llc"]] {
+        assert!(one_hub(modes, ids).unwrap().contains("by GRE key it is 1 in both"), "{modes:?}");
+        assert_eq!(one_hub(modes, ["1", "2"]), None);
+    }
+    for modes in [["llc", "none"], ["none", "key"]] {
+        assert_eq!(one_hub(modes, ids), None);
+    }
+    // A name may be spelled in several ways.
+    assert!(two_ways(["dc.example.net", "DC.Example.net."], ["none"; 2], ["1", "2"]).is_some());
+    assert_eq!(two_ways(["dc.example.net", "dc2.example.net"], ["none"; 2], ["1", "2"]), None);
+
     let hub_b = "config vn b\noption role hub\noption vpn_id ac-de-48:1\n";
     assert_eq!(
         errors(&format!("{HUB}{hub_b}")),
-        "f:8: option 'vpn_id': packets could mean vn 'a' (line 5) as well: their GRE key is 1 in both; \
+        "f:8: option 'vpn_id': packets could mean vn 'a' (line 5) as well: by GRE key it is 1 in both; \
          give one another number"
     );
     let spoke_b = |mode| {
@@ -520,6 +613,33 @@ fn vns_that_packets_do_not_tell_apart_are_refused() {
 }
 
 #[test]
+fn paths_in_the_configurations_own_place_are_refused() {
+    for option in ["socket", "state_file"] {
+        let text = format!("config dmevpn\noption {option} /etc/./config/dmevpn");
+        let error = Config::parse("/etc/config/dmevpn", &text).unwrap_err().to_string();
+        let why = "'/etc/./config/dmevpn' is this configuration; give it a path of its own";
+        assert_eq!(error, format!("/etc/config/dmevpn:2: option '{option}': {why}"));
+        assert!(Config::parse("/etc/config/dmevpn2", &text).is_ok());
+    }
+}
+
+/// Where spokes share one, a few VNIs are enough for many.
+#[test]
+fn uplinks_of_the_patched_driver_need_one_vni() {
+    let narrow = "option uplink_vni 16777215\noption max_spokes 5000\noption dataplane";
+    assert!(Config::parse("f", &format!("{HUB}{narrow} kmod")).is_ok());
+    assert!(Config::parse("f", &format!("{HUB}{narrow} auto")).is_err());
+}
+
+/// What a GRE device's own address decides is not known to the file.
+#[test]
+fn a_gre_device_may_have_an_address_of_the_other_family() {
+    let main = "config dmevpn\noption nbma 2001:db8::1\noption transport device\noption device gre";
+    assert!(Config::parse("f", &format!("{SPOKE}{main}")).is_ok());
+    assert!(Config::parse("f", &format!("{SPOKE}{}", main.replace("2001:db8::1", "10.0.0.1"))).is_err());
+}
+
+#[test]
 fn what_is_hardly_meant_is_warned_of() {
     for (text, warnings) in [
         ("", &[][..]),
@@ -535,13 +655,15 @@ fn what_is_hardly_meant_is_warned_of() {
                  no IPv6 neighbour discovery; 'learn' loses neither",
             ],
         ),
+        // A hub that nobody uses may be anywhere, even here.
         (
             &format!(
-                "{SPOKE}option hub h\nconfig hub i\noption address 10.0.0.9\nconfig dmevpn\noption nbma 10.0.0.1"
+                "{SPOKE}option hub h\nconfig hub i\noption address 10.0.0.9\nconfig hub j\noption address 2001:db8::1\n\
+                 config dmevpn\noption nbma 10.0.0.9"
             ),
             &[
-                "2: option 'address': is this router's own, so it would register with itself",
                 "9: section hub 'i': no enabled VN has this hub",
+                "11: section hub 'j': no enabled VN has this hub",
             ],
         ),
         (

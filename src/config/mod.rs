@@ -4,6 +4,7 @@
 //! [`Config::parse`] takes its text and returns all that is right or all that is wrong.
 
 mod ambiguous;
+mod at_odds;
 mod build;
 mod errors;
 #[cfg(feature = "import")]
@@ -49,13 +50,13 @@ impl Config {
                 return Err(Errors::new(file_name, errors));
             }
         };
-        build::config(&file).map_err(|errors| Errors::new(file_name, errors))
+        build::config(file_name, &file).map_err(|errors| Errors::new(file_name, errors))
     }
 
     /// What `text` may say and yet is hardly meant, in the order of lines; nothing when [`Config::parse`] refuses it.
     pub fn warnings(text: &str) -> Vec<Finding> {
         let Ok(file) = uci::parse(text) else { return Vec::new() };
-        build::config(&file).map_or_else(|_| Vec::new(), |config| warnings::warnings(&file, &config))
+        build::config("", &file).map_or_else(|_| Vec::new(), |config| warnings::warnings(&file, &config))
     }
 }
 

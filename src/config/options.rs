@@ -209,6 +209,7 @@ options! {
 
     /// Where the hub is.
     ADDRESS: "Address" = hub("address", Kind::Host, Unset::Refused("the hub's IP address or host name"));
+    limits "not this router's own; of a family that `nbma` has, if that is set";
 
     /// Lower is preferred. Without effect so far: a VN has one hub.
     PRIORITY: "Priority" = hub("priority", number(0, 65535), Unset::Is("10")).expert();
@@ -262,7 +263,7 @@ options! {
 
     /// The VXLAN device, made when there is none of this name. To be set when the default exceeds 15 bytes.
     VXLAN: "VXLAN device" = of_spoke("vxlan", Kind::Interface, Unset::Named("vx-")).expert();
-    limits "unlike that of other VNs";
+    limits "unlike that of other VNs, and no other device";
 
     /// The hub of this VN. To be set when there are several hub sections.
     HUB: "Hub" = of_spoke("hub", Kind::Hub, Unset::Derived).list();
@@ -288,7 +289,7 @@ options! {
     ///
     /// Which one a spoke gets depends on its VN, address and VNI, so that it stays the same.
     UPLINK_VNI: "First uplink VNI" = of_hub("uplink_vni", VNIS, Unset::Is("1048576")).expert();
-    limits "with room for `max_spokes`";
+    limits "with room for `max_spokes`, those of all VNs that begin there or above";
 
     /// What forwards between the spokes. `bridge`: a Linux bridge with one VXLAN device for each spoke; on every kernel.
     /// `kmod`: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. `auto`:

@@ -69,6 +69,18 @@ pub fn path(most: usize) -> impl Fn(&str) -> Result<String, String> {
     }
 }
 
+/// An underlay address that other routers can send to.
+pub fn underlay(s: &str) -> Result<Nbma, String> {
+    let nbma: Nbma = from_str(s)?;
+    let why = match nbma.ip() {
+        ip if ip.is_loopback() => "it leads back to the router itself",
+        // Which link would have to stand beside it, in each packet too.
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => "it is good for one link only",
+        _ => return Ok(nbma),
+    };
+    Err(format!("not an address for other routers: {why}"))
+}
+
 /// A unicast address of any family.
 pub fn unicast(s: &str) -> Result<IpAddr, String> {
     from_str::<Nbma>(s).map(Nbma::ip)
@@ -80,7 +92,7 @@ pub const HOST_NAME: usize = 253;
 /// An address or a host name.
 pub fn hub_address(s: &str) -> Result<HubAddress, String> {
     if s.parse::<IpAddr>().is_ok() {
-        return from_str(s).map(HubAddress::Ip);
+        return underlay(s).map(HubAddress::Ip);
     }
     if is_host_name(s) {
         Ok(HubAddress::Name(s.to_owned()))

@@ -1,10 +1,10 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
 use super::errors::Finding;
-use super::options::{ADDRESS, BRIDGE, ENABLED, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
+use super::options::{BRIDGE, ENABLED, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
 use super::read::Reader;
 use super::uci::{File, Section};
-use super::{Config, Dataplane, HubAddress, Role};
+use super::{Config, Dataplane, Role};
 use crate::engine::settings::Trigger;
 
 /// How many ports a Linux bridge has at most, its own not counted.
@@ -25,9 +25,6 @@ pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
         let is_its = |role: &Role| matches!(role, Role::Spoke(spoke) if spoke.hub == hub.name);
         if !config.vns.iter().any(|vn| is_its(&vn.role)) {
             let _ = Reader::again(section, &mut all).refuse_section("no enabled VN has this hub");
-        }
-        if matches!(hub.address, HubAddress::Ip(address) if config.main.nbma.contains(&address)) {
-            warn(&mut all, section, &ADDRESS, "is this router's own, so it would register with itself");
         }
     }
     for vn in &config.vns {

@@ -5,12 +5,16 @@ use super::words::InWords;
 use crate::config::uci::MAX_BYTES;
 use crate::config::{Config, Errors};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 /// Reads the configuration, or all that is wrong with it.
 pub fn load(path: &str) -> Result<Config, Errors> {
-    let octets = read_file(path).map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
-    Config::parse(path, &String::from_utf8_lossy(&octets))
+    Config::parse(path, &read_config(path)?)
+}
+
+/// The text of a configuration, as everything that looks at one reads it.
+pub fn read_config(path: &str) -> Result<String, Errors> {
+    read_file(path).map(|octets| String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// Reads the configuration again. What is wrong with it leaves the old one in force.
@@ -34,8 +38,9 @@ pub fn reload(node: &mut Node, path: &str) -> Result<(), Errors> {
 
 /// What a file of the user's begins with, up to an octet more than a configuration may have: it may be a device that
 /// never ends.
-pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
+pub fn read_file(path: &str) -> Result<Vec<u8>, Errors> {
     let mut octets = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets)?;
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets));
+    read.map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
     Ok(octets)
 }

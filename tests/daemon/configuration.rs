@@ -41,11 +41,10 @@ fn a_vn_is_added_and_removed() {
     // A file that is wrong changes nothing.
     let good = fs::read_to_string(spoke1.config()).unwrap();
     spoke1.edit_config(|text| text.replace("option vni '100'", "option vni 'many'")).unwrap();
-    let output = dmevpn(spoke1, &["reload"]);
-    let said = String::from_utf8(output.stderr).unwrap();
     let line = 1 + good.lines().position(|l| l.contains("option vni '100'")).unwrap();
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.starts_with(&format!("{}:{line}: ", spoke1.config().display())), "{said}");
+    is_refused(spoke1, line);
+    fs::write(spoke1.config(), [good.as_bytes(), b"\toption bridge 'br-stra\xdfe'\n"].concat()).unwrap();
+    is_refused(spoke1, 1 + good.lines().count());
     fs::remove_file(spoke1.config()).unwrap();
     let output = dmevpn(spoke1, &["reload"]);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
@@ -75,6 +74,24 @@ fn a_vn_is_added_and_removed() {
     assert_eq!(spoke1.ns.ifindex("tunnel2"), Ok(index));
     assert_eq!(spoke1.shortcuts("test", BRIDGE2).unwrap(), shortcut);
     assert_eq!(hub.ports().unwrap(), ports, "the first VN's ports");
+}
+
+/// What is wrong with the configuration in `line` is told by the daemon as by `check`.
+#[track_caller]
+fn is_refused(node: &Node, line: usize) {
+    let config = node.config();
+    let told = |output: Output| {
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        said.lines()
+            .filter(|l| l.starts_with(config.to_str().unwrap()))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let by_reload = told(dmevpn(node, &["reload"]));
+    assert!(by_reload[0].starts_with(&format!("{}:{line}: ", config.display())), "{by_reload:?}");
+    let check = node.ns.command(program().path).arg("check").arg(&config).output().unwrap();
+    assert_eq!(told(check), by_reload);
 }
 
 #[test]

@@ -276,6 +276,9 @@ impl<'a> Network<'a> {
             }
         }
         if let Some((device, uplink)) = spoke {
+            if self.is_controller(device) {
+                report.refuse(uplink.said, "it is the GRE interface of others, and no VXLAN device");
+            }
             let (vni, said) = registration.unwrap_or((uplink.vni, uplink.said));
             self.take_vni(vni, vn.id, said, report);
             spoke_notes(vn, device, uplink, report);
