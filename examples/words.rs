@@ -1,4 +1,4 @@
-//! Writes the documents about options and commands: `cargo run --example words`. A test says when they are out of date.
+//! Writes the documents about options, commands and clauses: `cargo run --example words`. A test says when they are out of date.
 
 #[path = "../tests/words/mod.rs"]
 mod words;

@@ -110,6 +110,21 @@ fn the_written_files_are_as_the_table_has_it() {
     }
 }
 
+/// A conformance test begins with the clauses it holds; docs/conformance.md has it there.
+#[test]
+fn names_of_tests_say_their_clauses() {
+    for (test, clauses) in [
+        ("b2_id_grows", &["B2"][..]),
+        ("e2_e3_k12_all_of_it", &["E2", "E3", "K12"]),
+        ("g2_to_g4_h1_numbers", &["G2", "G3", "G4", "H1"]),
+        ("g_error_of_no_clause_a1", &[]),
+        ("a_spoke", &[]),
+        ("l1_is_none", &[]),
+    ] {
+        assert_eq!(words::conformance::clauses(test), clauses, "{test}");
+    }
+}
+
 #[test]
 fn every_option_has_words() {
     for words in WORDS {

@@ -75,7 +75,7 @@ fn e7_what_a_cie_leaves_out_stands_in_the_header() {
 }
 
 #[test]
-fn e9_withdrawal_goes_to_the_hub_once_known() {
+fn e9_f6_withdrawal_goes_to_the_hub_once_known() {
     let mut spoke = Driven::registered();
     spoke.input(Input::Order(Order::Stop));
     let sent = spoke.one();

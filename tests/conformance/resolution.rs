@@ -9,7 +9,7 @@ use dmevpn::wire::nhrp::{Message, error, kind};
 // C. Resolution Requests.
 
 #[test]
-fn c1_c5_c6_i1_i9_k8_question_is_frame_c() {
+fn c1_c5_c6_i1_i9_j2_k8_question_is_frame_c() {
     let mut spoke = Driven::registered();
     spoke.heard(mac(STATION));
     let sent = spoke.one();
@@ -18,7 +18,7 @@ fn c1_c5_c6_i1_i9_k8_question_is_frame_c() {
 }
 
 #[test]
-fn c2_unique_wanted_and_none_is_nak_13() {
+fn c2_d13_unique_wanted_and_none_is_nak_13() {
     let (mut hub, two, three) = hub_and_two();
     let reply = hub.ask(&two, &two.question_with(2, address(STATION), 0xd000));
     assert_eq!(reply.cies(), [Cie::nak(13)]);

@@ -66,7 +66,7 @@ fn h3_duplicate_is_error_9() {
 }
 
 #[test]
-fn h3_vendor_private_may_repeat() {
+fn h3_h5_vendor_private_may_repeat() {
     let packet = with_extensions(&[0, 8, 0, 3, 1, 2, 3, 0, 8, 0, 4, 1, 2, 3, 4, 0x80, 0, 0, 0]);
     let message = Message::parse(&packet).unwrap();
     let values = message.extensions().map(|e| (e.kind, e.compulsory, e.value.len()));

@@ -31,14 +31,14 @@ fn k2_not_both_on_send() {
 }
 
 #[test]
-fn k3_k13_both_have_to_agree() {
+fn k13_both_have_to_agree() {
     let payload = Prefix::payload(VpnTag::Llc(one()));
     assert_eq!(wire::parse_payload(Some(1), payload.as_bytes()), Ok((VpnTag::Llc(one()), &[][..])));
     assert_eq!(wire::parse_payload(Some(2), payload.as_bytes()), Err(Malformed::VpnConflict));
 }
 
 #[test]
-fn k17_vpn_header() {
+fn a4_k17_vpn_header() {
     let prefix = octets(golden::LLC_PREFIX);
     assert_eq!(llc::emit(one()).as_slice(), prefix);
     // The padding is ignored.

@@ -1,9 +1,10 @@
-//! Writes the documents about options from the table in `src/config/options.rs`, and those about commands from their
-//! help.
+//! Writes the documents about options from the table in `src/config/options.rs`, those about commands from their help,
+//! and the one about clauses from the names of tests.
 
 pub mod commands;
 pub mod completion;
 pub mod conf5;
+pub mod conformance;
 pub mod luci;
 pub mod markdown;
 pub mod page8;
@@ -24,6 +25,7 @@ pub fn files() -> Vec<(PathBuf, String)> {
         ("docs/man/dmevpn.conf.5", conf5::page()),
         ("docs/man/dmevpn.8", page8::page()),
         ("contrib/completion/dmevpn.bash", completion::script()),
+        ("docs/conformance.md", conformance::page()),
         ("openwrt/luci-app-dmevpn/htdocs/luci-static/resources/dmevpn/options.js", luci::module()),
     ]
     .map(|(path, text)| (root.join(path), text))
