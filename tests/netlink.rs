@@ -607,7 +607,7 @@ fn devices_and_addresses_are_told_through_the_reactor() {
                 match event {
                     Event::Link(link) if link.index == index => made |= link.alias.is_some() && link.up,
                     Event::LinkGone(link) => gone = link.index == index && link.name == "dmevpn1",
-                    Event::Addresses => addresses = true,
+                    Event::Addresses { .. } => addresses = true,
                     _ => {}
                 }
             }

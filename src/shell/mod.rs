@@ -1,7 +1,7 @@
 //! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
 //!
 //! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
-//! (`plane`, by `netlink`) and on the network (`tunnel`); `control` serves the commands. `confine` gives up what the
+//! (`plane`, by `netlink`) and on the network (`underlay`); `control` serves the commands. `confine` gives up what the
 //! daemon has no use for.
 
 pub mod clock;
@@ -11,9 +11,7 @@ pub mod daemon;
 pub mod file;
 mod identity;
 pub mod leave;
-mod locate;
 mod logger;
-mod names;
 pub mod netlink;
 mod node;
 mod packet;
@@ -24,7 +22,7 @@ mod state;
 mod task;
 pub mod terminal;
 mod traffic;
-mod tunnel;
+mod underlay;
 mod user;
 mod wait;
 pub mod words;

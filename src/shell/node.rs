@@ -1,19 +1,15 @@
 //! The engine and everything it acts on, in one place: inputs go in, effects are performed.
 
-mod ways;
-
 use super::clock::{self, Clock};
-use super::names::LookUps;
-use super::netlink::{Event as Kernel, Events, Routes};
+use super::netlink::Events;
 use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state::State;
-use super::tunnel::{Gre, MAX_PACKET, Received, Tunnel, Tunnels};
+use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
-use super::words::InWords;
-use crate::config::Config;
-use crate::control::{Answer, Happening, Lately, words};
-use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, Path, VnKey};
+use crate::config::{Config, Role, Vn};
+use crate::control::{Answer, Cause, Happening, Lately, words};
+use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use smol::channel::{Sender, TrySendError};
@@ -24,7 +20,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
-use ways::Ways;
 
 /// So many warnings about others are logged at most in that time.
 const WARNINGS: u32 = 50;
@@ -38,13 +33,6 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// A turn should never take that long.
 const SLOW: Duration = Duration::from_millis(50);
-
-/// A tunnel that has nothing but errors rests for this.
-const REST: Duration = Duration::from_secs(1);
-
-/// Routes and addresses may change many times a second, as where a full BGP table is: the ways are looked at no more
-/// often than this.
-const CHANGES_PAUSE: Duration = Duration::from_millis(200);
 
 /// So many happenings are remembered.
 const REMEMBERED: usize = 256;
@@ -69,13 +57,7 @@ pub struct Node {
     effects: Effects,
     inputs: Inputs,
     events: Events,
-    tunnels: Tunnels,
-    gre: Option<Gre>,
-    ways: Ways,
-    routes: Routes,
-    lookups: LookUps,
-    /// The addresses in use; tunnels from others are closed once the last packet is sent.
-    keep: Option<Vec<Nbma>>,
+    underlay: Underlay,
     monitors: Vec<Sender<Happening>>,
     lately: VecDeque<Happening>,
     /// How much has happened.
@@ -83,8 +65,6 @@ pub struct Node {
     waiters: Vec<Waiter>,
     /// When warnings were last counted from, and how many there were since.
     warnings: (Instant, u32),
-    /// The last thing that went wrong with sending, so that the log tells it once.
-    send_trouble: Option<String>,
     /// Where packets are read to.
     buffer: Vec<u8>,
 }
@@ -104,27 +84,18 @@ impl Node {
             state,
             effects: Effects::default(),
             inputs: Inputs::new(),
-            tunnels: Tunnels::default(),
-            gre: None,
-            ways: Ways::default(),
-            routes: Routes::open()?,
-            lookups: LookUps::new(waker),
-            keep: None,
+            underlay: Underlay::open(waker)?,
             monitors: Vec::new(),
             lately: VecDeque::new(),
             happened: 0,
             waiters: Vec::new(),
             warnings: (Instant::from_millis(0), 0),
-            send_trouble: None,
             buffer: vec![0; MAX_PACKET],
         })
     }
 
     /// Takes over a configuration; only what it changes is disturbed.
     pub fn apply(&mut self, config: Config) {
-        if self.config.main.transport != config.main.transport {
-            self.tunnels.close_others(&[]);
-        }
         for (what, differs) in [
             ("socket", self.config.main.socket != config.main.socket),
             ("state_file", self.config.main.state_file != config.main.state_file),
@@ -142,17 +113,10 @@ impl Node {
         let is_shared = |vn| self.planes.forwarder(vn).is_some_and(Forwarder::is_shared);
         self.engine.apply(now, settings(&config, &self.names, is_shared), &mut self.effects);
         self.perform();
-        for hub in &config.hubs {
-            let before = self.config.hubs.iter().find(|h| h.name == hub.name);
-            if let Some(key) =
-                self.names.hub(&hub.name).filter(|_| before.is_none_or(|b| b.address != hub.address))
-            {
-                self.forget_hub(key);
-            }
-        }
+        let news = self.underlay.configure(&config, &self.names);
+        self.tell_ways(news);
         self.config = config;
-        self.locate();
-        self.work();
+        self.look();
     }
 
     /// An input for the engine, and all that follows from it.
@@ -166,21 +130,17 @@ impl Node {
     /// it is done.
     pub fn turn(&mut self, sources: &Sources) {
         let began = self.now();
-        if sources.have(self.routes.as_fd()) {
-            self.routes.forget();
-            self.ways.rests = Some(began + CHANGES_PAUSE);
-            self.network_changed();
+        if self.underlay.hear(began, sources) {
+            self.look();
         }
-        self.names_found(began);
-        if self.deadline().is_some_and(|at| at <= began) {
-            self.tick();
+        if self.engine.deadline().is_some_and(|at| at <= began) {
+            self.input(Input::Tick);
         }
         if sources.have(self.events.as_fd()) || self.events.is_in_hand() {
             self.kernel_events();
         }
         for place in 0.. {
-            let tunnel = self.tunnels.awake(began).nth(place).cloned();
-            let Some(tunnel) = tunnel else { break };
+            let Some(tunnel) = self.underlay.tunnel(began, place) else { break };
             if sources.have(tunnel.as_fd()) {
                 self.packets(&tunnel);
             }
@@ -205,8 +165,7 @@ impl Node {
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) => {
-                    log::debug!("receive: {}", InWords(&e));
-                    self.tunnels.rest(tunnel, began + REST);
+                    self.underlay.let_rest(began, tunnel, &e);
                     break;
                 }
             }
@@ -220,25 +179,16 @@ impl Node {
     /// The kernel has something to tell.
     pub fn kernel_events(&mut self) {
         let began = self.now();
-        let mut addresses = false;
         let mut seen = 0;
         while let Some(event) = self.events.next() {
             seen += 1;
-            addresses |= match event {
-                Kernel::Addresses | Kernel::Overrun => true,
-                Kernel::Link(_) | Kernel::LinkGone(_) => self.is_of_underlay(&event),
-                _ => false,
-            };
+            self.underlay.event(began, &event);
             self.planes.event(event, &self.engine, &mut self.inputs);
             self.settle();
             // What is unread in the socket is told again; what was received is not.
             if !self.events.is_in_hand() && (seen >= EVENTS || self.now().since(began) >= SLICE) {
                 break;
             }
-        }
-        if addresses {
-            self.planes.retry_troubled(&self.engine, &mut self.inputs);
-            self.network_changed();
         }
         if seen > 0 {
             self.work();
@@ -247,9 +197,7 @@ impl Node {
 
     /// What there is to wait for at `now`.
     pub fn sources(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let routes = self.ways.rests.is_none_or(|until| until <= now).then(|| self.routes.as_fd());
-        let tunnels = self.tunnels.awake(now).map(|tunnel| tunnel.as_fd());
-        core::iter::once(self.events.as_fd()).chain(routes).chain(tunnels)
+        core::iter::once(self.events.as_fd()).chain(self.underlay.sources(now))
     }
 
     /// The time.
@@ -261,17 +209,29 @@ impl Node {
     pub fn deadline(&self) -> Option<Instant> {
         let now = self.now();
         let at_once = self.events.is_in_hand().then_some(now);
-        let rested = [self.ways.rests.filter(|until| *until > now), self.tunnels.rested(now)];
-        let all = [self.engine.deadline(), self.look_again(), self.lookups.deadline(), at_once];
-        all.into_iter().chain(rested).flatten().min()
+        [self.engine.deadline(), self.underlay.deadline(now), at_once].into_iter().flatten().min()
     }
 
-    /// The time has come for something.
-    fn tick(&mut self) {
-        let now = self.now();
-        self.lookups.tick(now);
-        self.look_for_missing(now);
-        self.input(Input::Tick);
+    /// The underlay addresses in use.
+    pub fn nbma(&self) -> Vec<Nbma> {
+        self.underlay.nbma()
+    }
+
+    /// Why there is no underlay address, where the configuration says which it is to be.
+    pub fn own_trouble(&self) -> Option<Cause> {
+        self.underlay.own_trouble().cloned()
+    }
+
+    /// The MAC of a VN's bridge, and why the VN does not work.
+    pub fn standing(&self, vn: &Vn, key: VnKey) -> (Option<Mac>, Option<Cause>) {
+        let (mac, trouble) = self.planes.state(key);
+        let way = match &vn.role {
+            Role::Spoke(spoke) => self.names.hub(&spoke.hub).and_then(|hub| self.underlay.trouble(Some(hub))),
+            Role::Hub(_) => self.underlay.trouble(None),
+        };
+        // That a spoke's devices wait for the way says less than why there is none.
+        let other = trouble.clone().filter(|t| *t != Cause::NoWay);
+        (mac, other.or_else(|| way.cloned()).or(trouble))
     }
 
     /// Withdraws; [`Node::is_stopped`] tells when that is done.
@@ -312,14 +272,24 @@ impl Node {
         self.input(Input::Order(Order::Resolve { vn, mac }));
     }
 
+    /// Looks which addresses lead where, and acts on what is new.
+    fn look(&mut self) {
+        let news = self.underlay.look(self.clock.now(), self.planes.netlink());
+        self.tell_ways(news);
+        self.planes.send_from(&self.underlay.locals(), &self.engine, &mut self.inputs);
+        self.work();
+    }
+
+    fn tell_ways(&mut self, news: News) {
+        self.inputs.extend(news.into_iter().map(|(hub, path)| Input::Hub { hub, path }));
+    }
+
     /// Settles, and brings the kernel up to date.
     fn work(&mut self) {
         self.settle();
         self.planes.flush();
         // Not before: from an address that is in use no more there may still be a withdrawal to send.
-        if let Some(keep) = self.keep.take() {
-            self.tunnels.close_others(&keep);
-        }
+        self.underlay.close();
     }
 
     /// Performs the effects there are, gives the engine what came of them, and so on until there is nothing to do.
@@ -337,8 +307,7 @@ impl Node {
         for effect in effects.iter() {
             match *effect {
                 Effect::Send { path, tag, ref bytes } => {
-                    let sent = self.tunnels.send(path, tag, effects.bytes(bytes.clone()));
-                    self.sent(path, sent);
+                    self.underlay.send(path, tag, effects.bytes(bytes.clone()));
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
@@ -353,7 +322,7 @@ impl Node {
                     Act::ReadUse(mac) => self.planes.query_use(vn, mac, &mut self.inputs),
                     Act::List => self.planes.list(vn, &self.engine, &mut self.inputs),
                 },
-                Effect::FindHub { hub } => self.find_hub(hub),
+                Effect::FindHub { hub } => self.underlay.seek(self.clock.now(), hub),
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);
                 }
@@ -414,23 +383,13 @@ impl Node {
         self.warnings.1 <= WARNINGS
     }
 
-    fn sent(&mut self, path: Path, result: io::Result<()>) {
-        let trouble = result
-            .err()
-            .map(|e| format!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e)));
-        if let Some(trouble) = trouble.as_ref().filter(|t| self.send_trouble.as_ref() != Some(t)) {
-            log::warn!("{trouble}");
-        }
-        self.send_trouble = trouble;
-    }
-
     fn set_neighbour(&mut self, address: IpAddr, nbma: Option<Nbma>) {
-        let Some(gre) = self.gre else { return };
+        let Some(index) = self.underlay.device_index() else { return };
         let netlink = self.planes.netlink();
         let result = match nbma.map(Nbma::ip) {
-            Some(IpAddr::V4(ip)) => netlink.neighbour_set(gre.index, address, &ip.octets()),
-            Some(IpAddr::V6(ip)) => netlink.neighbour_set(gre.index, address, &ip.octets()),
-            None => netlink.neighbour_remove(gre.index, address),
+            Some(IpAddr::V4(ip)) => netlink.neighbour_set(index, address, &ip.octets()),
+            Some(IpAddr::V6(ip)) => netlink.neighbour_set(index, address, &ip.octets()),
+            None => netlink.neighbour_remove(index, address),
         };
         if let Err(e) = result {
             log::warn!("{e}");

@@ -53,6 +53,11 @@ impl Address {
     }
 }
 
+/// The interface that a message about an address is about.
+pub(super) fn index(message: &Message<'_>) -> Option<u32> {
+    message::header::<Ifaddrmsg>(message.body, HEADER).map(|(header, _)| *header.ifa_index())
+}
+
 impl Netlink {
     /// All addresses of this router, of both families.
     pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {

@@ -1,8 +1,8 @@
 //! What the kernel tells unasked: devices, forwarding entries, unknown destinations, addresses.
 
-use super::fdb;
 use super::message::{self, Message};
 use super::{BridgePort, FdbEntry, Link, socket};
+use super::{address, fdb};
 use neli::consts::rtnl::{Nda, Rtm};
 use neli::rtnl::Ndmsg;
 use socket2::{SockFilter, Socket};
@@ -42,8 +42,11 @@ pub enum Event {
         /// The destination.
         mac: [u8; 6],
     },
-    /// Some address of this router was added or removed.
-    Addresses,
+    /// Some address of this router was added, changed or removed.
+    Addresses {
+        /// The interface it is on.
+        index: u32,
+    },
     /// Events were lost: whatever was known has to be asked for again.
     Overrun,
 }
@@ -60,7 +63,7 @@ impl Event {
             Rtm::Newneigh => FdbEntry::parse(message).map(Event::Fdb),
             Rtm::Delneigh => FdbEntry::parse(message).map(Event::FdbGone),
             Rtm::Getneigh => miss(message),
-            Rtm::Newaddr | Rtm::Deladdr => Some(Event::Addresses),
+            Rtm::Newaddr | Rtm::Deladdr => address::index(message).map(|index| Event::Addresses { index }),
             _ => None,
         }
     }

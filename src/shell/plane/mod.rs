@@ -256,7 +256,7 @@ impl Planes {
                     self.list(key, engine, inputs);
                 }
             }
-            Kernel::Addresses => {}
+            Kernel::Addresses { .. } => {}
         }
     }
 

@@ -2,8 +2,11 @@
 //! multipoint device the peer's underlay address is the link-layer address.
 
 use super::Received;
+use crate::control::Cause;
 use crate::engine::Path;
+use crate::shell::netlink::{Kind, Link};
 use crate::shell::packet::{self, LinkAddress};
+use crate::shell::underlay::own::Own;
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
 use socket2::{Domain, Socket, Type};
@@ -20,6 +23,21 @@ pub struct Gre {
     pub remote: Option<Nbma>,
     /// The key it expects and sends.
     pub key: Option<u32>,
+}
+
+/// The address that the GRE device `name` sends from, and what else has to be known of it; or what is wrong with it.
+pub fn gre(name: &str, link: Option<&Link>, own: &Own) -> Result<(Nbma, Gre), Cause> {
+    let Some((link, Kind::Gre(info))) = link.map(|l| (l, &l.kind)) else {
+        return Err(Cause::NoGre(name.to_owned()));
+    };
+    let remote = info.remote.and_then(Nbma::new);
+    if info.ipv6 && remote.is_none() {
+        // Linux sends from such a device, but does not tell from where a packet came (no `header_ops.parse`).
+        return Err(Cause::MultipointGre6(name.to_owned()));
+    }
+    let local = info.local.and_then(Nbma::new).or(own.addresses.first().copied());
+    let local = local.ok_or_else(|| own.trouble.clone().unwrap_or(Cause::NoAddress(name.to_owned())))?;
+    Ok((local, Gre { index: link.index, remote, key: info.ikey }))
 }
 
 /// The socket.

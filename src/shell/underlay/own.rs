@@ -1,8 +1,7 @@
-//! Addresses of the underlay: this router's own, and those on the way to a hub.
+//! This router's own addresses, and which of them is on the way to a hub.
 
-use super::netlink::Netlink;
-use crate::config::Main;
 use crate::control::Cause;
+use crate::shell::netlink::Netlink;
 use crate::types::Nbma;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -23,16 +22,16 @@ pub struct Own {
     pub trouble: Option<Cause>,
 }
 
-/// The addresses as they are now.
-pub fn own(main: &Main, netlink: &mut Netlink) -> Own {
-    let Some(interface) = &main.interface else {
-        let trouble = main.nbma.iter().copied().find(|n| !is_ours(*n)).map(Cause::NotOurs);
-        return Own { configured: !main.nbma.is_empty(), addresses: main.nbma.clone(), link: None, trouble };
+/// The addresses as they are now: those of `interface`, or else `nbma`.
+pub fn own(interface: Option<&str>, nbma: &[Nbma], netlink: &mut Netlink) -> Own {
+    let Some(interface) = interface else {
+        let trouble = nbma.iter().copied().find(|n| !is_ours(*n)).map(Cause::NotOurs);
+        return Own { configured: !nbma.is_empty(), addresses: nbma.to_vec(), link: None, trouble };
     };
     let nothing = |trouble| Own { configured: true, trouble: Some(trouble), ..Own::default() };
     let link = match netlink.link_by_name(interface) {
         Ok(Some(link)) => link,
-        Ok(None) => return nothing(Cause::NoInterface(interface.clone())),
+        Ok(None) => return nothing(Cause::NoInterface(interface.to_owned())),
         Err(e) => return nothing(Cause::Failed(e.to_string())),
     };
     let all = match netlink.addresses() {
@@ -47,8 +46,8 @@ pub fn own(main: &Main, netlink: &mut Netlink) -> Own {
     let first = |v4: bool| usable.iter().copied().find(|a| a.ip().is_ipv4() == v4);
     let addresses: Vec<Nbma> = [first(true), first(false)].into_iter().flatten().collect();
     let trouble = match (link.up, addresses.is_empty()) {
-        (false, _) => Some(Cause::InterfaceDown(interface.clone())),
-        (true, true) => Some(Cause::NoAddress(interface.clone())),
+        (false, _) => Some(Cause::InterfaceDown(interface.to_owned())),
+        (true, true) => Some(Cause::NoAddress(interface.to_owned())),
         (true, false) => None,
     };
     Own { configured: true, addresses, link: Some((link.index, link.up)), trouble }

@@ -52,32 +52,29 @@ impl LookUps {
         LookUps { waker, tell, told, under_way: LiteMap::new() }
     }
 
-    /// Looks the name up, again and again until it is found. Where that goes on already nothing is begun; if it is to
-    /// `hurry`, since something changed that may help, it does not wait as long for the next try.
-    pub fn look_up(&mut self, now: Instant, hub: HubKey, name: &str, hurry: bool) {
-        match self.under_way.get_mut(&hub).filter(|l| l.name == name) {
-            Some(l) if hurry => {
-                l.delay = PAUSE;
-                l.again = l.again.map(|at| at.min((l.failed + PAUSE).max(now)));
-            }
-            Some(_) => {}
-            None => {
-                let new = LookUp { name: name.to_owned(), again: None, failed: now, delay: FIRST };
-                self.under_way.insert(hub, new);
-                self.ask(hub, name.to_owned());
-            }
+    /// Looks the name up, again and again until it is found. Where that goes on already nothing is begun.
+    pub fn look_up(&mut self, now: Instant, hub: HubKey, name: &str) {
+        if self.under_way.get(&hub).is_none_or(|l| l.name != name) {
+            let new = LookUp { name: name.to_owned(), again: None, failed: now, delay: FIRST };
+            self.under_way.insert(hub, new);
+            self.ask(hub, name.to_owned());
+        }
+    }
+
+    /// Something changed that may help those that could not be looked up.
+    pub fn hurry(&mut self, now: Instant) {
+        for (_, l) in self.under_way.iter_mut() {
+            l.delay = PAUSE;
+            l.again = l.again.map(|at| at.min((l.failed + PAUSE).max(now)));
         }
     }
 
     /// Asks again where that is due.
     pub fn tick(&mut self, now: Instant) {
-        let due = |l: &&mut LookUp| l.again.is_some_and(|at| at <= now);
         let mut again = Vec::new();
-        for (hub, l) in self.under_way.iter_mut() {
-            if due(&l) {
-                l.again = None;
-                again.push((*hub, l.name.clone()));
-            }
+        for (hub, l) in self.under_way.iter_mut().filter(|(_, l)| l.again.is_some_and(|at| at <= now)) {
+            l.again = None;
+            again.push((*hub, l.name.clone()));
         }
         again.into_iter().for_each(|(hub, name)| self.ask(hub, name));
     }

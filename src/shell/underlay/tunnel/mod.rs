@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-pub use device::Gre;
+pub use device::{Gre, gre};
 
 /// The longest packet taken: a jumbo frame's worth, though NHRP here stays below 1500 octets.
 pub const MAX_PACKET: usize = 9216;

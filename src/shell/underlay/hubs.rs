@@ -1,0 +1,181 @@
+//! The hubs this router registers with, and the ways there: from which address of ours to which of theirs.
+
+use super::own::{self, Own};
+use super::{News, SILENCE, Underlay};
+use crate::config::{Config, HubAddress, Role};
+use crate::control::Cause;
+use crate::engine::{HubKey, Path, VnKey};
+use crate::shell::settings::Names;
+use crate::time::Instant;
+use crate::types::Nbma;
+use litemap::LiteMap;
+
+/// A hub.
+#[derive(Debug)]
+pub(super) struct Hub {
+    name: String,
+    address: HubAddress,
+    /// The VNs in which this router is a spoke of it.
+    pub spokes: Vec<VnKey>,
+    /// The addresses of its name, in the order of preference.
+    found: Vec<Nbma>,
+    /// What the resolver said last, if it found none.
+    unresolved: Option<Cause>,
+    /// When it was sought last because it was silent.
+    sought: Option<Instant>,
+    pub path: Option<Path>,
+    pub trouble: Option<Cause>,
+}
+
+/// The hubs of all VNs in which this router is a spoke.
+pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
+    let mut hubs: LiteMap<HubKey, Hub> = LiteMap::new();
+    for vn in &config.vns {
+        let Role::Spoke(spoke) = &vn.role else { continue };
+        let (Some(key), Some(hub)) = (names.vn(&vn.name), names.hub(&spoke.hub)) else { continue };
+        if let Some(hub) = hubs.get_mut(&hub) {
+            hub.spokes.push(key);
+        } else if let Some(configured) = config.hubs.iter().find(|h| h.name == spoke.hub) {
+            let new = Hub {
+                name: spoke.hub.clone(),
+                address: configured.address.clone(),
+                spokes: vec![key],
+                found: Vec::new(),
+                unresolved: None,
+                sought: None,
+                path: None,
+                trouble: None,
+            };
+            hubs.insert(hub, new);
+        }
+    }
+    hubs
+}
+
+impl Hub {
+    /// What is known of it under the configuration before this one.
+    pub(super) fn take_over(&mut self, old: Hub) {
+        if self.address == old.address {
+            (self.found, self.unresolved) = (old.found, old.unresolved);
+        }
+        (self.path, self.trouble) = (old.path, old.trouble);
+    }
+
+    /// The hub's addresses, as far as they are known.
+    fn remotes(&self) -> &[Nbma] {
+        match &self.address {
+            HubAddress::Ip(ip) => core::slice::from_ref(ip),
+            HubAddress::Name(_) => &self.found,
+        }
+    }
+
+    /// While the route is away for a moment, as when it is exchanged for another one, the way stays what it was.
+    fn kept(&self, own: &Own, trouble: &Cause) -> Option<Path> {
+        if !matches!(trouble, Cause::NoRoute(_) | Cause::InterfaceDown(_)) {
+            return None;
+        }
+        let path = self.path.filter(|p| self.remotes().contains(&p.remote))?;
+        let ours =
+            if own.configured { own.addresses.contains(&path.local) } else { own::is_ours(path.local) };
+        ours.then_some(path)
+    }
+}
+
+impl Underlay {
+    /// The ways as they are now. What is new is told, and sets `changed`.
+    pub(super) fn look_for_hubs(&mut self, now: Instant, changed: &mut bool) -> News {
+        let mut news = News::new();
+        let keys: Vec<HubKey> = self.hubs.keys().copied().collect();
+        for key in keys {
+            let found = self.path_to(now, key);
+            let said = self.own_trouble().cloned();
+            let Some(hub) = self.hubs.get_mut(&key) else { continue };
+            let (path, trouble) = match found {
+                Ok(path) => (Some(path), None),
+                Err(trouble) => (hub.kept(&self.own, &trouble), Some(trouble)),
+            };
+            let (other_way, other_trouble) = (path != hub.path, trouble != hub.trouble);
+            let is_free = trouble.is_none() && hub.trouble.is_some();
+            *changed |= other_way || other_trouble;
+            // What is wrong with this router's own end was said.
+            let to_say = trouble.as_ref().filter(|t| other_trouble && Some(*t) != said.as_ref());
+            if let Some(trouble) = to_say.filter(|t| !matches!(t, Cause::LookingUp(_))) {
+                log::warn!("hub {}: {}", hub.name, trouble.line());
+            }
+            if let Some(Path { local, remote }) = path.filter(|_| other_way || is_free) {
+                log::info!("hub {}: the way is from {local} to {remote}", hub.name);
+            }
+            if other_way || is_free && path.is_some() {
+                news.push((key, path));
+            }
+            (hub.path, hub.trouble) = (path, trouble);
+        }
+        news
+    }
+
+    fn path_to(&mut self, now: Instant, key: HubKey) -> Result<Path, Cause> {
+        let Some(hub) = self.hubs.get(&key) else { return Err(Cause::NoWay) };
+        let mut trouble = None;
+        // A name may have addresses of both families, though there is a way to one only.
+        for remote in hub.remotes().iter().copied() {
+            let local = match &self.device {
+                Some(Ok((local, _))) if local.same_family(remote) => Ok(*local),
+                Some(Ok(_)) => Err(Cause::OtherFamily { hub: remote }),
+                Some(Err(trouble)) => Err(trouble.clone()),
+                None => own::towards(remote, &self.own),
+            };
+            match local {
+                Ok(local) => return Ok(Path { local, remote }),
+                Err(e) => drop(trouble.get_or_insert(e)),
+            }
+        }
+        Err(trouble.unwrap_or_else(|| self.look_up(now, key)))
+    }
+
+    /// Has the hub's name looked up, if it has one. Why its address is not known.
+    fn look_up(&mut self, now: Instant, key: HubKey) -> Cause {
+        let Some((hub, HubAddress::Name(name))) = self.hubs.get(&key).map(|hub| (hub, &hub.address)) else {
+            return Cause::NoWay;
+        };
+        self.lookups.look_up(now, key, name);
+        hub.unresolved.clone().unwrap_or_else(|| Cause::LookingUp(name.clone()))
+    }
+
+    /// The name of a hub that cannot be reached may have come to stand for another address.
+    pub(super) fn seek_missing(&mut self, now: Instant) {
+        let missing: Vec<HubKey> =
+            self.hubs.iter().filter(|(_, hub)| hub.path.is_none()).map(|(key, _)| *key).collect();
+        missing.into_iter().for_each(|key| drop(self.look_up(now, key)));
+    }
+
+    /// The hub does not answer: it may have another address, or the way to it may be another one. One look is enough
+    /// for many VNs.
+    pub fn seek(&mut self, now: Instant, key: HubKey) {
+        let Some(hub) = self.hubs.get_mut(&key) else { return };
+        if hub.sought.is_some_and(|sought| now.since(sought) < SILENCE) {
+            return;
+        }
+        hub.sought = Some(now);
+        match hub.address {
+            HubAddress::Name(_) => drop(self.look_up(now, key)),
+            HubAddress::Ip(_) => self.due = Some(now),
+        }
+    }
+
+    /// Takes what was found of names meanwhile. Whether there was something.
+    pub(super) fn names_found(&mut self, now: Instant) -> bool {
+        let mut news = false;
+        while let Some(found) = self.lookups.found(now) {
+            // It may have another name by now.
+            let name = HubAddress::Name(found.name);
+            let Some(hub) = self.hubs.get_mut(&found.hub).filter(|hub| hub.address == name) else { continue };
+            let HubAddress::Name(name) = name else { continue };
+            news = true;
+            match found.addresses {
+                Ok(addresses) => (hub.found, hub.unresolved) = (addresses, None),
+                Err(why) => hub.unresolved = Some(Cause::NoName { name, why }),
+            }
+        }
+        news
+    }
+}

@@ -1,0 +1,346 @@
+//! The network under the VNs: own addresses, the ways to the hubs, and the tunnels that NHRP goes by.
+//!
+//! A router's network comes up piece by piece and changes later. What changed is told to the engine, what is missing to
+//! whoever asks or reads the log. The kernel is asked for what its events said has changed, and not more often than
+//! makes sense: addresses and routes of others may change many times a second.
+
+mod hubs;
+mod names;
+mod own;
+mod tunnel;
+
+use super::netlink::{Event as Kernel, Link, Netlink, Routes};
+use super::settings::Names;
+use super::wait::Sources;
+use super::words::InWords;
+use crate::config::{Config, Transport};
+use crate::control::Cause;
+use crate::engine::{HubKey, Path, VnKey};
+use crate::time::Instant;
+use crate::types::Nbma;
+use crate::wire::VpnTag;
+use hubs::Hub;
+use litemap::LiteMap;
+use names::LookUps;
+use own::Own;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+use tunnel::{Gre, Tunnels, gre};
+pub use tunnel::{MAX_PACKET, Received, Tunnel};
+
+/// After a look the next change waits for this: many may come at once, as where a full BGP table is.
+const CHANGES_PAUSE: Duration = Duration::from_millis(200);
+/// While something is missing it is looked for again after this, then after twice as long each time. Most of what
+/// may come is told by the kernel; this is for the rest.
+const AGAIN_FIRST: Duration = Duration::from_secs(2);
+const AGAIN_MOST: Duration = Duration::from_secs(30);
+/// A silent hub is sought no more often than this, however many VNs miss it.
+const SILENCE: Duration = Duration::from_secs(10);
+/// A tunnel that has nothing but errors rests for this.
+const REST: Duration = Duration::from_secs(1);
+
+/// All of it.
+#[derive(Debug)]
+pub struct Underlay {
+    interface: Option<String>,
+    nbma: Vec<Nbma>,
+    transport: Transport,
+    own: Own,
+    /// With transport `device`: its address and what else there is to know, or what is wrong with it.
+    device: Option<Result<(Nbma, Gre), Cause>>,
+    /// Whether own addresses and the device are to be asked for.
+    is_stale: bool,
+    /// The hubs of VNs in which this router is a spoke.
+    hubs: LiteMap<HubKey, Hub>,
+    lookups: LookUps,
+    routes: Routes,
+    /// Changes of routes are not heard until then.
+    routes_rest: Option<Instant>,
+    tunnels: Tunnels,
+    /// Why no packets can be sent from these addresses.
+    closed: LiteMap<Nbma, Cause>,
+    /// The addresses in use; tunnels from others are closed once the last packet is sent.
+    keep: Option<Vec<Nbma>>,
+    /// When it was looked last, when it is to be looked since something changed, and when since something is missing;
+    /// that after which pause.
+    looked: Option<Instant>,
+    due: Option<Instant>,
+    again: Option<(Instant, Duration)>,
+    /// The last thing that went wrong with sending, so that the log tells it once.
+    send_trouble: Option<String>,
+}
+
+/// Hubs that are reached another way now, or not at all; or there was something in the way.
+pub type News = Vec<(HubKey, Option<Path>)>;
+
+impl Underlay {
+    /// One that leads nowhere until [`Underlay::configure`]. `waker` is called when there is something to
+    /// [`Underlay::hear`] that no socket tells.
+    pub fn open(waker: Waker) -> io::Result<Underlay> {
+        Ok(Underlay {
+            interface: None,
+            nbma: Vec::new(),
+            transport: Transport::Raw,
+            own: Own::default(),
+            device: None,
+            is_stale: true,
+            hubs: LiteMap::new(),
+            lookups: LookUps::new(waker),
+            routes: Routes::open()?,
+            routes_rest: None,
+            tunnels: Tunnels::default(),
+            closed: LiteMap::new(),
+            keep: None,
+            looked: None,
+            due: None,
+            again: None,
+            send_trouble: None,
+        })
+    }
+
+    /// Takes over a configuration; [`Underlay::look`] does the rest. Hubs that are in use no more are told at once.
+    pub fn configure(&mut self, config: &Config, names: &Names) -> News {
+        if self.transport != config.main.transport {
+            self.tunnels.close_others(&[]);
+        }
+        self.interface.clone_from(&config.main.interface);
+        self.nbma.clone_from(&config.main.nbma);
+        self.transport.clone_from(&config.main.transport);
+        self.is_stale = true;
+        let before = core::mem::replace(&mut self.hubs, hubs::in_use(config, names));
+        let mut news = News::new();
+        for (key, old) in before {
+            match self.hubs.get_mut(&key) {
+                Some(hub) => hub.take_over(old),
+                None => news.push((key, None)),
+            }
+        }
+        news
+    }
+
+    /// What there is to wait for at `now`.
+    pub fn sources(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let routes = self.routes_rest.is_none_or(|until| until <= now).then(|| self.routes.as_fd());
+        routes.into_iter().chain(self.tunnels.awake(now).map(|tunnel| tunnel.as_fd()))
+    }
+
+    /// When a turn is due, though there may be nothing to read.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let rested = [self.routes_rest.filter(|until| *until > now), self.tunnels.rested(now)];
+        let all = [self.due, self.again.map(|(at, _)| at), self.lookups.deadline()];
+        all.into_iter().chain(rested).flatten().min()
+    }
+
+    /// Hears whether routes changed and names were found, and does what is due. Whether it is to be looked.
+    pub fn hear(&mut self, now: Instant, sources: &Sources) -> bool {
+        if sources.have(self.routes.as_fd()) {
+            self.routes.forget();
+            self.routes_rest = Some(now + CHANGES_PAUSE);
+            self.changed(now);
+        }
+        if self.names_found(now) {
+            self.due = Some(now);
+        }
+        self.lookups.tick(now);
+        if self.again.is_some_and(|(at, _)| at <= now) {
+            // An event may have been missed, and a name may have come to stand for another address.
+            self.is_stale |= self.own_trouble().is_some();
+            self.seek_missing(now);
+            self.due = Some(now);
+        }
+        self.due.is_some_and(|at| at <= now)
+    }
+
+    /// The kernel tells of something that may concern the underlay.
+    pub fn event(&mut self, now: Instant, event: &Kernel) {
+        match event {
+            Kernel::Overrun => self.is_stale = true,
+            Kernel::Addresses { index } if self.interface.is_some() => {
+                // There the kernel tells of another one's by its routes.
+                if self.own.link.is_none_or(|(own, _)| own != *index) {
+                    return;
+                }
+                self.is_stale = true;
+            }
+            Kernel::Addresses { .. } => {}
+            Kernel::Link(link) if self.is_changed(link, false) => self.is_stale = true,
+            Kernel::LinkGone(link) if self.is_changed(link, true) => self.is_stale = true,
+            _ => return,
+        }
+        self.changed(now);
+    }
+
+    /// Whether a device came, went or changed that the configuration names for the underlay.
+    fn is_changed(&self, link: &Link, gone: bool) -> bool {
+        let of_interface = self.interface.as_ref().is_some_and(|interface| {
+            let known = self.own.link;
+            let is_it = link.name == *interface || known.is_some_and(|(index, _)| index == link.index);
+            is_it && (gone || link.name != *interface || known != Some((link.index, link.up)))
+        });
+        // Without its device a tunnel cannot be opened.
+        let of_device = matches!(&self.transport, Transport::Device(name) if link.name == *name)
+            && (gone || !matches!(&self.device, Some(Ok((_, gre))) if gre.index == link.index));
+        of_interface || of_device
+    }
+
+    /// Something changed that may be what is missing, or that leads another way.
+    fn changed(&mut self, now: Instant) {
+        self.lookups.hurry(now);
+        let at = self.looked.map_or(now, |looked| (looked + CHANGES_PAUSE).max(now));
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Finds out, again, which addresses reach which: ours and the hubs'. What changed is told.
+    pub fn look(&mut self, now: Instant, netlink: &mut Netlink) -> News {
+        self.looked = Some(now);
+        self.due = None;
+        let mut changed = self.look_at_home(netlink);
+        let news = self.look_for_hubs(now, &mut changed);
+        let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
+        let locals = match &self.device {
+            Some(Ok((local, _))) => vec![*local],
+            _ => self.own.addresses.iter().copied().chain(ways).collect(),
+        };
+        self.open_tunnels(locals);
+        self.plan_again(now, changed);
+        news
+    }
+
+    /// The spokes' VNs, each with the address of ours that leads to its hub.
+    pub fn locals(&self) -> LiteMap<VnKey, Nbma> {
+        let ways = self.hubs.values().filter_map(|hub| Some((hub, hub.path?.local)));
+        ways.flat_map(|(hub, local)| hub.spokes.iter().map(move |vn| (*vn, local))).collect()
+    }
+
+    /// The underlay addresses in use.
+    pub fn nbma(&self) -> Vec<Nbma> {
+        let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
+        let mut all: Vec<Nbma> = self.own.addresses.iter().copied().chain(ways).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The interface index of the GRE device, with transport `device`.
+    pub fn device_index(&self) -> Option<u32> {
+        self.gre().map(|gre| gre.index)
+    }
+
+    /// What is wrong with this router's own end.
+    pub fn own_trouble(&self) -> Option<&Cause> {
+        self.own.trouble.as_ref().or(self.device.as_ref().and_then(|device| device.as_ref().err()))
+    }
+
+    /// Why a VN does not work, as far as it is the underlay's fault: one of this hub's spokes, or one that has no hub
+    /// but is one.
+    pub fn trouble(&self, hub: Option<HubKey>) -> Option<&Cause> {
+        let Some(hub) = hub else { return self.own_trouble().or_else(|| self.closed.values().next()) };
+        let hub = self.hubs.get(&hub)?;
+        hub.trouble.as_ref().or_else(|| self.closed.get(&hub.path?.local))
+    }
+
+    /// Sends a packet from `path.local`.
+    pub fn send(&mut self, path: Path, tag: VpnTag, nhrp: &[u8]) {
+        let Err(e) = self.tunnels.send(path, tag, nhrp) else {
+            self.send_trouble = None;
+            return;
+        };
+        let trouble = format!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
+        if self.send_trouble.as_ref() != Some(&trouble) {
+            log::warn!("{trouble}");
+        }
+        self.send_trouble = Some(trouble);
+    }
+
+    /// All that was to be sent was sent: tunnels from addresses that are in use no more are closed.
+    pub fn close(&mut self) {
+        if let Some(keep) = self.keep.take() {
+            self.tunnels.close_others(&keep);
+        }
+    }
+
+    /// The tunnel at that place, if it has packets.
+    pub fn tunnel(&self, now: Instant, place: usize) -> Option<Rc<Tunnel>> {
+        self.tunnels.awake(now).nth(place).cloned()
+    }
+
+    /// The tunnel has nothing but errors, such as while a device is down.
+    pub fn let_rest(&mut self, now: Instant, tunnel: &Rc<Tunnel>, e: &io::Error) {
+        log::debug!("receive: {}", InWords(e));
+        self.tunnels.rest(tunnel, now + REST);
+    }
+
+    /// Own addresses and the GRE device, as far as they may have changed. Whether they have.
+    fn look_at_home(&mut self, netlink: &mut Netlink) -> bool {
+        if self.interface.is_some() && !self.is_stale {
+            return false;
+        }
+        let own = own::own(self.interface.as_deref(), &self.nbma, netlink);
+        let device = match (&self.transport, self.is_stale) {
+            (Transport::Raw, _) => None,
+            (Transport::Device(_), false) => self.device.clone(),
+            (Transport::Device(name), true) => Some(match netlink.link_by_name(name) {
+                Ok(link) => gre(name, link.as_ref(), &own),
+                Err(e) => Err(Cause::Failed(e.to_string())),
+            }),
+        };
+        self.is_stale = false;
+        if device.as_ref().and_then(|d| d.as_ref().ok()) != self.device.as_ref().and_then(|d| d.as_ref().ok())
+        {
+            // Their device is another one now, or none.
+            self.tunnels.close_others(&[]);
+        }
+        let before = self.own_trouble().cloned();
+        let changed = own != self.own || device != self.device;
+        (self.own, self.device) = (own, device);
+        if let Some(trouble) = self.own_trouble().filter(|t| Some(*t) != before.as_ref()) {
+            log::warn!("{}", trouble.line());
+        }
+        changed
+    }
+
+    fn plan_again(&mut self, now: Instant, changed: bool) {
+        let is_well = self.own_trouble().is_none() && self.closed.is_empty();
+        if is_well && self.hubs.values().all(|hub| hub.trouble.is_none()) {
+            self.again = None;
+            return;
+        }
+        let delay = match self.again {
+            Some((at, _)) if !changed && at > now => return,
+            Some((_, last)) if !changed => (last * 2).min(AGAIN_MOST),
+            _ => AGAIN_FIRST,
+        };
+        self.again = Some((now + delay, delay));
+    }
+
+    fn gre(&self) -> Option<&Gre> {
+        self.device.as_ref()?.as_ref().ok().map(|(_, gre)| gre)
+    }
+
+    fn open_tunnels(&mut self, locals: Vec<Nbma>) {
+        let before = core::mem::take(&mut self.closed);
+        for local in &locals {
+            let Err(e) = self.open_tunnel(*local) else { continue };
+            let trouble = Cause::Failed(match e.kind() {
+                ErrorKind::PermissionDenied => e.to_string(),
+                _ => format!("no GRE from {local}: {}", InWords(&e)),
+            });
+            if before.get(local) != Some(&trouble) {
+                log::error!("{}", trouble.line());
+            }
+            self.closed.insert(*local, trouble);
+        }
+        self.keep = Some(locals);
+    }
+
+    fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {
+        match (&self.transport, &self.device) {
+            (Transport::Raw, _) => self.tunnels.open_raw(local),
+            (Transport::Device(_), Some(Ok((_, gre)))) => self.tunnels.open_device(local, gre),
+            (Transport::Device(_), _) => Ok(()),
+        }
+    }
+}
