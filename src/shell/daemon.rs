@@ -1,9 +1,9 @@
 //! `dmevpn daemon`: from the configuration file to the turns of the node, on one thread.
 
+use super::audience::log as audience;
 use super::confine::confine;
 use super::control;
 use super::file::{load, reload};
-use super::logger;
 use super::node::Node;
 use super::signals::{Signal, Signals};
 use super::task::{Shared, spawn};
@@ -29,11 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until it is told to end; `service`: a service manager takes the log.
 pub fn run(config_path: &str, service: bool) -> ExitCode {
-    logger::start(service);
+    // Before the first thread is: it would get the signals otherwise.
+    let signals = Signals::take();
+    let _open = match audience::start(service) {
+        Ok(open) => open,
+        Err(e) => {
+            audience::complain(&format!("no log: {}", InWords(&e)));
+            return ExitCode::FAILURE;
+        }
+    };
     let config = match load(config_path) {
         Ok(config) => config,
         Err(errors) => {
-            errors.to_string().lines().for_each(logger::complain);
+            errors.to_string().lines().for_each(audience::complain);
             return ExitCode::from(CONFIGURATION);
         }
     };
@@ -42,8 +50,7 @@ pub fn run(config_path: &str, service: bool) -> ExitCode {
         log::info!("{config_path}: option 'enabled' is 0: nothing to do");
         return ExitCode::SUCCESS;
     }
-    // Before the first thread is: it would get the signals otherwise.
-    let result = Signals::take().and_then(|signals| serve(config_path, config, &signals));
+    let result = signals.and_then(|signals| serve(config_path, config, &signals));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

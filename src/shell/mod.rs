@@ -4,6 +4,7 @@
 //! (`plane`, by `netlink`) and on the network (`underlay`); `control` serves the commands. `confine` gives up what the
 //! daemon has no use for.
 
+mod audience;
 pub mod clock;
 mod confine;
 mod control;
@@ -11,7 +12,6 @@ pub mod daemon;
 pub mod file;
 mod identity;
 pub mod leave;
-mod logger;
 pub mod netlink;
 mod node;
 mod packet;

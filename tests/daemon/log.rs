@@ -2,8 +2,10 @@
 
 use super::*;
 use std::io::Read;
-use std::os::fd::AsRawFd;
-use std::process::{Child, ChildStdout, Stdio};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Instant;
 
 /// A daemon of the node that is not the lab's, with its own outputs.
 struct Own(Child);
@@ -11,8 +13,12 @@ struct Own(Child);
 impl Own {
     fn start(node: &Node, args: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {
         let mut command = node.ns.command(program().path);
-        command.args(["daemon", "--config"]).arg(node.config()).args(args).env("DMEVPN_SECCOMP", "kill");
-        let own = Own(command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap());
+        Own::run(node, command.args(["daemon", "--config"]).arg(node.config()).args(args), out, err)
+    }
+
+    fn run(node: &Node, command: &mut Command, out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {
+        command.env("DMEVPN_SECCOMP", "kill").stdin(Stdio::null()).stdout(out).stderr(err);
+        let own = Own(command.spawn().unwrap());
         wait_status(node, "registered");
         own
     }
@@ -76,6 +82,34 @@ fn a_person_gets_the_level_and_no_module() {
     });
 }
 
+/// So many lines are logged by each of [`many_lines`], with more than 4096 octets.
+const LINES: usize = 21;
+
+/// The configuration is refused for a lot of reasons.
+fn many_lines(node: &Node, times: usize) {
+    let right = fs::read_to_string(node.config()).unwrap();
+    let wrong: String = (1..LINES).map(|n| format!("\n\toption unknown_{n} '1'")).collect();
+    node.edit_config(|text| text.replace("vni '100'", &format!("vni '100'{wrong}"))).unwrap();
+    for _ in 0..times {
+        assert_eq!(reload(node), Some(4));
+    }
+    node.edit_config(|_| right).unwrap();
+}
+
+/// Commands are obeyed at once, and so is the order to end.
+#[track_caller]
+fn lives_and_ends(own: &mut Own, node: &Node) {
+    let begun = Instant::now();
+    assert!(status(node).contains("registered"));
+    assert_eq!(reload(node), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(1), "commands took {:?}", begun.elapsed());
+    let begun = Instant::now();
+    lab::sys::kill(own.0.id(), libc::SIGTERM).unwrap();
+    wait("the daemon ends", || own.0.try_wait().unwrap().is_some());
+    assert_eq!(own.0.try_wait().unwrap().unwrap().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(3), "the end took {:?}", begun.elapsed());
+}
+
 #[test]
 fn a_reader_that_is_gone() {
     in_small(plan(), |lab| {
@@ -84,44 +118,150 @@ fn a_reader_that_is_gone() {
         for args in [&[][..], &["--service"]] {
             let mut own = Own::start(spoke1, args, Stdio::piped(), Stdio::piped());
             drop((own.0.stdout.take(), own.0.stderr.take()));
-            for _ in 0..3 {
-                assert_eq!(reload(spoke1), Some(0));
-            }
-            spoke1.edit_config(|text| text.replace("vni '100'", "vni 'many'")).unwrap();
-            assert_eq!(reload(spoke1), Some(4));
-            spoke1.edit_config(|text| text.replace("vni 'many'", "vni '100'")).unwrap();
-            assert_eq!(own.0.try_wait().unwrap(), None, "{args:?}");
-            assert!(status(spoke1).contains("registered"));
+            many_lines(spoke1, 3);
+            lives_and_ends(&mut own, spoke1);
         }
     });
 }
 
 #[test]
+fn a_disk_that_is_full_and_an_output_that_is_closed() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+        for args in [&[][..], &["--service"]] {
+            let mut own = Own::start(spoke1, args, full(), full());
+            many_lines(spoke1, 3);
+            lives_and_ends(&mut own, spoke1);
+
+            let script = "exec \"$0\" \"$@\" >&- 2>&-";
+            let mut command = spoke1.ns.command("sh");
+            command
+                .args(["-c", script])
+                .arg(program().path)
+                .args(["daemon", "--config"])
+                .arg(spoke1.config());
+            let mut own = Own::run(spoke1, command.args(args), Stdio::null(), Stdio::null());
+            many_lines(spoke1, 3);
+            lives_and_ends(&mut own, spoke1);
+        }
+    });
+}
+
+/// Nobody reads, and then somebody does: all lines are there, whole, up to those for which there was no room; and how
+/// many those were.
+#[test]
 fn a_reader_that_does_not_read() {
     in_small(plan(), |lab| {
         lab.start("hub").unwrap();
         let spoke1 = lab.node("spoke1");
-        let mut own = Own::start(spoke1, &["--service"], Stdio::piped(), Stdio::null());
-        let mut out = own.0.stdout.take().unwrap();
-        make_small(&out);
-        for _ in 0..100 {
-            assert_eq!(reload(spoke1), Some(0));
+        spoke1.edit_config(|text| text.replace("log_level 'debug'", "log_level 'info'")).unwrap();
+        for args in [&[][..], &["--service"]] {
+            let mut own = Own::start(spoke1, args, Stdio::null(), Stdio::piped());
+            let mut err = own.0.stderr.take().unwrap();
+            make_small(&err);
+            let mut read_until = |is_enough: &dyn Fn(&[&str]) -> bool| {
+                let (mut buf, mut said) = (vec![0; 1 << 16], String::new());
+                while !said.ends_with('\n') || !is_enough(&said.lines().collect::<Vec<_>>()) {
+                    assert!(has_something(&err), "nothing comes after {said}");
+                    let len = err.read(&mut buf).unwrap();
+                    said.push_str(str::from_utf8(&buf[..len]).unwrap());
+                }
+                said
+            };
+            let long_ones =
+                |lines: &[&str]| lines.iter().filter(|l| l.contains("unknown in section")).count();
+            many_lines(spoke1, 8);
+            let said = read_until(&|lines| long_ones(lines) == 8 * (LINES - 1));
+            assert!(!said.contains("lost"), "{said}");
+
+            many_lines(spoke1, 30);
+            assert!(status(spoke1).contains("registered"));
+            // Nothing more is logged.
+            let said = read_until(&|lines| lines.iter().any(|l| l.contains("lines were lost here")));
+            let lines: Vec<_> = said.lines().collect();
+            let (last, told) = lines.split_last().unwrap();
+            let lost: usize = last.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+            assert_eq!(told.len() + lost, 30 * LINES, "{last}");
+            let octets: usize = told.iter().map(|l| l.len() + 1).sum();
+            assert!((60_000..80_000).contains(&octets), "{octets} octets were kept");
+            let is_whole = |l: &&str| l.ends_with("max_spokes") || l.ends_with("stays as it is");
+            assert!(told.iter().all(is_whole), "{said}");
+
+            many_lines(spoke1, 30);
+            lives_and_ends(&mut own, spoke1);
         }
-        let mut buf = vec![0; 1 << 16];
-        let len = out.read(&mut buf).unwrap();
-        assert!(buf[..len].ends_with(b"\n"), "no line is cut");
-        // Warnings go elsewhere: that lines were lost is told where they were.
-        assert_eq!(reload(spoke1), Some(0));
-        let len = out.read(&mut buf).unwrap();
-        let said = String::from_utf8_lossy(&buf[..len]);
-        assert!(said.contains("lines were left out here") && said.contains("is in force"), "{said}");
     });
 }
 
+/// A terminal says that there is room as long as there is room for one octet.
+#[test]
+fn a_terminal_that_stands_still() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let (_master, slave) = terminal();
+        let mut own = Own::start(spoke1, &[], Stdio::null(), slave);
+        many_lines(spoke1, 30);
+        lives_and_ends(&mut own, spoke1);
+    });
+}
+
+/// What was refused is told once something is taken.
+#[test]
+fn a_reader_that_comes_again() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let fifo = spoke1.log().with_extension("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let open = |write: bool| {
+            let mut options = fs::File::options();
+            options.read(!write).write(write).custom_flags(libc::O_NONBLOCK).open(&fifo).unwrap()
+        };
+        let mut reader = open(false);
+        let own = Own::start(spoke1, &[], Stdio::null(), open(true));
+        drop(reader);
+        (0..3).for_each(|_| assert_eq!(reload(spoke1), Some(0)));
+        std::thread::sleep(Duration::from_millis(200));
+        reader = open(false);
+        assert_eq!(reload(spoke1), Some(0));
+        let mut said = Vec::new();
+        wait("it is told", || {
+            // It is over when nothing is there.
+            let _ = reader.read_to_end(&mut said);
+            String::from_utf8_lossy(&said).contains("3 lines were lost here")
+        });
+        drop(own);
+    });
+}
+
+/// Whether there is something to read, in time.
+fn has_something(pipe: &ChildStderr) -> bool {
+    let mut poll = libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: it is one `pollfd`, as the kernel is told.
+    #[allow(unsafe_code)]
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 5000) };
+    ready == 1 && poll.revents & libc::POLLIN != 0
+}
+
 /// A pipe that is full after some lines.
-fn make_small(pipe: &ChildStdout) {
+fn make_small(pipe: &ChildStderr) {
     // SAFETY: this fcntl takes no pointers.
     #[allow(unsafe_code)]
-    let size = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 8192) };
+    let size = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
     assert!(size > 0);
+}
+
+/// A terminal: where its user would be, and where programs are.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut master, mut slave) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: the descriptors are written where there is room for them, and are ours.
+    #[allow(unsafe_code)]
+    unsafe {
+        assert_eq!(libc::openpty(&raw mut master, &raw mut slave, none, none.cast(), none.cast()), 0);
+        (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
+    }
 }

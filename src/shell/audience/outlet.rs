@@ -1,0 +1,142 @@
+//! An output that nobody waits for: what is written goes into a pipe of our own, and a thread carries it on. The thread
+//! waits as long as the true output makes it wait, and drops what that refuses.
+//!
+//! The true output is left as it is: O_NONBLOCK would hold for all who share it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// What a pipe takes whole or not at all (PIPE_BUF), once it takes anything.
+pub const WHOLE: usize = 4096;
+
+/// Whether a line of at most [`WHOLE`] octets can be written now, without waiting.
+pub fn has_room(out: libc::c_int) -> bool {
+    wait(out, libc::POLLOUT, Some(Duration::ZERO)) == libc::POLLOUT
+}
+
+/// Writes a line for which there [is room](has_room).
+pub fn write(out: libc::c_int, line: &[u8]) {
+    // SAFETY: `line` is as long as the kernel is told.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::write(out, line.as_ptr().cast(), line.len())
+    };
+}
+
+/// Puts a pipe in the place of one of this process's standard outputs. Nobody waits for room in it, be there a poll
+/// before it or not.
+pub fn redirect(out: libc::c_int) -> io::Result<Far> {
+    // SAFETY: the standard outputs are open: before `main` the library opens those that are not.
+    #[allow(unsafe_code)]
+    let truly = unsafe { BorrowedFd::borrow_raw(out) }.try_clone_to_owned()?;
+    let mut ends = [0; 2];
+    // SAFETY: there is room for two descriptors, which are new and ours.
+    #[allow(unsafe_code)]
+    let (far, near) = unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
+    };
+    // SAFETY: takes numbers.
+    #[allow(unsafe_code)]
+    if unsafe { libc::dup2(near.as_raw_fd(), out) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Far { pipe: far.into(), out: truly.into(), held: [0; WHOLE], len: 0, refused: 0 })
+}
+
+/// Nothing more is written to a redirected output: who carries it on comes to the end.
+pub fn close(out: libc::c_int) {
+    // SAFETY: takes a number, which nobody owns.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::close(out)
+    };
+}
+
+/// The pipe's far end and the true output.
+#[derive(Debug)]
+pub struct Far {
+    pipe: File,
+    out: File,
+    /// What was read and not carried on: the beginning of a line.
+    held: [u8; WHOLE],
+    len: usize,
+    /// Lines that the output refused since it last took one.
+    refused: u32,
+}
+
+/// What came of [`Far::carry`].
+#[derive(Debug)]
+pub enum Carried {
+    /// The output took lines, the first after so many that it had refused.
+    Taken {
+        /// So many.
+        refused: u32,
+    },
+    /// It took none.
+    Nothing,
+    /// Nothing will come any more.
+    End,
+}
+
+impl Far {
+    /// Waits until something is written, at most for `patience`, and carries on what are whole lines.
+    pub fn carry(&mut self, patience: Option<Duration>) -> Carried {
+        if wait(self.pipe.as_raw_fd(), libc::POLLIN, patience) == 0 {
+            return Carried::Nothing;
+        }
+        match self.pipe.read(&mut self.held[self.len..]) {
+            Ok(0) => return Carried::End,
+            Ok(n) => self.len += n,
+            Err(_) => return Carried::Nothing,
+        }
+        let lines = self.held[..self.len].iter().rposition(|b| *b == b'\n').map(|last| last + 1);
+        // No line of ours is as long; what else writes here may be.
+        let end = lines.unwrap_or(if self.len == WHOLE { WHOLE } else { 0 });
+        if end == 0 {
+            return Carried::Nothing;
+        }
+        let left = self.put(end);
+        let refused = self.held[end - left..end].iter().filter(|b| **b == b'\n').count();
+        self.held.copy_within(end..self.len, 0);
+        self.len -= end;
+        if left > 0 {
+            self.refused = self.refused.saturating_add(refused as u32);
+            return Carried::Nothing;
+        }
+        Carried::Taken { refused: core::mem::take(&mut self.refused) }
+    }
+
+    /// Writes the first `end` octets of what is held; how many of them were refused.
+    fn put(&mut self, end: usize) -> usize {
+        let mut done = 0;
+        while done < end {
+            match self.out.write(&self.held[done..end]) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // Somebody who shares it made it so.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    wait(self.out.as_raw_fd(), libc::POLLOUT, None);
+                }
+                Err(_) => break,
+            }
+        }
+        end - done
+    }
+}
+
+/// Waits for one of `events`, at most for `patience`; what there is: 0 if nothing is in time.
+fn wait(fd: libc::c_int, events: libc::c_short, patience: Option<Duration>) -> libc::c_short {
+    let mut poll = libc::pollfd { fd, events, revents: 0 };
+    // Not before the time has come.
+    let ms = patience.map_or(-1, |p| i32::try_from(p.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+    // SAFETY: it is one `pollfd`, as the kernel is told.
+    #[allow(unsafe_code)]
+    let ready = unsafe { libc::poll(&raw mut poll, 1, ms) };
+    if ready == 1 { poll.revents } else { 0 }
+}
