@@ -258,6 +258,13 @@ fn bad_values_are_told_what_is_allowed() {
             "127.0.0.2",
             "is not an address for other routers: it leads back to the router itself",
         ),
+        (
+            "hub",
+            "address",
+            "Localhost.",
+            "is not an address for other routers: it leads back to the router itself",
+        ),
+        ("hub", "address", "224.0.0.1", "is not a unicast IPv4 or IPv6 address"),
         ("hub", "address", "::1", "is not an address for other routers: it leads back to the router itself"),
         ("hub", "address", "fe80::1", "is not an address for other routers: it is good for one link only"),
         (
@@ -673,6 +680,7 @@ fn what_is_hardly_meant_is_warned_of() {
                 "10: option 'state_file': does not survive a reboot there",
             ],
         ),
+        (&format!("{SPOKE}option vlan 10\nconfig dmevpn\noption interface br"), &[]),
         (
             &format!("{HUB}option dataplane bridge\noption max_spokes 1024"),
             &["7: option 'max_spokes': a Linux bridge has 1023 ports at most: further spokes are refused"],

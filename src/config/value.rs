@@ -72,14 +72,17 @@ pub fn path(most: usize) -> impl Fn(&str) -> Result<String, String> {
 /// An underlay address that other routers can send to.
 pub fn underlay(s: &str) -> Result<Nbma, String> {
     let nbma: Nbma = from_str(s)?;
-    let why = match nbma.ip() {
-        ip if ip.is_loopback() => "it leads back to the router itself",
+    match nbma.ip() {
+        ip if ip.is_loopback() => Err(LOOPS.to_owned()),
         // Which link would have to stand beside it, in each packet too.
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => "it is good for one link only",
-        _ => return Ok(nbma),
-    };
-    Err(format!("not an address for other routers: {why}"))
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+            Err("not an address for other routers: it is good for one link only".to_owned())
+        }
+        _ => Ok(nbma),
+    }
 }
+
+const LOOPS: &str = "not an address for other routers: it leads back to the router itself";
 
 /// A unicast address of any family.
 pub fn unicast(s: &str) -> Result<IpAddr, String> {
@@ -95,6 +98,10 @@ pub fn hub_address(s: &str) -> Result<HubAddress, String> {
         return underlay(s).map(HubAddress::Ip);
     }
     if is_host_name(s) {
+        // RFC 6761 section 6.3.
+        if s.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+            return Err(LOOPS.to_owned());
+        }
         Ok(HubAddress::Name(s.to_owned()))
     } else {
         Err("not an IPv4 or IPv6 address, and not a host name".to_owned())

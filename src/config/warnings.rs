@@ -29,7 +29,8 @@ pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
     }
     for vn in &config.vns {
         let Some(section) = file.section("vn", &vn.name) else { continue };
-        if config.main.interface.as_ref() == Some(&vn.bridge) {
+        // With a VLAN of its own it is apart from where the bridge itself is.
+        if config.main.interface.as_ref() == Some(&vn.bridge) && vn.vlan.is_none() {
             let why =
                 format!("'{}' is the underlay 'interface' too: its packets would run in circles", vn.bridge);
             warn(&mut all, section, &BRIDGE, &why);
