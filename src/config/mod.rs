@@ -43,14 +43,8 @@ impl Config {
     /// Everything that is wrong with the file, in the order of its lines; when it is no UCI file ([`uci::parse`]),
     /// only what makes it none.
     pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
-        let file = match uci::parse(text) {
-            Ok(file) => file,
-            Err(errors) => {
-                let errors = errors.into_iter().map(|e| Finding::at(e.line, e.text)).collect();
-                return Err(Errors::new(file_name, errors));
-            }
-        };
-        build::config(file_name, &file).map_err(|errors| Errors::new(file_name, errors))
+        let config = uci::parse(text).and_then(|file| build::config(file_name, &file));
+        config.map_err(|errors| Errors::new(file_name, errors))
     }
 
     /// What `text` may say and yet is hardly meant, in the order of lines; nothing when [`Config::parse`] refuses it.

@@ -13,6 +13,7 @@
 //! text is an option not set, and a section whose name was seen before goes on where that one ended.
 //! Other than libuci, an `option` or `list` without any value is an error.
 
+use super::errors::Finding;
 use core::fmt;
 use core::iter::Peekable;
 use core::str::Chars;
@@ -119,23 +120,6 @@ pub struct Text {
     pub text: String,
 }
 
-/// What is wrong with a file as UCI, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// The line, from 1.
-    pub line: u32,
-    /// What is wrong and what is allowed.
-    pub text: String,
-}
-
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.line, self.text)
-    }
-}
-
-impl core::error::Error for SyntaxError {}
-
 /// Reads a UCI file.
 ///
 /// Section and option names are letters, digits and `_`; section types and package names may have `-` too.
@@ -145,12 +129,16 @@ impl core::error::Error for SyntaxError {}
 ///
 /// Everything that is wrong with the file, at least one thing: unknown commands, missing or surplus words, bad names,
 /// options outside a section, a name used for two section types, a missing end quote, more than [`MAX_BYTES`] octets
-/// or [`MAX_OPTIONS`] options, a NUL octet (libuci would end the line there), or, outside comments, U+FFFD, which stands
-/// for what was no text.
-pub fn parse(text: &str) -> Result<File, Vec<SyntaxError>> {
+/// or [`MAX_OPTIONS`] options, or, outside comments, U+FFFD, which stands
+/// for what was no text. A NUL octet, where libuci would end the line, is told alone.
+pub fn parse(text: &str) -> Result<File, Vec<Finding>> {
     if text.len() > MAX_BYTES {
-        let text = format!("the file has more than {MAX_BYTES} bytes");
-        return Err(vec![SyntaxError { line: 1, text }]);
+        return Err(vec![Finding::at(1, format!("the file has more than {MAX_BYTES} bytes"))]);
+    }
+    if let Some((before, _)) = text.split_once('\0') {
+        let line = before.matches('\n').count() + 1;
+        let text = "a NUL byte: this is not a text file".to_owned();
+        return Err(vec![Finding::at(u32::try_from(line).unwrap_or(u32::MAX), text)]);
     }
     let mut scanner = Scanner::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut builder = Builder::default();
@@ -190,21 +178,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next command that has words; `None` at the end.
-    fn command(&mut self) -> Result<Option<Command>, SyntaxError> {
+    fn command(&mut self) -> Result<Option<Command>, Finding> {
         let mut command = Command { line: self.line, words: Vec::new() };
         while let Some(&c) = self.chars.peek() {
             match c {
                 '\n' | ';' => {
-                    self.next()?;
+                    self.next();
                     if !command.words.is_empty() {
                         return Ok(Some(command));
                     }
                 }
-                '#' => self.comment()?,
+                '#' => self.comment(),
                 c if is_space(c) => {
-                    self.next()?;
+                    self.next();
                 }
-                '\\' if self.joins_lines()? => {}
+                '\\' if self.joins_lines() => {}
                 _ => {
                     if command.words.is_empty() {
                         command.line = self.line;
@@ -217,29 +205,29 @@ impl<'a> Scanner<'a> {
     }
 
     /// A word; the next character belongs to it.
-    fn word(&mut self) -> Result<String, SyntaxError> {
+    fn word(&mut self) -> Result<String, Finding> {
         let mut word = String::new();
         while let Some(&c) = self.chars.peek() {
             match c {
                 '\'' | '"' => self.quoted(c, &mut word)?,
-                '\\' if self.joins_lines()? => {}
+                '\\' if self.joins_lines() => {}
                 '\\' => {
                     // joins_lines left a backslash that escapes: take what it escapes.
-                    self.next()?;
-                    word.extend(self.next()?);
+                    self.next();
+                    word.extend(self.next());
                 }
                 '#' | ';' => break,
                 c if is_space(c) => break,
-                _ => word.extend(self.next()?),
+                _ => word.extend(self.next()),
             }
         }
         Ok(word)
     }
 
     /// The quoted part that `quote` is about to open.
-    fn quoted(&mut self, quote: char, word: &mut String) -> Result<(), SyntaxError> {
+    fn quoted(&mut self, quote: char, word: &mut String) -> Result<(), Finding> {
         let opened = self.line;
-        self.next()?;
+        self.next();
         loop {
             if self.line != opened {
                 self.first_spanning.get_or_insert(opened);
@@ -247,68 +235,60 @@ impl<'a> Scanner<'a> {
             match self.chars.peek() {
                 None => return Err(self.unterminated(quote, opened)),
                 Some(&c) if c == quote => {
-                    self.next()?;
+                    self.next();
                     return Ok(());
                 }
                 Some('\\') if quote == '"' => {
-                    if !self.joins_lines()? {
-                        self.next()?;
-                        word.extend(self.next()?);
+                    if !self.joins_lines() {
+                        self.next();
+                        word.extend(self.next());
                     }
                 }
-                Some(_) => word.extend(self.next()?),
+                Some(_) => word.extend(self.next()),
             }
         }
     }
 
     /// Whether the backslash ahead ends its line; then it and the line end are consumed, else nothing is.
-    fn joins_lines(&mut self) -> Result<bool, SyntaxError> {
+    fn joins_lines(&mut self) -> bool {
         let mut ahead = self.chars.clone();
         ahead.next();
         let length = match (ahead.next(), ahead.next()) {
             (Some('\n') | None, _) => 2,
             (Some('\r'), Some('\n')) => 3,
-            _ => return Ok(false),
+            _ => return false,
         };
         for _ in 0..length {
-            self.next()?;
+            self.next();
         }
-        Ok(true)
+        true
     }
 
     /// The comment ahead, without its line end.
-    fn comment(&mut self) -> Result<(), SyntaxError> {
+    fn comment(&mut self) {
         while self.chars.peek().is_some_and(|&c| c != '\n') {
-            self.next()?;
+            self.next();
         }
-        Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<char>, SyntaxError> {
+    fn next(&mut self) -> Option<char> {
         let c = self.chars.next();
-        match c {
-            Some('\n') => self.line += 1,
-            Some('\0') => {
-                return Err(SyntaxError {
-                    line: self.line,
-                    text: "a NUL byte: this is not a text file".to_owned(),
-                });
-            }
-            _ => {}
+        if c == Some('\n') {
+            self.line += 1;
         }
-        Ok(c)
+        c
     }
 
-    fn unterminated(&self, quote: char, opened: u32) -> SyntaxError {
+    fn unterminated(&self, quote: char, opened: u32) -> Finding {
         match self.first_spanning {
             // With a quote missing, each later one changes its meaning, and only the last stays open.
-            Some(line) if line != opened => SyntaxError {
-                line: opened,
-                text: format!(
+            Some(line) if line != opened => Finding::at(
+                opened,
+                format!(
                     "a {quote} is never closed; the quotes first span lines at line {line}: is one missing there?"
                 ),
-            },
-            _ => SyntaxError { line: opened, text: format!("a {quote} is never closed") },
+            ),
+            _ => Finding::at(opened, format!("a {quote} is never closed")),
         }
     }
 }
@@ -334,7 +314,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn command(&mut self, command: Command) -> Result<(), SyntaxError> {
+    fn command(&mut self, command: Command) -> Result<(), Finding> {
         let line = command.line;
         let is_text = !command.words.iter().any(|word| word.contains(NO_TEXT));
         let mut words = command.words.into_iter();
@@ -354,7 +334,7 @@ impl Builder {
                 shown(other.unwrap_or_default())
             )),
         };
-        done.map_err(|text| SyntaxError { line, text })
+        done.map_err(|text| Finding::at(line, text))
     }
 
     fn package(&mut self, mut words: impl Iterator<Item = String>) -> Result<(), String> {
