@@ -9,7 +9,6 @@ pub mod llc;
 pub mod nhrp;
 
 use crate::types::VpnId;
-use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The largest NHRP packet this program makes or takes, in octets: what fits a 1500-octet underlay
@@ -39,19 +38,6 @@ pub enum Malformed {
     /// The GRE key and the VPN header name different VNs (RFC 2735 section 3.4).
     VpnConflict,
 }
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Malformed::Truncated => "the packet ends too early",
-            Malformed::Gre => "the GRE header is invalid",
-            Malformed::NotNhrp => "GRE carries something other than NHRP",
-            Malformed::VpnConflict => "the GRE key and the VPN header name different VNs",
-        })
-    }
-}
-
-impl core::error::Error for Malformed {}
 
 /// Takes a GRE packet apart: which VN it names, and the NHRP packet.
 pub fn parse(packet: &[u8]) -> Result<(VpnTag, &[u8]), Malformed> {

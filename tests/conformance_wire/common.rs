@@ -47,6 +47,15 @@ fn b7_codes_have_the_numbers_of_the_rfc() {
 }
 
 #[test]
+fn b8_d14_prefix_length_of_one_address() {
+    for (address, prefix) in
+        [(golden::mac("02:00:00:00:00:01"), 0xff), (golden::ip("10.1.0.1"), 32), (golden::ip("fd00::1"), 128)]
+    {
+        assert_eq!(address.unwrap().host_prefix(), prefix);
+    }
+}
+
+#[test]
 fn b10_nak_has_no_holding_time() {
     let packet = write(&header(Kind::ResolutionReply), |w| {
         w.cie(&Cie::nak(code::NO_BINDING));
