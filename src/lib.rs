@@ -25,10 +25,10 @@
 //! | [`wire`] | What does a packet say? GRE, the VPN header, NHRP; no allocation, no panic |
 //! | [`engine`] | What is to be done? Registration, resolution, bindings, purges, limits |
 //! | [`config`] | What does the user want? The UCI file, typed, or all that is wrong with it; `opennhrp.conf` as one |
-//! | [`control`] | What may a command ask, and how does the daemon say it? |
+//! | [`control`] | What may a command or another program ask, and how does the answer come? |
 //! | [`shell`] | What happens, and how is it done? All I/O, and the only `unsafe` code |
 //! | [`view`] | What does a person see, or a program? Text, JSON, metrics |
-//! | [`cli`] | What is a command? Arguments, the question to the daemon, exit codes |
+//! | [`cli`] | What is a command? Arguments, the question to the daemon, whose answer is copied, exit codes |
 //!
 //! `wire`, `engine`, `config`, `control` and `view` import nothing from `shell`. The walks of a packet and of a kernel event,
 //! the state machines and the limits are in `docs/architecture.md`; why it is so, in `docs/decisions`.

@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::config::DEFAULT_SOCKET;
+use crate::control::Question;
 use crate::types::Mac;
+use crate::view::Failure;
 use argh::FromArgs;
 use std::time::Duration;
 
@@ -58,9 +60,36 @@ pub(super) struct Daemon {
     pub(super) service: bool,
 }
 
-/// Commands that ask the daemon: what they have in common is said once.
+/// What a command asks the daemon.
+pub(super) struct Asks {
+    /// The question.
+    pub(super) question: Question,
+    /// Whether the answer is to be JSON.
+    pub(super) json: bool,
+    /// How long the daemon may take.
+    pub(super) timeout: Duration,
+    /// Where it listens.
+    pub(super) socket: String,
+}
+
+/// Commands that ask the daemon: what they have in common is said once, and each says what it asks.
 macro_rules! asks {
-    ($($(#[$about:meta])* $name:ident { $($fields:tt)* })*) => {$(
+    ($($(#[$about:meta])* $name:ident { $($fields:tt)* } $this:ident => $question:expr;)*) => {
+        impl Command {
+            /// What it asks the daemon; `Err` with the command when that is nothing.
+            pub(super) fn asks(self) -> Result<Result<Asks, Failure>, Command> {
+                match self {
+                    $(Command::$name($this) => Ok($question.map(|question| Asks {
+                        question,
+                        json: $this.json,
+                        timeout: $this.timeout,
+                        socket: $this.socket,
+                    })),)*
+                    other => Err(other),
+                }
+            }
+        }
+        $(
         #[derive(FromArgs, Debug)]
         $(#[$about])*
         pub(super) struct $name {
@@ -75,7 +104,8 @@ macro_rules! asks {
             #[argh(option, arg_name = "path", default = "DEFAULT_SOCKET.into()")]
             pub(super) socket: String,
         }
-    )*};
+        )*
+    };
 }
 
 asks! {
@@ -85,7 +115,7 @@ asks! {
         /// only this VN
         #[argh(positional)]
         pub(super) vn: Option<String>,
-    }
+    } this => Ok(Question::Status { vn: this.vn });
 
     /// list the remote MACs and where their frames go
     #[argh(subcommand, name = "macs", help_triggers("-h", "--help"))]
@@ -93,7 +123,7 @@ asks! {
         /// only of this VN
         #[argh(positional)]
         pub(super) vn: Option<String>,
-    }
+    } this => Ok(Question::Macs { vn: this.vn });
 
     /// list the routers registered with this hub
     #[argh(subcommand, name = "peers", help_triggers("-h", "--help"))]
@@ -101,7 +131,7 @@ asks! {
         /// only of this VN
         #[argh(positional)]
         pub(super) vn: Option<String>,
-    }
+    } this => Ok(Question::Peers { vn: this.vn });
 
     /// ask where a MAC lives; fails when nobody knows
     #[argh(subcommand, name = "resolve", help_triggers("-h", "--help"))]
@@ -112,7 +142,7 @@ asks! {
         /// the MAC
         #[argh(positional)]
         pub(super) mac: Mac,
-    }
+    } this => Ok(Question::Resolve { vn: this.vn, mac: this.mac });
 
     /// forget shortcuts and pending questions; the frames go by the hub until resolved again
     #[argh(subcommand, name = "flush", help_triggers("-h", "--help"))]
@@ -120,11 +150,11 @@ asks! {
         /// only of this VN, and there only this MAC
         #[argh(positional, arg_name = "vn [mac]")]
         pub(super) which: Vec<String>,
-    }
+    } this => flush(this.which);
 
     /// print what happens, as it happens (times are UTC)
     #[argh(subcommand, name = "monitor", help_triggers("-h", "--help"))]
-    Monitor {}
+    Monitor {} this => Ok(Question::Monitor);
 
     /// print what happened lately (times are UTC)
     #[argh(subcommand, name = "events", help_triggers("-h", "--help"))]
@@ -132,15 +162,15 @@ asks! {
         /// only what happened after that many: `last` of an earlier answer with --json
         #[argh(option, arg_name = "number", default = "0")]
         pub(super) after: u64,
-    }
+    } this => Ok(Question::Events { after: this.after });
 
     /// print counters and gauges for Prometheus
     #[argh(subcommand, name = "metrics", help_triggers("-h", "--help"))]
-    Metrics {}
+    Metrics {} this => Ok(Question::Metrics);
 
     /// make the daemon read its configuration again; what did not change keeps running
     #[argh(subcommand, name = "reload", help_triggers("-h", "--help"))]
-    Reload {}
+    Reload {} this => Ok(Question::Reload);
 }
 
 /// check a configuration file without running it
@@ -187,6 +217,19 @@ pub(super) struct Version {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
+}
+
+fn flush(which: Vec<String>) -> Result<Question, Failure> {
+    let mut which = which.into_iter();
+    let vn = which.next();
+    let mac = which
+        .next()
+        .map(|mac| mac.parse().map_err(|e| Failure::usage(format!("'{mac}' is {e}"))))
+        .transpose()?;
+    if let Some(more) = which.next() {
+        return Err(Failure::usage(format!("flush takes a VN and a MAC, not '{more}' too")));
+    }
+    Ok(Question::Flush { vn, mac })
 }
 
 /// Seconds with up to three digits after the point, above 0 and at most a day.

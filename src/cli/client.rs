@@ -1,10 +1,11 @@
 //! The client's end of the control socket: blocking, with a time limit.
 
-use super::Failure;
-use crate::control::frame::Decoder;
-use crate::control::{Reply, Request};
+use crate::control::Request;
+use crate::control::frame::{Decoder, FrameError, Piece};
 use crate::shell::clock::Clock;
 use crate::shell::words::InWords;
+use crate::time::Instant;
+use crate::view::Failure;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,10 +16,11 @@ pub(super) struct Client<'a> {
     path: &'a str,
     stream: UnixStream,
     decoder: Decoder,
-    /// From the beginning on.
     clock: Clock,
-    /// How long all may take until the answer is there; `None`: for ever.
-    limit: Option<Duration>,
+    limit: Duration,
+    /// What is left of the limit; `None`: for ever. Only waiting for the daemon takes of it: who reads what is printed
+    /// may take any time.
+    left: Option<Duration>,
 }
 
 impl<'a> Client<'a> {
@@ -26,63 +28,72 @@ impl<'a> Client<'a> {
     pub(super) fn connect(path: &'a str, limit: Duration) -> Result<Client<'a>, Failure> {
         let clock = Clock::start();
         let stream = connect(path, limit).map_err(|e| no_daemon(path, limit, &e))?;
-        Ok(Client { path, stream, decoder: Decoder::of_replies(), clock, limit: Some(limit) })
+        let left = Some(limit.saturating_sub(clock.now().since(Instant::from_millis(0))));
+        Ok(Client { path, stream, decoder: Decoder::default(), clock, limit, left })
     }
 
-    /// Asks, and waits for the answer.
-    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
+    /// Asks.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<(), Failure> {
         let frame = request.encode().map_err(|e| Failure::failed(e.to_string()))?;
-        let left = self.left()?;
-        self.stream
-            .set_write_timeout(left)
-            .and_then(|()| self.stream.write_all(&frame))
+        self.waiting(|mut stream, left| {
+            stream.set_write_timeout(left)?;
             // A daemon that hangs up at once may have said why.
-            .or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(self.lost(&e)) })?;
-        self.read()
+            stream
+                .write_all(&frame)
+                .or_else(|e| if e.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(e) })
+        })
     }
 
-    /// From now on waits for replies without a time limit.
+    /// From now on waits without a time limit.
     pub(super) fn wait_forever(&mut self) {
-        self.limit = None;
+        self.left = None;
     }
 
-    /// The next reply.
-    pub(super) fn read(&mut self) -> Result<Reply, Failure> {
-        let mut piece = [0; 4096];
+    /// The next piece of the answer.
+    pub(super) fn read(&mut self) -> Result<Piece, Failure> {
+        let wrong = |e: FrameError| Failure::failed(e.to_string());
+        let mut octets = [0; 4096];
         loop {
-            let frame = self.decoder.next().map_err(|e| Failure::failed(e.to_string()))?;
-            if let Some(frame) = frame {
-                return match Reply::decode(&frame).map_err(|e| Failure::failed(e.to_string()))? {
-                    Reply::Error(text) => Err(Failure::failed(text)),
-                    Reply::BadConfiguration(errors) => Err(Failure::refused(errors)),
-                    reply => Ok(reply),
-                };
+            if let Some(piece) = self.decoder.piece().map_err(wrong)? {
+                return Ok(piece);
             }
-            let left = self.left()?;
-            match self.stream.set_read_timeout(left).and_then(|()| self.stream.read(&mut piece)) {
-                Ok(0) => return Err(self.lost(&ErrorKind::UnexpectedEof.into())),
-                Ok(len) => self.decoder.push(&piece[..len]),
+            let len = self.waiting(|mut stream, left| {
+                stream.set_read_timeout(left)?;
+                match stream.read(&mut octets) {
+                    Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+                    other => other,
+                }
+            });
+            self.decoder.push(&octets[..len?]);
+        }
+    }
+
+    /// Does what may wait for the daemon.
+    fn waiting<T>(
+        &mut self,
+        mut work: impl FnMut(&UnixStream, Option<Duration>) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        loop {
+            if self.left.is_some_and(|left| left.is_zero()) {
+                return Err(no_answer(self.limit));
+            }
+            let begun = self.clock.now();
+            let done = work(&self.stream, self.left);
+            let passed = self.clock.now().since(begun);
+            self.left = self.left.map(|left| left.saturating_sub(passed));
+            match done {
+                Ok(done) => return Ok(done),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.lost(&e)),
             }
         }
     }
 
-    /// How long there is to wait yet.
-    fn left(&self) -> Result<Option<Duration>, Failure> {
-        let Some(limit) = self.limit else { return Ok(None) };
-        let passed = Duration::from_millis(self.clock.now().as_millis());
-        match limit.checked_sub(passed) {
-            Some(left) if !left.is_zero() => Ok(Some(left)),
-            _ => Err(no_answer(limit)),
-        }
-    }
-
     fn lost(&self, error: &io::Error) -> Failure {
         let path = self.path;
-        match (error.kind(), self.limit) {
-            (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(limit)) => no_answer(limit),
-            (ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset, _) => {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => no_answer(self.limit),
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
                 Failure::unreachable(format!(
                     "the daemon at {path} closed the connection (it ended, or was restarted)"
                 ))

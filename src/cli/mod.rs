@@ -16,23 +16,18 @@ pub use args::{Args, DEFAULT_CONFIG};
 #[cfg(feature = "import")]
 use crate::config::import;
 use crate::config::{Config, Errors};
-use crate::control::{Answer, Reply, Request, Status, frame};
+use crate::control::frame::{self, Kind, Piece};
+use crate::control::{Form, Question, Request};
 use crate::shell::file;
 use crate::shell::terminal;
 use crate::shell::words::InWords;
-use crate::view::{Harmless, Screen, json, metrics, text};
+use crate::view::{self, CONFIGURATION, FAILED, Failure, Harmless};
 use argh::FromArgs;
-use args::{Check, Command, Leave};
+use args::{Asks, Check, Command};
 use client::Client;
-use core::fmt;
-use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use core::fmt::Write;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
-use std::time::Duration;
-
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-const UNREACHABLE: u8 = 3;
-const CONFIGURATION: u8 = 4;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
@@ -56,300 +51,123 @@ pub fn main() -> ExitCode {
             crate::shell::daemon::run(&daemon.config, daemon.service)
         }
         Ok(Args { command }) => end(json, run(command)),
-        Err(exit) if exit.status.is_ok() => end(json, print(|out| out.write_str(&exit.output)).map(drop)),
+        Err(exit) if exit.status.is_ok() => end(json, print(&exit.output).map(|_| 0)),
         Err(exit) => fail(json, &Failure::usage(exit.output.trim_end().into())),
     }
 }
 
-/// Why a command ends with another code than 0.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    /// What to say; empty when standard output says it already.
-    text: String,
-    /// A configuration, and all that is wrong with it.
-    refused: Option<Errors>,
-}
-
-impl Failure {
-    fn new(code: u8, text: String) -> Failure {
-        Failure { code, text, refused: None }
-    }
-
-    fn failed(text: String) -> Failure {
-        Failure::new(FAILED, text)
-    }
-
-    fn usage(text: String) -> Failure {
-        Failure::new(USAGE, text)
-    }
-
-    fn unreachable(text: String) -> Failure {
-        Failure::new(UNREACHABLE, text)
-    }
-
-    /// A configuration that cannot be read, or not be used.
-    fn configuration(errors: Errors) -> Failure {
-        Failure { code: CONFIGURATION, text: errors.to_string(), refused: Some(errors) }
-    }
-
-    /// A configuration the daemon did not take.
-    fn refused(errors: Errors) -> Failure {
-        let text = format!("{errors}\nthe daemon keeps its earlier configuration");
-        Failure { code: CONFIGURATION, text, refused: Some(errors) }
-    }
-
-    /// The output says it.
-    fn said(code: u8) -> Failure {
-        Failure::new(code, String::new())
-    }
-}
-
-fn end(json: bool, result: Result<(), Failure>) -> ExitCode {
+fn end(json: bool, result: Result<u8, Failure>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => fail(json, &failure),
     }
 }
 
 fn fail(json: bool, failure: &Failure) -> ExitCode {
-    let Failure { code, text, refused } = failure;
-    // Nobody is left to be told when one of these fails.
-    if text.is_empty() {
-    } else if json {
-        // A sentence is one line, whatever it is made of.
-        let sentence = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        drop(print(|out| {
-            json::error(out, &sentence, *code, refused.as_ref());
-            Ok(())
-        }));
+    let form = form(json);
+    let mut text = String::new();
+    failure.write(&mut text, form);
+    if json {
+        // Nobody is left to be told when this fails.
+        drop(print(&text));
     } else {
-        // Errors in a configuration begin with FILE:LINE, which editors understand.
-        let prefix = if refused.is_some() { "" } else { "dmevpn: " };
-        complain(format_args!("{prefix}{}", text.trim_end()));
+        complain(&text);
     }
-    ExitCode::from(*code)
+    ExitCode::from(failure.code)
 }
 
-fn run(command: Command) -> Result<(), Failure> {
-    let screen = Screen { width: terminal::width() };
+/// How an answer is to look that is printed here.
+fn form(json: bool) -> Form {
+    let columns = || terminal::width().map_or(0, |width| u16::try_from(width).unwrap_or(u16::MAX));
+    if json { Form::Json } else { Form::Text { columns: columns() } }
+}
+
+/// The exit code.
+fn run(command: Command) -> Result<u8, Failure> {
+    let command = match command.asks() {
+        Ok(asks) => return ask(asks?),
+        Err(command) => command,
+    };
+    let mut out = String::new();
     match command {
-        Command::Daemon(_) => Ok(()),
-        Command::Status(c) => match ask(&c.socket, c.timeout, &Request::Status)? {
-            Reply::Status(mut status) => {
-                only(&mut status, c.vn.as_deref())?;
-                show(c.json, |out| json::status(out, &status), |out| text::status(out, screen, &status))
-            }
-            _ => Err(another_question()),
-        },
-        Command::Macs(c) => match ask(&c.socket, c.timeout, &Request::Macs { vn: c.vn })? {
-            Reply::Macs(vns) => {
-                show(c.json, |out| json::macs(out, &vns), |out| text::macs(out, screen, &vns))
-            }
-            _ => Err(another_question()),
-        },
-        Command::Peers(c) => match ask(&c.socket, c.timeout, &Request::Peers { vn: c.vn })? {
-            Reply::Peers(vns) => {
-                show(c.json, |out| json::peers(out, &vns), |out| text::peers(out, screen, &vns))
-            }
-            _ => Err(another_question()),
-        },
-        Command::Resolve(c) => {
-            let request = Request::Resolve { vn: c.vn.clone(), mac: c.mac };
-            match ask(&c.socket, c.timeout, &request)? {
-                Reply::Resolved(answer) => {
-                    show(
-                        c.json,
-                        |out| json::resolved(out, &c.vn, c.mac, &answer),
-                        |out| text::resolved(out, c.mac, &answer),
-                    )?;
-                    match answer {
-                        Answer::At { .. } | Answer::Local => Ok(()),
-                        Answer::NotResolved(_) => Err(Failure::said(FAILED)),
-                    }
-                }
-                _ => Err(another_question()),
-            }
-        }
-        Command::Flush(c) => done(c.json, ask(&c.socket, c.timeout, &flush(c.which)?)?),
-        Command::Reload(c) => done(c.json, ask(&c.socket, c.timeout, &Request::Reload)?),
-        Command::Monitor(c) => monitor(c.json, &c.socket, c.timeout),
-        Command::Events(c) => match ask(&c.socket, c.timeout, &Request::Lately { after: c.after })? {
-            Reply::Lately(lately) => show(
-                c.json,
-                |out| json::lately(out, &lately),
-                |out| lately.happenings.iter().try_for_each(|happening| text::happening(out, happening)),
-            ),
-            _ => Err(another_question()),
-        },
-        Command::Metrics(c) => match ask(&c.socket, c.timeout, &Request::Metrics)? {
-            Reply::Metrics(found) => show(
-                c.json,
-                |out| metrics::json(out, &found),
-                |out| {
-                    metrics::text(out, &found);
-                    Ok(())
-                },
-            ),
-            _ => Err(another_question()),
-        },
-        Command::Check(c) => check(&c),
+        Command::Check(c) => return check(&c),
         #[cfg(feature = "import")]
         Command::Import(c) => {
             let octets = file::read_file(&c.file).map_err(Failure::configuration)?;
             let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
-            show(c.json, |out| json::imported(out, &c.file, &config), |out| out.write_str(&config))
+            view::imported(&mut out, form(c.json), &c.file, &config);
         }
-        Command::Leave(c) => leave(&c),
+        Command::Leave(c) => {
+            let removed = crate::shell::leave::leave(&c.config).map_err(Failure::failed)?;
+            view::left(&mut out, form(c.json), &removed);
+        }
         Command::Version(c) => {
-            let version = env!("CARGO_PKG_VERSION");
-            show(
-                c.json,
-                |out| json::version(out, version, frame::VERSION),
-                |out| writeln!(out, "dmevpn {version} (control version {})", frame::VERSION),
-            )
+            view::version(&mut out, form(c.json), env!("CARGO_PKG_VERSION"), frame::VERSION);
         }
+        // The others ask the daemon, or are it.
+        _ => {}
     }
+    print(&out).map(|_| 0)
 }
 
-fn ask(socket: &str, timeout: Duration, request: &Request) -> Result<Reply, Failure> {
-    Client::connect(socket, timeout)?.ask(request)
-}
-
-/// Leaves only the VN that was asked for, if one was.
-fn only(status: &mut Status, vn: Option<&str>) -> Result<(), Failure> {
-    let Some(vn) = vn else { return Ok(()) };
-    status.vns.retain(|v| v.name == vn);
-    if status.vns.is_empty() { Err(Failure::failed(format!("there is no VN '{vn}'"))) } else { Ok(()) }
-}
-
-/// Done is done: without `--json` there is nothing to say.
-fn done(json: bool, reply: Reply) -> Result<(), Failure> {
-    match reply {
-        Reply::Done => show(json, json::done, |_| Ok(())),
-        _ => Err(another_question()),
-    }
-}
-
-fn flush(which: Vec<String>) -> Result<Request, Failure> {
-    let mut which = which.into_iter();
-    let vn = which.next();
-    let mac = which
-        .next()
-        .map(|mac| mac.parse().map_err(|e| Failure::usage(format!("'{mac}' is {e}"))))
-        .transpose()?;
-    if let Some(more) = which.next() {
-        return Err(Failure::usage(format!("flush takes a VN and a MAC, not '{more}' too")));
-    }
-    Ok(Request::Flush { vn, mac })
-}
-
-fn monitor(json: bool, socket: &str, timeout: Duration) -> Result<(), Failure> {
-    let mut client = Client::connect(socket, timeout)?;
-    let mut reply = client.ask(&Request::Monitor)?;
-    client.wait_forever();
+/// Asks the daemon, and copies its answer.
+fn ask(asks: Asks) -> Result<u8, Failure> {
+    let Asks { question, json, timeout, socket } = asks;
+    let mut client = Client::connect(&socket, timeout)?;
+    let endless = question == Question::Monitor;
+    client.ask(&Request { question, form: form(json) })?;
     loop {
-        match reply {
-            Reply::Done => {}
-            Reply::Event(event) => {
-                let there = print(|out| {
-                    if json {
-                        json::happening(out, &event);
-                        return Ok(());
-                    }
-                    text::happening(out, &event)
-                })?;
-                if !there {
-                    return Ok(());
-                }
-            }
-            _ => return Err(another_question()),
+        let Piece { kind, octets } = client.read()?;
+        let text = String::from_utf8_lossy(&octets);
+        match kind {
+            // Who reads it went away, as `head` does, which is no failure.
+            Kind::Output if !print(&text)? => return Ok(0),
+            Kind::Output => {}
+            Kind::Complaint => complain(&text),
+            Kind::End => return Ok(octets.first().copied().unwrap_or(FAILED)),
         }
-        reply = client.read()?;
+        if endless {
+            client.wait_forever();
+        }
     }
 }
 
-fn check(check: &Check) -> Result<(), Failure> {
+fn check(check: &Check) -> Result<u8, Failure> {
     let file = &check.file;
     let text = file::read_config(file).map_err(Failure::configuration)?;
     let parsed = Config::parse(file, &text);
     let warnings = Config::warnings(&text);
+    let mut out = String::new();
     if check.json {
         let errors = parsed.as_ref().err().map_or(&[][..], Errors::as_slice);
-        show(true, |out| json::checked(out, file, errors, &warnings), |_| Ok(()))?;
-        return if errors.is_empty() { Ok(()) } else { Err(Failure::said(CONFIGURATION)) };
+        view::checked(&mut out, file, errors, &warnings);
+        return print(&out).map(|_| if errors.is_empty() { 0 } else { CONFIGURATION });
     }
     parsed.map_err(Failure::configuration)?;
     for warning in &warnings {
-        complain(format_args!("{file}:{}: warning: {}", warning.line, warning.text));
+        let _ = writeln!(out, "{file}:{}: warning: {}", warning.line, warning.text);
     }
-    show(false, |_| {}, |out| writeln!(out, "{file}: no errors"))
+    complain(&out);
+    print(&format!("{file}: no errors\n")).map(|_| 0)
 }
 
-fn leave(leave: &Leave) -> Result<(), Failure> {
-    let removed = crate::shell::leave::leave(&leave.config).map_err(Failure::failed)?;
-    show(
-        leave.json,
-        |out| json::left(out, &removed),
-        |out| removed.iter().try_for_each(|name| writeln!(out, "removed {name}")),
-    )
+/// Prints; `false` when the reader went away, as `head` does, which is no failure.
+fn print(text: &str) -> Result<bool, Failure> {
+    write(&mut io::stdout().lock(), text)
 }
 
-fn another_question() -> Failure {
-    Failure::failed("the daemon answered another question than the one asked".into())
+/// The same to standard error; nobody is left to be told when that fails.
+fn complain(text: &str) {
+    drop(write(&mut io::stderr().lock(), text));
 }
 
-/// Prints as JSON or as text.
-fn show(
-    as_json: bool,
-    json: impl FnOnce(&mut dyn fmt::Write),
-    text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result,
-) -> Result<(), Failure> {
-    let printed = print(|out| {
-        if as_json {
-            json(out);
-            return Ok(());
-        }
-        text(out)
-    });
-    printed.map(drop)
-}
-
-/// Prints what `write` writes; false when the reader went away, as `head` does, which is no failure.
-fn print(write: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) -> Result<bool, Failure> {
-    let mut out = Harmless(Output { out: BufWriter::new(io::stdout().lock()), failed: None });
-    // An error of the output is in `failed`; the rendering itself has none.
-    let _ = write(&mut out);
-    let result = match out.0.failed.take() {
-        Some(failed) => Err(failed),
-        None => out.0.out.flush(),
-    };
-    match result {
+fn write(out: &mut dyn io::Write, text: &str) -> Result<bool, Failure> {
+    let mut harmless = Harmless(String::with_capacity(text.len()));
+    // A text takes all there is.
+    let _ = harmless.write_str(text);
+    match out.write_all(harmless.0.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::failed(format!("cannot write: {}", InWords(&e)))),
-    }
-}
-
-/// A line to standard error.
-fn complain(text: fmt::Arguments<'_>) {
-    let mut line = Harmless(String::new());
-    // Nobody is left to be told when this fails.
-    let _ = fmt::Write::write_fmt(&mut line, text);
-    let _ = writeln!(io::stderr().lock(), "{}", line.0);
-}
-
-/// Standard output, as text is written to it. It takes no more after an error.
-struct Output {
-    out: BufWriter<StdoutLock<'static>>,
-    failed: Option<io::Error>,
-}
-
-impl fmt::Write for Output {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.failed.is_none() {
-            self.failed = self.out.write_all(text.as_bytes()).err();
-        }
-        if self.failed.is_some() { Err(fmt::Error) } else { Ok(()) }
     }
 }

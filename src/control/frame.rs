@@ -1,29 +1,30 @@
 //! Messages on the control socket, a stream.
 //!
 //! ```text
-//! length, 4 octets, big endian | version, 1 octet | message (postcard), length - 1 octets
+//! request   length, 4 octets, big endian | version, 1 octet | Request (postcard)
+//! answer    pieces: length | version | kind, 1 octet | octets
 //! ```
 //!
-//! The version is looked at before anything else of a message: what another version says is never guessed at.
+//! The length counts what follows it. The version is looked at before anything else of a message: what another version
+//! says is never guessed at. Where a request would begin there may be a [`line`] of JSON instead, whose first octet no
+//! length begins with. Its answer is what a command with `--json` prints, as it is.
 
-use super::{Reply, Request};
+use super::{Request, line};
 use core::fmt;
-use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of the messages this program speaks. Whatever changes [`Request`], [`Reply`] or a type in them raises it.
-pub const VERSION: u8 = 2;
+/// The version of the messages this program speaks. Whatever changes [`Request`] or [`Kind`] raises it.
+pub const VERSION: u8 = 3;
 
-/// The longest request, in octets after the length.
+/// The longest request, in octets after the length, or in a line.
 pub const MAX_REQUEST: u32 = 4096;
 
-/// The longest reply, in octets after the length.
-pub const MAX_REPLY: u32 = 4 << 20;
+/// The longest piece of an answer, in octets after the length.
+pub const MAX_PIECE: u32 = 1 << 16;
 
 const LENGTH_LEN: usize = 4;
-const HEADER_LEN: usize = LENGTH_LEN + 1;
 
 /// Why octets are not a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// A frame without even a version.
     Empty,
@@ -41,17 +42,31 @@ pub enum FrameError {
     },
     /// Octets of the right version that are not the message expected.
     Body,
+    /// A line that is no request, and why.
+    Line(String),
+    /// A line that does not end.
+    Endless,
 }
 
 impl FrameError {
     /// What the daemon answers to such a request.
-    pub fn reply(self) -> Reply {
-        Reply::Error(match self {
+    pub fn answer(&self) -> String {
+        match self {
             FrameError::Version { theirs } => {
                 format!("this daemon speaks control version {VERSION}, the request is of version {theirs}")
             }
             other => other.to_string(),
-        })
+        }
+    }
+
+    /// Whether nobody knows where the next message starts: the connection has to be closed.
+    pub fn is_end(&self) -> bool {
+        matches!(self, FrameError::Empty | FrameError::TooLong { .. } | FrameError::Endless)
+    }
+
+    /// Whether it was a line, which is answered by one.
+    pub fn is_of_line(&self) -> bool {
+        matches!(self, FrameError::Line(_) | FrameError::Endless)
     }
 }
 
@@ -69,6 +84,10 @@ impl fmt::Display for FrameError {
                  use the dmevpn program the daemon was started from"
             ),
             FrameError::Body => f.write_str("an unreadable message on the control socket"),
+            FrameError::Line(why) => write!(f, "not a request: {why}"),
+            FrameError::Endless => {
+                write!(f, "a line of more than {MAX_REQUEST} octets on the control socket")
+            }
         }
     }
 }
@@ -81,94 +100,119 @@ impl Request {
     /// # Errors
     /// [`FrameError::TooLong`] when a name in it is absurdly long.
     pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        encode(self, MAX_REQUEST)
+        let octets = postcard::to_extend(self, head(&[])).map_err(|_| FrameError::Body)?;
+        finished(octets, MAX_REQUEST)
     }
 
-    /// The request in a frame.
-    ///
-    /// # Errors
-    /// [`FrameError::Version`] or [`FrameError::Body`]; answer with [`FrameError::reply`].
-    pub fn decode(frame: &Frame) -> Result<Request, FrameError> {
-        frame.decode()
+    fn decode(body: &[u8]) -> Result<Request, FrameError> {
+        let (request, rest) = postcard::take_from_bytes(body).map_err(|_| FrameError::Body)?;
+        if rest.is_empty() { Ok(request) } else { Err(FrameError::Body) }
     }
 }
 
-impl Reply {
-    /// The reply as a frame. What does not fit a frame becomes a [`Reply::Error`] that says so.
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self, MAX_REPLY)
-            .or_else(|_| {
-                let error =
-                    "the answer does not fit a message on the control socket: ask for one VN at a time";
-                encode(&Reply::Error(error.into()), MAX_REPLY)
-            })
-            .unwrap_or_default()
-    }
-
-    /// The reply in a frame.
-    ///
-    /// # Errors
-    /// [`FrameError::Version`] or [`FrameError::Body`].
-    pub fn decode(frame: &Frame) -> Result<Reply, FrameError> {
-        frame.decode()
-    }
+/// What a piece of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 for standard output; a character is never in two pieces.
+    Output = 0,
+    /// The same for standard error.
+    Complaint = 1,
+    /// The answer is over; the exit code, one octet.
+    End = 2,
 }
 
-/// A frame, taken off the stream.
+/// A piece of an answer, to be sent. `octets` are less than [`MAX_PIECE`] by more than 2.
+pub fn piece(kind: Kind, octets: &[u8]) -> Vec<u8> {
+    let mut frame = head(&[kind as u8]);
+    frame.extend_from_slice(octets);
+    finished(frame, MAX_PIECE).unwrap_or_default()
+}
+
+/// A piece of an answer that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// The version of the message.
-    pub version: u8,
-    /// The message.
-    pub body: Vec<u8>,
+pub struct Piece {
+    /// What it is.
+    pub kind: Kind,
+    /// What it says.
+    pub octets: Vec<u8>,
 }
 
-impl Frame {
-    fn decode<T: DeserializeOwned>(&self) -> Result<T, FrameError> {
-        if self.version != VERSION {
-            return Err(FrameError::Version { theirs: self.version });
-        }
-        let (message, rest) = postcard::take_from_bytes(&self.body).map_err(|_| FrameError::Body)?;
-        if rest.is_empty() { Ok(message) } else { Err(FrameError::Body) }
-    }
+/// How a request came: so goes its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// By a frame; the answer in pieces.
+    Frames,
+    /// By a line; the answer as it is.
+    Lines,
 }
 
-/// Takes frames off a stream that arrives in pieces.
-#[derive(Debug)]
+/// Takes messages off a stream that arrives in bits.
+#[derive(Debug, Default)]
 pub struct Decoder {
     buf: Vec<u8>,
-    max: u32,
 }
 
 impl Decoder {
-    /// For the daemon.
-    pub const fn of_requests() -> Decoder {
-        Decoder { buf: Vec::new(), max: MAX_REQUEST }
-    }
-
-    /// For a client.
-    pub const fn of_replies() -> Decoder {
-        Decoder { buf: Vec::new(), max: MAX_REPLY }
-    }
-
     /// Adds what arrived.
     pub fn push(&mut self, octets: &[u8]) {
         self.buf.extend_from_slice(octets);
     }
 
-    /// The next frame; `None` when more octets are needed.
+    /// For the daemon: the next request; `None` when more octets are needed.
     ///
     /// # Errors
-    /// [`FrameError::Empty`] or [`FrameError::TooLong`]. There is no way to find the next frame
-    /// in the stream after that: the connection has to be closed.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// [`FrameError`], to be told by [`FrameError::answer`]; after those that are an end, only to hang up.
+    pub fn request(&mut self) -> Result<Option<(Request, Framing)>, FrameError> {
+        // A line may end with more than it needs.
+        let blank = self.buf.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+        self.buf.drain(..blank);
+        if self.buf.first() == Some(&b'{') {
+            let Some(end) = self.buf.iter().position(|octet| *octet == b'\n') else {
+                let endless = self.buf.len() > MAX_REQUEST as usize;
+                return if endless { Err(FrameError::Endless) } else { Ok(None) };
+            };
+            if end > MAX_REQUEST as usize {
+                return Err(FrameError::Endless);
+            }
+            let line: Vec<u8> = self.buf.drain(..=end).collect();
+            let request = line::request(&line).map_err(FrameError::Line)?;
+            return Ok(Some((request, Framing::Lines)));
+        }
+        let Some(body) = self.frame(MAX_REQUEST)? else { return Ok(None) };
+        Ok(Some((Request::decode(&body)?, Framing::Frames)))
+    }
+
+    /// For the daemon: nothing more arrives. That ends a line, too.
+    pub fn end(&mut self) {
+        if self.buf.first() == Some(&b'{') {
+            self.buf.push(b'\n');
+        }
+    }
+
+    /// For a client: the next piece of an answer; `None` when more octets are needed.
+    ///
+    /// # Errors
+    /// [`FrameError`]; there is nothing more to expect then.
+    pub fn piece(&mut self) -> Result<Option<Piece>, FrameError> {
+        let Some(mut octets) = self.frame(MAX_PIECE)? else { return Ok(None) };
+        let kind = match octets.first() {
+            Some(0) => Kind::Output,
+            Some(1) => Kind::Complaint,
+            Some(2) => Kind::End,
+            _ => return Err(FrameError::Body),
+        };
+        octets.remove(0);
+        Ok(Some(Piece { kind, octets }))
+    }
+
+    /// What follows the version in the next frame.
+    fn frame(&mut self, max: u32) -> Result<Option<Vec<u8>>, FrameError> {
         let Some((length, rest)) = self.buf.split_first_chunk::<LENGTH_LEN>() else {
             return Ok(None);
         };
         let len = u32::from_be_bytes(*length);
-        if len > self.max {
-            return Err(FrameError::TooLong { len, max: self.max });
+        if len > max {
+            return Err(FrameError::TooLong { len, max });
         }
         if len == 0 {
             return Err(FrameError::Empty);
@@ -176,122 +220,165 @@ impl Decoder {
         let Some((&version, body)) = rest.get(..len as usize).and_then(<[u8]>::split_first) else {
             return Ok(None);
         };
-        let frame = Frame { version, body: body.to_vec() };
+        let body = body.to_vec();
         self.buf.drain(..LENGTH_LEN + len as usize);
-        Ok(Some(frame))
+        if version == VERSION { Ok(Some(body)) } else { Err(FrameError::Version { theirs: version }) }
     }
 }
 
-fn encode<T: Serialize>(message: &T, max: u32) -> Result<Vec<u8>, FrameError> {
-    let mut octets = postcard::to_extend(message, vec![0; HEADER_LEN]).map_err(|_| FrameError::Body)?;
-    let len = u32::try_from(octets.len() - LENGTH_LEN).unwrap_or(u32::MAX);
+/// A frame's beginning: room for the length, the version and `rest`.
+fn head(rest: &[u8]) -> Vec<u8> {
+    let mut octets = vec![0; LENGTH_LEN];
+    octets.push(VERSION);
+    octets.extend_from_slice(rest);
+    octets
+}
+
+/// The frame with its length.
+fn finished(mut frame: Vec<u8>, max: u32) -> Result<Vec<u8>, FrameError> {
+    let len = u32::try_from(frame.len() - LENGTH_LEN).unwrap_or(u32::MAX);
     if len > max {
         return Err(FrameError::TooLong { len, max });
     }
-    octets[..LENGTH_LEN].copy_from_slice(&len.to_be_bytes());
-    octets[LENGTH_LEN] = VERSION;
-    Ok(octets)
+    frame[..LENGTH_LEN].copy_from_slice(&len.to_be_bytes());
+    Ok(frame)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Form, Question};
     use proptest::prelude::*;
 
     fn requests() -> Vec<Request> {
         let mac = "52:54:00:00:00:0b".parse().unwrap();
-        vec![
-            Request::Status,
-            Request::Macs { vn: None },
-            Request::Peers { vn: Some("test".into()) },
-            Request::Resolve { vn: "test".into(), mac },
-            Request::Flush { vn: Some("test".into()), mac: Some(mac) },
-            Request::Monitor,
-            Request::Lately { after: 7 },
-            Request::Reload,
-            Request::Metrics,
-        ]
+        let questions = [
+            Question::Status { vn: None },
+            Question::Macs { vn: None },
+            Question::Peers { vn: Some("test".into()) },
+            Question::Resolve { vn: "test".into(), mac },
+            Question::Flush { vn: Some("test".into()), mac: Some(mac) },
+            Question::Monitor,
+            Question::Events { after: 7 },
+            Question::Reload,
+            Question::Metrics,
+        ];
+        let forms = [Form::Json, Form::Text { columns: 0 }, Form::Text { columns: 80 }];
+        let request = |(question, form)| Request { question, form };
+        questions.into_iter().zip(forms.into_iter().cycle()).map(request).collect()
     }
 
     #[test]
     fn requests_round_trip_octet_by_octet() {
-        let mut decoder = Decoder::of_requests();
+        let mut decoder = Decoder::default();
         let mut got = Vec::new();
         for octet in requests().iter().flat_map(|r| r.encode().unwrap()) {
             decoder.push(&[octet]);
-            if let Some(frame) = decoder.next().unwrap() {
-                got.push(Request::decode(&frame).unwrap());
-            }
+            got.extend(decoder.request().unwrap());
         }
-        assert_eq!(got, requests());
-        assert_eq!(decoder.next(), Ok(None));
+        let sent = requests().into_iter().map(|request| (request, Framing::Frames));
+        assert_eq!(got, sent.collect::<Vec<_>>());
+        assert_eq!(decoder.request(), Ok(None));
     }
 
     #[test]
-    fn the_octets_of_version_2_stay() {
-        assert_eq!(Request::Status.encode().unwrap(), [0, 0, 0, 2, 2, 0]);
-        let flush = Request::Flush { vn: Some("ab".into()), mac: "52:54:00:00:00:0b".parse().ok() };
-        assert_eq!(
-            flush.encode().unwrap(),
-            [0, 0, 0, 13, 2, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b]
-        );
+    fn the_octets_of_version_3_stay() {
+        let request = |question, form| Request { question, form }.encode().unwrap();
+        let status = request(Question::Status { vn: None }, Form::Text { columns: 80 });
+        assert_eq!(status, [0, 0, 0, 5, 3, 0, 0, 0, 80]);
+        let mac = "52:54:00:00:00:0b".parse().ok();
+        let flush = request(Question::Flush { vn: Some("ab".into()), mac }, Form::Json);
+        assert_eq!(flush, [0, 0, 0, 14, 3, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b, 1]);
+        assert_eq!(piece(Kind::Output, b"ab"), [0, 0, 0, 4, 3, 0, b'a', b'b']);
+        assert_eq!(piece(Kind::End, &[4]), [0, 0, 0, 3, 3, 2, 4]);
+    }
+
+    #[test]
+    fn pieces_come_as_they_were_sent() {
+        let mut decoder = Decoder::default();
+        let pieces = [(Kind::Output, "a".repeat(60_000)), (Kind::Complaint, "b".into())];
+        for (kind, text) in &pieces {
+            decoder.push(&piece(*kind, text.as_bytes()));
+        }
+        for (kind, text) in pieces {
+            assert_eq!(decoder.piece(), Ok(Some(Piece { kind, octets: text.into() })));
+        }
+        assert_eq!(decoder.piece(), Ok(None));
+        decoder.push(&[0, 0, 0, 2, VERSION, 3]);
+        assert_eq!(decoder.piece(), Err(FrameError::Body));
+    }
+
+    #[test]
+    fn a_line_is_a_request_too() {
+        let mut decoder = Decoder::default();
+        decoder.push(b"\r\n {\"cmd\":\"status\"}\r");
+        assert_eq!(decoder.request(), Ok(None));
+        decoder.push(b"\n{\"cmd\":1}\n{\"cmd\":\"reload\"");
+        let request = |question| Request { question, form: Form::Json };
+        assert_eq!(decoder.request(), Ok(Some((request(Question::Status { vn: None }), Framing::Lines))));
+        assert!(matches!(decoder.request(), Err(e) if e.is_of_line() && !e.is_end()));
+        assert_eq!(decoder.request(), Ok(None));
+        decoder.push(b"}");
+        decoder.end();
+        assert_eq!(decoder.request(), Ok(Some((request(Question::Reload), Framing::Lines))));
+        decoder.push(&requests()[0].encode().unwrap());
+        assert_eq!(decoder.request(), Ok(Some((requests()[0].clone(), Framing::Frames))));
+        decoder.push(&[b'{'; 5000]);
+        assert_eq!(decoder.request(), Err(FrameError::Endless));
+        decoder.push(b"\n");
+        assert_eq!(decoder.request(), Err(FrameError::Endless));
     }
 
     #[test]
     fn another_version_is_seen_by_its_octet_alone() {
-        let frame = Frame { version: 1, body: vec![0xff; 7] };
-        assert_eq!(Request::decode(&frame), Err(FrameError::Version { theirs: 1 }));
-        let Reply::Error(text) = FrameError::Version { theirs: 1 }.reply() else { panic!() };
-        assert_eq!(text, "this daemon speaks control version 2, the request is of version 1");
+        let mut decoder = Decoder::default();
+        decoder.push(&[0, 0, 0, 2, 2, 0xff]);
+        let error = decoder.request().unwrap_err();
+        assert_eq!(error, FrameError::Version { theirs: 2 });
+        assert_eq!(error.answer(), "this daemon speaks control version 3, the request is of version 2");
+        decoder.push(&requests()[0].encode().unwrap());
+        assert!(matches!(decoder.request(), Ok(Some(_))), "the next one is looked at");
     }
 
     #[test]
     fn a_frame_too_long_or_empty_ends_the_stream() {
-        let mut decoder = Decoder::of_requests();
+        let mut decoder = Decoder::default();
         decoder.push(&[0, 0, 0x10, 1]);
-        assert_eq!(decoder.next(), Err(FrameError::TooLong { len: 4097, max: 4096 }));
-        assert_eq!(decoder.next(), Err(FrameError::TooLong { len: 4097, max: 4096 }));
-        let mut decoder = Decoder::of_replies();
+        let error = FrameError::TooLong { len: 4097, max: 4096 };
+        assert!(error.is_end());
+        assert_eq!(decoder.request(), Err(error.clone()));
+        assert_eq!(decoder.request(), Err(error));
+        let mut decoder = Decoder::default();
         decoder.push(&[0, 0, 0, 0]);
-        assert_eq!(decoder.next(), Err(FrameError::Empty));
-        let vn = "x".repeat(5000);
-        assert!(matches!(Request::Macs { vn: Some(vn) }.encode(), Err(FrameError::TooLong { .. })));
-    }
-
-    #[test]
-    fn an_answer_too_long_becomes_an_error() {
-        let mut decoder = Decoder::of_replies();
-        decoder.push(&Reply::Error("x".repeat(MAX_REPLY as usize)).encode());
-        let frame = decoder.next().unwrap().unwrap();
-        assert!(matches!(Reply::decode(&frame), Ok(Reply::Error(text)) if text.contains("one VN at a time")));
+        assert_eq!(decoder.piece(), Err(FrameError::Empty));
+        let question = Question::Macs { vn: Some("x".repeat(5000)) };
+        let request = Request { question, form: Form::Json };
+        assert!(matches!(request.encode(), Err(FrameError::TooLong { .. })));
     }
 
     #[test]
     fn octets_after_the_message_are_refused() {
-        let frame = Frame { version: VERSION, body: vec![0, 0] };
-        assert_eq!(Request::decode(&frame), Err(FrameError::Body));
+        let mut decoder = Decoder::default();
+        decoder.push(&[0, 0, 0, 6, VERSION, 0, 0, 0, 80, 0]);
+        assert_eq!(decoder.request(), Err(FrameError::Body));
     }
 
     proptest! {
         #[test]
-        fn no_octets_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
-            let mut decoder = Decoder::of_replies();
-            for piece in pieces {
-                decoder.push(&piece);
-                while let Ok(Some(frame)) = decoder.next() {
-                    let _ = Reply::decode(&frame);
-                }
+        fn no_octets_make_it_panic(bits in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
+            let (mut requests, mut pieces) = (Decoder::default(), Decoder::default());
+            for bit in bits {
+                requests.push(&bit);
+                pieces.push(&bit);
+                while let Ok(Some(_)) = requests.request() {}
+                while let Ok(Some(_)) = pieces.piece() {}
             }
         }
 
         #[test]
         fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let frame = Frame { version: VERSION, body };
-            if let Ok(request) = Request::decode(&frame) {
+            if let Ok(request) = Request::decode(&body) {
                 let _ = request.encode();
-            }
-            if let Ok(reply) = Reply::decode(&frame) {
-                let _ = reply.encode();
             }
         }
     }

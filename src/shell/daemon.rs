@@ -1,8 +1,7 @@
 //! `dmevpn daemon`: from the configuration file to the turns of the node, on one thread.
 
-use super::audience::log as audience;
+use super::audience::{control, log as audience};
 use super::confine::confine;
-use super::control;
 use super::file::{load, reload};
 use super::node::Node;
 use super::signals::{Signal, Signals};

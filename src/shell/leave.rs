@@ -1,6 +1,6 @@
 //! `dmevpn leave`: what daemons left in the kernel goes, once none is to come again.
 
-use super::control::answers;
+use super::audience::control::answers;
 use super::file::load;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
 use super::plane::alias;

@@ -1,13 +1,12 @@
 //! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
 //!
 //! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
-//! (`plane`, by `netlink`) and on the network (`underlay`); `control` serves the commands. `confine` gives up what the
-//! daemon has no use for.
+//! (`plane`, by `netlink`) and on the network (`underlay`); `audience` is told what happens, and serves the commands.
+//! `confine` gives up what the daemon has no use for.
 
 mod audience;
 pub mod clock;
 mod confine;
-mod control;
 pub mod daemon;
 pub mod file;
 mod identity;

@@ -1,5 +1,6 @@
 //! The engine and everything it acts on, in one place: inputs go in, effects are performed.
 
+use super::audience::{Audience, Happened};
 use super::clock::{self, Clock};
 use super::netlink::Events;
 use super::plane::{Forwarder, Inputs, Planes};
@@ -8,12 +9,10 @@ use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
-use crate::control::{Answer, Cause, Happening, Lately, words};
+use crate::control::{Cause, words};
 use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
-use smol::channel::{Sender, TrySendError};
-use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -34,17 +33,6 @@ const SLICE: Duration = Duration::from_millis(5);
 /// A turn should never take that long.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// So many happenings are remembered.
-const REMEMBERED: usize = 256;
-
-/// Somebody who waits for a MAC to be resolved.
-#[derive(Debug)]
-struct Waiter {
-    vn: VnKey,
-    mac: Mac,
-    tell: Sender<Answer>,
-}
-
 /// A daemon's state.
 #[derive(Debug)]
 pub struct Node {
@@ -53,16 +41,12 @@ pub struct Node {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
     pub(super) planes: Planes,
+    pub(super) audience: Audience,
     state: State,
     effects: Effects,
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
-    monitors: Vec<Sender<Happening>>,
-    lately: VecDeque<Happening>,
-    /// How much has happened.
-    happened: u64,
-    waiters: Vec<Waiter>,
     /// When warnings were last counted from, and how many there were since.
     warnings: (Instant, u32),
     /// Where packets are read to.
@@ -81,14 +65,11 @@ impl Node {
             // Events first: what changes while the devices are looked at is not missed.
             events: Events::open()?,
             planes: Planes::open(state.identity())?,
+            audience: Audience::default(),
             state,
             effects: Effects::default(),
             inputs: Inputs::new(),
             underlay: Underlay::open(waker)?,
-            monitors: Vec::new(),
-            lately: VecDeque::new(),
-            happened: 0,
-            waiters: Vec::new(),
             warnings: (Instant::from_millis(0), 0),
             buffer: vec![0; MAX_PACKET],
         })
@@ -149,6 +130,7 @@ impl Node {
         if took > SLOW {
             log::debug!("a turn took {} ms", took.as_millis());
         }
+        self.audience.resume();
     }
 
     /// Packets arrived. What the kernel has seen before one comes first: the frame that made a spoke ask has passed the
@@ -249,29 +231,6 @@ impl Node {
         self.planes.leave();
     }
 
-    /// Tells everything that happens to `monitor`, until it hears no more.
-    pub fn monitor(&mut self, monitor: Sender<Happening>) {
-        // Those who left are noticed when something happens, which may be never.
-        self.monitors.retain(|m| !m.is_closed());
-        self.monitors.push(monitor);
-    }
-
-    /// What happened after the happening of number `after`, as far as it is remembered. A number that has not been
-    /// reached is of an earlier daemon: then it is all.
-    pub fn lately(&self, after: u64) -> Lately {
-        let new = self.happened.checked_sub(after).unwrap_or(self.happened);
-        let known = self.lately.len();
-        let skipped = known - known.min(usize::try_from(new).unwrap_or(known));
-        Lately { last: self.happened, happenings: self.lately.iter().skip(skipped).cloned().collect() }
-    }
-
-    /// Asks for a MAC; the answer goes to `tell`.
-    pub fn resolve(&mut self, vn: VnKey, mac: Mac, tell: Sender<Answer>) {
-        self.waiters.retain(|w| !w.tell.is_closed());
-        self.waiters.push(Waiter { vn, mac, tell });
-        self.input(Input::Order(Order::Resolve { vn, mac }));
-    }
-
     /// Looks which addresses lead where, and acts on what is new.
     fn look(&mut self) {
         let news = self.underlay.look(self.clock.now(), self.planes.netlink());
@@ -339,31 +298,7 @@ impl Node {
         if level > log::Level::Warn || self.may_warn() {
             log::log!(level, "{}: {}", self.names.vn_name(vn), words::sentence(&event));
         }
-        let answer = match event {
-            Event::Resolved { mac, at, holding } => {
-                Some((mac, Answer::At { vtep: at, holding: Some(holding.into()) }))
-            }
-            Event::NotResolved { mac, reason } => Some((mac, Answer::NotResolved(reason))),
-            _ => None,
-        };
-        if let Some((mac, answer)) = answer {
-            self.waiters.retain(|w| {
-                let theirs = (w.vn, w.mac) == (vn, mac);
-                if theirs {
-                    // Who does not wait any more needs no answer.
-                    let _ = w.tell.try_send(answer);
-                }
-                !theirs
-            });
-        }
-        let happening = Happening { at: clock::wall(), vn: self.names.vn_name(vn).to_owned(), event };
-        // Who reads too slowly misses something; the daemon does not wait.
-        self.monitors.retain(|m| !matches!(m.try_send(happening.clone()), Err(TrySendError::Closed(_))));
-        if self.lately.len() == REMEMBERED {
-            self.lately.pop_front();
-        }
-        self.lately.push_back(happening);
-        self.happened += 1;
+        self.audience.tell(Happened { at: clock::wall(), vn, event });
     }
 
     /// Whether one more warning may be logged now: much of what is warned of others cause, as often as they like.

@@ -1,139 +1,173 @@
 //! `dmevpn metrics`: the text format of Prometheus, and the same as JSON. `docs/metrics.md` lists all of them.
 
-use super::writer::{Object, object};
-use crate::control::{Metrics, RoleStatus, Traffic, VnCounts, VnStatus};
+use super::facts::{Counts, RoleStatus, Traffic, VnCounts, VnStatus};
+use super::writer::List;
+use crate::control::Form;
 use crate::engine::report::{ClientCounts, HubReport, SpokeReport, Standing};
 use crate::engine::{ClientStatistics, Statistics};
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Write};
 
-/// As text.
-pub fn text(out: &mut dyn Write, metrics: &Metrics) {
-    each(metrics, &mut |family| {
-        let Family { name, kind, help, samples } = family;
-        let _ = write!(out, "# HELP dmevpn_{name} {help}\n# TYPE dmevpn_{name} {kind}\n");
-        for Sample { labels, value } in *samples {
-            let _ = write!(out, "dmevpn_{name}");
-            let mut opening = '{';
-            for (label, value) in labels {
-                let _ = write!(out, "{opening}{label}=\"");
-                let _ = write!(Escaped(out), "{value}");
-                let _ = out.write_char('"');
-                opening = ',';
-            }
-            let end = if opening == '{' { "" } else { "}" };
-            let _ = writeln!(out, "{end} {value}");
-        }
-    });
+/// All metrics, while they are written: family by family, which are the samples of one name.
+#[derive(Debug)]
+pub struct Page {
+    /// As JSON: the list of families, and that of the samples in the last one.
+    json: Option<(List, List)>,
+    family: Family,
+    /// Whether the family has a sample yet: one that nothing has is left out.
+    begun: bool,
 }
 
-/// As JSON.
-pub fn json(out: &mut dyn Write, metrics: &Metrics) {
-    let mut opening = "{\"metrics\":[";
-    each(metrics, &mut |family| {
-        let _ = out.write_str(opening);
-        opening = ",";
-        object(out, |o| json_family(o, family));
-    });
-    let _ = out.write_str("]}\n");
-}
-
-fn json_family(o: &mut Object<'_>, family: &Family<'_>) {
-    o.text("name", &format_args!("dmevpn_{}", family.name));
-    o.put("type", &family.kind);
-    o.put("help", &family.help);
-    o.list("samples", family.samples, |o, sample| {
-        o.object("labels", |o| {
-            for (label, value) in &sample.labels {
-                o.text(label, value);
-            }
-        });
-        o.put("value", &sample.value);
-    });
-}
-
-/// The samples of one name.
-struct Family<'a> {
+#[derive(Clone, Debug, Default)]
+struct Family {
     /// Without the `dmevpn_` that all begin with.
-    name: &'a str,
+    name: String,
     kind: &'static str,
     help: &'static str,
-    samples: &'a [Sample<'a>],
 }
 
-/// A value, and what it is about.
-struct Sample<'a> {
-    labels: Vec<(&'static str, &'a dyn fmt::Display)>,
-    value: u64,
-}
+/// What a value is about.
+type Labels<'a> = &'a [(&'static str, &'a dyn Display)];
 
-/// Tells `show` all families, one after the other: gauges, then counters.
-fn each(metrics: &Metrics, show: &mut dyn FnMut(&Family<'_>)) {
-    let status = &metrics.status;
-    let vns = &status.vns;
-    let mut family = |name: &str, kind, help, samples: &[Sample<'_>]| {
-        // One that nothing has is left out.
-        if !samples.is_empty() {
-            show(&Family { name, kind, help, samples });
+impl Page {
+    /// The beginning.
+    pub fn begin(out: &mut String, form: Form) -> Page {
+        let json = || (List::begin(out, "metrics", |_| {}), List::default());
+        Page { json: (form == Form::Json).then(json), family: Family::default(), begun: false }
+    }
+
+    /// The family of number `n`, from 0, but for those of clients; `false` when there is none.
+    pub fn family(&mut self, out: &mut String, n: usize, counts: &Counts) -> bool {
+        let Counts { status, statistics, vns } = counts;
+        match n {
+            0 => {
+                self.next(out, "info", "gauge", "What runs.");
+                let transport = if status.device.is_some() { "device" } else { "raw" };
+                self.sample(out, &[("version", &status.version), ("transport", &transport)], 1);
+                return true;
+            }
+            1 => {
+                self.next(out, "uptime_seconds", "gauge", "For how long the daemon has been running.");
+                self.sample(out, &[], status.uptime);
+                return true;
+            }
+            _ => {}
         }
-    };
-    let transport = if status.device.is_some() { "device" } else { "raw" };
-    let labels: Vec<(_, &dyn fmt::Display)> = vec![("version", &status.version), ("transport", &transport)];
-    family("info", "gauge", "What runs.", &[Sample { labels, value: 1 }]);
-    family("uptime_seconds", "gauge", "For how long the daemon has been running.", &[alone(status.uptime)]);
+        let n = n - 2;
+        if let Some((name, help, value)) = GAUGES.get(n) {
+            self.next(out, name, "gauge", help);
+            for (vn, value) in status.vns.iter().filter_map(|vn| Some((vn, value(vn)?))) {
+                self.sample(out, &[("vn", &vn.name)], value);
+            }
+            return true;
+        }
+        let n = n - GAUGES.len();
+        let counters = Statistics::help().count();
+        let of_all = n < counters;
+        let n = if of_all { n } else { n - counters };
+        if let Some(((name, sum), help)) = statistics.rows().zip(Statistics::help()).nth(n) {
+            if of_all {
+                self.next(out, &format!("{name}_total"), "counter", help);
+                self.sample(out, &[], sum.into());
+            } else {
+                self.next(out, &format!("vn_{name}_total"), "counter", help);
+                for vn in vns {
+                    let value = vn.statistics.rows().nth(n).map_or(0, |(_, value)| value);
+                    self.sample(out, &[("vn", &vn.vn)], value.into());
+                }
+            }
+            return true;
+        }
+        let Some((name, help, value)) = TRAFFIC.get(n - counters) else { return false };
+        self.next(out, &format!("vn_{name}_total"), "counter", help);
+        let carried = |vn: &VnCounts| vn.traffic.as_ref().map(value);
+        for (vn, value) in vns.iter().filter_map(|vn| Some((vn, carried(vn)?))) {
+            self.sample(out, &[("vn", &vn.vn)], value);
+        }
+        true
+    }
 
-    for (name, help, value) in GAUGES {
-        let samples: Vec<_> = vns
-            .iter()
-            .filter_map(|vn| Some(Sample { labels: vec![("vn", &vn.name)], value: value(vn)? }))
-            .collect();
-        family(name, "gauge", help, &samples);
-    }
-    for ((name, value), help) in metrics.statistics.rows().zip(Statistics::help()) {
-        family(&format!("{name}_total"), "counter", help, &[alone(value.into())]);
+    /// Opens the family of number `n` of clients, from 0; `false` when there is none.
+    pub fn client_family(&mut self, out: &mut String, n: usize) -> bool {
+        let counters = ClientStatistics::default();
+        let counted = counters.rows().zip(ClientStatistics::help()).map(|((name, _), help)| (name, help));
+        let carried = TRAFFIC.iter().map(|(name, help, _)| (*name, *help));
+        let Some((name, help)) = counted.chain(carried).nth(n) else { return false };
+        self.next(out, &format!("spoke_{name}_total"), "counter", help);
+        true
     }
 
-    let vns = &metrics.vns;
-    for (n, ((name, _), help)) in metrics.statistics.rows().zip(Statistics::help()).enumerate() {
-        let samples: Vec<_> =
-            vns.iter().filter_map(|vn| Some(of_vn(vn, vn.statistics.rows().nth(n)?.1.into()))).collect();
-        family(&format!("vn_{name}_total"), "counter", help, &samples);
+    /// What was counted of a client, in the family of number `n` that is open.
+    pub fn client(
+        &mut self,
+        out: &mut String,
+        n: usize,
+        vn: &str,
+        client: &ClientCounts,
+        traffic: Option<Traffic>,
+    ) {
+        let counted = client.statistics.rows().map(|(_, value)| Some(value.into()));
+        let carried = TRAFFIC.iter().map(|(_, _, value)| traffic.as_ref().map(value));
+        let Some(value) = counted.chain(carried).nth(n).flatten() else { return };
+        // A client that only registers IP addresses has no VNI.
+        let vni: &dyn Display = client.vni.as_ref().map_or(&"", |vni| vni);
+        self.sample(out, &[("vn", &vn), ("nbma", &client.nbma), ("vni", vni)], value);
     }
-    for (name, help, value) in TRAFFIC {
-        let samples: Vec<_> =
-            vns.iter().filter_map(|vn| Some(of_vn(vn, value(vn.traffic.as_ref()?)))).collect();
-        family(&format!("vn_{name}_total"), "counter", help, &samples);
+
+    /// The end.
+    pub fn end(&mut self, out: &mut String) {
+        self.close(out);
+        if let Some((families, _)) = &mut self.json {
+            families.end_line(out);
+        }
     }
-    let spokes =
-        || vns.iter().flat_map(|vn| vn.clients.iter().map(move |(client, traffic)| (vn, client, traffic)));
-    let counters = ClientStatistics::default();
-    for (n, ((name, _), help)) in counters.rows().zip(ClientStatistics::help()).enumerate() {
-        let samples: Vec<_> = spokes()
-            .filter_map(|(vn, client, _)| {
-                Some(of_spoke(vn, client, client.statistics.rows().nth(n)?.1.into()))
-            })
-            .collect();
-        family(&format!("spoke_{name}_total"), "counter", help, &samples);
+
+    /// From here on samples belong to another family.
+    fn next(&mut self, out: &mut String, name: &str, kind: &'static str, help: &'static str) {
+        self.close(out);
+        self.family = Family { name: name.to_owned(), kind, help };
     }
-    for (name, help, value) in TRAFFIC {
-        let samples: Vec<_> = spokes()
-            .filter_map(|(vn, client, traffic)| Some(of_spoke(vn, client, value(traffic.as_ref()?))))
-            .collect();
-        family(&format!("spoke_{name}_total"), "counter", help, &samples);
+
+    fn close(&mut self, out: &mut String) {
+        if let (true, Some((_, samples))) = (core::mem::take(&mut self.begun), &mut self.json) {
+            samples.end(out);
+        }
+    }
+
+    fn sample(&mut self, out: &mut String, labels: Labels<'_>, value: u64) {
+        let first = !core::mem::replace(&mut self.begun, true);
+        let Family { name, kind, help } = &self.family;
+        let Some((families, samples)) = &mut self.json else {
+            if first {
+                let _ = write!(out, "# HELP dmevpn_{name} {help}\n# TYPE dmevpn_{name} {kind}\n");
+            }
+            return text(out, name, labels, value);
+        };
+        if first {
+            families.next(out);
+            *samples = List::begin(out, "samples", |o| {
+                o.text("name", &format_args!("dmevpn_{name}"));
+                o.put("type", kind);
+                o.put("help", help);
+            });
+        }
+        samples.row(out, |o| {
+            o.object("labels", |o| labels.iter().for_each(|(label, value)| o.text(label, value)));
+            o.put("value", &value);
+        });
     }
 }
 
-fn of_vn(vn: &VnCounts, value: u64) -> Sample<'_> {
-    Sample { labels: vec![("vn", &vn.vn)], value }
-}
-
-fn of_spoke<'a>(vn: &'a VnCounts, client: &'a ClientCounts, value: u64) -> Sample<'a> {
-    // A client that only registers IP addresses has no VNI.
-    let vni: &dyn fmt::Display = client.vni.as_ref().map_or(&"", |vni| vni);
-    Sample { labels: vec![("vn", &vn.vn), ("nbma", &client.nbma), ("vni", vni)], value }
-}
-
-fn alone(value: u64) -> Sample<'static> {
-    Sample { labels: Vec::new(), value }
+fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
+    let _ = write!(out, "dmevpn_{name}");
+    let mut opening = '{';
+    for (label, value) in labels {
+        let _ = write!(out, "{opening}{label}=\"");
+        let _ = write!(Escaped(out), "{value}");
+        out.push('"');
+        opening = ',';
+    }
+    let end = if opening == '{' { "" } else { "}" };
+    let _ = writeln!(out, "{end} {value}");
 }
 
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
@@ -180,19 +214,15 @@ fn hub(vn: &VnStatus) -> Option<&HubReport> {
 }
 
 /// What is written into it is inside the quotes of a label's value.
-struct Escaped<'a>(&'a mut dyn Write);
+struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            match c {
-                '\n' => self.0.write_str("\\n")?,
-                '"' | '\\' => {
-                    self.0.write_char('\\')?;
-                    self.0.write_char(c)?;
-                }
-                _ => self.0.write_char(c)?,
+            if matches!(c, '"' | '\\' | '\n') {
+                self.0.push('\\');
             }
+            self.0.push(if c == '\n' { 'n' } else { c });
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! How a VN stands, in words: the state's name, a sentence, and what to do next.
 
+use super::facts::{RoleStatus, Status, VnStatus};
+use crate::control::Cause;
 use crate::control::words::refusal;
-use crate::control::{Cause, RoleStatus, Status, VnStatus};
 use crate::engine::Refusal;
 use crate::engine::report::{HubReport, SpokeReport, Standing};
 use crate::wire::nhrp::{code, error};

@@ -1,7 +1,5 @@
 //! Text in columns and lines that fit a screen.
 
-use core::fmt::{Result, Write};
-
 /// Where text goes: how wide it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
@@ -10,6 +8,11 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// One of so many columns; 0: none.
+    pub fn of(columns: u16) -> Screen {
+        Screen { width: (columns > 0).then_some(columns.into()) }
+    }
+
     /// Sentences are wrapped, even in a file.
     const SENTENCES: usize = 80;
     /// Nothing readable fits less.
@@ -25,57 +28,56 @@ impl Screen {
 }
 
 /// How a column is aligned.
-#[derive(Clone, Copy)]
-pub(super) enum Align {
+#[derive(Clone, Copy, Debug)]
+pub enum Align {
+    /// To the left.
     Left,
+    /// To the right.
     Right,
 }
 
-/// A table's header and the widths of its columns. Rows are made twice, to be measured and to be written, so that a
-/// long table is never held as text.
-pub(super) struct Table<const N: usize> {
+/// A table of which rows are first measured and then written, one at a time.
+#[derive(Debug)]
+pub struct Columns<const N: usize> {
     columns: [(&'static str, Align); N],
     widths: [usize; N],
     screen: usize,
+    line: String,
 }
 
 /// What begins a line that continues a row.
 const CONTINUED: usize = 4;
 
-impl<const N: usize> Table<N> {
-    /// Writes the table of `rows`: columns two spaces apart, no spaces at the end of a line. A row too long for the screen
-    /// is continued in another line, all rows at the same column.
-    pub(super) fn write<R>(
-        out: &mut dyn Write,
-        screen: Screen,
-        columns: [(&'static str, Align); N],
-        rows: impl Iterator<Item = R> + Clone,
-        cells: impl Fn(R) -> [String; N],
-    ) -> Result {
+impl<const N: usize> Columns<N> {
+    /// As wide as the names of the columns.
+    pub(super) fn new(screen: Screen, columns: [(&'static str, Align); N]) -> Columns<N> {
         let widths = columns.map(|(name, _)| name.len());
-        let mut table = Table { columns, widths, screen: screen.tables() };
-        for row in rows.clone() {
-            for (width, cell) in table.widths.iter_mut().zip(cells(row)) {
-                *width = (*width).max(cell.len());
-            }
-        }
-        let mut line = String::new();
-        table.line(out, &mut line, &columns.map(|(name, _)| name))?;
-        for row in rows {
-            let cells = cells(row);
-            table.line(out, &mut line, &cells.each_ref().map(String::as_str))?;
-        }
-        Ok(())
+        Columns { columns, widths, screen: screen.tables(), line: String::new() }
     }
 
-    fn line(&self, out: &mut dyn Write, line: &mut String, cells: &[&str; N]) -> Result {
-        line.clear();
+    /// Makes room for a row.
+    pub(super) fn measure(&mut self, cells: &[String; N]) {
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.len());
+        }
+    }
+
+    /// The names of the columns.
+    pub(super) fn head(&mut self, out: &mut String) {
+        self.line(out, &self.columns.map(|(name, _)| name.to_owned()));
+    }
+
+    /// Writes a row: columns two spaces apart, no spaces at the end of a line. A row too long for the screen is continued
+    /// in another line, all rows at the same column.
+    pub(super) fn line(&mut self, out: &mut String, cells: &[String; N]) {
+        let line = &mut self.line;
         for ((cell, width), (_, align)) in cells.iter().zip(&self.widths).zip(&self.columns) {
             if !line.is_empty() && line.len() + width > self.screen {
-                end_line(out, line)?;
+                end_line(out, line);
                 pad(line, CONTINUED);
             }
-            let padding = width - cell.len();
+            // What came after the measuring may be longer.
+            let padding = width.saturating_sub(cell.len());
             if let Align::Right = align {
                 pad(line, padding);
             }
@@ -85,20 +87,14 @@ impl<const N: usize> Table<N> {
             }
             line.push_str("  ");
         }
-        end_line(out, line)
+        end_line(out, line);
     }
 }
 
 /// A line `head` with `items` behind it, separated by commas and continued under the first item where the screen ends:
 /// between items where that is possible, otherwise between words.
 /// Items start at `column` or a space behind `head`, whichever is further right.
-pub(super) fn wrapped(
-    out: &mut dyn Write,
-    screen: Screen,
-    head: &str,
-    column: usize,
-    items: &[String],
-) -> Result {
+pub(super) fn wrapped(out: &mut String, screen: Screen, head: &str, column: usize, items: &[String]) {
     let width = screen.sentences();
     let mut line = String::from(head);
     let head = if head.is_empty() { 0 } else { (head.len() + 1).max(column) };
@@ -114,7 +110,7 @@ pub(super) fn wrapped(
             let whole = needed <= width - indent;
             let needs = if whole { needed.max(word.len()) } else { word.len() } + comma.len();
             if !empty && line.len() + 1 + needs > width {
-                end_line(out, &mut line)?;
+                end_line(out, &mut line);
                 pad(&mut line, indent);
             } else if !empty {
                 line.push(' ');
@@ -125,15 +121,15 @@ pub(super) fn wrapped(
         }
         line.push_str(comma);
     }
-    end_line(out, &mut line)
+    end_line(out, &mut line);
 }
 
 fn pad(line: &mut String, spaces: usize) {
     line.extend(core::iter::repeat_n(' ', spaces));
 }
 
-fn end_line(out: &mut dyn Write, line: &mut String) -> Result {
-    out.write_str(line.trim_end_matches(' '))?;
+fn end_line(out: &mut String, line: &mut String) {
+    out.push_str(line.trim_end_matches(' '));
+    out.push('\n');
     line.clear();
-    out.write_char('\n')
 }

@@ -4,21 +4,19 @@ use crate::types::{Mac, Nbma, VlanId, Vni, VpnId};
 use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
-/// Where to; what cannot be written is the receiver's concern, and it remembers.
-type Out<'a> = &'a mut (dyn Write + 'a);
-
 /// An object that is being written.
+#[derive(Debug)]
 pub struct Object<'a> {
-    out: Out<'a>,
+    out: &'a mut String,
     begun: bool,
 }
 
 /// Writes the object that `fill` fills.
-pub fn object(out: Out<'_>, fill: impl FnOnce(&mut Object<'_>)) {
+pub fn object(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
     let mut object = Object { out, begun: false };
-    raw(object.out, "{");
+    object.out.push('{');
     fill(&mut object);
-    raw(object.out, "}");
+    object.out.push('}');
 }
 
 impl Object<'_> {
@@ -42,13 +40,11 @@ impl Object<'_> {
         fill: impl Fn(&mut Object<'_>, T),
     ) {
         self.key(key);
-        let mut opening = "[";
+        let mut list = List::default();
         for row in rows {
-            raw(self.out, opening);
-            object(self.out, |o| fill(o, row));
-            opening = ",";
+            list.row(self.out, |o| fill(o, row));
         }
-        raw(self.out, if opening == "[" { "[]" } else { "]" });
+        list.close(self.out);
     }
 
     /// A member that is an object.
@@ -59,24 +55,74 @@ impl Object<'_> {
 
     fn key(&mut self, key: &str) {
         if core::mem::replace(&mut self.begun, true) {
-            raw(self.out, ",");
+            self.out.push(',');
         }
         quoted(self.out, &key);
-        raw(self.out, ":");
+        self.out.push(':');
+    }
+}
+
+/// One document is one line.
+pub fn line(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
+    object(out, fill);
+    out.push('\n');
+}
+
+/// An object whose last member is a list, written row by row.
+#[derive(Debug, Default)]
+pub struct List {
+    begun: bool,
+}
+
+impl List {
+    /// The object up to the list `key`; `fill` writes its other members.
+    pub fn begin(out: &mut String, key: &str, fill: impl FnOnce(&mut Object<'_>)) -> List {
+        out.push('{');
+        let mut object = Object { out, begun: false };
+        fill(&mut object);
+        object.key(key);
+        List::default()
+    }
+
+    /// A row.
+    pub fn row(&mut self, out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
+        self.next(out);
+        object(out, fill);
+    }
+
+    /// What stands in front of a row.
+    pub fn next(&mut self, out: &mut String) {
+        out.push(if core::mem::replace(&mut self.begun, true) { ',' } else { '[' });
+    }
+
+    /// The end of the object.
+    pub fn end(&mut self, out: &mut String) {
+        self.close(out);
+        out.push('}');
+    }
+
+    /// The end of an object that is a document.
+    pub fn end_line(&mut self, out: &mut String) {
+        self.end(out);
+        out.push('\n');
+    }
+
+    fn close(&mut self, out: &mut String) {
+        out.push_str(if self.begun { "]" } else { "[]" });
     }
 }
 
 /// What JSON has a form for.
 pub trait Value {
     /// Writes it.
-    fn write(&self, out: Out<'_>);
+    fn write(&self, out: &mut String);
 }
 
 /// The types that are texts, and those that are numbers, `true` or `false`, as they show themselves.
 macro_rules! values {
     ($how:ident: $($type:ty)*) => {$(
         impl Value for $type {
-            fn write(&self, out: Out<'_>) {
+            fn write(&self, out: &mut String) {
                 $how(out, self);
             }
         }
@@ -86,50 +132,46 @@ values!(quoted: &str String Mac Nbma VpnId IpAddr);
 values!(plain: bool u8 u16 u32 u64 Vni VlanId);
 
 impl<T: Value> Value for Option<T> {
-    fn write(&self, out: Out<'_>) {
+    fn write(&self, out: &mut String) {
         match self {
             Some(value) => value.write(out),
-            None => raw(out, "null"),
+            None => out.push_str("null"),
         }
     }
 }
 
 impl<T: Value> Value for Vec<T> {
-    fn write(&self, out: Out<'_>) {
+    fn write(&self, out: &mut String) {
         let mut opening = "[";
         for value in self {
-            raw(out, opening);
+            out.push_str(opening);
             value.write(out);
             opening = ",";
         }
-        raw(out, if opening == "[" { "[]" } else { "]" });
+        out.push_str(if opening == "[" { "[]" } else { "]" });
     }
 }
 
-fn raw(out: Out<'_>, text: &str) {
-    let _ = out.write_str(text);
-}
-
-fn plain(out: Out<'_>, value: &dyn Display) {
+fn plain(out: &mut String, value: &dyn Display) {
     let _ = write!(out, "{value}");
 }
 
-fn quoted(out: Out<'_>, text: &dyn Display) {
-    raw(out, "\"");
+fn quoted(out: &mut String, text: &dyn Display) {
+    out.push('"');
     let _ = write!(Escaped(out), "{text}");
-    raw(out, "\"");
+    out.push('"');
 }
 
 /// What is written into it is inside the quotes of a JSON string (RFC 8259 section 7). No control character gets through,
 /// also not those that the RFC allows: they command a terminal.
-struct Escaped<'a>(Out<'a>);
+struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c.is_control()) {
             let (clean, odd) = rest.split_at(at);
-            self.0.write_str(clean)?;
+            self.0.push_str(clean);
             let mut behind = odd.chars();
             match behind.next() {
                 Some(c @ ('"' | '\\')) => write!(self.0, "\\{c}")?,
@@ -138,7 +180,8 @@ impl Write for Escaped<'_> {
             }
             rest = behind.as_str();
         }
-        self.0.write_str(rest)
+        self.0.push_str(rest);
+        Ok(())
     }
 }
 
@@ -160,7 +203,15 @@ mod tests {
             o.list("no rows", [0u32; 0], |o, n| o.put("n", &n));
             o.object("labels", |_| {});
         });
-        let expected = r#"{"none":null,"some":7,"yes":true,"empty":[],"macs":["02:00:00:00:00:01"],"rows":[{"n":1},{"n":2}],"no rows":[],"labels":{}}"#;
+        out.push('\n');
+        List::begin(&mut out, "list", |o| o.put("n", &1u32)).end_line(&mut out);
+        let mut list = List::begin(&mut out, "list", |_| {});
+        list.row(&mut out, |o| o.put("n", &1u32));
+        list.row(&mut out, |o| o.put("n", &2u32));
+        list.end(&mut out);
+        let expected = r#"{"none":null,"some":7,"yes":true,"empty":[],"macs":["02:00:00:00:00:01"],"rows":[{"n":1},{"n":2}],"no rows":[],"labels":{}}
+{"n":1,"list":[]}
+{"list":[{"n":1},{"n":2}]}"#;
         assert_eq!(out, expected);
     }
 

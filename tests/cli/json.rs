@@ -1,37 +1,56 @@
 //! For programs: every command's `--json`, and docs/json.md.
 
-use super::samples::*;
-use super::{answered, dmevpn, documented};
+use super::samples::{self, *};
+use super::{dmevpn, documented, metrics, written};
 use dmevpn::config::Errors;
-use dmevpn::control::{Answer, Happening, Lately, Metrics, Reply, Request, VnPeers};
-use dmevpn::engine::{Event, Refusal, Statistics, Table};
-use dmevpn::view::{json as view, metrics};
+use dmevpn::control::Form;
+use dmevpn::engine::{Event, Table};
+use dmevpn::view::{self, Events, Failure, Happening, Listing, Rows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// The one document that a command printed.
+/// The one document in a text.
 pub fn document(text: &str) -> Value {
     assert_eq!(text.matches('\n').count(), 1, "one document, one line");
+    assert!(text.ends_with('\n'), "{text}");
     serde_json::from_str(text).unwrap()
 }
 
-/// What a command prints with `--json` for a reply, and that docs/json.md describes it.
-fn described(test: &str, args: &[&str], request: &Request, reply: &Reply) -> (Option<i32>, Value) {
-    let args = [args, &["--json"]].concat();
-    let (code, out, err) = answered(test, &args, request, &reply.encode());
-    assert_eq!(err, "", "{args:?}");
-    let value = document(&out);
-    documented::check(if value.get("error").is_some() { "An error" } else { args[0] }, &value);
-    (code, value)
+/// What is written, and described in a section of docs/json.md.
+fn described(section: &str, write: impl FnOnce(&mut String)) -> Value {
+    let value = document(&written(write));
+    documented::check(section, &value);
+    value
+}
+
+/// A table.
+pub fn listed(rows: Rows, form: Form, all: &samples::Rows) -> String {
+    written(|out| {
+        let mut listing = Listing::new(rows, form);
+        if listing.is_measured() {
+            all.iter().for_each(|(vn, row)| listing.measure(vn, &**row));
+        }
+        listing.begin(out);
+        all.iter().for_each(|(vn, row)| listing.row(out, vn, &**row));
+        listing.end(out);
+    })
+}
+
+/// `dmevpn events`.
+fn told(form: Form, last: u64, happenings: &[Happening<'_>]) -> String {
+    written(|out| {
+        let mut events = Events::begin(out, form, last);
+        happenings.iter().for_each(|happening| events.row(out, happening));
+        events.end(out);
+    })
 }
 
 #[test]
 fn status_as_json() {
     let mut status = a_day_like_any_other();
     status.device = Some("tunnel1".into());
-    let (code, status) = described("status", &["status"], &Request::Status, &Reply::Status(status));
-    assert_eq!(code, Some(0));
+    let status = described("status", |out| view::status(out, Form::Json, &status));
     let expected = json!({
         "version": "0.1.0", "uptime": 8040, "config": "/etc/config/dmevpn", "transport": "device",
         "device": "tunnel1", "nbma": ["10.0.0.2"], "user": "dmevpn", "confined": true, "trouble": null, "hint": null,
@@ -67,9 +86,7 @@ fn status_as_json() {
 
 #[test]
 fn macs_as_json() {
-    let asked = Request::Macs { vn: Some("test".into()) };
-    let (code, macs) = described("macs", &["macs", "test"], &asked, &Reply::Macs(some_macs()));
-    assert_eq!(code, Some(0));
+    let macs = described("macs", |out| *out = listed(Rows::Macs, Form::Json, &some_macs()));
     let row = |vn, mac, state, place, nbma, vni, valid, askers| {
         json!({ "vn": vn, "mac": mac, "state": state, "place": place, "nbma": nbma, "vni": vni, "valid": valid,
             "askers": askers })
@@ -87,9 +104,7 @@ fn macs_as_json() {
 
 #[test]
 fn peers_as_json() {
-    let reply = Reply::Peers(vec![VnPeers { vn: "core".into(), rows: some_peers() }]);
-    let (code, peers) = described("peers-json", &["peers"], &Request::Peers { vn: None }, &reply);
-    assert_eq!(code, Some(0));
+    let peers = described("peers", |out| *out = listed(Rows::Peers, Form::Json, &some_peers()));
     let expected = json!({ "peers": [
         { "vn": "core", "nbma": "10.0.0.2", "vni": 100, "uplink_vni": 1_048_576, "valid": 410,
           "macs": ["52:54:00:00:00:0b"], "addresses": [] },
@@ -101,65 +116,55 @@ fn peers_as_json() {
 
 #[test]
 fn resolve_as_json() {
-    let asked = Request::Resolve { vn: "test".into(), mac: mac(12) };
-    let ask = |test, answer| {
-        described(test, &["resolve", "test", "52:54:00:00:00:0c"], &asked, &Reply::Resolved(answer))
-    };
+    let said = answers()
+        .map(|answer| described("resolve", |out| view::resolved(out, Form::Json, "test", mac(12), &answer)));
     let object = |resolved, place, nbma, vni, valid, reason| {
         json!({ "vn": "test", "mac": "52:54:00:00:00:0c", "resolved": resolved, "place": place, "nbma": nbma,
             "vni": vni, "valid": valid, "reason": reason })
     };
     let nothing = || Value::Null;
-    let at = Answer::At { vtep: vtep("10.0.0.3", "101"), holding: Some(410) };
-    let remote = object(true, json!("remote"), json!("10.0.0.3"), json!(101), json!(410), nothing());
-    assert_eq!(ask("at-json", at), (Some(0), remote));
-    let here = object(true, json!("here"), nothing(), nothing(), nothing(), nothing());
-    assert_eq!(ask("here-json", Answer::Local), (Some(0), here));
     let not = |reason: &str| object(false, nothing(), nothing(), nothing(), nothing(), json!(reason));
-    let nak = Answer::NotResolved(Some(Refusal::Nak(12)));
-    assert_eq!(ask("nak-json", nak), (Some(1), not("NAK 12, nobody there knows this MAC")));
-    assert_eq!(ask("mute-json", Answer::NotResolved(None)), (Some(1), not("no answer from the hub")));
+    let expected = [
+        object(true, json!("remote"), json!("10.0.0.3"), json!(101), json!(410), nothing()),
+        object(true, json!("remote"), json!("10.0.0.3"), json!(101), nothing(), nothing()),
+        object(true, json!("here"), nothing(), nothing(), nothing(), nothing()),
+        not("NAK 12, nobody there knows this MAC"),
+        not("no answer from the hub"),
+    ];
+    assert_eq!(said, expected);
 }
 
 #[test]
 fn what_is_done_as_json() {
-    let flush = Request::Flush { vn: None, mac: None };
-    let ok = (Some(0), json!({ "ok": true }));
-    assert_eq!(described("flush-json", &["flush"], &flush, &Reply::Done), ok);
-    assert_eq!(described("reload-json", &["reload"], &Request::Reload, &Reply::Done), ok);
-    let error = Reply::Error("there is no VN 'test'".into());
-    let expected = (Some(1), json!({ "error": "there is no VN 'test'", "code": 1 }));
-    assert_eq!(described("flush-error", &["flush"], &flush, &error), expected);
+    let done = |out: &mut String| view::done(out, Form::Json);
+    assert_eq!(described("flush", done), json!({ "ok": true }));
+    assert_eq!(described("reload", done), json!({ "ok": true }));
+    let error = Failure::failed("there is\nno VN 'test' ".into());
+    let said = described("An error", |out| error.write(out, Form::Json));
+    assert_eq!(said, json!({ "error": "there is no VN 'test'", "code": 1 }));
 }
 
 #[test]
 fn a_refused_configuration_as_json() {
-    let (code, said) =
-        described("refused", &["reload"], &Request::Reload, &Reply::BadConfiguration(bad_file()));
+    let refused = |errors| described("An error", |out| Failure::refused(errors).write(out, Form::Json));
+    let said = refused(bad_file());
     let expected = json!({
         "error": said["error"], "code": 4, "file": "/etc/config/dmevpn", "errors": [
             { "line": 2, "section": "a", "option": "vni", "text": "option 'vni': 'many' is not a VNI from 1 to 16777215" },
             { "line": 3, "section": "a", "option": "hib", "text": "option 'hib': unknown in section vn; did you mean 'hub'?" },
         ],
     });
-    assert_eq!((code, &said), (Some(4), &expected));
+    assert_eq!(said, expected);
     let error = said["error"].as_str().unwrap();
     assert!(error.starts_with("/etc/config/dmevpn:2: option 'vni'"), "{error}");
     assert!(error.ends_with("the daemon keeps its earlier configuration"), "{error}");
-    let unreadable = Errors::unreadable("/x", "Permission denied".into());
-    let (_, said) = described("unread", &["reload"], &Request::Reload, &Reply::BadConfiguration(unreadable));
+    let said = refused(Errors::unreadable("/x", "Permission denied".into()));
     assert_eq!((&said["file"], &said["errors"]), (&json!("/x"), &json!([])));
 }
 
 #[test]
 fn metrics_as_json() {
-    let reply = Reply::Metrics(Metrics {
-        status: a_day_like_any_other(),
-        statistics: Statistics::default(),
-        vns: some_counts(),
-    });
-    let (code, said) = described("metrics-json", &["metrics"], &Request::Metrics, &reply);
-    assert_eq!(code, Some(0));
+    let said = described("metrics", |out| *out = metrics::page(Form::Json, a_day_like_any_other()));
     let all = said["metrics"].as_array().unwrap();
     let metric = |name: &str| all.iter().find(|m| m["name"] == name).unwrap();
     let registered = json!({
@@ -176,16 +181,12 @@ fn metrics_as_json() {
 
 #[test]
 fn events_as_json() {
-    let happened =
-        events().into_iter().map(|event| Reply::Event(Happening { at: 1, vn: "lab".into(), event }));
-    let replies: Vec<u8> = [Reply::Done].into_iter().chain(happened).flat_map(|r| r.encode()).collect();
-    let (code, out, err) = answered("monitor-json", &["monitor", "--json"], &Request::Monitor, &replies);
-    assert_eq!((code, err.as_str()), (Some(3), ""));
-    let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let end = lines.pop().unwrap();
-    documented::check("An error", &end);
-    assert_eq!(end["code"], 3);
-    assert_eq!(lines.len(), events().len());
+    let written = |event| {
+        let happening = Happening { at: 1, vn: "lab", event };
+        document(&written(|out| view::happening(out, Form::Json, &happening)))
+    };
+    let mut lines: Vec<Value> = events().into_iter().map(written).collect();
+    lines.push(described("monitor", |out| view::missed(out, Form::Json, 1, 7)));
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap();
     for line in &lines {
         documented::check("monitor", line);
@@ -201,6 +202,13 @@ fn events_as_json() {
         "reason": "NAK 14, another router registered this MAC", "reason_code": 14,
     });
     assert_eq!(lines[6], expected);
+    let missed = json!({
+        "at": 1, "vn": "", "event": "missed", "level": "warn",
+        "text": "7 events are left out here: this reader is too slow",
+        "mac": null, "nbma": null, "vni": null, "uplink_vni": null, "valid": null,
+        "reason": null, "reason_code": null, "missed": 7,
+    });
+    assert_eq!(lines.last(), Some(&missed));
     let up = &lines[10];
     assert_eq!(
         (&up["event"], &up["nbma"], &up["vni"]),
@@ -210,22 +218,18 @@ fn events_as_json() {
 }
 
 #[test]
-fn events_are_asked_for_by_number() {
-    let happening = |event| Happening { at: 1_795_493_517_042, vn: "test".into(), event };
-    let happenings = vec![happening(Event::Withdrawn), happening(Event::Full(Table::Macs))];
-    let reply = Reply::Lately(Lately { last: 9, happenings }).encode();
-    let request = Request::Lately { after: 7 };
-    let (code, out, _) = answered("events-json", &["events", "--after", "7", "--json"], &request, &reply);
-    let value: Value = serde_json::from_str(&out).unwrap();
-    documented::check("events", &value);
-    assert_eq!((code, &value["last"]), (Some(0), &json!(9)));
+fn what_happened_lately() {
+    let happening = |event| Happening { at: 1_795_493_517_042, vn: "test", event };
+    let happenings = [happening(Event::Withdrawn), happening(Event::Full(Table::Macs))];
+    let value = described("events", |out| *out = told(Form::Json, 9, &happenings));
+    assert_eq!(value["last"], json!(9));
     assert_eq!(
         (&value["events"][1]["event"], &value["events"][1]["level"]),
         (&json!("macs_full"), &json!("warn"))
     );
-    let (code, out, _) = answered("events", &["events", "--after", "7"], &request, &reply);
-    assert_eq!((code, out.lines().count()), (Some(0), 2));
-    assert!(out.starts_with("04:11:57.042 test: "), "{out}");
+    let text = told(super::FILE, 9, &happenings);
+    assert!(text.lines().count() == 2 && text.starts_with("04:11:57.042 test: "), "{text}");
+    assert_eq!(document(&told(Form::Json, 0, &[])), json!({ "last": 0, "events": [] }));
 }
 
 /// What is listed is printed: the samples here have all of it.
@@ -237,29 +241,23 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
             values.iter().flat_map(|text| documented::check(section, &serde_json::from_str(text).unwrap()));
         assert_eq!(seen.collect::<BTreeSet<_>>(), page(section), "{section}");
     };
-    let write = |write: &dyn Fn(&mut String)| {
-        let mut out = String::new();
-        write(&mut out);
-        out
-    };
-    let metrics =
-        Metrics { status: a_day_like_any_other(), statistics: Statistics::default(), vns: some_counts() };
-    let peers = [VnPeers { vn: "core".into(), rows: some_peers() }];
-    let happening = Happening { at: 1, vn: "lab".into(), event: Event::Withdrawn };
-    printed("An error", &[write(&|out| view::error(out, "no", 4, Some(&bad_file())))]);
-    printed("status", &[write(&|out| view::status(out, &a_day_like_any_other()))]);
-    printed("macs", &[write(&|out| view::macs(out, &some_macs()))]);
-    printed("peers", &[write(&|out| view::peers(out, &peers))]);
-    printed("resolve", &[write(&|out| view::resolved(out, "a", mac(1), &Answer::Local))]);
-    printed("flush", &[write(&|out| view::done(out))]);
-    printed("monitor", &[write(&|out| view::happening(out, &happening))]);
-    let lately = Lately { last: 9, happenings: vec![happening] };
-    printed("events", &[write(&|out| view::lately(out, &lately))]);
-    printed("metrics", &[write(&|out| metrics::json(out, &metrics))]);
-    printed("check", &[write(&|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice()))]);
-    printed("leave", &[write(&|out| view::left(out, &vec!["vx-lan".into()]))]);
-    printed("import", &[write(&|out| view::imported(out, "f", "c"))]);
-    printed("version", &[write(&|out| view::version(out, "1", 1))]);
+    let happening = Happening { at: 1, vn: "lab", event: Event::Withdrawn };
+    let form = Form::Json;
+    let all = |write: fn(&mut String)| [written(write)];
+    printed("An error", &all(|out| Failure::configuration(bad_file()).write(out, Form::Json)));
+    printed("status", &all(|out| view::status(out, Form::Json, &a_day_like_any_other())));
+    printed("macs", &[listed(Rows::Macs, form, &some_macs())]);
+    printed("peers", &[listed(Rows::Peers, form, &some_peers())]);
+    printed("resolve", &[written(|out| view::resolved(out, form, "a", mac(1), &answers()[0]))]);
+    printed("flush", &all(|out| view::done(out, Form::Json)));
+    let missed = written(|out| view::missed(out, form, 1, 7));
+    printed("monitor", &[written(|out| view::happening(out, form, &happening)), missed]);
+    printed("events", &[told(form, 9, &[happening])]);
+    printed("metrics", &[metrics::page(form, a_day_like_any_other())]);
+    printed("check", &all(|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice())));
+    printed("leave", &all(|out| view::left(out, Form::Json, &vec!["vx-lan".into()])));
+    printed("import", &all(|out| view::imported(out, Form::Json, "f", "c")));
+    printed("version", &all(|out| view::version(out, Form::Json, "1", 1)));
 }
 
 /// The one object a command prints with `--json` when it fails.

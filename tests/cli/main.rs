@@ -1,4 +1,4 @@
-//! What the commands print, and how they exit: for replies made up here, some by a daemon made up here.
+//! What is printed, and how the commands exit: from reports and by a daemon that are made up here.
 
 #[allow(dead_code)]
 #[path = "../words/commands.rs"]
@@ -14,24 +14,33 @@ mod samples;
 mod terminal;
 mod text;
 
-use dmevpn::control::Request;
-use dmevpn::control::frame::Decoder;
+use dmevpn::control::frame::{Decoder, Framing, Kind, piece};
+use dmevpn::control::{Form, Request};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::thread;
 
+/// For a file or another program.
+const FILE: Form = Form::Text { columns: 0 };
+
 /// What a function of `view` writes.
-fn written(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
+fn written(write: impl FnOnce(&mut String)) -> String {
     let mut out = String::new();
-    write(&mut out).unwrap();
+    write(&mut out);
     out
 }
 
 /// Runs the program.
 fn dmevpn(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dmevpn")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_dmevpn")).args(args).env_remove("COLUMNS").output().unwrap()
+}
+
+/// An answer: what goes to standard output and to standard error, and the exit code.
+fn answer(out: &str, err: &str, code: u8) -> Vec<u8> {
+    let pieces = [(Kind::Output, out.as_bytes()), (Kind::Complaint, err.as_bytes()), (Kind::End, &[code])];
+    pieces.into_iter().filter(|(_, octets)| !octets.is_empty()).flat_map(|(k, o)| piece(k, o)).collect()
 }
 
 /// A socket of its own for each test.
@@ -43,14 +52,15 @@ fn socket(test: &str) -> PathBuf {
 
 /// What a client of this daemon asks.
 fn request(stream: &mut UnixStream) -> Request {
-    let mut decoder = Decoder::of_requests();
+    let mut decoder = Decoder::default();
     let mut piece = [0; 512];
     loop {
         let len = stream.read(&mut piece).unwrap();
         assert_ne!(len, 0);
         decoder.push(&piece[..len]);
-        if let Some(frame) = decoder.next().unwrap() {
-            return Request::decode(&frame).unwrap();
+        if let Some((request, framing)) = decoder.request().unwrap() {
+            assert_eq!(framing, Framing::Frames);
+            return request;
         }
     }
 }

@@ -1,21 +1,33 @@
 //! For Prometheus, and docs/metrics.md.
 
 use super::samples::*;
-use super::{answered, written};
-use dmevpn::control::{Metrics, Reply, Request};
+use super::{FILE, written};
+use dmevpn::control::Form;
 use dmevpn::engine::Statistics;
-use dmevpn::view::metrics;
+use dmevpn::view::{Page, Status};
 use std::collections::BTreeMap;
+
+/// All metrics.
+pub fn page(form: Form, status: Status) -> String {
+    written(|out| {
+        let counts = some_counts(status);
+        let mut page = Page::begin(out, form);
+        (0..).find(|n| !page.family(out, *n, &counts));
+        (0..).find(|n| {
+            let there = page.client_family(out, *n);
+            some_clients()
+                .iter()
+                .for_each(|(vn, client, traffic)| page.client(out, *n, vn, client, *traffic));
+            !there
+        });
+        page.end(out);
+    })
+}
 
 /// docs/metrics.md and the program, both ways: names, kinds and meanings.
 #[test]
 fn the_page_on_metrics_has_them_all() {
-    let metrics =
-        Metrics { status: a_day_like_any_other(), statistics: Statistics::default(), vns: some_counts() };
-    let text = written(|out| {
-        metrics::text(out, &metrics);
-        Ok(())
-    });
+    let text = page(FILE, a_day_like_any_other());
     let printed: BTreeMap<&str, &str> =
         text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
@@ -52,11 +64,7 @@ fn the_page_on_metrics_has_them_all() {
 fn metrics_are_prometheus_text() {
     let mut status = a_day_like_any_other();
     status.vns = vec![status.vns.remove(0), status.vns.remove(2), status.vns.remove(2)];
-    let statistics = Statistics { tx_resolve_req: 7, ..Statistics::default() };
-    let text = written(|out| {
-        metrics::text(out, &Metrics { status, statistics, vns: some_counts() });
-        Ok(())
-    });
+    let text = page(FILE, status);
     let expected = "\
 # HELP dmevpn_info What runs.
 # TYPE dmevpn_info gauge
@@ -88,16 +96,10 @@ dmevpn_registered{vn=\"guest\"} 0
         "\ndmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.2\",vni=\"100\"} 6\n\
          dmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.9\",vni=\"\"} 7\n"
     ));
-    for (name, _) in statistics.rows() {
+    for (name, _) in Statistics::default().rows() {
         assert_eq!(text.matches(&format!("\n# TYPE dmevpn_{name}_total counter\n")).count(), 1, "{name}");
     }
-}
-
-#[test]
-fn metrics_are_printed() {
-    let reply = Metrics { status: daemon(vec![]), statistics: Statistics::default(), vns: some_counts() };
-    let (code, out, _) =
-        answered("metrics", &["metrics"], &Request::Metrics, &Reply::Metrics(reply).encode());
-    assert_eq!(code, Some(0));
-    assert!(out.starts_with("# HELP dmevpn_info") && out.ends_with("vni=\"100\"} 4\n"));
+    assert!(text.ends_with("vni=\"100\"} 4\n"), "{text}");
+    let odd = page(FILE, Status { version: "a\"b\\c\nd".into(), ..daemon(vec![]) });
+    assert!(odd.contains("{version=\"a\\\"b\\\\c\\nd\","), "{odd}");
 }

@@ -1,11 +1,12 @@
 //! What a daemon may answer.
 
 use dmevpn::config::{Config, Errors};
-use dmevpn::control::{Cause, RoleStatus, Status, Traffic, VnCounts, VnMacs, VnStatus};
+use dmevpn::control::Cause;
 use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use dmevpn::engine::settings::{Trigger, VpnMode};
 use dmevpn::engine::{ClientStatistics, Event, Refusal, Statistics, Table, Why};
 use dmevpn::types::{Mac, Vtep};
+use dmevpn::view::{Answer, Counts, RoleStatus, Row, Status, Traffic, VnCounts, VnStatus};
 
 /// One of each, with all that can go wrong.
 pub fn a_day_like_any_other() -> Status {
@@ -82,63 +83,77 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
     }
 }
 
-pub fn some_macs() -> Vec<VnMacs> {
-    let row = |n, state, at, left, askers| MacRow { mac: mac(n), state, at, left, askers };
+/// Rows of a table, each with its VN.
+pub type Rows = Vec<(&'static str, Box<dyn Row>)>;
+
+pub fn some_macs() -> Rows {
+    let row = |n, state, at, left, askers| {
+        Box::new(MacRow { mac: mac(n), state, at, left, askers }) as Box<dyn Row>
+    };
     vec![
-        VnMacs {
-            vn: "test".into(),
-            rows: vec![
-                row(12, MacState::Shortcut, Some(vtep("10.0.0.3", "101")), Some(410), 0),
-                row(13, MacState::Asking, None, None, 0),
-                row(14, MacState::Negative, None, Some(9), 0),
-            ],
-        },
-        VnMacs {
-            vn: "core".into(),
-            rows: vec![
-                row(15, MacState::Learned, Some(vtep("2001:db8::7", "16777215")), None, 2),
-                row(16, MacState::Held, None, Some(7200), 1),
-            ],
-        },
+        ("test", row(12, MacState::Shortcut, Some(vtep("10.0.0.3", "101")), Some(410), 0)),
+        ("test", row(13, MacState::Asking, None, None, 0)),
+        ("test", row(14, MacState::Negative, None, Some(9), 0)),
+        ("core", row(15, MacState::Learned, Some(vtep("2001:db8::7", "16777215")), None, 2)),
+        ("core", row(16, MacState::Held, None, Some(7200), 1)),
     ]
 }
 
-pub fn some_peers() -> Vec<PeerRow> {
-    vec![
-        PeerRow {
-            nbma: "10.0.0.2".parse().unwrap(),
-            vni: "100".parse().ok(),
-            uplink: "1048576".parse().ok(),
-            macs: vec![mac(11)],
-            addresses: vec![],
-            left: 410,
-        },
-        PeerRow {
-            nbma: "10.0.0.9".parse().unwrap(),
-            vni: None,
-            uplink: None,
-            macs: vec![],
-            addresses: vec!["172.16.0.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
-            left: 7000,
-        },
-    ]
+pub fn some_peers() -> Rows {
+    let spoke = PeerRow {
+        nbma: "10.0.0.2".parse().unwrap(),
+        vni: "100".parse().ok(),
+        uplink: "1048576".parse().ok(),
+        macs: vec![mac(11)],
+        addresses: vec![],
+        left: 410,
+    };
+    let client = PeerRow {
+        nbma: "10.0.0.9".parse().unwrap(),
+        vni: None,
+        uplink: None,
+        macs: vec![],
+        addresses: vec!["172.16.0.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
+        left: 7000,
+    };
+    vec![("core", Box::new(spoke)), ("core", Box::new(client))]
 }
 
-/// A spoke's VN, and a hub's with a spoke and a client that only registers IP addresses.
-pub fn some_counts() -> Vec<VnCounts> {
-    let traffic = Traffic { rx_bytes: 1 << 40, rx_packets: 2, tx_bytes: 3, tx_packets: 4 };
+/// A spoke's VN, and a hub's.
+pub fn some_counts(status: Status) -> Counts {
     let statistics = Statistics { tx_resolve_req: 5, ..Statistics::default() };
+    let vns = vec![
+        VnCounts { vn: "test".into(), statistics, traffic: Some(TRAFFIC) },
+        VnCounts { vn: "core".into(), statistics: Statistics::default(), traffic: None },
+    ];
+    Counts { status, statistics: Statistics { tx_resolve_req: 7, ..Statistics::default() }, vns }
+}
+
+const TRAFFIC: Traffic = Traffic { rx_bytes: 1 << 40, rx_packets: 2, tx_bytes: 3, tx_packets: 4 };
+
+/// The hub's clients: a spoke, and one that only registers IP addresses.
+pub fn some_clients() -> Vec<(&'static str, ClientCounts, Option<Traffic>)> {
     let client = |nbma: &str, vni: Option<&str>, rx_register_req| ClientCounts {
         nbma: nbma.parse().unwrap(),
         vni: vni.map(|vni| vni.parse().unwrap()),
         uplink: None,
         statistics: ClientStatistics { rx_register_req, ..ClientStatistics::default() },
     };
-    let clients =
-        vec![(client("10.0.0.2", Some("100"), 6), Some(traffic)), (client("10.0.0.9", None, 7), None)];
     vec![
-        VnCounts { vn: "test".into(), statistics, traffic: Some(traffic), clients: vec![] },
-        VnCounts { vn: "core".into(), statistics: Statistics::default(), traffic: None, clients },
+        ("core", client("10.0.0.2", Some("100"), 6), Some(TRAFFIC)),
+        ("core", client("10.0.0.9", None, 7), None),
+    ]
+}
+
+/// Every way a question for a MAC may end.
+pub fn answers() -> [Answer; 5] {
+    let vtep = vtep("10.0.0.3", "101");
+    [
+        Answer::At { vtep, holding: Some(410) },
+        Answer::At { vtep, holding: None },
+        Answer::Local,
+        Answer::NotResolved(Some(Refusal::Nak(12))),
+        Answer::NotResolved(None),
     ]
 }
 

@@ -1,17 +1,17 @@
 //! For people: status, tables, events.
 
 use super::samples::*;
-use super::written;
-use dmevpn::control::{Cause, Happening, RoleStatus, Status, VnPeers, VnStatus};
+use super::{FILE, json::listed, written};
+use dmevpn::control::{Cause, Form};
 use dmevpn::engine::report::{HubReport, SpokeReport, Standing};
 use dmevpn::engine::{Event, Refusal, Why};
-use dmevpn::view::{Screen, text};
+use dmevpn::view::{self, Failure, Happening, RoleStatus, Rows, Status, VnStatus};
 
-const FILE: Screen = Screen { width: None };
-const NARROW: Screen = Screen { width: Some(40) };
+const WIDE: Form = Form::Text { columns: 80 };
+const NARROW: Form = Form::Text { columns: 40 };
 
-fn status_text(screen: Screen, status: &Status) -> String {
-    written(|out| text::status(out, screen, status))
+fn status_text(form: Form, status: &Status) -> String {
+    written(|out| view::status(out, form, status))
 }
 
 #[test]
@@ -80,7 +80,7 @@ VN floor1: spoke of dc1 (10.0.0.1), registered for 2h 13m, 12 shortcuts
 #[test]
 fn status_fits_a_screen() {
     let fits = |status: &Status| {
-        let text = status_text(Screen { width: Some(80) }, status);
+        let text = status_text(WIDE, status);
         assert!(text.lines().count() <= 24 && text.lines().all(|line| line.len() <= 80), "{text}");
     };
     let mut status = a_day_like_any_other();
@@ -219,15 +219,15 @@ test  52:54:00:00:00:0e  unknown   by the hub          -    9 s       0
 core  52:54:00:00:00:0f  learned   2001:db8::7  16777215      -       2
 core  52:54:00:00:00:10  held      this hub            -  2h 0m       1
 ";
-    assert_eq!(written(|out| text::macs(out, FILE, &some_macs())), expected);
-    assert_eq!(written(|out| text::macs(out, Screen { width: Some(80) }, &some_macs())), expected);
+    assert_eq!(listed(Rows::Macs, FILE, &some_macs()), expected);
+    assert_eq!(listed(Rows::Macs, WIDE, &some_macs()), expected);
     let narrow = "\
 VN    MAC                STATE
     VTEP              VNI  VALID  ASKERS
 test  52:54:00:00:00:0c  shortcut
     10.0.0.3          101  410 s       0
 ";
-    let text = written(|out| text::macs(out, NARROW, &some_macs()));
+    let text = listed(Rows::Macs, NARROW, &some_macs());
     assert!(text.starts_with(narrow), "{text}");
 }
 
@@ -238,17 +238,18 @@ VN    VTEP      VNI   UPLINK   VALID  MACS               ADDRESSES
 core  10.0.0.2  100  1048576   410 s  52:54:00:00:00:0b  -
 core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
 ";
-    let vns = [VnPeers { vn: "core".into(), rows: some_peers() }];
-    assert_eq!(written(|out| text::peers(out, FILE, &vns)), expected);
-    let narrow = written(|out| text::peers(out, NARROW, &vns));
+    assert_eq!(listed(Rows::Peers, FILE, &some_peers()), expected);
+    let narrow = listed(Rows::Peers, NARROW, &some_peers());
     assert!(narrow.lines().all(|line| line.len() <= 40), "{narrow}");
+    let empty = listed(Rows::Peers, WIDE, &vec![]);
+    assert_eq!(empty, "VN  VTEP  VNI  UPLINK  VALID  MACS  ADDRESSES\n");
 }
 
 #[test]
 fn a_monitored_event_is_a_line() {
     let line = |event| {
-        let happening = Happening { at: 1_795_493_517_042, vn: "test".into(), event };
-        written(|out| text::happening(out, &happening))
+        let happening = Happening { at: 1_795_493_517_042, vn: "test", event };
+        written(|out| view::happening(out, FILE, &happening))
     };
     assert_eq!(
         line(Event::Registered { uplink: vtep("10.0.0.1", "1048576") }),
@@ -262,4 +263,35 @@ fn a_monitored_event_is_a_line() {
         line(Event::NotResolved { mac: mac(12), reason: Some(Refusal::Nak(12)) }),
         "04:11:57.042 test: 52:54:00:00:00:0c not resolved: NAK 12, nobody there knows this MAC\n"
     );
+}
+
+#[test]
+fn who_was_too_slow_is_told_so() {
+    let line = written(|out| view::missed(out, FILE, 1_795_493_517_042, 7));
+    assert_eq!(line, "04:11:57.042 7 events are left out here: this reader is too slow\n");
+}
+
+#[test]
+fn where_a_mac_lives_is_a_sentence() {
+    let said = answers().map(|answer| written(|out| view::resolved(out, FILE, "test", mac(12), &answer)));
+    let expected = [
+        "is at 10.0.0.3 vni 101, valid for 410 s",
+        "is at 10.0.0.3 vni 101",
+        "is at a port of this router",
+        "not resolved: NAK 12, nobody there knows this MAC",
+        "not resolved: no answer from the hub",
+    ];
+    assert_eq!(said, expected.map(|words| format!("52:54:00:00:00:0c {words}\n")));
+    assert_eq!(written(|out| view::done(out, FILE)), "");
+}
+
+#[test]
+fn a_failure_says_why() {
+    let said = |failure: Failure| (failure.code, written(|out| failure.write(out, FILE)));
+    let failed = said(Failure::failed("there is no VN 'test'".into()));
+    assert_eq!(failed, (1, "dmevpn: there is no VN 'test'\n".into()));
+    let expected = "/etc/config/dmevpn:2: option 'vni': 'many' is not a VNI from 1 to 16777215\n\
+         /etc/config/dmevpn:3: option 'hib': unknown in section vn; did you mean 'hub'?\n\
+         the daemon keeps its earlier configuration\n";
+    assert_eq!(said(Failure::refused(bad_file())), (4, expected.into()));
 }

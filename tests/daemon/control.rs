@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -23,16 +23,31 @@ fn a_place_for_the_socket() {
                 })
                 .unwrap();
         };
+        let refused = |words: &str| {
+            let mut daemon = spoke1.ns.command(program().path);
+            let output = daemon.args(["daemon", "--config"]).arg(spoke1.config()).output().unwrap();
+            let said = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains(words), "{said}");
+        };
         // What is not a socket is somebody's.
         let precious = spoke1.socket().with_extension("precious");
         fs::write(&precious, "of value").unwrap();
         put(&precious);
-        let mut daemon = spoke1.ns.command(program().path);
-        let output = daemon.args(["daemon", "--config"]).arg(spoke1.config()).output().unwrap();
-        let said = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("something else than a socket"), "{said}");
+        refused("something else than a socket");
         assert_eq!(fs::read_to_string(&precious).unwrap(), "of value");
+        // Neither is a name for one ours, nor a socket such as a logger's.
+        let link = spoke1.socket().with_extension("link");
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        put(&link);
+        refused("something else than a socket");
+        assert!(link.is_symlink());
+        let logger = spoke1.socket().with_extension("logger");
+        let alive = UnixDatagram::bind(&logger).unwrap();
+        put(&logger);
+        refused("another program has its socket there");
+        assert!(UnixDatagram::unbound().unwrap().connect(&logger).is_ok());
+        drop(alive);
 
         put(&deep);
         lab.start("spoke1").unwrap();
@@ -40,6 +55,11 @@ fn a_place_for_the_socket() {
         let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&deep), 0o600);
         assert_eq!(mode(deep.parent().unwrap()), 0o755);
+        // What is there in its place when it ends, it did not put there.
+        fs::remove_file(&deep).unwrap();
+        fs::write(&deep, "of value").unwrap();
+        assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
+        assert_eq!(fs::read_to_string(&deep).unwrap(), "of value");
     });
 }
 
@@ -194,27 +214,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Where nothing happens, nothing is kept of monitors that hung up.
-#[test]
-fn monitors_that_hang_up_leave_nothing() {
-    in_small(plan(), |lab| {
-        lab.start_all().unwrap();
-        all_is_well(lab);
-        let spoke1 = lab.node("spoke1");
-        let monitors = |count: usize| {
-            for _ in 0..count {
-                let mut monitor = UnixStream::connect(spoke1.socket()).unwrap();
-                monitor.write_all(&dmevpn::control::Request::Monitor.encode().unwrap()).unwrap();
-                monitor.read_exact(&mut [0; 6]).unwrap();
-            }
-            number_in(format!("/proc/{}/status", spoke1.pid().unwrap()).as_ref(), "VmRSS:")
-        };
-        let before = monitors(20);
-        let after = monitors(200);
-        assert!(after < before + 2048, "from {before} to {after} kB");
-    });
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod documented;
 mod lab;
 
 mod boot;
+mod clients;
 mod configuration;
 mod confine;
 mod control;

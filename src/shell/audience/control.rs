@@ -1,0 +1,269 @@
+//! The control socket: who asks.
+
+use super::super::clock;
+use super::super::node::Node;
+use super::super::task::{Shared, spawn};
+use super::super::words::InWords;
+use super::answer::{answer, some_happenings};
+use super::out::{Out, within};
+use crate::control::frame::{Decoder, FrameError, Framing, Kind, piece};
+use crate::control::{Form, Question, Request};
+use crate::view::{self, FAILED, Failure};
+use async_io::{Async, Timer};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{LocalExecutor, future};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+/// A daemon may take this many tenths of a second to withdraw and end before the next one serves in its place.
+const PREDECESSOR: u32 = 50;
+/// So many clients are served at a time: all others need the daemon's files.
+const CLIENTS: usize = 100;
+/// So many of them may be monitors.
+const MONITORS: usize = 16;
+/// Who has not asked for so long is hung up on.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The listening socket.
+#[derive(Debug)]
+pub struct Server(Async<UnixListener>);
+
+/// The file of the listening socket: gone when this is dropped. It is not the server's, since the tasks of an executor
+/// that hold the executor are never dropped.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    file: Option<(u64, u64)>,
+}
+
+impl Server {
+    /// Listens at `path`, for the daemon's user only; missing directories are made. A socket that an earlier run left
+    /// is replaced, one that somebody listens at is not, nor is anything else that has the name. A daemon that lives may
+    /// be about to end: service managers do not always wait for it.
+    pub fn bind(path: &str) -> io::Result<(Server, SocketFile)> {
+        let say = |e: io::Error| io::Error::new(e.kind(), format!("{path}: {}", InWords(&e)));
+        let refuse = |why: &str| Err(io::Error::new(ErrorKind::AddrInUse, format!("{path}: {why}")));
+        let mut tenths = 0;
+        while answers(path) {
+            if tenths == PREDECESSOR {
+                return refuse("another daemon answers there");
+            }
+            tenths += 1;
+            thread::sleep(Duration::from_millis(100));
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => {
+                return refuse("there is something else than a socket; correct option 'socket'");
+            }
+            Ok(_) if !is_left(path) => {
+                return refuse("another program has its socket there; correct option 'socket'");
+            }
+            Ok(_) => fs::remove_file(path).map_err(say)?,
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(say(e)),
+        }
+        if let Some(directory) = Path::new(path).parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(say)?;
+        }
+        let listener = for_us_only(|| UnixListener::bind(path)).map_err(say)?;
+        let path = PathBuf::from(path);
+        let file = identity(&path);
+        Ok((Server(Async::new(listener)?), SocketFile { path, file }))
+    }
+}
+
+/// Whether a daemon serves the socket `path`: also one that hangs, with whom no more clients can queue.
+pub fn answers(path: &str) -> bool {
+    connect(path).map_or_else(|e| e.kind() == ErrorKind::WouldBlock, |()| true)
+}
+
+/// Whether nobody listens at the socket `path`. Who tries a socket of another kind, such as a logger's, is refused in
+/// another way.
+fn is_left(path: &str) -> bool {
+    connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
+}
+
+fn connect(path: &str) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = fs::symlink_metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// What `make` makes has mode 0600 from the first moment on: the mask holds when the file is made, a change of its mode
+/// would come later. It is the whole process's, of which no other thread makes files.
+fn for_us_only<T>(make: impl FnOnce() -> T) -> T {
+    // SAFETY: takes a number and cannot fail.
+    #[allow(unsafe_code)]
+    let before = unsafe { libc::umask(0o177) };
+    let made = make();
+    // SAFETY: as above.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::umask(before)
+    };
+    made
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Unless it was replaced, by whoever that was.
+        if self.file.is_some() && identity(&self.path) == self.file {
+            // Nothing can be done about it at the end.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Serves whoever connects.
+pub async fn serve(server: Server, node: Shared, config_path: String, executor: Rc<LocalExecutor<'static>>) {
+    let clients = Rc::new(());
+    let common = Rc::new(Common { node, config_path, monitors: Rc::new(()) });
+    loop {
+        match server.0.accept().await {
+            Ok((mut stream, _)) if Rc::strong_count(&clients) > CLIENTS => {
+                // What it asks is not waited for. This fits the room that every socket has, and who went away needs none.
+                let sorry = format!("dmevpn: the daemon serves {CLIENTS} clients already\n");
+                let said = [piece(Kind::Complaint, sorry.as_bytes()), piece(Kind::End, &[FAILED])].concat();
+                let _ = stream.write_all(&said).await;
+            }
+            Ok((stream, _)) => {
+                let client = Client { stream, decoder: Decoder::default(), common: Rc::clone(&common) };
+                let counted = Rc::clone(&clients);
+                let client = async move {
+                    // Who hangs up, or is hung up on, needs no more words.
+                    let _ = client.converse().await;
+                    drop(counted);
+                };
+                spawn(&executor, client).detach();
+            }
+            Err(e) => {
+                log::warn!("control socket: {}", InWords(&e));
+                Timer::after(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Somebody who asks.
+struct Client {
+    stream: Async<UnixStream>,
+    decoder: Decoder,
+    common: Rc<Common>,
+}
+
+/// What all of them have in common.
+struct Common {
+    node: Shared,
+    config_path: String,
+    /// Each monitor holds one, too.
+    monitors: Rc<()>,
+}
+
+impl Client {
+    /// Answers one request after the other.
+    async fn converse(mut self) -> io::Result<()> {
+        let Common { node, config_path, .. } = &*Rc::clone(&self.common);
+        loop {
+            match within(PATIENCE, self.request()).await? {
+                None => return Ok(()),
+                Some(Ok((Request { question, form }, framing))) => {
+                    let mut out = Out::new(&self.stream, node, framing, form);
+                    let result = match question {
+                        Question::Monitor => self.monitor(&mut out).await?,
+                        question => answer(question, &mut out, node, config_path).await?,
+                    };
+                    out.end(result).await?;
+                }
+                Some(Err(e)) => {
+                    let (framing, form) = match e.is_of_line() {
+                        true => (Framing::Lines, Form::Json),
+                        false => (Framing::Frames, Form::Text { columns: 0 }),
+                    };
+                    let out = Out::new(&self.stream, node, framing, form);
+                    out.end(Err(Failure::failed(e.answer()))).await?;
+                    if e.is_end() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next request; `None` when there are no more.
+    async fn request(&mut self) -> io::Result<Option<Result<(Request, Framing), FrameError>>> {
+        let mut buf = [0; 512];
+        let mut ended = false;
+        loop {
+            match self.decoder.request() {
+                Ok(None) if ended => return Ok(None),
+                Ok(None) => {}
+                Ok(Some(request)) => return Ok(Some(Ok(request))),
+                Err(e) => return Ok(Some(Err(e))),
+            }
+            let n = self.stream.read(&mut buf).await?;
+            self.decoder.push(&buf[..n]);
+            if n == 0 {
+                self.decoder.end();
+                ended = true;
+            }
+        }
+    }
+
+    /// Tells what happens until the client hangs up.
+    async fn monitor(&self, out: &mut Out<'_>) -> io::Result<Result<u8, Failure>> {
+        let Common { node, monitors, .. } = &*self.common;
+        if Rc::strong_count(monitors) > MONITORS {
+            return Ok(Err(Failure::failed(format!("{MONITORS} monitors watch already"))));
+        }
+        let _counted = Rc::clone(monitors);
+        let mut listener = node.borrow_mut().audience.listen();
+        out.accept().await?;
+        loop {
+            let heard = news(&node.borrow(), listener.heard, out.form, &mut out.text);
+            listener.heard += heard;
+            out.flush().await?;
+            if heard > 0 {
+                out.go_on().await?;
+                continue;
+            }
+            let called = async {
+                listener.news().await;
+                Ok(false)
+            };
+            if future::or(called, self.hung_up()).await? {
+                return Ok(Ok(0));
+            }
+        }
+    }
+
+    /// Whether the client closed its end: until then there is nothing that it may say.
+    async fn hung_up(&self) -> io::Result<bool> {
+        let mut stream = &self.stream;
+        while stream.read(&mut [0; 64]).await? > 0 {
+            future::yield_now().await;
+        }
+        Ok(true)
+    }
+}
+
+/// Writes some of what happened after the happening of number `heard`: how much that is, what is forgotten included.
+fn news(node: &Node, heard: u64, form: Form, text: &mut String) -> u64 {
+    let (forgotten, _) = node.audience.after(heard);
+    if forgotten > 0 {
+        view::missed(text, form, clock::wall(), forgotten);
+    }
+    some_happenings(node, heard, u64::MAX, &mut |h| view::happening(text, form, &h))
+}
