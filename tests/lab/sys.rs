@@ -169,6 +169,11 @@ impl Signals {
     }
 }
 
+/// Gives the socket room for this many octets that nobody has read yet, whatever the system's limit is.
+pub fn set_receive_buffer(socket: &Socket, octets: i32) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)
+}
+
 fn set_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the option's value is an int that outlives the call.
     check(unsafe {

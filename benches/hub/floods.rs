@@ -1,0 +1,140 @@
+//! Far too much of something.
+
+use crate::Setup;
+use crate::daemon::Daemon;
+use crate::lab::traffic::Sender;
+use crate::lab::{Res, wait_until};
+use crate::packets::{self, Site, station};
+use crate::probe::time;
+use crate::trace::Trace;
+use crate::world::World;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host at a spoke's site sends each frame from another MAC, as some switches' test programs do.
+pub fn macs(setup: &Setup) -> Res<Vec<String>> {
+    let mut world = World::new(setup)?;
+    world.hub.ns.ip("link add br-lan type bridge mcast_snooping 0\nlink set br-lan up\n\
+         link add host type veth peer name port\nlink set port master br-lan up\nlink set host up")?;
+    world.hub.configure(
+        "",
+        "config hub 'dc1'\n\toption address '10.127.0.1'\n\
+         config vn 'v1'\n\toption vpn_id '1'\n\toption role 'spoke'\n\toption vni '100'\n\toption bridge 'br-lan'\n",
+    )?;
+    world.hub.start_and_wait()?;
+    let up = wait_until(PATIENCE, || world.hub.metric("dmevpn_registered").is_ok_and(|n| n > 0.0));
+    if !up {
+        return Err(format!("it does not register; {}", world.hub.last_words()));
+    }
+    let sender = Sender::new(&world.hub.ns, "host")?;
+    let over = AtomicBool::new(false);
+    let longest = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..500_000 {
+                // To itself: the bridge learns and drops it.
+                let _ = sender.send(&packets::frame(station(n), station(n)));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let mut longest = Duration::ZERO;
+        let mut calm = 0;
+        // Until the storm is over and some seconds were calm: it may begin to look around only then.
+        while calm < 30 {
+            let took = world.hub.status_time()?;
+            longest = longest.max(took);
+            calm =
+                if over.load(Ordering::Relaxed) && took < Duration::from_millis(300) { calm + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Res::Ok(longest)
+    })?;
+    Ok(vec![time(longest), format!("{:.1} MB", world.hub.memory("VmHWM")? / 1024.0)])
+}
+
+/// Strangers and registered spokes send what is no NHRP, and what is some that makes no sense.
+pub fn garbage(setup: &Setup) -> Res<Vec<String>> {
+    let mut world = World::hub(setup, 1..=1, "")?;
+    let spokes: Vec<Site> = (1..=10).map(|n| Site::spoke(1, n)).collect();
+    world.sites.register(&spokes, 600, PATIENCE)?;
+    let (out, _) = world.sites.shared();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (start, mut sent) = (Instant::now(), 0u32);
+            while !over.load(Ordering::Relaxed) {
+                for _ in 0..30 {
+                    crate::sites::send(&out, &nonsense(sent));
+                    sent += 1;
+                }
+                let due = start + Duration::from_micros(u64::from(sent) * 33);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        });
+        let measured = bears(&mut world.hub);
+        over.store(true, Ordering::Relaxed);
+        measured
+    })
+}
+
+fn bears(hub: &mut Daemon) -> Res<Vec<String>> {
+    // A router's processor takes that much longer than this one.
+    const READS: &str = "recvfrom,recvmsg,recvmmsg,read";
+    let (trace, delay) = (format!("trace={READS}"), format!("inject={READS}:delay_exit=100"));
+    let slow = Trace::start(hub, &["-e", &trace, "-e", &delay, "-e", "status=none"])?;
+    std::thread::sleep(Duration::from_millis(500));
+    let mut longest = Duration::ZERO;
+    for _ in 0..8 {
+        longest = longest.max(hub.status_time()?);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ended = hub.end(libc::SIGTERM, PATIENCE)?;
+    drop(slow);
+    Ok(vec![time(longest), time(ended)])
+}
+
+/// The `n`th packet that makes no sense.
+fn nonsense(n: u32) -> Vec<u8> {
+    let stranger = Site::spoke(1, 1000 + n % 5000);
+    let spoke = Site::spoke(1, 1 + n % 10);
+    match n % 4 {
+        0 => spoke.anything(&n.to_be_bytes().repeat(1 + n as usize % 40)),
+        1 => stranger.anything(&n.to_be_bytes().repeat(1 + n as usize % 40)),
+        2 => {
+            let mut packet = spoke.registration(n, 600);
+            let at = 24 + n as usize % (packet.len() - 24);
+            packet[at] ^= n.to_be_bytes()[3] | 1;
+            packet
+        }
+        _ => {
+            let mut packet = spoke.question(n, stranger.source());
+            packet.truncate(24 + n as usize % (packet.len() - 24));
+            packet
+        }
+    }
+}
+
+/// The hub's log while MACs are here and there.
+pub fn log(setup: &Setup) -> Res<Vec<String>> {
+    let mut values = Vec::new();
+    for (macs, per_second) in [(1, 5000), (200, 100_000)] {
+        let world = World::hub(setup, 1..=1, "")?;
+        let places = [Site::spoke(1, 1), Site::spoke(1, 2)];
+        world.sites.register(&places, 600, PATIENCE)?;
+        let before = world.hub.logged();
+        let (start, mut sent) = (Instant::now(), 0u32);
+        while start.elapsed() < Duration::from_secs(5) {
+            for _ in 0..5 {
+                world.sites.speak(&places[(sent / macs) as usize % 2], [sent % macs])?;
+                sent += 1;
+            }
+            let due = start + Duration::from_secs(1) * sent / per_second;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        world.hub.settled(PATIENCE)?;
+        let after = world.hub.logged();
+        values.push(format!("{} ({} kB)", after.0 - before.0, (after.1 - before.1) / 1000));
+    }
+    Ok(values)
+}

@@ -1,0 +1,197 @@
+//! What spokes send: whole IPv4 packets with NHRP in GRE, or with a frame in VXLAN.
+
+use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+use dmevpn::wire::nhrp::{
+    Cie, Extension, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, flag, kind,
+};
+use dmevpn::wire::{MAX_NHRP, Prefix, VpnTag};
+use std::net::Ipv4Addr;
+
+/// The underlay address of the daemon that is measured.
+pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// All sites are in there.
+pub const ALL_SITES: &str = "10.64.0.0/10";
+
+const GRE: u8 = 47;
+const UDP: u8 = 17;
+const VXLAN_PORT: u16 = 4789;
+const IP_LEN: usize = 20;
+
+/// Who sends: a site in a VN, known by its underlay address.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// Where it is.
+    pub address: Ipv4Addr,
+    vpn: u32,
+    source: ProtocolAddress,
+}
+
+impl Site {
+    /// A spoke: the `n`th, from 1 on, of the VN with this number.
+    pub fn spoke(vpn: u32, n: u32) -> Site {
+        let address = address(vpn, n);
+        let [_, b, c, d] = address.octets();
+        let mac = Mac::new([0x52, 0x54, 0, b, c, d]).expect("unicast");
+        Site { address, vpn, source: ProtocolAddress::Mac(mac) }
+    }
+
+    /// The protocol address that it registers.
+    pub fn source(&self) -> ProtocolAddress {
+        self.source
+    }
+
+    /// Another site that claims to have this one's protocol address.
+    pub fn impostor(&self, n: u32) -> Site {
+        Site { address: address(self.vpn, n), ..*self }
+    }
+
+    fn header(&self, kind: Kind, flags: u16, id: u32, to: ProtocolAddress) -> Header {
+        Header {
+            kind,
+            protocol: Protocol::Ethernet,
+            hop_count: HOP_COUNT,
+            flags,
+            request_id: id,
+            nbma: Nbma::new(self.address.into()).expect("unicast"),
+            vni: Vni::new(100),
+            source: Some(self.source),
+            destination: Some(to),
+        }
+    }
+
+    /// A Registration Request for this many seconds.
+    pub fn registration(&self, id: u32, holding: u16) -> Vec<u8> {
+        let header = self.header(Kind::RegistrationRequest, flag::REGISTRATION_UNIQUE, id, self.source);
+        self.nhrp(&header, |writer| {
+            writer.cie(&Cie { prefix: 0xff, mtu: 1450, holding, ..Cie::default() });
+            routes(writer);
+        })
+    }
+
+    /// A Resolution Request.
+    pub fn question(&self, id: u32, wanted: ProtocolAddress) -> Vec<u8> {
+        let flags = flag::ROUTER | flag::AUTHORITATIVE;
+        self.nhrp(&self.header(Kind::ResolutionRequest, flags, id, wanted), |writer| {
+            routes(writer);
+            writer.extension(Extension::capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]));
+        })
+    }
+
+    fn nhrp(&self, header: &Header, parts: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        nhrp(self.address, HUB, VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, self.vpn)), header, parts)
+    }
+
+    /// A frame from `station` behind this site, by way of the hub, whose port for the site has this VNI.
+    pub fn frame(&self, uplink: u32, station: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+        let mut packet = ip(UDP, self.address, HUB);
+        let frame = frame(station, to);
+        let udp_len = 8 + 8 + frame.len() as u16;
+        for word in [50_000, VXLAN_PORT, udp_len, 0] {
+            packet.extend_from_slice(&word.to_be_bytes());
+        }
+        packet.extend_from_slice(&0x0800_0000u32.to_be_bytes());
+        packet.extend_from_slice(&(uplink << 8).to_be_bytes());
+        packet.extend_from_slice(&frame);
+        packet
+    }
+
+    /// A GRE packet of this site with whatever in it.
+    pub fn anything(&self, octets: &[u8]) -> Vec<u8> {
+        let mut packet = ip(GRE, self.address, HUB);
+        packet.extend_from_slice(&[0, 0, 0x20, 0x01]);
+        packet.extend_from_slice(octets);
+        packet
+    }
+}
+
+/// What a request asks to be filled in.
+fn routes(writer: &mut Writer<'_>) {
+    for kind in [kind::RESPONDER, kind::FORWARD_TRANSIT, kind::REVERSE_TRANSIT] {
+        writer.extension(Extension::empty(kind));
+    }
+}
+
+/// The confirmation of a Purge Request.
+pub fn purged(from: Ipv4Addr, to: Ipv4Addr, tag: VpnTag, request: &Message<'_>) -> Vec<u8> {
+    reply(from, to, tag, request, Kind::PurgeReply, None)
+}
+
+/// A hub's answer to a registration: accepted, with this uplink VNI.
+pub fn registered(from: Ipv4Addr, to: Ipv4Addr, tag: VpnTag, request: &Message<'_>) -> Vec<u8> {
+    let responder = Cie {
+        mtu: 1450,
+        holding: 600,
+        nbma: Nbma::new(from.into()),
+        vni: Vni::new(0x10_0000),
+        address: Mac::new([2, 0xd0, 0, 0, 0, 1]).map(ProtocolAddress::Mac),
+        ..Cie::default()
+    };
+    reply(from, to, tag, request, Kind::RegistrationReply, Some(responder))
+}
+
+fn reply(
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    tag: VpnTag,
+    request: &Message<'_>,
+    kind: Kind,
+    responder: Option<Cie>,
+) -> Vec<u8> {
+    nhrp(from, to, tag, &request.header.reply(kind), |writer| {
+        for cie in request.cies() {
+            writer.cie(&cie);
+        }
+        if let Some(responder) = responder {
+            writer.extension_cie(kind::RESPONDER, true, &responder);
+        }
+    })
+}
+
+fn nhrp(
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    tag: VpnTag,
+    header: &Header,
+    parts: impl FnOnce(&mut Writer<'_>),
+) -> Vec<u8> {
+    let mut buf = [0; MAX_NHRP];
+    let mut writer = Writer::new(&mut buf, header);
+    parts(&mut writer);
+    let len = writer.finish().expect("it fits");
+    let mut packet = ip(GRE, from, to);
+    packet.extend_from_slice(Prefix::gre(tag).as_bytes());
+    packet.extend_from_slice(&buf[..len]);
+    packet
+}
+
+/// An IPv4 header; the kernel fills in length and checksum.
+fn ip(protocol: u8, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+    let mut header = vec![0; IP_LEN];
+    (header[0], header[8], header[9]) = (0x45, 64, protocol);
+    header[12..16].copy_from_slice(&from.octets());
+    header[16..20].copy_from_slice(&to.octets());
+    header
+}
+
+/// A frame of an EtherType for experiments, so that nobody answers it.
+pub fn frame(from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+    let mut frame = [to, from].concat();
+    frame.extend_from_slice(&0x88b5u16.to_be_bytes());
+    frame.resize(60, 0);
+    frame
+}
+
+/// The `n`th station of all.
+pub fn station(n: u32) -> [u8; 6] {
+    let [a, b, c, d] = n.to_be_bytes();
+    [0x02, 0x01, a, b, c, d]
+}
+
+/// The same, as a protocol address.
+pub fn station_address(n: u32) -> ProtocolAddress {
+    ProtocolAddress::Mac(Mac::new(station(n)).expect("unicast"))
+}
+
+fn address(vpn: u32, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a40_0000 + (vpn << 14) + n)
+}

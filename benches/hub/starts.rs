@@ -1,0 +1,72 @@
+//! A hub starts, and everybody waits for it.
+
+use crate::Setup;
+use crate::lab::{Res, wait_until};
+use crate::packets::Site;
+use crate::probe::{Askers, Probe, time};
+use crate::sites::Sites;
+use crate::world::World;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The time until a question is answered that was sent after `start`.
+fn serves(sites: &Sites, start: Instant) -> Res<Duration> {
+    let answered = || sites.heard().answers.iter().find(|a| a.at > start).map(|a| a.at - start);
+    crate::lab::wait_for(PATIENCE, answered).ok_or_else(|| "it answers no question".into())
+}
+
+/// The daemon hands over to the next one, which lists what the bridge learned.
+pub fn macs(setup: &Setup) -> Res<Vec<String>> {
+    const MACS: u32 = 100_000;
+    const PLACES: u32 = 10;
+    let mut world = World::hub(setup, 1..=1, "\toption max_macs '200000'")?;
+    let askers = Askers::register(&world.sites, 1)?;
+    let places: Vec<Site> = (1..=PLACES).map(|n| Site::spoke(1, n)).collect();
+    world.sites.register(&places, 600, PATIENCE)?;
+    for first in (0..MACS).step_by(100) {
+        world.sites.speak(&places[(first / 100 % PLACES) as usize], first..first + 100)?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let known = |world: &World| world.hub.metric("dmevpn_macs").unwrap_or(0.0);
+    let all = |world: &World| {
+        wait_until(PATIENCE, || {
+            std::thread::sleep(Duration::from_millis(20));
+            known(world) >= f64::from(MACS)
+        })
+    };
+    if !all(&world) {
+        return Err(format!("it knows {} of {MACS} MACs", known(&world)));
+    }
+    world.hub.end(libc::SIGUSR1, PATIENCE)?;
+    let probe = askers.start(&world.sites);
+    let start = Instant::now();
+    world.hub.start()?;
+    let served = serves(&world.sites, start)?;
+    let complete = all(&world);
+    let took = start.elapsed();
+    probe.finish(Duration::from_secs(2))?;
+    let complete = if complete { time(took) } else { format!("{} after {}", known(&world), time(took)) };
+    Ok(vec![time(served), complete])
+}
+
+/// All come at once to a hub that is new; then it restarts.
+pub fn spokes(setup: &Setup) -> Res<Vec<String>> {
+    const VNS: u32 = 5;
+    let count = setup.size(200, 995);
+    let mut world = World::hub(setup, 1..=VNS, "")?;
+    let askers = Askers::register(&world.sites, 1)?;
+    // One of each VN after the other, as spokes of several VNs come in.
+    let all: Vec<Site> = (1..=count).flat_map(|n| (1..=VNS).map(move |vn| Site::spoke(vn, n))).collect();
+    let probe: Probe = askers.start(&world.sites);
+    let first = world.sites.register(&all, 600, PATIENCE)?;
+    let waits = probe.finish(PATIENCE)?;
+
+    world.hub.end(libc::SIGUSR1, PATIENCE)?;
+    let probe = askers.start(&world.sites);
+    let start = Instant::now();
+    world.hub.start()?;
+    let served = serves(&world.sites, start)?;
+    probe.finish(Duration::from_secs(2))?;
+    Ok(vec![time(first), waits.to_string(), time(served)])
+}
