@@ -116,9 +116,16 @@ fn ask(asks: Asks) -> Result<u8, Failure> {
     let mut client = Client::connect(&socket, timeout)?;
     let endless = question == Question::Monitor;
     client.ask(&Request { question, form: form(json) })?;
+    let mut in_line = false;
     loop {
-        let Piece { kind, octets } = client.read()?;
+        let Piece { kind, octets } = client.read().inspect_err(|_| {
+            if in_line {
+                // The error behind half an answer is a line of its own.
+                drop(print("\n"));
+            }
+        })?;
         let text = String::from_utf8_lossy(&octets);
+        in_line = kind == Kind::Output && !text.is_empty() && !text.ends_with('\n');
         match kind {
             // Who reads it went away, as `head` does, which is no failure.
             Kind::Output if !print(&text)? => return Ok(0),

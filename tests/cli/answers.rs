@@ -55,6 +55,17 @@ fn an_answer_is_copied_piece_by_piece() {
     assert_eq!(done, (Some(4), "one\ntwo ü\n".into(), "oh\n".into()));
 }
 
+/// Half an answer is what there is of it, and why not all.
+#[test]
+fn an_answer_may_end_early() {
+    let half = piece(Kind::Output, b"{\"macs\":[{");
+    let request = Request { question: Question::Macs { vn: None }, form: Form::Json };
+    let (code, out, err) = answered("half", &["macs", "--json"], &request, &half);
+    let error = "the daemon at SOCKET closed the connection (it ended, or was restarted)";
+    let expected = format!("{{\"macs\":[{{\n{{\"error\":\"{error}\",\"code\":3}}\n");
+    assert_eq!((code, out, err.as_str()), (Some(3), expected, ""));
+}
+
 /// Whoever took a daemon over, or writes a file, does not command root's terminal.
 #[test]
 fn no_text_commands_the_terminal() {

@@ -113,6 +113,30 @@ fn lines_of_json() {
     });
 }
 
+/// A program of another version is told so in its own way: the version is where it looks for it.
+#[test]
+fn another_version() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "hub");
+        let mut stream = UnixStream::connect(hub.socket()).unwrap();
+        stream.write_all(&[0, 0, 0, 2, 2, 0]).unwrap();
+        let (_, err, code) = whole(&stream);
+        let expected = "dmevpn: this daemon speaks control version 3, the request is of version 2\n";
+        assert_eq!((err.as_str(), code), (expected, 1));
+        // Where the next request begins is known; but not behind one that is too long.
+        stream
+            .write_all(&Request { question: Question::Reload, form: Form::Json }.encode().unwrap())
+            .unwrap();
+        assert_eq!(whole(&stream).2, 0);
+        stream.write_all(b"GET /").unwrap();
+        let (_, err, _) = whole(&stream);
+        assert!(err.contains("a message of 1195725856 octets on the control socket"), "{err}");
+        assert_eq!(stream.read(&mut [0; 64]).unwrap(), 0);
+    });
+}
+
 /// Others are answered at once, nothing grows by it, and every row is there once.
 #[test]
 fn a_long_table_is_told_row_by_row() {
