@@ -2,12 +2,11 @@
 
 use core::ops::{Add, Sub};
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// A point in monotonic time, in milliseconds since an epoch only its maker knows.
 ///
 /// The engine never reads a clock: the shell passes its monotonic clock, the simulator its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -264,7 +264,7 @@ impl FromStr for Nbma {
 }
 
 /// A VXLAN tunnel end point: where a frame has to be sent, and under which VNI.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vtep {
     /// The underlay address of the router.
     pub nbma: Nbma,
@@ -289,59 +289,17 @@ fn hex_octet(s: &str) -> Option<u8> {
     if s.len() != 2 || s.starts_with('+') { None } else { u8::from_str_radix(s, 16).ok() }
 }
 
-/// A readable format (JSON) gets the text form, a binary one (postcard) the compact `$raw`.
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(s)
+    }
+}
+
 /// What comes in passes the same check as any other input.
-macro_rules! serde_text_or_raw {
-    ($type:ty, $raw:ty, $to_raw:expr, $from_raw:expr) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                if s.is_human_readable() { s.collect_str(self) } else { $to_raw(*self).serialize(s) }
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                use serde::de::Error;
-                if d.is_human_readable() {
-                    <&str>::deserialize(d)?.parse().map_err(D::Error::custom)
-                } else {
-                    $from_raw(<$raw>::deserialize(d)?)
-                        .ok_or_else(|| D::Error::custom(concat!("not a ", stringify!($type))))
-                }
-            }
-        }
-    };
-}
-
-serde_text_or_raw!(Mac, [u8; 6], Mac::octets, Mac::new);
-serde_text_or_raw!(Nbma, IpAddr, Nbma::ip, Nbma::new);
-serde_text_or_raw!(VpnId, ([u8; 3], u32), |v: VpnId| (v.oui, v.index), |(o, i)| Some(VpnId::new(o, i)));
-
-/// A VNI is a number in every format.
-impl Serialize for Vni {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(s)
-    }
-}
-
-impl<'de> Deserialize<'de> for Vni {
+impl<'de> Deserialize<'de> for Mac {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         use serde::de::Error;
-        Vni::new(u32::deserialize(d)?).ok_or_else(|| D::Error::custom("not a VNI"))
-    }
-}
-
-/// A VLAN is a number in every format.
-impl Serialize for VlanId {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(s)
-    }
-}
-
-impl<'de> Deserialize<'de> for VlanId {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        VlanId::new(u16::deserialize(d)?).ok_or_else(|| D::Error::custom("not a VLAN"))
+        Mac::new(<[u8; 6]>::deserialize(d)?).ok_or_else(|| D::Error::custom("not a station's MAC address"))
     }
 }
 

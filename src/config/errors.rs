@@ -2,10 +2,9 @@
 
 use super::uci::Section;
 use core::fmt;
-use serde::{Deserialize, Serialize};
 
 /// One thing that is to be said about a file: that is wrong, or hardly meant so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The line, from 1.
     pub line: u32,
@@ -32,7 +31,7 @@ impl Finding {
 /// Everything that is wrong with a file: at least one thing, or that it cannot be read.
 ///
 /// `Display` writes a line `FILE:LINE: what is wrong` for each, without a line end after the last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors {
     file: String,
     /// Why it cannot even be read; then there are no others.

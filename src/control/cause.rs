@@ -1,11 +1,10 @@
 //! Why something does not work on this router, and what to do about it: one source for status, log and metrics.
 
 use crate::types::{Nbma, VlanId};
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// A reason that lies in this router or its surroundings, not in the protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The VN's bridge is not there.
     NoBridge(String),

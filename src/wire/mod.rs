@@ -9,14 +9,13 @@ pub mod llc;
 pub mod nhrp;
 
 use crate::types::VpnId;
-use serde::{Deserialize, Serialize};
 
 /// The largest NHRP packet this program makes or takes, in octets: what fits a 1500-octet underlay
 /// with IPv6, a keyed GRE header and the LLC headers in front (RFC 2332 section 5.1, maximum packet size).
 pub const MAX_NHRP: usize = 1500 - 40 - gre::MAX_LEN - llc::LEN;
 
 /// How a packet names its VN (RFC 2735 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VpnTag {
     /// By an LLC/SNAP header with the VPN-ID.
     Llc(VpnId),

@@ -8,7 +8,6 @@ use crate::engine::plane::Item;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
 use core::ops::Range;
-use serde::{Deserialize, Serialize};
 
 /// What is done once and is no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +130,7 @@ impl Effects {
 }
 
 /// Something an operator may want to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The hub accepted the registration.
     Registered {
@@ -235,8 +233,7 @@ pub enum Event {
 }
 
 /// Why something is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// A CIE code (RFC 2332 section 5.2.0.1): 4, 5, 12, 13, 14.
     Nak(u8),
@@ -245,8 +242,7 @@ pub enum Refusal {
 }
 
 /// Why something ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Its holding time was over.
     Expired,
@@ -267,8 +263,7 @@ pub enum Why {
 }
 
 /// A bounded table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
     /// Remote MACs of a spoke, or MACs of a hub (`max_macs`).
     Macs,

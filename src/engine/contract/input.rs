@@ -7,10 +7,9 @@ use crate::engine::plane::Port;
 use crate::types::{Mac, Nbma, Vtep};
 use crate::wire::VpnTag;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 
 /// The two ends of an underlay path, seen from this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
     /// This node's address.
     pub local: Nbma,

@@ -5,11 +5,9 @@ use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::net::IpAddr;
-use serde::{Deserialize, Serialize};
 
 /// How a spoke stands with its hub in a VN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The bridge or the VXLAN device is not there yet.
     NoDevice,
@@ -39,7 +37,7 @@ pub enum Standing {
 }
 
 /// A spoke's state in a VN.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpokeReport {
     /// How it stands with its hub.
     pub standing: Standing,
@@ -66,7 +64,7 @@ pub struct SpokeReport {
 }
 
 /// A hub's state in a VN.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubReport {
     /// For how many seconds its bridge has been up, or not.
     pub since: u64,
@@ -81,8 +79,7 @@ pub struct HubReport {
 }
 
 /// The state of a MAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacState {
     /// Being asked for; its frames go by the hub.
     Asking,
@@ -97,7 +94,7 @@ pub enum MacState {
 }
 
 /// A row of `macs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MacRow {
     /// The MAC.
     pub mac: Mac,
@@ -112,7 +109,7 @@ pub struct MacRow {
 }
 
 /// A row of `peers`: at a hub, a registration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRow {
     /// The peer's VTEP; without VNI for a client that only registers an IP address.
     pub nbma: Nbma,
@@ -129,7 +126,7 @@ pub struct PeerRow {
 }
 
 /// What a hub counted of a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCounts {
     /// The client's underlay address.
     pub nbma: Nbma,
@@ -142,7 +139,7 @@ pub struct ClientCounts {
 }
 
 /// A VN's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VnReport {
     /// As a spoke.
     Spoke(SpokeReport),

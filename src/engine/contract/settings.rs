@@ -4,19 +4,17 @@ use crate::types::{Vni, VpnId};
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
-use serde::{Deserialize, Serialize};
 
 /// The daemon's handle of a virtual network, stable across reloads while the VN's name stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VnKey(pub u16);
 
 /// The daemon's handle of a hub, stable across reloads while the hub's name stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HubKey(pub u16);
 
 /// How a packet says which VN it belongs to (RFC 2735 section 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VpnMode {
     /// An LLC/SNAP header with the VPN-ID in front of NHRP.
     #[default]
@@ -39,8 +37,7 @@ impl VpnMode {
 }
 
 /// What makes a spoke ask where a MAC lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trigger {
     /// The bridge learned the MAC behind the tunnel.
     #[default]

@@ -1,11 +1,9 @@
 //! Counters, named after the NHRP MIB (RFC 2677) where it has the object.
 
-use serde::{Deserialize, Serialize};
-
 macro_rules! counters {
     ($(#[$about:meta])* $name:ident: $($(#[doc = $doc:literal])* $counter:ident),* $(,)?) => {
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $name {
             $($(#[doc = $doc])* pub $counter: u32,)*
         }
