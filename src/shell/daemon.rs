@@ -1,6 +1,7 @@
 //! `dmevpn daemon`: from the configuration file to the turns of the node, on one thread.
 
-use super::audience::{control, log as audience};
+use super::audience::control;
+use super::audience::log::{self as audience, OPERATOR};
 use super::confine::confine;
 use super::file::{load, reload};
 use super::node::Node;
@@ -46,14 +47,14 @@ pub fn run(config_path: &str, service: bool) -> ExitCode {
     };
     log::set_max_level(config.main.log_level);
     if !config.main.enabled {
-        log::info!("{config_path}: option 'enabled' is 0: nothing to do");
+        log::info!(target: OPERATOR, "{config_path}: option 'enabled' is 0: nothing to do");
         return ExitCode::SUCCESS;
     }
     let result = signals.and_then(|signals| serve(config_path, config, &signals));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            log::error!("{}", InWords(&e));
+            log::error!(target: OPERATOR, "{}", InWords(&e));
             ExitCode::FAILURE
         }
     }
@@ -65,7 +66,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     let bell = Bell::new()?;
     let node: Shared = Rc::new(RefCell::new(Node::open(config.clone(), bell.waker(), seed())?));
     confine();
-    log::info!("dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
+    log::info!(target: OPERATOR, "dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
     node.borrow_mut().apply(config);
 
     let executor = Rc::new(LocalExecutor::new());
@@ -74,9 +75,11 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     match go_on(&node, &bell, signals, &executor, config_path)? {
         Ending::ForGood => {
             node.borrow_mut().leave();
-            log::info!("dmevpn ends");
+            log::info!(target: OPERATOR, "dmevpn ends");
         }
-        Ending::HandOver => log::info!("dmevpn ends and leaves everything in place for the next one"),
+        Ending::HandOver => {
+            log::info!(target: OPERATOR, "dmevpn ends and leaves everything in place for the next one")
+        }
     }
     Ok(())
 }
@@ -138,7 +141,7 @@ fn go_on(
         }
         let now = node.now();
         if end.is_some_and(|end| end <= now) {
-            log::warn!("the hub did not confirm the withdrawal");
+            log::warn!(target: OPERATOR, "the hub did not confirm the withdrawal");
             return Ok(Ending::ForGood);
         }
         let until = node.deadline().into_iter().chain(end).min();

@@ -1,5 +1,6 @@
 //! The configuration's file, and others that users name: read at the start, and again.
 
+use super::audience::log::OPERATOR;
 use super::node::Node;
 use super::words::InWords;
 use crate::config::uci::MAX_BYTES;
@@ -25,12 +26,12 @@ pub fn reload(node: &mut Node, path: &str) -> Result<(), Errors> {
                 config.vns.clear();
             }
             node.apply(config);
-            log::info!("{path} is in force");
+            log::info!(target: OPERATOR, "{path} is in force");
             Ok(())
         }
         Err(errors) => {
-            log::error!("{path} is refused, the configuration stays as it is");
-            errors.to_string().lines().for_each(|line| log::error!("{line}"));
+            log::error!(target: OPERATOR, "{path} is refused, the configuration stays as it is");
+            errors.to_string().lines().for_each(|line| log::error!(target: OPERATOR, "{line}"));
             Err(errors)
         }
     }

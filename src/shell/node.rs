@@ -1,5 +1,6 @@
 //! The engine and everything it acts on, in one place: inputs go in, effects are performed.
 
+use super::audience::log::{OPERATOR, happening};
 use super::audience::{Audience, Happened};
 use super::clock::{self, Clock};
 use super::netlink::Events;
@@ -9,7 +10,7 @@ use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
-use crate::control::{Cause, words};
+use crate::control::Cause;
 use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
@@ -19,10 +20,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
-
-/// So many warnings about others are logged at most in that time.
-const WARNINGS: u32 = 50;
-const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// So much is read of each source in a turn, by number and by time; then all others have theirs. What comes faster than
 /// it is read, as when MACs seem to move all the time, so keeps nobody waiting for longer than that.
@@ -47,8 +44,6 @@ pub struct Node {
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
-    /// When warnings were last counted from, and how many there were since.
-    warnings: (Instant, u32),
     /// Where packets are read to.
     buffer: Vec<u8>,
 }
@@ -70,7 +65,6 @@ impl Node {
             effects: Effects::default(),
             inputs: Inputs::new(),
             underlay: Underlay::open(waker)?,
-            warnings: (Instant::from_millis(0), 0),
             buffer: vec![0; MAX_PACKET],
         })
     }
@@ -82,7 +76,7 @@ impl Node {
             ("state_file", self.config.main.state_file != config.main.state_file),
         ] {
             if differs {
-                log::warn!("option '{what}' takes effect when the daemon is started again");
+                log::warn!(target: OPERATOR, "option '{what}' takes effect when the daemon is started again");
             }
         }
         log::set_max_level(config.main.log_level);
@@ -294,28 +288,8 @@ impl Node {
     }
 
     fn tell(&mut self, vn: VnKey, event: Event) {
-        let level = words::level(&event);
-        if level > log::Level::Warn || self.may_warn() {
-            log::log!(level, "{}: {}", self.names.vn_name(vn), words::sentence(&event));
-        }
+        happening(vn, self.names.vn_name(vn), &event);
         self.audience.tell(Happened { at: clock::wall(), vn, event });
-    }
-
-    /// Whether one more warning may be logged now: much of what is warned of others cause, as often as they like.
-    fn may_warn(&mut self) -> bool {
-        let now = self.clock.now();
-        let (since, count) = self.warnings;
-        if now.since(since) >= WARNING_PERIOD {
-            if count > WARNINGS {
-                log::warn!(
-                    "{} more warnings were left out here; 'dmevpn monitor' shows all",
-                    count - WARNINGS
-                );
-            }
-            self.warnings = (now, 0);
-        }
-        self.warnings.1 += 1;
-        self.warnings.1 <= WARNINGS
     }
 
     fn set_neighbour(&mut self, address: IpAddr, nbma: Option<Nbma>) {

@@ -1,6 +1,7 @@
 //! The log: where it goes under a service manager, and that nobody who does not read it stops the daemon.
 
 use super::*;
+use lab::traffic::{BROADCAST, Sender, experiment};
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -234,6 +235,37 @@ fn a_reader_that_comes_again() {
             String::from_utf8_lossy(&said).contains("3 lines were lost here")
         });
         drop(own);
+    });
+}
+
+/// 100 MACs move from one site to another: ten lines are enough for the log, all are there for who asks, and when all is
+/// over the log has the number.
+#[test]
+fn what_happens_often_does_not_fill_the_log() {
+    in_small(plan(), |lab| {
+        lab.add_host("vm2", "spoke2", "br-test", lab::mac(0x0d), inside(13)).unwrap();
+        lab.node("hub").edit_config(|text| text.replace("log_level 'debug'", "log_level 'info'")).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let hub = lab.node("hub");
+        for host in ["vm1", "vm2"] {
+            let sender = Sender::new(&lab.host(host).ns, "eth0").unwrap();
+            for number in 0..100 {
+                sender.send(&experiment(BROADCAST, lab::mac(0x4000 + number), number.into(), 60)).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        let moved = |text: &str| text.lines().filter(|l| l.contains("moved to spoke")).count();
+        let events = || String::from_utf8(dmevpn(hub, &["events"]).stdout).unwrap();
+        wait("all have moved", || moved(&events()) >= 100);
+        let happened = moved(&events());
+        assert_eq!(moved(&hub.log_text()), 10, "{}", hub.log_text());
+        // Nobody is waited for at the end.
+        hub.signal(libc::SIGTERM).unwrap();
+        let number =
+            format!("(and {} more like it within a minute; 'dmevpn monitor' shows all)", happened - 10);
+        wait("the number is told", || hub.log_text().contains(&number));
+        assert_eq!(moved(&hub.log_text()), 11, "{}", hub.log_text());
     });
 }
 

@@ -155,6 +155,28 @@ fn garbage_with_the_addresses_of_others() {
     });
 }
 
+/// Whoever has an address to which there is no way cannot be answered, and says so to nobody a thousand times.
+#[test]
+fn senders_without_a_way_to_them_do_not_fill_the_log() {
+    under_attack(plan(), |lab, frames, sender| {
+        let hub = lab.node("hub");
+        let before = hub.log_text().len();
+        for number in 0..2000 {
+            let mut frame = frames[number % frames.len()].clone();
+            frame[6..12].copy_from_slice(&lab::mac(0x9999));
+            frame[26..30].copy_from_slice(&[192, 0, 2, (number % 200) as u8]);
+            repair(&mut frame);
+            let _ = sender.send(&frame);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        wait_status(hub, "hub");
+        let log = hub.log_text();
+        let told = log.lines().filter(|l| l.contains("cannot send")).count();
+        println!("{} octets, {told} lines of sending", log.len() - before);
+        assert!((1..=10).contains(&told), "{log}");
+    });
+}
+
 /// Does `flood` again and again for some seconds, with a tenth of the time for the daemon of `node`: who asks it how it
 /// stands waits for a little of that, and not until all is over.
 fn answers_in_a_flood(node: &Node, mut flood: impl FnMut() + Send) {

@@ -1,23 +1,36 @@
 //! The log: a line a message, for a person at a terminal or for a service manager.
 //!
 //! Nobody who does not read it stops the daemon, or ends it: lines go into a pipe of our own ([`outlet`]), which holds
-//! 64 KiB. A line that has no room there is left out, and the number of those told as soon as there is room. So it is
-//! with lines that the output refuses, such as a file on a full disk, once it takes one.
+//! 64 KiB. A line that has no room there is lost, and the number of those told as soon as there is room. So it is with
+//! lines that the output refuses, such as a file on a full disk, once it takes one.
+//!
+//! Nor does anybody fill it: of each [kind](super::kinds) some lines are told in a minute. The kind of a message is the
+//! place in the program that logs it; with a target (`log::warn!(target: NAME, ...)`) the place and what it is about,
+//! with the target [`OPERATOR`] none. What log level `debug` adds is not limited: somebody wants to see all.
 
+use super::kinds::{self, Kind, Kinds, Verdict};
 use super::outlet::{self, Carried, Far, WHOLE};
+use crate::control::words;
+use crate::engine::{Event, VnKey};
+use crate::shell::clock::Clock;
+use crate::time::Instant;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::fmt::{self, Write};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// The target of lines about what an operator did or has to do, of which none is left out.
+pub const OPERATOR: &str = "operator";
 
 /// What a line has at most, in octets: with what is put before it, it is written whole.
 const MOST: usize = WHOLE - 32;
 /// Of this a thread that carries lines on uses the first two pages.
 const STACK: usize = 64 << 10;
+const MINUTE: Duration = Duration::from_secs(60);
 /// The end does not wait longer for those who do not read.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
@@ -35,8 +48,14 @@ pub struct Open(());
 ///
 /// It starts threads: signals that are taken otherwise are blocked before.
 pub fn start(service: bool) -> io::Result<Open> {
+    begin(service, MINUTE)
+}
+
+fn begin(service: bool, minute: Duration) -> io::Result<Open> {
     let logger = LOGGER.get_or_init(|| Logger {
         person: (!service).then(SimpleLogger::new),
+        clock: Clock::start(),
+        kinds: Mutex::new(Kinds::new(minute)),
         outputs: [libc::STDOUT_FILENO, libc::STDERR_FILENO].map(|out| Output { out, lost: Mutex::new(0) }),
     });
     for output in logger.in_use() {
@@ -65,12 +84,24 @@ impl Drop for Open {
 /// Waits, but not for long, until what was written is carried on.
 fn finish() {
     let Some(logger) = LOGGER.get() else { return };
+    // Whoever dies may hold them.
+    if let Ok(mut kinds) = logger.kinds.try_lock() {
+        logger.tell_left_out(&mut kinds, None);
+    }
     logger.in_use().iter().for_each(|output| outlet::close(output.out));
     let mut left = PATIENCE;
     while CARRIERS.load(Ordering::SeqCst) > 0 && left > Duration::ZERO {
         thread::sleep(PAUSE);
         left -= PAUSE;
     }
+}
+
+/// Something happened in the VN of that name.
+pub fn happening(vn: VnKey, name: &str, event: &Event) {
+    let level = words::level(event);
+    let Some(logger) = LOGGER.get().filter(|_| level <= log::max_level()) else { return };
+    let text = words::sentence(event);
+    logger.limited(Kind::happening(vn, event), level, format_args!("{name}: {text}"));
 }
 
 /// A line to standard error that stands for itself, such as `FILE:LINE: what is wrong there`.
@@ -82,6 +113,8 @@ pub fn complain(text: &str) {
 
 struct Logger {
     person: Option<SimpleLogger>,
+    clock: Clock,
+    kinds: Mutex<Kinds>,
     outputs: [Output; 2],
 }
 
@@ -99,7 +132,10 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.line(record.level(), *record.args());
+        match record.target() {
+            OPERATOR => self.line(record.level(), *record.args()),
+            _ => self.limited(Kind::of(record), record.level(), *record.args()),
+        }
     }
 
     fn flush(&self) {}
@@ -115,9 +151,33 @@ impl Logger {
         if self.person.is_none() && level >= Level::Info { out } else { err }
     }
 
+    /// A line, if there were not many like it.
+    fn limited(&self, kind: Kind, level: Level, text: fmt::Arguments<'_>) {
+        if level <= Level::Info {
+            let now = self.clock.now();
+            let mut kinds = hold(&self.kinds);
+            self.tell_left_out(&mut kinds, Some(now));
+            match kinds.count(now, kind, level) {
+                Verdict::Tell => {}
+                Verdict::Last(sample) => *sample = kinds::sample(text.to_string()),
+                Verdict::LeaveOut => return,
+            }
+        }
+        self.line(level, text);
+    }
+
+    /// Tells what was left out in minutes that are over `now`, or at all.
+    fn tell_left_out(&self, kinds: &mut Kinds, now: Option<Instant>) {
+        while let Some(over) = kinds.over(now) {
+            let all = if over.is_monitored { "; 'dmevpn monitor' shows all" } else { "" };
+            let (sample, count) = (over.sample, over.count);
+            self.line(over.level, format_args!("{sample} (and {count} more like it within a minute{all})"));
+        }
+    }
+
     fn line(&self, level: Level, text: fmt::Arguments<'_>) {
         let output = self.output(level);
-        let mut lost = output.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = hold(&output.lost);
         self.tell_lost(output, &mut lost);
         if *lost > 0 || !self.write(output, level, text) {
             *lost = lost.saturating_add(1);
@@ -160,9 +220,15 @@ impl Logger {
     /// Carries on what is written to `output`, until all is.
     fn carry(&self, output: &Output, mut far: Far) {
         loop {
-            match far.carry(None) {
+            let now = self.clock.now();
+            let patience = {
+                let mut kinds = hold(&self.kinds);
+                self.tell_left_out(&mut kinds, Some(now));
+                kinds.deadline().map(|at| at.since(now))
+            };
+            match far.carry(patience) {
                 Carried::Taken { refused } => {
-                    let mut lost = output.lost.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut lost = hold(&output.lost);
                     *lost = lost.saturating_add(refused);
                     self.tell_lost(output, &mut lost);
                 }
@@ -174,6 +240,11 @@ impl Logger {
     }
 }
 
+/// What a mutex holds. Nobody leaves it half changed.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A text with its newline. What others name themselves comes here, too: no control character gets through, so that
 /// they can neither begin a line nor command a terminal.
 struct Line(String);
@@ -183,11 +254,7 @@ impl Line {
         let mut line = Line(String::new());
         // It only fails when a value in it cannot be formatted; what was written up to there counts.
         let _ = line.write_fmt(text);
-        let mut end = line.0.len().min(MOST - 1);
-        while !line.0.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.0.truncate(end);
+        kinds::cut(&mut line.0, MOST - 1);
         line.0.push('\n');
         line
     }
@@ -212,19 +279,42 @@ mod tests {
         let long = Line::of(format_args!("{}", "ü".repeat(MOST))).0;
         assert_eq!((long.len(), long.ends_with("ü\n")), (MOST - 1, true));
     }
+    /// What `act` makes a program say, to which the log is open and a minute takes 300 ms.
+    fn said(name: &str, act: impl FnOnce()) -> String {
+        const CHILD: &str = "DMEVPN_TEST_LOG";
+        if std::env::var_os(CHILD).is_some() {
+            let _open = begin(false, Duration::from_millis(300)).unwrap();
+            act();
+            std::process::exit(0);
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", &format!("shell::audience::log::tests::{name}"), "--nocapture"]);
+        String::from_utf8(child.env(CHILD, "1").output().unwrap().stderr).unwrap()
+    }
+
+    fn log_lines(count: u32) {
+        (0..count).for_each(|n| log::info!("line {n}"));
+    }
+
     /// What a program says while it dies goes the same way.
     #[test]
     fn the_words_of_a_panic_are_not_lost() {
-        const CHILD: &str = "DMEVPN_TEST_PANICS";
-        if std::env::var_os(CHILD).is_some() {
-            let _open = start(false).unwrap();
-            (0..100).for_each(|n| log::info!("line {n}"));
+        let said = said("the_words_of_a_panic_are_not_lost", || {
+            log_lines(25);
             panic!("this is why");
-        }
-        let name = "shell::audience::log::tests::the_words_of_a_panic_are_not_lost";
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("line 99\n") && said.contains("this is why"), "{said}");
+        });
+        let is_there = |words| said.contains(words);
+        assert!(is_there("line 9\n") && is_there("this is why") && is_there("and 15 more"), "{said}");
+    }
+
+    /// Nothing else is logged then, and nothing is at the end: a program that exits so does not wait for its log.
+    #[test]
+    fn the_number_of_lines_left_out_is_told_when_the_minute_is_over() {
+        let said = said("the_number_of_lines_left_out_is_told_when_the_minute_is_over", || {
+            log_lines(25);
+            thread::sleep(Duration::from_millis(900));
+        });
+        assert!(said.ends_with("INFO  [dmevpn] line 9 (and 15 more like it within a minute)\n"), "{said}");
+        assert_eq!(said.matches("line ").count(), 11, "{said}");
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod control;
+mod kinds;
 pub mod log;
 mod out;
 mod outlet;

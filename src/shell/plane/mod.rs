@@ -200,10 +200,12 @@ impl Planes {
         };
         if result.as_ref().err() != plane.trouble.as_ref() {
             match &result {
-                Ok(_) => log::info!("{}: devices are up", plane.wanted.name),
+                Ok(_) => log::info!(target: &plane.wanted.name, "{}: devices are up", plane.wanted.name),
                 // What is missing is told where it is looked for.
                 Err(Cause::NoWay) => {}
-                Err(trouble) => log::warn!("{}: {}", plane.wanted.name, trouble.line()),
+                Err(trouble) => {
+                    log::warn!(target: &plane.wanted.name, "{}: {}", plane.wanted.name, trouble.line())
+                }
             }
         }
         plane.trouble = result.err();

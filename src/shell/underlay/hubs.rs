@@ -100,10 +100,10 @@ impl Underlay {
             // What is wrong with this router's own end was said.
             let to_say = trouble.as_ref().filter(|t| other_trouble && Some(*t) != said.as_ref());
             if let Some(trouble) = to_say.filter(|t| !matches!(t, Cause::LookingUp(_))) {
-                log::warn!("hub {}: {}", hub.name, trouble.line());
+                log::warn!(target: &hub.name, "hub {}: {}", hub.name, trouble.line());
             }
             if let Some(Path { local, remote }) = path.filter(|_| other_way || is_free) {
-                log::info!("hub {}: the way is from {local} to {remote}", hub.name);
+                log::info!(target: &hub.name, "hub {}: the way is from {local} to {remote}", hub.name);
             }
             if other_way || is_free && path.is_some() {
                 news.push((key, path));

@@ -69,8 +69,6 @@ pub struct Underlay {
     looked: Option<Instant>,
     due: Option<Instant>,
     again: Option<(Instant, Duration)>,
-    /// The last thing that went wrong with sending, so that the log tells it once.
-    send_trouble: Option<String>,
 }
 
 /// Hubs that are reached another way now, or not at all; or there was something in the way.
@@ -97,7 +95,6 @@ impl Underlay {
             looked: None,
             due: None,
             again: None,
-            send_trouble: None,
         })
     }
 
@@ -244,15 +241,9 @@ impl Underlay {
 
     /// Sends a packet from `path.local`.
     pub fn send(&mut self, path: Path, tag: VpnTag, nhrp: &[u8]) {
-        let Err(e) = self.tunnels.send(path, tag, nhrp) else {
-            self.send_trouble = None;
-            return;
-        };
-        let trouble = format!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
-        if self.send_trouble.as_ref() != Some(&trouble) {
-            log::warn!("{trouble}");
+        if let Err(e) = self.tunnels.send(path, tag, nhrp) {
+            log::warn!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
         }
-        self.send_trouble = Some(trouble);
     }
 
     /// All that was to be sent was sent: tunnels from addresses that are in use no more are closed.
