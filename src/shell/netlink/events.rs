@@ -12,9 +12,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// Room for some ten thousand unread events.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// More messages than a receive buffer holds: discarding ends even while new ones keep coming.
-const DISCARD: usize = 50_000;
-
 // Multicast groups (RTNLGRP_), by number: the libc crate has them for some targets only.
 const GROUP_LINK: u32 = 1;
 const GROUP_NEIGH: u32 = 3;
@@ -89,6 +86,7 @@ fn miss(message: &Message<'_>) -> Option<Event> {
 #[derive(Debug)]
 pub struct Events {
     socket: Socket,
+    receive_buffer: usize,
     buffer: Vec<u8>,
     /// The octets of `buffer` that hold messages not looked at yet.
     from: usize,
@@ -103,18 +101,8 @@ impl Events {
 
     /// Listen with room for `bytes` of unread messages in the kernel.
     pub fn with_receive_buffer(bytes: usize) -> io::Result<Events> {
-        let socket = socket::open()?;
-        socket.set_nonblocking(true)?;
-        socket::set_receive_buffer(&socket, bytes)?;
-        socket::bind(&socket)?;
-        // A kernel without this filter only means that the daemon wakes up in vain.
-        let _ = socket.attach_filter(&without_ip_neighbours());
-        for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
-            socket::join(&socket, group)?;
-        }
-        // A kernel without IPv6 may not have this one.
-        let _ = socket::join(&socket, GROUP_IPV6_IFADDR);
-        Ok(Events { socket, buffer: vec![0; socket::RECEIVE], from: 0, to: 0 })
+        let socket = listening(bytes)?;
+        Ok(Events { socket, receive_buffer: bytes, buffer: vec![0; socket::RECEIVE], from: 0, to: 0 })
     }
 
     /// The next event; `None` when there is none now.
@@ -145,18 +133,32 @@ impl Events {
         self.from < self.to
     }
 
-    /// Forget what is still unread: it is older than what was lost, and would be taken for news
-    /// after the caller has asked for the present state.
+    /// Forget what is still unread, all at once: it is older than what was lost, and would be taken for news after the
+    /// caller has asked for the present state.
     fn overrun(&mut self) -> Event {
         (self.from, self.to) = (0, 0);
-        for _ in 0..DISCARD {
-            match socket::receive(&self.socket, &mut self.buffer) {
-                Err(e) if e.raw_os_error() != Some(libc::ENOBUFS) => break,
-                _ => {}
-            }
+        // Where there is none to be had the old one goes on, and tells a little of what is known by then.
+        if let Ok(fresh) = listening(self.receive_buffer) {
+            self.socket = fresh;
         }
         Event::Overrun
     }
+}
+
+/// A socket that hears from now on, with room for `bytes` of unread messages.
+fn listening(bytes: usize) -> io::Result<Socket> {
+    let socket = socket::open()?;
+    socket.set_nonblocking(true)?;
+    socket::set_receive_buffer(&socket, bytes)?;
+    socket::bind(&socket)?;
+    // A kernel without this filter only means that the daemon wakes up in vain.
+    let _ = socket.attach_filter(&without_ip_neighbours());
+    for group in [GROUP_LINK, GROUP_NEIGH, GROUP_IPV4_IFADDR] {
+        socket::join(&socket, group)?;
+    }
+    // A kernel without IPv6 may not have this one.
+    let _ = socket::join(&socket, GROUP_IPV6_IFADDR);
+    Ok(socket)
 }
 
 /// Lets everything through but news of IP neighbours, of which the forwarding entries' group is full on a router with
