@@ -335,3 +335,95 @@ impl Underlay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::wait::Bell;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The underlay of a spoke with many VNs on one hub, on the interface `lo`, after its first look.
+    fn on_lo(hub: &str) -> (Underlay, Netlink, Instant) {
+        let mut text = format!(
+            "config dmevpn 'main'\n\toption interface 'lo'\nconfig hub 'dc1'\n\toption address '{hub}'\n"
+        );
+        for n in 1..=80 {
+            text += &format!(
+                "config vn 'vn{n}'\n\toption vpn_id '{n}'\n\toption role 'spoke'\n\toption hub 'dc1'\n"
+            );
+            text += &format!("\toption vni '{n}'\n\toption bridge 'br{n}'\n\toption vxlan 'vx{n}'\n");
+        }
+        let config = Config::parse("test", &text).unwrap();
+        let mut names = Names::default();
+        names.learn(&config);
+        let mut underlay = Underlay::open(Bell::new().unwrap().waker()).unwrap();
+        assert!(underlay.configure(&config, &names).is_empty());
+        let (mut netlink, now) = (Netlink::open().unwrap(), Instant::from_millis(5000));
+        underlay.look(now, &mut netlink);
+        assert!(underlay.own.link.is_some(), "{:?}", underlay.own);
+        (underlay, netlink, now)
+    }
+
+    #[test]
+    fn only_events_of_its_own_interface_make_it_look_and_not_too_often() {
+        let (mut underlay, mut netlink, now) = on_lo("192.0.2.1");
+        let lo = netlink.link_by_name("lo").unwrap().unwrap();
+        let other = Link { index: lo.index + 1, name: "other".into(), ..lo.clone() };
+        for event in [
+            Kernel::Addresses { index: other.index },
+            Kernel::LinkGone(other.clone()),
+            Kernel::Link(other),
+            Kernel::Link(lo.clone()),
+        ] {
+            underlay.event(now, &event);
+            assert_eq!(underlay.due, None, "{event:?}");
+        }
+        assert!(!underlay.is_stale);
+        for event in [
+            Kernel::Addresses { index: lo.index },
+            Kernel::Link(Link { up: !lo.up, ..lo.clone() }),
+            Kernel::LinkGone(lo),
+            Kernel::Overrun,
+        ] {
+            underlay.event(now + SECOND / 10, &event);
+            assert_eq!(underlay.due, Some(now + CHANGES_PAUSE), "{event:?}");
+            assert!(core::mem::take(&mut underlay.is_stale), "{event:?}");
+            underlay.due = None;
+        }
+        underlay.event(now + SECOND, &Kernel::Overrun);
+        assert_eq!(underlay.due, Some(now + SECOND), "at once after a while");
+        assert!(underlay.hear(now + SECOND, &Sources::default()));
+        underlay.look(now + SECOND, &mut netlink);
+        assert_eq!(underlay.due, None);
+    }
+
+    #[test]
+    fn a_silent_hub_is_sought_once_for_all_its_vns() {
+        let (mut underlay, mut netlink, begin) = on_lo("192.0.2.1");
+        let hub = *underlay.hubs.keys().next().unwrap();
+        assert_eq!(underlay.hubs.get(&hub).unwrap().spokes.len(), 80);
+        let mut looks = 0;
+        for ms in 0..60_000 {
+            let now = begin + Duration::from_millis(ms);
+            // More than a message a second for each of them.
+            underlay.seek(now, hub);
+            if underlay.due.is_some() {
+                looks += 1;
+                underlay.look(now, &mut netlink);
+                assert!(!underlay.is_stale, "nothing is listed for that");
+            }
+        }
+        assert_eq!(looks, 6, "a look in ten seconds");
+    }
+
+    #[test]
+    fn a_hub_of_no_vn_is_told_of() {
+        let (mut underlay, _, _) = on_lo("192.0.2.1");
+        assert!(underlay.locals().is_empty(), "the loopback interface leads nowhere");
+        let hub = *underlay.hubs.keys().next().unwrap();
+        let news = underlay.configure(&Config::parse("test", "").unwrap(), &Names::default());
+        assert_eq!(news, [(hub, None)]);
+        assert_eq!(underlay.trouble(None), underlay.own_trouble());
+    }
+}
