@@ -4,8 +4,11 @@ use super::contract::effect::{Effect, Effects};
 
 /// How many IDs are used before non-volatile memory is written again: flash wears.
 const BLOCK: u32 = 1024;
+/// So many are left when it is: writing takes its time, and nobody waits for it.
+const LEFT: u32 = BLOCK / 2;
 
-/// The counter. Before an ID is used, a number above it was handed out to be saved.
+/// The counter. Before an ID is used, a number above it was handed out to be saved; before all but the first of a run,
+/// at least [`LEFT`] IDs ago.
 #[derive(Clone, Debug)]
 pub struct RequestIds {
     next: u32,
@@ -21,8 +24,8 @@ impl RequestIds {
 
     /// A new ID.
     pub fn take(&mut self, out: &mut Effects) -> u32 {
-        if self.next == self.reserved {
-            self.reserved = self.next.wrapping_add(BLOCK);
+        if self.reserved.wrapping_sub(self.next) <= LEFT {
+            self.reserved = self.next.wrapping_add(LEFT + BLOCK);
             out.push(Effect::SaveRequestId(self.reserved));
         }
         let id = self.next;
@@ -58,5 +61,27 @@ mod tests {
             }
             assert!(ids.used(highest.unwrap()) && !ids.used(saved));
         }
+    }
+
+    /// Once in a block, and in time: what is saved half a block later is still above what is used.
+    #[test]
+    fn a_number_is_saved_long_before_it_is_reached() {
+        let mut ids = RequestIds::new(u32::MAX - 5000);
+        let mut saved = Vec::new();
+        let mut saved_late = u32::MAX - 5000;
+        for n in 0..10 * BLOCK {
+            let mut out = Effects::default();
+            let id = ids.take(&mut out);
+            if let Some(Effect::SaveRequestId(number)) = out.iter().next() {
+                saved.push((n, *number));
+            }
+            if let Some((_, number)) = saved.iter().find(|(at, _)| n == at + LEFT - 1) {
+                saved_late = *number;
+            }
+            // But for the first ones of a run: nothing was saved in it.
+            assert!(n < LEFT || (saved_late.wrapping_sub(id) as i32) > 0, "{n}");
+        }
+        let times: Vec<_> = saved.iter().map(|(n, _)| *n).collect();
+        assert_eq!(times, (0..10).map(|n| n * BLOCK).collect::<Vec<_>>());
     }
 }

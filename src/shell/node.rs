@@ -220,6 +220,11 @@ impl Node {
         self.engine.is_stopped()
     }
 
+    /// What is to outlive the daemon is written, unless that takes long.
+    pub fn settle_state(&self) {
+        self.state.settle();
+    }
+
     /// What is to be gone when the daemon is, goes.
     pub fn leave(&mut self) {
         self.planes.leave();

@@ -1,6 +1,7 @@
 //! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), and who this router is.
 //!
-//! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears.
+//! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. It is
+//! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
 
 use super::identity::Identity;
 use super::words::InWords;
@@ -8,24 +9,35 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 const REQUEST_ID: &str = "request_id ";
 const IDENTITY: &str = "identity ";
 /// More than the lines ever have, in octets.
 const MOST: u64 = 4096;
 
+/// What could not be written is tried again after this.
+const AGAIN: Duration = Duration::from_secs(60);
+/// At the beginning and at the end the daemon waits that long for a file to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the file holds.
 #[derive(Debug)]
 pub struct State {
-    file: String,
     request_id: u32,
     identity: Identity,
-    warned: bool,
+    writer: Arc<Writer>,
 }
 
 impl State {
     /// What an earlier run left in `file`. What is missing there is made; what is garbled, too, with a warning.
     pub fn load(file: &str) -> io::Result<State> {
+        State::load_and_retry(file, AGAIN)
+    }
+
+    fn load_and_retry(file: &str, again: Duration) -> io::Result<State> {
         let text = match read(file) {
             Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
             Err(e) => {
@@ -42,14 +54,14 @@ impl State {
         if !text.is_empty() && (request_id.is_none() || identity.is_none() && text.contains(IDENTITY)) {
             log::warn!("{file} is garbled: what cannot be read there is made anew");
         }
-        let mut state = State {
-            file: file.to_owned(),
+        let state = State {
             request_id: request_id.unwrap_or(0),
             identity: identity.map_or_else(Identity::random, Ok)?,
-            warned: false,
+            writer: Arc::new(Writer::new(file.to_owned(), again)),
         };
         if identity.is_none() {
             state.save();
+            state.settle();
         }
         Ok(state)
     }
@@ -64,23 +76,106 @@ impl State {
         self.identity
     }
 
-    /// The next start is to go on with this Request ID.
+    /// The next start is to go on with this Request ID. It does not wait until that is written.
+    ///
+    /// When the power fails before it is, the next start goes on with the number of before. That is above all IDs
+    /// used, since a new number is asked for half a block before it is needed; but for those of the first moment of a
+    /// run, whose number is asked for with the first of them. They may be used again, and a hub that has not forgotten
+    /// the router meanwhile may take its first requests for repeated ones.
     pub fn save_request_id(&mut self, id: u32) {
         self.request_id = id;
         self.save();
     }
 
-    fn save(&mut self) {
+    /// Waits until what was saved is written, though not for long, nor for what cannot be written now.
+    pub fn settle(&self) {
+        self.writer.settle();
+    }
+
+    fn save(&self) {
         let text = format!("{REQUEST_ID}{}\n{IDENTITY}{}\n", self.request_id, self.identity);
-        let Err(e) = write(&self.file, &text) else { return };
-        if !core::mem::replace(&mut self.warned, true) {
-            log::warn!(
-                "{}: {}; correct option 'state_file': until then this router is another one for its hubs after each \
-                 start, and what it registered before lasts there until its holding time is over",
-                self.file,
-                InWords(&e)
-            );
+        if self.writer.take(text) {
+            let writer = Arc::clone(&self.writer);
+            smol::unblock(move || writer.write()).detach();
         }
+    }
+}
+
+/// Writes the file in a thread of its own: flash may take its time.
+#[derive(Debug)]
+struct Writer {
+    file: String,
+    again: Duration,
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// What the file is to hold, if it does not.
+    text: Option<String>,
+    /// Whether a thread sees to it.
+    has_thread: bool,
+    /// Whether it could not be written when that was last tried. The log has it.
+    is_failing: bool,
+}
+
+impl Writer {
+    fn new(file: String, again: Duration) -> Writer {
+        Writer { file, again, wanted: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// What the file is to hold. Whether a thread is needed to write it.
+    fn take(&self, text: String) -> bool {
+        let mut wanted = self.wanted();
+        wanted.text = Some(text);
+        !core::mem::replace(&mut wanted.has_thread, true)
+    }
+
+    /// Writes what is wanted, until nothing is.
+    fn write(&self) {
+        loop {
+            let text = {
+                let mut wanted = self.wanted();
+                let Some(text) = wanted.text.take() else {
+                    wanted.has_thread = false;
+                    break self.changed.notify_all();
+                };
+                text
+            };
+            let result = write(&self.file, &text);
+            let mut wanted = self.wanted();
+            match (result, core::mem::replace(&mut wanted.is_failing, false)) {
+                (Ok(()), false) => continue,
+                (Ok(()), true) => {
+                    log::info!("{} is written again", self.file);
+                    continue;
+                }
+                (Err(e), false) => log::warn!(
+                    "{}: {}; correct option 'state_file': until then this router is another one for its hubs after each \
+                     start, and what it registered before lasts there until its holding time is over",
+                    self.file,
+                    InWords(&e)
+                ),
+                (Err(_), true) => {}
+            }
+            wanted.is_failing = true;
+            // A newer one may be there.
+            wanted.text.get_or_insert(text);
+            self.changed.notify_all();
+            drop(wanted);
+            thread::sleep(self.again);
+        }
+    }
+
+    fn settle(&self) {
+        let is_under_way = |wanted: &mut Wanted| wanted.has_thread && !wanted.is_failing;
+        let _ = self.changed.wait_timeout_while(self.wanted(), PATIENCE, is_under_way);
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        // Nobody leaves it half changed.
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,7 +201,10 @@ fn write(file: &str, text: &str) -> io::Result<()> {
     let mut out = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
-    fs::rename(&new, file)
+    fs::rename(&new, file)?;
+    // Else the old one may be back after a power failure. Not all file systems do this for a directory.
+    let _ = Path::new(file).parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,7 +222,9 @@ mod tests {
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         let same = |identity| State::load(file).unwrap().identity() == identity;
         assert!(same(first.identity()), "it is saved as soon as it is made");
+        first.save_request_id(4095);
         first.save_request_id(4096);
+        first.settle();
         assert_eq!(State::load(file).unwrap().request_id(), 4096);
         assert!(same(first.identity()));
 
@@ -169,6 +269,25 @@ mod tests {
         });
         is_done.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
         assert!(fs::metadata(&file).unwrap().len() < 100);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_tried_again_and_the_last_number_counts() {
+        let directory = std::env::temp_dir().join(format!("dmevpn-later-state-{}", std::process::id()));
+        let file = directory.join("state");
+        // No directory can be made where a file is.
+        fs::write(&directory, "in the way").unwrap();
+        let mut state = State::load_and_retry(file.to_str().unwrap(), Duration::from_millis(50)).unwrap();
+        state.save_request_id(1536);
+        state.save_request_id(2560);
+        state.settle();
+        assert!(!file.exists());
+        fs::remove_file(&directory).unwrap();
+        thread::sleep(Duration::from_millis(500));
+        state.settle();
+        let again = State::load(file.to_str().unwrap()).unwrap();
+        assert_eq!((again.request_id(), again.identity()), (2560, state.identity()));
         fs::remove_dir_all(directory).unwrap();
     }
 }

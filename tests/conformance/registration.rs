@@ -50,7 +50,7 @@ fn e3_same_router_is_accepted_even_with_another_vni() {
 #[test]
 fn e5_ids_are_saved_before_they_are_used() {
     let spoke = Driven::spoke(VpnMode::Llc, 4096);
-    let saved = spoke.out.iter().position(|e| *e == Effect::SaveRequestId(4096 + 1024));
+    let saved = spoke.out.iter().position(|e| *e == Effect::SaveRequestId(4096 + 1024 + 512));
     let sent = spoke.out.iter().position(|e| matches!(e, Effect::Send { .. }));
     assert!(saved.is_some() && saved < sent);
 }

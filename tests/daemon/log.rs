@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Instant;
 
 /// A daemon of the node that is not the lab's, with its own outputs.
-struct Own(Child);
+pub struct Own(Child);
 
 impl Own {
     fn start(node: &Node, args: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {
@@ -17,7 +17,7 @@ impl Own {
         Own::run(node, command.args(["daemon", "--config"]).arg(node.config()).args(args), out, err)
     }
 
-    fn run(node: &Node, command: &mut Command, out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {
+    pub fn run(node: &Node, command: &mut Command, out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {
         command.env("DMEVPN_SECCOMP", "kill").stdin(Stdio::null()).stdout(out).stderr(err);
         let own = Own(command.spawn().unwrap());
         wait_status(node, "registered");
@@ -99,7 +99,7 @@ fn many_lines(node: &Node, times: usize) {
 
 /// Commands are obeyed at once, and so is the order to end.
 #[track_caller]
-fn lives_and_ends(own: &mut Own, node: &Node) {
+pub fn lives_and_ends(own: &mut Own, node: &Node) {
     let begun = Instant::now();
     assert!(status(node).contains("registered"));
     assert_eq!(reload(node), Some(0));

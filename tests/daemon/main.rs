@@ -20,6 +20,7 @@ mod hub;
 mod life;
 mod log;
 mod nonsense;
+mod state;
 
 use lab::nodes::{Lab, Node, Plan, Program, SOON, test_vn};
 use lab::scenes::{BRIDGE2, VM1, inside, ip};
