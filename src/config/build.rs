@@ -11,7 +11,6 @@ use super::{
 use crate::types::{Nbma, VlanId, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
-use litemap::{Entry, LiteMap};
 
 /// The configuration in `file`, which was read from `path`, or all that is wrong with it.
 pub fn config(path: &str, file: &File) -> Result<Config, Vec<Finding>> {
@@ -67,16 +66,17 @@ fn only_main(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Main,
 }
 
 fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
-    let enabled = r.or_default(&o::ENABLED, value::boolean);
+    let enabled = r.value(&o::ENABLED, None, value::boolean);
     let nbma = nbma(r);
     let interface = r.optional(&o::INTERFACE, value::interface);
     if r.is_set(&o::NBMA) && r.is_set(&o::INTERFACE) {
         let _ = r.refuse(&o::INTERFACE, "excludes 'nbma': set one of both");
     }
     let transport = transport(r);
-    let udp_port = r.number(&o::UDP_PORT);
-    let holding_time = r.number(&o::HOLDING_TIME).map(|seconds: u16| Duration::from_secs(seconds.into()));
-    let log_level = r.or_default(&o::LOG_LEVEL, value::word(&value::LOG_LEVELS));
+    let udp_port = r.number(&o::UDP_PORT, None);
+    let holding_time =
+        r.number(&o::HOLDING_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
+    let log_level = r.word(&o::LOG_LEVEL, &value::LOG_LEVELS);
     let state_file = r.path(&o::STATE_FILE);
     let socket = r.path(&o::SOCKET);
     if let (Ok(socket), Ok(state_file)) = (&socket, &state_file) {
@@ -108,7 +108,7 @@ fn nbma(r: &mut Reader<'_>) -> Result<Vec<Nbma>, Reported> {
 }
 
 fn transport(r: &mut Reader<'_>) -> Result<Transport, Reported> {
-    let kind = r.or_default(&o::TRANSPORT, value::word(&value::TRANSPORTS));
+    let kind = r.word(&o::TRANSPORT, &value::TRANSPORTS);
     let device = r.optional(&o::DEVICE, value::interface);
     match (kind?, device?) {
         (TransportKind::Raw, None) => Ok(Transport::Raw),
@@ -136,24 +136,24 @@ fn name(r: &mut Reader<'_>) -> Result<String, Reported> {
 
 fn hub(r: &mut Reader<'_>) -> Result<Hub, Reported> {
     let name = name(r);
-    let address = r.required(&o::ADDRESS, None, value::hub_address);
-    let priority = r.number(&o::PRIORITY);
-    let vpn_mode = r.or_default(&o::VPN_MODE, value::word(&value::VPN_MODES));
+    let address = r.value(&o::ADDRESS, None, value::hub_address);
+    let priority = r.number(&o::PRIORITY, None);
+    let vpn_mode = r.word(&o::VPN_MODE, &value::VPN_MODES);
     Ok(Hub { name: name?, address: address?, priority: priority?, vpn_mode: vpn_mode? })
 }
 
 /// A VN; `None` when it is right but disabled.
 fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<Vn>, Reported> {
-    let enabled = r.or_default(&o::VN_ENABLED, value::boolean);
+    let enabled = r.value(&o::VN_ENABLED, None, value::boolean);
     // What is disabled cannot be in the way of anything.
     let mut unused = Across::default();
     let across = if matches!(enabled, Ok(false)) { &mut unused } else { across };
 
     let name = name(r);
-    let vpn_id = r.required(&o::VPN_ID, None, value::from_str::<VpnId>);
+    let vpn_id = r.value(&o::VPN_ID, None, value::from_str::<VpnId>);
     let vpn_id = vpn_id.and_then(|id| across.vpn_ids.take(r, &o::VPN_ID, id, "the VPN-ID"));
-    let mtu = r.number(&o::MTU);
-    let kind = r.required(&o::ROLE, None, value::word(&value::ROLES));
+    let mtu = r.number(&o::MTU, None);
+    let kind = r.word(&o::ROLE, &value::ROLES);
     let vlan = r.optional(&o::VLAN, value::vlan);
     let max_macs = r.optional_number(&o::MAX_MACS);
     // Without the role, what its options mean is not known.
@@ -166,7 +166,7 @@ fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<V
     };
     let max_macs = match max_macs? {
         Some(most) => most,
-        None => r.default_number(&o::MAX_MACS, kind)?,
+        None => r.number(&o::MAX_MACS, Some(kind))?,
     };
     let vn =
         Vn { name: name?, vpn_id: vpn_id?, mtu: mtu?, bridge: bridge?, vlan: vlan?, max_macs, role: role? };
@@ -196,7 +196,7 @@ fn device(
     name: &Result<String, Reported>,
 ) -> Result<String, Reported> {
     let &Unset::Named(prefix) = option.unset.of(Some(role)) else {
-        return r.required(option, Some(role), value::interface);
+        return r.value(option, Some(role), value::interface);
     };
     if let Some(device) = r.optional(option, value::interface)? {
         return Ok(device);
@@ -214,7 +214,7 @@ fn spoke(
     hubs: &[&str],
     across: &mut Across,
 ) -> Result<Spoke, Reported> {
-    let vni = r.required(&o::VNI, None, value::from_str::<Vni>);
+    let vni = r.value(&o::VNI, None, value::from_str::<Vni>);
     let vni = vni.and_then(|vni| across.vnis.take(r, &o::VNI, vni, "the VNI"));
     let vxlan = device(r, &o::VXLAN, RoleKind::Spoke, name);
     if let (Ok(vxlan), Ok(bridge)) = (&vxlan, bridge) {
@@ -226,8 +226,9 @@ fn spoke(
     across.plain.get_or_insert_with(|| Owner::of(r, &o::ROLE));
     let vxlan = vxlan.and_then(|vxlan| across.vxlans.take(r, &o::VXLAN, vxlan, "the VXLAN device"));
     let hub = hub_of(r, hubs);
-    let trigger = r.or_default(&o::TRIGGER, value::word(&value::TRIGGERS));
-    let negative_time = r.number(&o::NEGATIVE_TIME).map(|seconds: u16| Duration::from_secs(seconds.into()));
+    let trigger = r.word(&o::TRIGGER, &value::TRIGGERS);
+    let negative_time =
+        r.number(&o::NEGATIVE_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
     Ok(Spoke { vni: vni?, vxlan: vxlan?, hub: hub?, trigger: trigger?, negative_time: negative_time? })
 }
 
@@ -258,7 +259,7 @@ fn hub_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<String, Reported> {
 }
 
 fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported> {
-    let default = r.or_default(&o::DEFAULT, value::boolean);
+    let default = r.value(&o::DEFAULT, None, value::boolean);
     if matches!(default, Ok(true)) {
         match &across.default {
             Some(owner) => {
@@ -270,8 +271,8 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         }
     }
     let protocol_addresses = r.list(&o::PROTOCOL_ADDRESS, value::unicast);
-    let uplink_first = r.or_default(&o::UPLINK_VNI, value::from_str::<Vni>);
-    let dataplane = r.or_default(&o::DATAPLANE, value::word(&value::DATAPLANES));
+    let uplink_first = r.value(&o::UPLINK_VNI, None, value::from_str::<Vni>);
+    let dataplane = r.word(&o::DATAPLANE, &value::DATAPLANES);
     match dataplane {
         Ok(Dataplane::Bridge) => drop(across.plain.get_or_insert_with(|| Owner::of(r, &o::DATAPLANE))),
         Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, &o::DATAPLANE)),
@@ -317,7 +318,7 @@ impl Across {
         let Some(Uplinks { first, owner: hub, .. }) = self.uplinks.iter().min_by_key(|u| u.first) else {
             return;
         };
-        for (vni, spoke) in self.vnis.0.iter().filter(|(vni, _)| **vni >= *first) {
+        for (vni, spoke) in self.vnis.0.iter().filter(|(vni, _)| vni >= first) {
             let text = format!(
                 "option 'vni': {vni} may be handed out as an uplink VNI, {first} and up, by {hub}; \
                  choose a smaller one",
@@ -419,26 +420,21 @@ impl Bridges {
 }
 
 /// Values of which each can belong to one VN only.
-struct Taken<K>(LiteMap<K, Owner>);
+struct Taken<K>(Vec<(K, Owner)>);
 
 impl<K> Default for Taken<K> {
     fn default() -> Self {
-        Taken(LiteMap::new())
+        Taken(Vec::new())
     }
 }
 
-impl<K: Ord + Clone + Display> Taken<K> {
+impl<K: PartialEq + Clone + Display> Taken<K> {
     /// Gives `key` to the VN of `r`, or reports who has it as `what`.
     fn take(&mut self, r: &mut Reader<'_>, option: &Opt, key: K, what: &str) -> Result<K, Reported> {
-        match self.0.entry(key.clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(Owner::of(r, option));
-                Ok(key)
-            }
-            Entry::Occupied(owner) => {
-                let why = format!("'{key}' is {what} of {} already", owner.get());
-                Err(r.refuse(option, &why))
-            }
+        if let Some((_, owner)) = self.0.iter().find(|(taken, _)| *taken == key) {
+            return Err(r.refuse(option, &format!("'{key}' is {what} of {owner} already")));
         }
+        self.0.push((key.clone(), Owner::of(r, option)));
+        Ok(key)
     }
 }

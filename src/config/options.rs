@@ -367,14 +367,6 @@ impl Opt {
             _ => None,
         }
     }
-
-    /// Whether it has to be set in a VN of the role `role`; what it should say then.
-    pub fn required(&self, role: Option<RoleKind>) -> Option<&'static str> {
-        match self.unset.of(role) {
-            Unset::Refused(meaning) => Some(meaning),
-            _ => None,
-        }
-    }
 }
 
 /// As messages call it.

@@ -1,7 +1,7 @@
 //! Reads the options of a section, keeping account of what is wrong.
 
 use super::errors::Finding;
-use super::options::{Kind, OPTIONS, Opt};
+use super::options::{OPTIONS, Opt, Unset};
 use super::uci::{Section, Text, Value, shown};
 use super::value::{self, RoleKind};
 
@@ -69,81 +69,46 @@ impl<'a> Reader<'a> {
     pub fn optional<T>(
         &mut self,
         option: &Opt,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Reported> {
-        match self.section.get(option.name) {
-            None => Ok(None),
-            Some(Value::One(text)) => self.parsed(option, text, parse).map(Some),
-            Some(Value::List(_)) => {
-                let name = option.name;
-                let why = format!("takes one value: write 'option {name}', not 'list {name}'");
-                Err(self.refuse(option, &why))
-            }
-        }
+        let Some(text) = self.text(option)? else { return Ok(None) };
+        parse(&text.text).map(Some).map_err(|why| self.wrong(option, &text.text, text.line, &why))
     }
 
-    /// The value of `option`, or its default.
-    pub fn or_default<T>(
-        &mut self,
-        option: &Opt,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, Reported> {
-        match self.optional(option, &parse)? {
-            Some(value) => Ok(value),
-            None => self.default(option, None, parse),
-        }
-    }
-
-    /// The default of `option` in a VN of the role `role`.
-    pub fn default<T>(
+    /// The value of `option`, or its default in a VN of the role `role`; without one it has to be set.
+    pub fn value<T>(
         &mut self,
         option: &Opt,
         role: Option<RoleKind>,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, Reported> {
-        let default = option.default(role).unwrap_or_default();
-        parse(default).map_err(|why| self.refuse(option, &why))
+        let (text, line) = self.text_or_default(option, role)?;
+        parse(text).map_err(|why| self.wrong(option, text, line, &why))
     }
 
-    /// The value of `option`, which has to be set in a VN of the role `role`.
-    pub fn required<T>(
+    /// What the word that `option` is, or its default, means; `meanings` are those of the words in [`Opt::kind`].
+    pub fn word<T: Copy, const N: usize>(
         &mut self,
         option: &Opt,
-        role: Option<RoleKind>,
-        parse: impl Fn(&str) -> Result<T, String>,
+        meanings: &[(&str, T); N],
     ) -> Result<T, Reported> {
-        match self.optional(option, parse)? {
-            Some(value) => Ok(value),
-            None => Err(self.missing(option, option.required(role).unwrap_or_default())),
-        }
+        let index = self.value(option, None, |word| value::word(option, word))?;
+        meanings.get(index).map(|(_, meaning)| *meaning).ok_or(Reported)
     }
 
-    /// The number that `option` is, or its default.
-    pub fn number<T: TryFrom<u32>>(&mut self, option: &Opt) -> Result<T, Reported> {
-        self.or_default(option, counted(option)).and_then(|n| self.sized(option, n))
+    /// The number that `option` is, or its default in a VN of the role `role`.
+    pub fn number<T: TryFrom<u32>>(&mut self, option: &Opt, role: Option<RoleKind>) -> Result<T, Reported> {
+        self.value(option, role, |s| value::numeric(option, s))
     }
 
     /// The number that `option` is, if it is set.
     pub fn optional_number<T: TryFrom<u32>>(&mut self, option: &Opt) -> Result<Option<T>, Reported> {
-        self.optional(option, counted(option))?.map(|n| self.sized(option, n)).transpose()
-    }
-
-    /// The default of `option`, a number, in a VN of the role `role`.
-    pub fn default_number<T: TryFrom<u32>>(&mut self, option: &Opt, role: RoleKind) -> Result<T, Reported> {
-        self.default(option, Some(role), counted(option)).and_then(|n| self.sized(option, n))
-    }
-
-    fn sized<T: TryFrom<u32>>(&mut self, option: &Opt, n: u32) -> Result<T, Reported> {
-        T::try_from(n).map_err(|_| self.refuse(option, "too large"))
+        self.optional(option, |s| value::numeric(option, s))
     }
 
     /// The path that `option` is, or its default.
     pub fn path(&mut self, option: &Opt) -> Result<String, Reported> {
-        let most = match option.kind {
-            Kind::Path { most } => most,
-            _ => 0,
-        };
-        self.or_default(option, value::path(most))
+        self.value(option, None, |s| value::path(option, s))
     }
 
     /// The values of `option`, with the line of each: none when it is not set.
@@ -152,26 +117,44 @@ impl<'a> Reader<'a> {
         option: &Opt,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<(T, u32)>, Reported> {
-        let texts = self.section.get(option.name).map_or(&[][..], Value::texts);
-        let all: Vec<_> = texts.iter().map(|t| Ok((self.parsed(option, t, &parse)?, t.line))).collect();
-        all.into_iter().collect()
+        let mut all = Ok(Vec::new());
+        for Text { text, line } in self.section.get(option.name).map_or(&[][..], Value::texts) {
+            match (parse(text), &mut all) {
+                (Ok(value), Ok(all)) => all.push((value, *line)),
+                (Ok(_), Err(_)) => {}
+                (Err(why), _) => all = Err(self.wrong(option, text, *line, &why)),
+            }
+        }
+        all
     }
 
-    fn parsed<T>(
-        &mut self,
-        option: &Opt,
-        text: &Text,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, Reported> {
-        parse(&text.text).map_err(|why| {
-            let value = shown(&text.text);
-            let why = if why.starts_with("not ") {
-                format!("'{value}' is {why}")
-            } else {
-                format!("'{value}': {why}")
-            };
-            self.refuse_at(text.line, option, &why)
-        })
+    /// The text of `option`, which takes one, if it is set.
+    fn text(&mut self, option: &Opt) -> Result<Option<&'a Text>, Reported> {
+        match self.section.get(option.name) {
+            None => Ok(None),
+            Some(Value::One(text)) => Ok(Some(text)),
+            Some(Value::List(_)) => {
+                let name = option.name;
+                let why = format!("takes one value: write 'option {name}', not 'list {name}'");
+                Err(self.refuse(option, &why))
+            }
+        }
+    }
+
+    /// The text of `option` or of its default, with its line or the section's.
+    fn text_or_default(&mut self, option: &Opt, role: Option<RoleKind>) -> Result<(&'a str, u32), Reported> {
+        match (self.text(option)?, option.unset.of(role)) {
+            (Some(text), _) => Ok((&text.text, text.line)),
+            (None, Unset::Is(default)) => Ok((default, self.section.line)),
+            (None, Unset::Refused(meaning)) => Err(self.missing(option, meaning)),
+            (None, _) => Err(self.missing(option, "set it")),
+        }
+    }
+
+    /// Reports what is wrong with a text.
+    fn wrong(&mut self, option: &Opt, text: &str, line: u32, why: &str) -> Reported {
+        let is = if why.starts_with("not ") { " is" } else { ":" };
+        self.refuse_at(line, option, &format!("'{}'{is} {why}", shown(text)))
     }
 
     /// Reports what is wrong with `option`, at its line, or at the section's when it is not set.
@@ -211,15 +194,6 @@ impl<'a> Reader<'a> {
         self.errors.push(Finding::of(self.section, self.section.line, None, text));
         Reported
     }
-}
-
-/// Reads the number that `option` is.
-fn counted(option: &Opt) -> impl Fn(&str) -> Result<u32, String> {
-    let (range, unit) = match option.kind {
-        Kind::Number { min, max, unit } => (min..=max, unit),
-        _ => (0..=0, ""),
-    };
-    move |s| value::counted(s, &range, unit)
 }
 
 /// What may have been meant by `word`, or what it could have been.

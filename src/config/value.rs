@@ -1,5 +1,6 @@
 //! What the text of an option can mean. Each function returns the meaning, or what the text is not.
 
+use super::options::{Kind, Opt};
 use super::{Dataplane, HubAddress};
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, VlanId};
@@ -23,16 +24,24 @@ pub fn boolean(s: &str) -> Result<bool, String> {
     }
 }
 
+/// The number that `option` is, of type `T`, which has room for it.
+pub fn numeric<T: TryFrom<u32>>(option: &Opt, s: &str) -> Result<T, String> {
+    let Kind::Number { min, max, unit } = option.kind else { return Err("not a number".to_owned()) };
+    T::try_from(counted(s, min..=max, unit)?).map_err(|_| "not what fits".to_owned())
+}
+
 /// A decimal number in `range`, of type `T`, which has room for it.
+#[cfg(feature = "import")]
 pub fn number<T: TryFrom<u32>>(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<T, String> {
-    move |s| counted(s, &range, "").and_then(|n| T::try_from(n).map_err(|_| "not what fits".to_owned()))
+    move |s| {
+        counted(s, range.clone(), "").and_then(|n| T::try_from(n).map_err(|_| "not what fits".to_owned()))
+    }
 }
 
 /// A decimal number in `range`, of `unit` if that is something.
-pub fn counted(s: &str, range: &RangeInclusive<u32>, unit: &str) -> Result<u32, String> {
+fn counted(s: &str, range: RangeInclusive<u32>, unit: &str) -> Result<u32, String> {
     let digits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let n = if digits { s.parse().ok() } else { None };
-    n.filter(|n| range.contains(n)).ok_or_else(|| {
+    s.parse().ok().filter(|n| digits && range.contains(n)).ok_or_else(|| {
         let of = if unit.is_empty() { "" } else { " of " };
         format!("not a number{of}{unit} from {} to {}", range.start(), range.end())
     })
@@ -40,8 +49,9 @@ pub fn counted(s: &str, range: &RangeInclusive<u32>, unit: &str) -> Result<u32, 
 
 /// A VLAN of a bridge.
 pub fn vlan(s: &str) -> Result<VlanId, String> {
-    let why = "not a VLAN from 1 to 4094";
-    number(1..=u16::MAX.into())(s).ok().and_then(VlanId::new).ok_or_else(|| why.to_owned())
+    let digits = s.bytes().all(|b| b.is_ascii_digit());
+    let vlan = s.parse().ok().filter(|_| digits).and_then(VlanId::new);
+    vlan.ok_or_else(|| "not a VLAN from 1 to 4094".to_owned())
 }
 
 /// The name of a network interface.
@@ -56,16 +66,15 @@ pub fn interface(s: &str) -> Result<String, String> {
     }
 }
 
-/// An absolute path to a file, of at most `most` bytes.
-pub fn path(most: usize) -> impl Fn(&str) -> Result<String, String> {
-    move |s| {
-        let absolute =
-            s.starts_with('/') && !s.ends_with('/') && s.len() <= most && !s.contains(char::is_control);
-        if absolute {
-            Ok(s.to_owned())
-        } else {
-            Err(format!("not an absolute path to a file, of at most {most} bytes"))
-        }
+/// The absolute path to a file that `option` is.
+pub fn path(option: &Opt, s: &str) -> Result<String, String> {
+    let Kind::Path { most } = option.kind else { return Err("not a path".to_owned()) };
+    let absolute =
+        s.starts_with('/') && !s.ends_with('/') && s.len() <= most && !s.contains(char::is_control);
+    if absolute {
+        Ok(s.to_owned())
+    } else {
+        Err(format!("not an absolute path to a file, of at most {most} bytes"))
     }
 }
 
@@ -121,15 +130,10 @@ fn is_host_name(s: &str) -> bool {
     name.len() <= HOST_NAME && !numeric && name.split('.').all(label)
 }
 
-/// One of the words in `meanings`.
-pub fn word<T: Copy>(meanings: &[(&str, T)]) -> impl Fn(&str) -> Result<T, String> {
-    move |s| {
-        let meaning = meanings.iter().find(|(word, _)| *word == s).map(|(_, meaning)| *meaning);
-        meaning.ok_or_else(|| {
-            let words: Vec<&str> = meanings.iter().map(|(word, _)| *word).collect();
-            format!("not one of {}", words.join(", "))
-        })
-    }
+/// Which of its words `option` is.
+pub fn word(option: &Opt, s: &str) -> Result<usize, String> {
+    let Kind::Word(words) = option.kind else { return Err("not a word".to_owned()) };
+    words.iter().position(|word| *word == s).ok_or_else(|| format!("not one of {}", words.join(", ")))
 }
 
 /// What is logged.
