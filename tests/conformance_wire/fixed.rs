@@ -181,6 +181,8 @@ fn a12_pktsz_is_without_link_layer_headers() {
         packet[10..12].copy_from_slice(&size.to_be_bytes());
         assert_eq!(fault(&packet), (error::PROTOCOL, 10));
     }
+    // A header, and not the addresses it promises.
+    assert_eq!(fault(&changed(golden::F, 10, &[0, 28])), (error::PROTOCOL, 28));
 }
 
 #[test]
