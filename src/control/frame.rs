@@ -21,6 +21,9 @@ pub const MAX_REQUEST: u32 = 4096;
 /// The longest piece of an answer, in octets after the length.
 pub const MAX_PIECE: u32 = 1 << 16;
 
+/// A piece is cut at about so many octets.
+const PIECE: usize = 16 << 10;
+
 const LENGTH_LEN: usize = 4;
 
 /// Why octets are not a message.
@@ -126,6 +129,33 @@ pub fn piece(kind: Kind, octets: &[u8]) -> Vec<u8> {
     let mut frame = head(&[kind as u8]);
     frame.extend_from_slice(octets);
     finished(frame, MAX_PIECE).unwrap_or_default()
+}
+
+/// Adds `text` to what is to be sent, cut between characters into pieces that are not too long; nothing is a piece, too.
+pub fn add(octets: &mut Vec<u8>, framing: Framing, kind: Kind, mut text: &str) {
+    if let Framing::Lines = framing {
+        // There is no other output.
+        return octets.extend_from_slice(text.as_bytes());
+    }
+    loop {
+        let mut end = text.len().min(PIECE);
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        let (now, later) = text.split_at(end);
+        octets.extend(piece(kind, now.as_bytes()));
+        if later.is_empty() {
+            return;
+        }
+        text = later;
+    }
+}
+
+/// Ends what is to be sent.
+pub fn end(octets: &mut Vec<u8>, framing: Framing, code: u8) {
+    if let Framing::Frames = framing {
+        octets.extend(piece(Kind::End, &[code]));
+    }
 }
 
 /// A piece of an answer that arrived.
@@ -306,6 +336,30 @@ mod tests {
         assert_eq!(decoder.piece(), Ok(None));
         decoder.push(&[0, 0, 0, 2, VERSION, 3]);
         assert_eq!(decoder.piece(), Err(FrameError::Body));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let text = "ü€𝄞x".repeat(10_000);
+        let mut octets = Vec::new();
+        add(&mut octets, Framing::Frames, Kind::Output, &text);
+        add(&mut octets, Framing::Frames, Kind::Output, "");
+        end(&mut octets, Framing::Frames, 7);
+        let mut decoder = Decoder::default();
+        decoder.push(&octets);
+        let (mut out, mut code, mut pieces) = (String::new(), None, 0);
+        while let Some(Piece { kind, octets }) = decoder.piece().unwrap() {
+            match kind {
+                Kind::End => code = octets.first().copied(),
+                _ => out += &String::from_utf8(octets).unwrap(),
+            }
+            pieces += 1;
+        }
+        assert_eq!((out == text, code, pieces), (true, Some(7), text.len().div_ceil(PIECE) + 2));
+        let mut octets = Vec::new();
+        add(&mut octets, Framing::Lines, Kind::Output, "{}\n");
+        end(&mut octets, Framing::Lines, 7);
+        assert_eq!(octets, b"{}\n");
     }
 
     #[test]

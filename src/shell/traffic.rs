@@ -13,12 +13,14 @@ pub struct Devices {
     rest: Option<BufReader<File>>,
 }
 
-impl Devices {
-    /// None of them yet; there will be none where there is no `/proc`.
-    pub fn open() -> Devices {
+/// None of them yet; there will be none where there is no `/proc`.
+impl Default for Devices {
+    fn default() -> Devices {
         Devices { of: LiteMap::new(), rest: File::open("/proc/net/dev").ok().map(BufReader::new) }
     }
+}
 
+impl Devices {
     /// Reads about some more devices; `false` when there are no more.
     pub fn read(&mut self, devices: usize) -> bool {
         let Some(rest) = &mut self.rest else { return false };
@@ -68,7 +70,7 @@ mod tests {
         assert_eq!(found.get("vx-lan").copied(), traffic(1234, 5, 5_678_901_234, 7));
         assert_eq!(found.get("br:lan.1").copied(), traffic(1, 2, 9, 10));
         assert_eq!(found.len(), 2);
-        let mut devices = Devices::open();
+        let mut devices = Devices::default();
         while devices.read(1) {}
         assert!(devices.of("no such device").is_none());
         assert!(devices.of("lo").is_some() || !std::path::Path::new("/proc/net/dev").exists());

@@ -1,24 +1,24 @@
 //! The control socket: who asks.
 
-use super::super::clock;
-use super::super::node::Node;
 use super::super::task::{Shared, spawn};
 use super::super::words::InWords;
-use super::answer::{answer, some_happenings};
-use super::out::{Out, within};
+use super::Listener;
+use super::answer::{Making, Next};
 use crate::control::frame::{Decoder, FrameError, Framing, Kind, piece};
 use crate::control::{Form, Question, Request};
-use crate::view::{self, FAILED, Failure};
+use crate::view::{FAILED, Failure};
 use async_io::{Async, Timer};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ const CLIENTS: usize = 100;
 const MONITORS: usize = 16;
 /// Who has not asked for so long is hung up on.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So is who reads nothing for so long: it may be somebody before a pager.
+const READ_PATIENCE: Duration = Duration::from_secs(600);
+/// So many octets of an answer are worth to be sent.
+const ENOUGH: usize = 4096;
 
 /// The listening socket.
 #[derive(Debug)]
@@ -175,29 +179,11 @@ struct Common {
 impl Client {
     /// Answers one request after the other.
     async fn converse(mut self) -> io::Result<()> {
-        let Common { node, config_path, .. } = &*Rc::clone(&self.common);
         loop {
-            match within(PATIENCE, self.request()).await? {
-                None => return Ok(()),
-                Some(Ok((Request { question, form }, framing))) => {
-                    let mut out = Out::new(&self.stream, node, framing, form);
-                    let result = match question {
-                        Question::Monitor => self.monitor(&mut out).await?,
-                        question => answer(question, &mut out, node, config_path).await?,
-                    };
-                    out.end(result).await?;
-                }
-                Some(Err(e)) => {
-                    let (framing, form) = match e.is_of_line() {
-                        true => (Framing::Lines, Form::Json),
-                        false => (Framing::Frames, Form::Text { columns: 0 }),
-                    };
-                    let out = Out::new(&self.stream, node, framing, form);
-                    out.end(Err(Failure::failed(e.answer()))).await?;
-                    if e.is_end() {
-                        return Ok(());
-                    }
-                }
+            let Some(request) = within(PATIENCE, self.request()).await? else { return Ok(()) };
+            self.answer(&request).await?;
+            if request.is_err_and(|e| e.is_end()) {
+                return Ok(());
             }
         }
     }
@@ -207,11 +193,11 @@ impl Client {
         let mut buf = [0; 512];
         let mut ended = false;
         loop {
-            match self.decoder.request() {
-                Ok(None) if ended => return Ok(None),
-                Ok(None) => {}
-                Ok(Some(request)) => return Ok(Some(Ok(request))),
-                Err(e) => return Ok(Some(Err(e))),
+            if let Some(request) = self.decoder.request().transpose() {
+                return Ok(Some(request));
+            }
+            if ended {
+                return Ok(None);
             }
             let n = self.stream.read(&mut buf).await?;
             self.decoder.push(&buf[..n]);
@@ -222,48 +208,97 @@ impl Client {
         }
     }
 
-    /// Tells what happens until the client hangs up.
-    async fn monitor(&self, out: &mut Out<'_>) -> io::Result<Result<u8, Failure>> {
-        let Common { node, monitors, .. } = &*self.common;
-        if Rc::strong_count(monitors) > MONITORS {
-            return Ok(Err(Failure::failed(format!("{MONITORS} monitors watch already"))));
-        }
-        let _counted = Rc::clone(monitors);
-        let mut listener = node.borrow_mut().audience.listen();
-        out.accept().await?;
+    /// Answers a request, or says what is wrong with it.
+    async fn answer(&mut self, request: &Result<(Request, Framing), FrameError>) -> io::Result<()> {
+        let node = Rc::clone(&self.common.node);
+        let mut text = String::new();
+        let (mut making, framing, _seat) = self.begin(request, &mut text);
         loop {
-            let heard = news(&node.borrow(), listener.heard, out.form, &mut out.text);
-            listener.heard += heard;
-            out.flush().await?;
-            if heard > 0 {
-                out.go_on().await?;
-                continue;
+            let next = making.go_on(&mut node.borrow_mut(), &mut text);
+            if !matches!(next, Next::Part) || text.len() >= ENOUGH {
+                let octets = making.octets(framing, &core::mem::take(&mut text), &next);
+                within(READ_PATIENCE, self.stream.write_all(&octets)).await?;
             }
-            let called = async {
-                listener.news().await;
-                Ok(false)
-            };
-            if future::or(called, self.hung_up()).await? {
-                return Ok(Ok(0));
+            match next {
+                Next::Part => pause(&node).await,
+                Next::News(left) => {
+                    if self.hangs_up(making.listener.as_ref(), left).await? {
+                        return Ok(());
+                    }
+                }
+                Next::End(_) => return Ok(()),
             }
         }
     }
 
-    /// Whether the client closed its end: until then there is nothing that it may say.
-    async fn hung_up(&self) -> io::Result<bool> {
-        let mut stream = &self.stream;
-        while stream.read(&mut [0; 64]).await? > 0 {
-            future::yield_now().await;
+    /// Begins an answer; a monitor takes a seat.
+    fn begin(
+        &self,
+        request: &Result<(Request, Framing), FrameError>,
+        text: &mut String,
+    ) -> (Making, Framing, Option<Rc<()>>) {
+        let Common { node, config_path, monitors } = &*self.common;
+        let (Request { question, form }, framing) = match request {
+            Ok((request, framing)) => (request, *framing),
+            Err(e) => {
+                let (framing, form) = match e.is_of_line() {
+                    true => (Framing::Lines, Form::Json),
+                    false => (Framing::Frames, Form::Text { columns: 0 }),
+                };
+                return (Making::failed(Failure::failed(e.answer()), form), framing, None);
+            }
+        };
+        let watches = *question == Question::Monitor;
+        if watches && Rc::strong_count(monitors) > MONITORS {
+            let full = Failure::failed(format!("{MONITORS} monitors watch already"));
+            return (Making::failed(full, *form), framing, None);
         }
-        Ok(true)
+        let making = Making::begin(question.clone(), *form, &mut node.borrow_mut(), config_path, text);
+        (making, framing, watches.then(|| Rc::clone(monitors)))
+    }
+
+    /// Waits for news: whether the client closed its end before, which only who waits without a limit is asked for.
+    async fn hangs_up(&self, listener: Option<&Listener>, left: Option<Duration>) -> io::Result<bool> {
+        let news = async {
+            if let Some(listener) = listener {
+                listener.news().await;
+            }
+            Ok(false)
+        };
+        let other = async {
+            if let Some(left) = left {
+                Timer::after(left).await;
+                return Ok(false);
+            }
+            // Until it hangs up there is nothing that it may say.
+            let mut stream = &self.stream;
+            while stream.read(&mut [0; 64]).await? > 0 {
+                future::yield_now().await;
+            }
+            Ok(true)
+        };
+        future::or(news, other).await
     }
 }
 
-/// Writes some of what happened after the happening of number `heard`: how much that is, what is forgotten included.
-fn news(node: &Node, heard: u64, form: Form, text: &mut String) -> u64 {
-    let (forgotten, _) = node.audience.after(heard);
-    if forgotten > 0 {
-        view::missed(text, form, clock::wall(), forgotten);
-    }
-    some_happenings(node, heard, u64::MAX, &mut |h| view::happening(text, form, &h))
+/// Whatever `work` does, or an error when that takes too long.
+async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::after(patience).await;
+        Err(ErrorKind::TimedOut.into())
+    };
+    future::or(work, late).await
+}
+
+/// Lets the node have a turn.
+async fn pause(node: &Shared) {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if core::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        node.borrow_mut().audience.pause(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
 }

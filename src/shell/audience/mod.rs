@@ -5,9 +5,9 @@
 
 mod answer;
 pub mod control;
+mod facts;
 mod kinds;
 pub mod log;
-mod out;
 mod outlet;
 
 use crate::engine::{Event, VnKey};
