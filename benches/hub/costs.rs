@@ -1,13 +1,12 @@
 //! What single things cost.
 
-use crate::Setup;
 use crate::daemon::Daemon;
 use crate::lab::{Res, wait_for, wait_until};
 use crate::packets::Site;
 use crate::probe::time;
 use crate::sites::Sites;
 use crate::trace::Trace;
-use crate::world::World;
+use crate::world::{Setup, World};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -138,6 +138,16 @@ impl Daemon {
         Ok(self.ns.counters()?.keys().filter(|name| name.starts_with("dmevpn")).count())
     }
 
+    /// How many packets the raw sockets of its namespace had no room for.
+    pub fn unread(&self) -> Res<u64> {
+        let text =
+            self.ns.run(|| fs::read_to_string("/proc/thread-self/net/raw"))?.map_err(|e| e.to_string())?;
+        Ok(text
+            .lines()
+            .filter_map(|line| line.rsplit(' ').find(|w| !w.is_empty())?.parse::<u64>().ok())
+            .sum())
+    }
+
     /// How many lines it has logged, and how long they are.
     pub fn logged(&self) -> (usize, usize) {
         let text = fs::read(self.file("log")).unwrap_or_default();

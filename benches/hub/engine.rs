@@ -4,10 +4,10 @@
 #[path = "../../tests/drive/mod.rs"]
 mod drive;
 
-use crate::Setup;
 use crate::lab::Res;
 use crate::lab::netns::run as run_command;
 use crate::probe::time;
+use crate::world::Setup;
 use dmevpn::engine::Input;
 use dmevpn::types::Mac;
 use dmevpn::wire::nhrp::ProtocolAddress;

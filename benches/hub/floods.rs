@@ -1,13 +1,12 @@
 //! Far too much of something.
 
-use crate::Setup;
 use crate::daemon::Daemon;
 use crate::lab::traffic::Sender;
 use crate::lab::{Res, wait_until};
 use crate::packets::{self, Site, station};
 use crate::probe::time;
 use crate::trace::Trace;
-use crate::world::World;
+use crate::world::{Setup, World};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -53,8 +52,26 @@ pub fn macs(setup: &Setup) -> Res<Vec<String>> {
     Ok(vec![time(longest), format!("{:.1} MB", world.hub.memory("VmHWM")? / 1024.0)])
 }
 
-/// Strangers and registered spokes send what is no NHRP, and what is some that makes no sense.
-pub fn garbage(setup: &Setup) -> Res<Vec<String>> {
+/// How a daemon bore what it could not use.
+pub struct Borne {
+    /// The longest time that `status` took.
+    pub status: Duration,
+    /// The time from SIGTERM to its end.
+    pub ended: Duration,
+    /// How many packets it was too slow to read.
+    pub unread: u64,
+}
+
+impl Borne {
+    /// For the table.
+    pub fn values(self) -> Vec<String> {
+        vec![time(self.status), time(self.ended), self.unread.to_string()]
+    }
+}
+
+/// Strangers and registered spokes send what is no NHRP, and what is some that makes no sense. A slow daemon takes 100 us
+/// more for each read, as on a router's processor.
+pub fn garbage(setup: &Setup, slow: bool) -> Res<Borne> {
     let mut world = World::hub(setup, 1..=1, "")?;
     let spokes: Vec<Site> = (1..=10).map(|n| Site::spoke(1, n)).collect();
     world.sites.register(&spokes, 600, PATIENCE)?;
@@ -68,30 +85,31 @@ pub fn garbage(setup: &Setup) -> Res<Vec<String>> {
                     crate::sites::send(&out, &nonsense(sent));
                     sent += 1;
                 }
-                let due = start + Duration::from_micros(u64::from(sent) * 33);
+                let due = start + Duration::from_secs(1) * sent / 30_000;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         });
-        let measured = bears(&mut world.hub);
+        let borne = bears(&mut world.hub, slow);
         over.store(true, Ordering::Relaxed);
-        measured
+        borne
     })
 }
 
-fn bears(hub: &mut Daemon) -> Res<Vec<String>> {
-    // A router's processor takes that much longer than this one.
+fn bears(hub: &mut Daemon, slow: bool) -> Res<Borne> {
     const READS: &str = "recvfrom,recvmsg,recvmmsg,read";
     let (trace, delay) = (format!("trace={READS}"), format!("inject={READS}:delay_exit=100"));
-    let slow = Trace::start(hub, &["-e", &trace, "-e", &delay, "-e", "status=none"])?;
+    let slow =
+        slow.then(|| Trace::start(hub, &["-e", &trace, "-e", &delay, "-e", "status=none"])).transpose()?;
     std::thread::sleep(Duration::from_millis(500));
-    let mut longest = Duration::ZERO;
+    let mut status = Duration::ZERO;
     for _ in 0..8 {
-        longest = longest.max(hub.status_time()?);
+        status = status.max(hub.status_time()?);
         std::thread::sleep(Duration::from_millis(200));
     }
+    let unread = hub.unread()?;
     let ended = hub.end(libc::SIGTERM, PATIENCE)?;
     drop(slow);
-    Ok(vec![time(longest), time(ended)])
+    Ok(Borne { status, ended, unread })
 }
 
 /// The `n`th packet that makes no sense.

@@ -30,23 +30,7 @@ use lab::{Res, sys};
 use rows::{ROWS, Row};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// What a row measures.
-pub struct Setup {
-    /// The daemon.
-    pub program: PathBuf,
-    /// This benchmark as it was built with that daemon, for what the engine does alone.
-    pub bench: Option<PathBuf>,
-    /// Whether scenes have their full size.
-    pub full: bool,
-}
-
-impl Setup {
-    /// The one size, or in a full run the other.
-    pub fn size(&self, usual: u32, full: u32) -> u32 {
-        if self.full { full } else { usual }
-    }
-}
+use world::Setup;
 
 #[derive(Default)]
 struct Options {

@@ -1,10 +1,9 @@
 //! MACs move between sites, and whoever holds an answer is told.
 
-use crate::Setup;
 use crate::lab::{Res, wait_until};
 use crate::packets::{Site, station_address};
 use crate::probe::{Askers, time};
-use crate::world::World;
+use crate::world::{Setup, World};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);

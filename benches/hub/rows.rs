@@ -1,7 +1,8 @@
 //! All rows of the table.
 
 use crate::lab::Res;
-use crate::{Setup, costs, ends, engine, floods, moves, starts, vns};
+use crate::world::Setup;
+use crate::{costs, ends, engine, floods, moves, starts, vns};
 
 /// What is measured in one scene.
 pub struct Row {
@@ -23,19 +24,19 @@ pub const ROWS: &[Row] = &[
         name: "end-300",
         about: "300 spokes end at once, by their holding time",
         lines: &[WAIT, ("until their ports are gone", "3 s")],
-        run: |setup| ends::at_once(setup, 300),
+        run: |setup| ends::at_once(setup, 300).map(ends::Ended::values),
     },
     Row {
         name: "end-900",
         about: "900 spokes end at once",
         lines: &[WAIT, ("until their ports are gone", "3 s")],
-        run: |setup| ends::at_once(setup, 900),
+        run: |setup| ends::at_once(setup, 900).map(ends::Ended::values),
     },
     Row {
         name: "reload",
         about: "a reload without one of two VNs, which has 300 spokes",
         lines: &[WAIT, ("until its ports are gone", "3 s")],
-        run: ends::reload,
+        run: |setup| ends::reload(setup).map(ends::Ended::values),
     },
     Row {
         name: "move",
@@ -139,8 +140,12 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "garbage",
         about: "30 000 packets/s of garbage for a hub that takes 100 us more for each packet it reads",
-        lines: &[("longest wait of `status`", "1 s"), ("until SIGTERM ended it", "1 s")],
-        run: floods::garbage,
+        lines: &[
+            ("longest wait of `status`", "1 s"),
+            ("until SIGTERM ended it", "1 s"),
+            ("packets it was too slow to read", "-"),
+        ],
+        run: |setup| floods::garbage(setup, true).map(floods::Borne::values),
     },
     Row {
         name: "log",

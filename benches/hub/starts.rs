@@ -1,11 +1,10 @@
 //! A hub starts, and everybody waits for it.
 
-use crate::Setup;
 use crate::lab::{Res, wait_until};
 use crate::packets::Site;
 use crate::probe::{Askers, Probe, time};
 use crate::sites::Sites;
-use crate::world::World;
+use crate::world::{Setup, World};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(120);

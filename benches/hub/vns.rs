@@ -1,11 +1,10 @@
 //! Many VNs on one router.
 
-use crate::Setup;
 use crate::lab::{Res, wait_until};
 use crate::packets::{ALL_SITES, Site};
 use crate::probe::time;
 use crate::trace::Trace;
-use crate::world::World;
+use crate::world::{Setup, World};
 use std::fmt::Write as _;
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! Two namespaces and a wire between them: the daemon at 10.0.0.1, and all sites.
 
-use crate::Setup;
 use crate::daemon::Daemon;
 use crate::lab::netns::Netns;
 use crate::lab::{Res, clean};
@@ -10,6 +9,23 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What is measured.
+pub struct Setup {
+    /// The daemon.
+    pub program: PathBuf,
+    /// This benchmark as it was built with that daemon, for what the engine does alone.
+    pub bench: Option<PathBuf>,
+    /// Whether scenes have their full size.
+    pub full: bool,
+}
+
+impl Setup {
+    /// The one size, or in a full run the other.
+    pub fn size(&self, usual: u32, full: u32) -> u32 {
+        if self.full { full } else { usual }
+    }
+}
 
 /// A scene's place; all of it goes when this is dropped. (The daemon and the sockets before the namespaces.)
 pub struct World {
