@@ -1,9 +1,9 @@
 //! `dmevpn leave`: what daemons left in the kernel goes, once none is to come again.
 
 use super::audience::control::answers;
+use super::dataplane::alias;
 use super::file::load;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
-use super::plane::alias;
 use super::words::InWords;
 use crate::config::{Config, DEFAULT_SOCKET, Role};
 

@@ -1,20 +1,20 @@
 //! The only place with I/O: what the engine is told comes from here, what it wants done is done here.
 //!
 //! `daemon` starts and ends; `node` holds the engine and performs its effects, on the kernel's data plane
-//! (`plane`, by `netlink`) and on the network (`underlay`); `audience` is told what happens, and serves the commands.
+//! (`dataplane`, by `netlink`) and on the network (`underlay`); `audience` is told what happens, and serves the commands.
 //! `confine` gives up what the daemon has no use for.
 
 mod audience;
 pub mod clock;
 mod confine;
 pub mod daemon;
+mod dataplane;
 pub mod file;
 mod identity;
 pub mod leave;
 pub mod netlink;
 mod node;
 mod packet;
-mod plane;
 mod settings;
 mod signals;
 mod state;

@@ -3,15 +3,15 @@
 use super::audience::log::{OPERATOR, happening};
 use super::audience::{Audience, Happened};
 use super::clock::{self, Clock};
+use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
-use super::plane::{Forwarder, Inputs, Planes};
 use super::settings::{Names, settings};
 use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
 use crate::control::Cause;
-use crate::engine::{Act, Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
+use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use std::io;
@@ -27,6 +27,9 @@ const PACKETS: usize = 64;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
 
+/// Packets are looked at after this, even if it is not known yet what is in the kernel.
+const START: Duration = Duration::from_secs(3);
+
 /// A turn should never take that long.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -37,13 +40,15 @@ pub struct Node {
     pub(super) names: Names,
     pub(super) engine: Engine,
     pub(super) clock: Clock,
-    pub(super) planes: Planes,
+    pub(super) dataplane: Dataplane,
     pub(super) audience: Audience,
     state: State,
     effects: Effects,
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
+    /// Whether all that was in the kernel at the start is known.
+    serves: bool,
     /// Where packets are read to.
     buffer: Vec<u8>,
 }
@@ -52,19 +57,21 @@ impl Node {
     /// A node that does nothing until [`Node::apply`]. `waker` is called when a turn is due for what went on beside it.
     pub fn open(config: Config, waker: Waker, seed: u64) -> io::Result<Node> {
         let state = State::load(&config.main.state_file)?;
+        let clock = Clock::start();
         Ok(Node {
             engine: Engine::new(config.main.holding_time, seed, state.request_id()),
             config,
             names: Names::default(),
-            clock: Clock::start(),
+            clock,
             // Events first: what changes while the devices are looked at is not missed.
             events: Events::open()?,
-            planes: Planes::open(state.identity())?,
+            dataplane: Dataplane::open(state.identity(), clock, waker.clone())?,
             audience: Audience::default(),
             state,
             effects: Effects::default(),
             inputs: Inputs::new(),
             underlay: Underlay::open(waker)?,
+            serves: false,
             buffer: vec![0; MAX_PACKET],
         })
     }
@@ -82,10 +89,10 @@ impl Node {
         log::set_max_level(config.main.log_level);
         self.names.learn(&config);
         // Devices that have to be others go first: what is withdrawn with them is registered once, with the new ones.
-        self.planes.configure(&config, &self.names, &mut self.inputs);
+        self.dataplane.configure(&config, &self.names, &mut self.inputs);
         self.work();
         let now = self.clock.now();
-        let is_shared = |vn| self.planes.forwarder(vn).is_some_and(Forwarder::is_shared);
+        let is_shared = |vn| self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared);
         self.engine.apply(now, settings(&config, &self.names, is_shared), &mut self.effects);
         self.perform();
         let news = self.underlay.configure(&config, &self.names);
@@ -114,7 +121,11 @@ impl Node {
         if sources.have(self.events.as_fd()) || self.events.is_in_hand() {
             self.kernel_events();
         }
+        self.kernel_done();
         for place in 0.. {
+            if !self.serves(began) {
+                break;
+            }
             let Some(tunnel) = self.underlay.tunnel(began, place) else { break };
             if sources.have(tunnel.as_fd()) {
                 self.packets(&tunnel);
@@ -159,7 +170,7 @@ impl Node {
         while let Some(event) = self.events.next() {
             seen += 1;
             self.underlay.event(began, &event);
-            self.planes.event(event, &self.engine, &mut self.inputs);
+            self.dataplane.event(event, &self.engine, began, &mut self.inputs);
             self.settle();
             // What is unread in the socket is told again; what was received is not.
             if !self.events.is_in_hand() && (seen >= EVENTS || self.now().since(began) >= SLICE) {
@@ -171,9 +182,27 @@ impl Node {
         }
     }
 
+    /// The kernel did what it was asked for. What it told meanwhile comes first: it may be about that.
+    fn kernel_done(&mut self) {
+        if self.dataplane.waits() {
+            self.kernel_events();
+        }
+        let now = self.now();
+        self.dataplane.turn(&self.engine, now, &mut self.inputs);
+        self.work();
+        self.serves |= self.dataplane.is_known(now);
+    }
+
     /// What there is to wait for at `now`.
     pub fn sources(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
-        core::iter::once(self.events.as_fd()).chain(self.underlay.sources(now))
+        let underlay = self.serves(now).then(|| self.underlay.sources(now));
+        core::iter::once(self.events.as_fd()).chain(underlay.into_iter().flatten())
+    }
+
+    /// Whether packets are looked at: what is asked at the start would be refused until it is known what is there. It is
+    /// known soon but where there is very much.
+    fn serves(&self, now: Instant) -> bool {
+        self.serves || now >= Instant::from_millis(0) + START
     }
 
     /// The time.
@@ -185,7 +214,11 @@ impl Node {
     pub fn deadline(&self) -> Option<Instant> {
         let now = self.now();
         let at_once = self.events.is_in_hand().then_some(now);
-        [self.engine.deadline(), self.underlay.deadline(now), at_once].into_iter().flatten().min()
+        let serves = (!self.serves).then_some(Instant::from_millis(0) + START).filter(|at| *at > now);
+        [self.engine.deadline(), self.underlay.deadline(now), self.dataplane.deadline(), at_once, serves]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The underlay addresses in use.
@@ -200,7 +233,7 @@ impl Node {
 
     /// The MAC of a VN's bridge, and why the VN does not work.
     pub fn standing(&self, vn: &Vn, key: VnKey) -> (Option<Mac>, Option<Cause>) {
-        let (mac, trouble) = self.planes.state(key);
+        let (mac, trouble) = self.dataplane.state(key);
         let way = match &vn.role {
             Role::Spoke(spoke) => self.names.hub(&spoke.hub).and_then(|hub| self.underlay.trouble(Some(hub))),
             Role::Hub(_) => self.underlay.trouble(None),
@@ -227,14 +260,14 @@ impl Node {
 
     /// What is to be gone when the daemon is, goes.
     pub fn leave(&mut self) {
-        self.planes.leave();
+        self.dataplane.leave();
     }
 
     /// Looks which addresses lead where, and acts on what is new.
     fn look(&mut self) {
-        let news = self.underlay.look(self.clock.now(), self.planes.netlink());
+        let news = self.underlay.look(self.clock.now(), self.dataplane.netlink());
         self.tell_ways(news);
-        self.planes.send_from(&self.underlay.locals(), &self.engine, &mut self.inputs);
+        self.dataplane.send_from(&self.underlay.locals());
         self.work();
     }
 
@@ -242,10 +275,16 @@ impl Node {
         self.inputs.extend(news.into_iter().map(|(hub, path)| Input::Hub { hub, path }));
     }
 
-    /// Settles, and brings the kernel up to date.
+    /// Settles, and has the kernel brought up to date.
     fn work(&mut self) {
-        self.settle();
-        self.planes.flush();
+        loop {
+            self.settle();
+            let now = self.clock.now();
+            self.dataplane.hand_out(&self.engine, now, &mut self.inputs);
+            if self.inputs.is_empty() {
+                break;
+            }
+        }
         // Not before: from an address that is in use no more there may still be a withdrawal to send.
         self.underlay.close();
     }
@@ -272,14 +311,9 @@ impl Node {
                     self.set_neighbour(address, nbma);
                 }
                 Effect::Changed { vn, item } => {
-                    self.planes.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
+                    self.dataplane.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
                 }
-                Effect::Do { vn, act } => match act {
-                    Act::Announce { mac, hub } => self.planes.announce(vn, mac, hub, &mut self.inputs),
-                    Act::Unlearn(mac) => self.planes.unlearn(vn, mac),
-                    Act::ReadUse(mac) => self.planes.query_use(vn, mac, &mut self.inputs),
-                    Act::List => self.planes.list(vn, &self.engine, &mut self.inputs),
-                },
+                Effect::Do { vn, act } => self.dataplane.act(vn, act, self.engine.plane(vn)),
                 Effect::FindHub { hub } => self.underlay.seek(self.clock.now(), hub),
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);
@@ -299,7 +333,7 @@ impl Node {
 
     fn set_neighbour(&mut self, address: IpAddr, nbma: Option<Nbma>) {
         let Some(index) = self.underlay.device_index() else { return };
-        let netlink = self.planes.netlink();
+        let netlink = self.dataplane.netlink();
         let result = match nbma.map(Nbma::ip) {
             Some(IpAddr::V4(ip)) => netlink.neighbour_set(index, address, &ip.octets()),
             Some(IpAddr::V6(ip)) => netlink.neighbour_set(index, address, &ip.octets()),

@@ -17,6 +17,7 @@ mod control;
 mod devices;
 mod ends;
 mod hub;
+mod kernel;
 mod life;
 mod log;
 mod nonsense;

@@ -1,9 +1,9 @@
 //! Answers, made a part at a time: others have their turn between two parts, and no part holds a whole table.
 
 use super::super::clock;
+use super::super::dataplane::port_name;
 use super::super::file::reload;
 use super::super::node::Node;
-use super::super::plane::port_name;
 use super::super::traffic::Devices;
 use super::facts::{counts, find, hubs, known, no_vn, select, status};
 use super::{Happened, Listener, REMEMBERED};

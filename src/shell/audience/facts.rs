@@ -1,7 +1,7 @@
 //! What there is to answer, from the engine and the kernel.
 
+use super::super::dataplane::{Forwarder, port_name};
 use super::super::node::Node;
-use super::super::plane::{Forwarder, port_name};
 use super::super::traffic::Devices;
 use super::super::user::Process;
 use crate::config::{HubAddress, Role, Transport, Vn};
@@ -49,7 +49,7 @@ pub fn hubs(node: &Node) -> Vec<(String, VnKey, bool)> {
 }
 
 fn is_shared(node: &Node, vn: VnKey) -> bool {
-    node.planes.forwarder(vn).is_some_and(Forwarder::is_shared)
+    node.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared)
 }
 
 /// All but what was counted of clients.
@@ -86,7 +86,7 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
                 (Some(spoke.vxlan.clone()), role)
             }
             (Role::Hub(_), VnReport::Hub(report)) => {
-                let (dataplane, reason) = node.planes.forwarder(key)?.words();
+                let (dataplane, reason) = node.dataplane.forwarder(key)?.words();
                 let (dataplane, dataplane_reason) = (dataplane.into(), reason.into());
                 (None, RoleStatus::Hub { dataplane, dataplane_reason, report })
             }

@@ -245,10 +245,67 @@ impl FdbChange {
     }
 }
 
+/// A table of forwarding entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FdbTable {
+    /// Of this VXLAN device.
+    Device(u32),
+    /// Of this bridge, with its and its ports' own addresses; and the tables of VXLAN devices that are its ports.
+    Bridge(u32),
+}
+
+impl FdbTable {
+    fn holds(self, entry: &FdbEntry) -> bool {
+        match self {
+            FdbTable::Device(index) => entry.index == index && entry.master.is_none(),
+            FdbTable::Bridge(index) => entry.master.is_none_or(|master| master == index),
+        }
+    }
+}
+
 impl Netlink {
+    /// Lists a table, which may be a large one: [`Netlink::fdb_part`] tells what is in it, part by part. Nothing else may
+    /// be asked for meanwhile.
+    pub fn fdb_list(&mut self, table: FdbTable) -> Result<(), Error> {
+        self.interrupted = false;
+        let request = match table {
+            FdbTable::Device(index) => dump_request(Some(index), None),
+            FdbTable::Bridge(index) => dump_request(None, Some(index)),
+        };
+        self.begin(Rtm::Getneigh, request).map_err(|e| e.during("list forwarding entries"))
+    }
+
+    /// The next entries of the table, some hundreds; then, for the last part, whether the table may have changed so that
+    /// some were left out.
+    pub fn fdb_part(&mut self, table: FdbTable) -> Result<(Vec<FdbEntry>, Option<bool>), Error> {
+        let mut entries = Vec::new();
+        let mut interrupted = self.interrupted;
+        let last = self.part(&mut |message| {
+            interrupted |= message.flags & NlmF::DUMP_INTR.bits() != 0;
+            entries.extend(FdbEntry::parse(message).filter(|entry| table.holds(entry)));
+        });
+        self.interrupted = interrupted;
+        match last {
+            Ok(last) => Ok((entries, last.then_some(interrupted))),
+            Err(e) => {
+                self.abandon();
+                Err(e.during("list forwarding entries"))
+            }
+        }
+    }
+
     /// The entries of the VXLAN device `index` itself.
     pub fn fdb_of_device(&mut self, index: u32) -> Result<Vec<FdbEntry>, Error> {
-        self.fdb_dump(Some(index), None, |entry| entry.index == index && entry.master.is_none())
+        self.fdb_of_device_where(index, |entry| entry.index == index)
+    }
+
+    /// Those of them that are wanted.
+    pub fn fdb_of_device_where(
+        &mut self,
+        index: u32,
+        wanted: impl Fn(&FdbEntry) -> bool,
+    ) -> Result<Vec<FdbEntry>, Error> {
+        self.fdb_dump(Some(index), None, |entry| entry.master.is_none() && wanted(entry))
             .map_err(|e| e.during(format!("list the forwarding entries of interface {index}")))
     }
 
@@ -264,12 +321,12 @@ impl Netlink {
         bridge: Option<u32>,
         wanted: impl Fn(&FdbEntry) -> bool,
     ) -> Result<Vec<FdbEntry>, Refusal> {
-        let request = || {
-            let bridge = bridge.map(|index| message::attribute(Nda::from(NDA_MASTER), &index.to_ne_bytes()));
-            neighbour(device.unwrap_or(0), Nud::empty(), 0, bridge.into_iter().collect())
-        };
         // The kernel mixes a port's own entries with the bridge's; one without strict checking sends all.
-        self.dump(Rtm::Getneigh, request, |message| FdbEntry::parse(message).filter(&wanted))
+        self.dump(
+            Rtm::Getneigh,
+            || dump_request(device, bridge),
+            |message| FdbEntry::parse(message).filter(&wanted),
+        )
     }
 
     /// The entry of `mac` that the VXLAN device `index` itself has.
@@ -397,6 +454,11 @@ pub(super) fn together(changes: &[FdbChange]) -> usize {
         }
     }
     most
+}
+
+fn dump_request(device: Option<u32>, bridge: Option<u32>) -> Ndmsg {
+    let bridge = bridge.map(|index| message::attribute(Nda::from(NDA_MASTER), &index.to_ne_bytes()));
+    neighbour(device.unwrap_or(0), Nud::empty(), 0, bridge.into_iter().collect())
 }
 
 /// A request about a forwarding entry.

@@ -310,6 +310,26 @@ impl Netlink {
         self.dump(Rtm::Getlink, everything, Link::parse).map_err(|e| e.during("list network devices"))
     }
 
+    /// Lists all network devices, which may be thousands: [`Netlink::link_part`] tells of them, part by part. Nothing else
+    /// may be asked for meanwhile.
+    pub fn link_list(&mut self) -> Result<(), Error> {
+        let everything = header(0, Iff::empty(), Iff::empty(), vec![skip_stats()]);
+        self.begin(Rtm::Getlink, everything).map_err(|e| e.during("list network devices"))
+    }
+
+    /// The next devices, some dozens, and whether these are the last ones.
+    pub fn link_part(&mut self) -> Result<(Vec<Link>, bool), Error> {
+        let mut links = Vec::new();
+        let last = self.part(&mut |message| links.extend(Link::parse(message)));
+        match last {
+            Ok(last) => Ok((links, last)),
+            Err(e) => {
+                self.abandon();
+                Err(e.during("list network devices"))
+            }
+        }
+    }
+
     /// The device called `name`.
     pub fn link_by_name(&mut self, name: &str) -> Result<Option<Link>, Error> {
         self.link(by_name(name)).map_err(|e| e.during(format!("look up {name}")))

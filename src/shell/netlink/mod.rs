@@ -18,7 +18,7 @@ mod vxlan;
 
 pub use address::Address;
 pub use events::{Event, Events};
-pub use fdb::{Destination, FdbChange, FdbEntry};
+pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
 pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use routes::Routes;
 pub(super) use socket::set_receive_buffer;
@@ -131,6 +131,8 @@ type Each<'a> = dyn FnMut(usize, Reply<'_>) + 'a;
 pub struct Netlink {
     socket: Socket,
     seq: u32,
+    /// Whether the dump under way was interrupted by a change.
+    interrupted: bool,
     buffer: Vec<u8>,
     next_index: u32,
     /// Whether IPv6 can be kept off new devices.
@@ -144,8 +146,9 @@ impl Netlink {
         Ok(Netlink {
             socket: request_socket()?,
             seq: 0,
+            interrupted: false,
             buffer: vec![0; socket::RECEIVE],
-            next_index: OWN_INDICES | random & INDICES,
+            next_index: OWN_INDICES | random & (INDICES >> 1),
             without_ipv6: true,
         })
     }
@@ -226,15 +229,46 @@ impl Netlink {
         }
     }
 
+    /// Asks for a dump whose parts [`Netlink::part`] takes one after the other. Nothing else may be asked for meanwhile.
+    fn begin<P: ToBytes>(&mut self, kind: Rtm, payload: P) -> Result<(), Refusal> {
+        let mut batch = self.batch();
+        batch.push(kind, NlmF::DUMP, payload);
+        self.seq = batch.first_seq;
+        Ok(self.send(batch.bytes())?)
+    }
+
+    /// The next part of a dump: what the kernel tells in one go. Whether it was the last one.
+    fn part(&mut self, each: &mut dyn FnMut(&Message<'_>)) -> Result<bool, Refusal> {
+        let length = socket::receive(&self.socket, &mut self.buffer)?;
+        let mut rest = self.buffer.get(..length).ok_or(Malformed)?;
+        while let Some((message, advance)) = message::first(rest)? {
+            rest = rest.get(advance..).unwrap_or_default();
+            if message.seq != self.seq {
+                continue;
+            }
+            each(&message);
+            match Nlmsg::from(message.kind) {
+                Nlmsg::Error => return message::acknowledgement(&message).result().map(|()| true),
+                Nlmsg::Done => return message::done(&message).result().map(|()| true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is left of an answer must not meet the next request.
+    fn abandon(&mut self) {
+        if let Ok(fresh) = request_socket() {
+            self.socket = fresh;
+        }
+    }
+
     /// Send `batch` and hand every reply to `each`, with the request's place in the batch.
     fn exchange(&mut self, batch: &Batch, each: &mut Each<'_>) -> Result<(), Refusal> {
         self.seq = batch.first_seq.wrapping_add(batch.count).wrapping_sub(1);
         let outcome = self.try_exchange(batch, each);
         if outcome.is_err() {
-            // What is left of the answer must not meet the next request.
-            if let Ok(fresh) = request_socket() {
-                self.socket = fresh;
-            }
+            self.abandon();
         }
         outcome
     }

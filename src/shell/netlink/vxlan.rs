@@ -5,7 +5,7 @@ use super::fdb::set_message;
 use super::link::{header, ifname, vxlan as attr};
 use super::message::{self, Batch};
 use super::vlan::{other_vlans, untagged_in};
-use super::{Destination, Error, Netlink, Refusal};
+use super::{Destination, Error, Netlink, OWN_INDICES, Refusal};
 use crate::types::VlanId;
 use neli::ToBytes;
 use neli::consts::nl::NlmF;
@@ -67,6 +67,11 @@ struct Step {
 }
 
 impl Netlink {
+    /// Whether this index was given to a device by a program such as this one, in this or an earlier run.
+    pub fn is_own_index(index: u32) -> bool {
+        index >= OWN_INDICES
+    }
+
     /// Make a VXLAN device; the answer is its index. Either all of it is done or no device is left.
     pub fn create_vxlan(&mut self, new: &NewVxlan<'_>) -> Result<u32, Error> {
         let mut made = self.create_vxlans(std::slice::from_ref(new));

@@ -28,11 +28,26 @@ pub fn is_of(alias: &str, vn: &str) -> bool {
     alias.strip_prefix(&device(vn)).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-/// The spoke a hub's port in the VN `vn` is for.
-pub fn parse_port(alias: &str, vn: &str) -> Option<Vtep> {
-    let rest = alias.strip_prefix(&device(vn))?.strip_prefix(" spoke=")?;
-    let (nbma, vni) = rest.split_once(" vni=")?;
-    Some(Vtep { nbma: nbma.parse().ok()?, vni: vni.parse().ok()? })
+/// What a device that is marked is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A spoke's VXLAN device, or a hub's bridge.
+    Device,
+    /// A hub's port for this spoke.
+    Port(Vtep),
+    /// A hub's device for all spokes.
+    Shared,
+}
+
+/// The VN that a device is for, and what it is there.
+pub fn parse(alias: &str) -> Option<(&str, Mark)> {
+    let rest = alias.strip_prefix("dmevpn vn=")?;
+    if let Some(vn) = rest.strip_suffix(" spokes") {
+        return Some((vn, Mark::Shared));
+    }
+    let Some((vn, spoke)) = rest.split_once(" spoke=") else { return Some((rest, Mark::Device)) };
+    let (nbma, vni) = spoke.split_once(" vni=")?;
+    Some((vn, Mark::Port(Vtep { nbma: nbma.parse().ok()?, vni: vni.parse().ok()? })))
 }
 
 #[cfg(test)]
@@ -40,16 +55,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_found_by_its_alias_in_its_vn_only() {
+    fn a_device_is_found_by_its_alias_in_its_vn_only() {
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };
-            assert_eq!(parse_port(&port("test", spoke), "test"), Some(spoke));
-            assert_eq!(parse_port(&port("test2", spoke), "test"), None);
+            assert_eq!(parse(&port("test", spoke)), Some(("test", Mark::Port(spoke))));
             assert!(is_of(&port("test", spoke), "test") && !is_of(&port("test2", spoke), "test"));
-            assert_eq!(parse_port(&device("test"), "test"), None);
-            assert_eq!(parse_port(&shared("test"), "test"), None);
         }
-        assert_eq!(parse_port("dmevpn vn=test spoke=10.0.0.2 vni=0", "test"), None);
-        assert_eq!(parse_port("uplink to the provider", "test"), None);
+        assert_eq!(parse(&device("test")), Some(("test", Mark::Device)));
+        assert_eq!(parse(&shared("test")), Some(("test", Mark::Shared)));
+        assert_eq!(parse("dmevpn vn=test spoke=10.0.0.2 vni=0"), None);
+        assert_eq!(parse("uplink to the provider"), None);
     }
 }

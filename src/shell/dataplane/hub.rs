@@ -1,0 +1,116 @@
+//! A hub's bridge and its ports: one VXLAN device for each spoke, and the kernel's bridge does the rest; or one device
+//! for all (`kmod`). What the worker does about them.
+
+use super::spoke::destination;
+use super::{Wanted, alias};
+use crate::control::Cause;
+use crate::engine::Port;
+use crate::shell::netlink::{Error, Netlink, NewVxlan};
+use crate::types::{VlanId, Vni, VpnId, Vtep};
+use std::sync::Arc;
+
+/// Part of the MAC of a port, and of a device for all spokes.
+const PORT: u8 = 2;
+const SHARED: u8 = 3;
+
+/// The name of the device whose frames go by this uplink VNI.
+pub fn port_name(uplink: Vni) -> String {
+    format!("dmevpn{:06x}", uplink.get())
+}
+
+/// A port that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NewPort {
+    pub spoke: Vtep,
+    pub port: Port,
+}
+
+/// Its device, or why there is none, and whether the name or the VNI is somebody else's.
+pub(super) type Made = Result<u32, (bool, String)>;
+
+/// The order to make some in the VN's bridge.
+#[derive(Debug)]
+pub(super) struct Make {
+    pub wanted: Arc<Wanted>,
+    pub bridge: u32,
+    pub ports: Vec<NewPort>,
+}
+
+impl Make {
+    /// A device for each spoke, whole when it is told of.
+    pub fn ports(self, netlink: &mut Netlink) -> Vec<(NewPort, Made)> {
+        let vn = &self.wanted.name;
+        let names: Vec<(String, String)> =
+            self.ports.iter().map(|p| (port_name(p.port.uplink), alias::port(vn, p.spoke))).collect();
+        let new: Vec<NewVxlan<'_>> = self
+            .ports
+            .iter()
+            .zip(&names)
+            .map(|(p, (name, alias))| NewVxlan {
+                vni: Some(p.port.uplink.get()),
+                mac: Some(tunnel_mac(p.port.uplink, PORT)),
+                entry: Some(destination(p.spoke)),
+                ..self.device(p.port, name, alias)
+            })
+            .collect();
+        let made = netlink.create_vxlans(&new);
+        self.ports.iter().copied().zip(made.into_iter().map(|made| made.map_err(|e| refused(&e)))).collect()
+    }
+
+    /// One device for all spokes, as the first of them needs it.
+    pub fn shared(self, netlink: &mut Netlink) -> Made {
+        let first = self.ports[0];
+        let (name, alias) = (port_name(first.port.uplink), alias::shared(&self.wanted.name));
+        let mac = Some(tunnel_mac(first.port.uplink, SHARED));
+        let new = NewVxlan { mac, ..self.device(first.port, &name, &alias) };
+        // If it exists, another VNI would not help.
+        let made = netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()));
+        made.and_then(|index| super::kmod::complete(netlink, index, first.port.uplink))
+    }
+
+    fn device<'a>(&self, port: Port, name: &'a str, alias: &'a str) -> NewVxlan<'a> {
+        NewVxlan {
+            name,
+            vni: None,
+            local: port.local.ip(),
+            port: self.wanted.udp_port,
+            l2miss: false,
+            mtu: Some(self.wanted.mtu.into()),
+            mac: None,
+            master: Some(self.bridge),
+            vlan: self.wanted.vlan,
+            alias,
+            entry: None,
+            up: true,
+        }
+    }
+}
+
+/// Whether it exists, and what to do when a bridge has all the ports it can have (EXFULL).
+fn refused(e: &Error) -> (bool, String) {
+    let full = e.errno() == libc::EXFULL;
+    let way_out = if full { "; option dataplane 'kmod' has room for more spokes" } else { "" };
+    (e.exists(), format!("{e}{way_out}"))
+}
+
+/// A bridge with VLANs is made by who says which ports are in which; one with the name of a VLAN would be in its way.
+pub(super) fn may_make_bridge(wanted: &Wanted) -> Result<(), Cause> {
+    match (wanted.vlan, VlanId::of_name(&wanted.bridge)) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Cause::NoBridge(wanted.bridge.clone())),
+        (Some(_), _) => Err(Cause::NoFilteringBridge(wanted.bridge.clone())),
+    }
+}
+
+/// The MAC of a bridge made for a VN: the same after a restart of the machine, since it is the hub's protocol address.
+pub(super) fn bridge_mac(vpn: VpnId) -> [u8; 6] {
+    let [a, b, c, d] = vpn.index().to_be_bytes();
+    [0x02, 0xd0, a, b, c, d]
+}
+
+/// A MAC for a tunnel device. Its high first octet keeps a bridge, which takes the lowest MAC of its ports, from
+/// taking this one.
+fn tunnel_mac(vni: Vni, part: u8) -> [u8; 6] {
+    let [_, a, b, c] = vni.get().to_be_bytes();
+    [0xfe, 0xd0, part, a, b, c]
+}

@@ -1,0 +1,189 @@
+//! A hub's data plane `kmod`: one VXLAN device serves all spokes of a VN. Its driver (`patches/`) learns behind which
+//! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
+//! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
+
+use super::hub::Made;
+use super::settle::join;
+use super::spoke::{destination, vtep};
+use super::{DEFAULT, Wanted, shown};
+use crate::config::{Config, Dataplane, HubRole, Role};
+use crate::shell::netlink::{Error, FdbChange, FdbEntry, Kind, Link, Netlink};
+use crate::types::{Nbma, Vni, Vtep};
+use std::fs;
+
+/// The names the patched driver may have, each with a parameter that says whether it does what it was patched for.
+const DRIVERS: [&str; 2] = ["vxlan_dmevpn", "vxlan"];
+
+/// What forwards a hub's frames, and why that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forwarder {
+    /// A bridge, with one device for each spoke.
+    Bridge(String),
+    /// One device for all spokes.
+    Kmod(String),
+}
+
+/// The loaded VXLAN driver that learns VNIs, if there is one.
+pub(super) fn driver() -> Option<&'static str> {
+    let learns = |driver: &&str| {
+        fs::read_to_string(format!("/sys/module/{driver}/parameters/learn_vni"))
+            .is_ok_and(|v| v.starts_with('Y'))
+    };
+    DRIVERS.into_iter().find(learns)
+}
+
+impl Forwarder {
+    /// What `wanted` comes to, in a daemon of this configuration.
+    pub(super) fn choose(wanted: Dataplane, config: &Config, driver: Option<&str>) -> Forwarder {
+        let needs_plain = |role: &Role| {
+            matches!(role, Role::Spoke(_) | Role::Hub(HubRole { dataplane: Dataplane::Bridge, .. }))
+        };
+        let plain = config.vns.iter().find(|vn| needs_plain(&vn.role));
+        match (wanted, driver, plain) {
+            (Dataplane::Bridge, ..) => Forwarder::Bridge("as configured".into()),
+            (Dataplane::Kmod, ..) => Forwarder::Kmod("as configured".into()),
+            (Dataplane::Auto, None, _) => {
+                Forwarder::Bridge("no VXLAN driver with learn_vni=Y is loaded".into())
+            }
+            (Dataplane::Auto, Some(_), Some(vn)) => {
+                Forwarder::Bridge(format!("VN {} uses plain VXLAN devices on the same UDP port", vn.name))
+            }
+            (Dataplane::Auto, Some(driver), None) => Forwarder::Kmod(format!("{driver} has learn_vni=Y")),
+        }
+    }
+
+    /// Its name in the configuration, and why it is this one.
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            Forwarder::Bridge(why) => ("bridge", why),
+            Forwarder::Kmod(why) => ("kmod", why),
+        }
+    }
+
+    /// Whether one device serves all spokes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Forwarder::Kmod(_))
+    }
+}
+
+/// The uplink VNI, which is in its name, and the address of a device that an earlier run made; `None` if it is no such
+/// device.
+pub(super) fn of(link: &Link) -> Option<(Vni, Nbma)> {
+    let Kind::Vxlan(info) = &link.kind else { return None };
+    let digits = link.name.strip_prefix("dmevpn").filter(|_| info.external && info.learning)?;
+    let uplink = u32::from_str_radix(digits, 16).ok().and_then(Vni::new)?;
+    Some((uplink, info.local.and_then(Nbma::new)?))
+}
+
+/// The device of an earlier run, made an active port again, and whom it floods to.
+pub(super) fn find(
+    netlink: &mut Netlink,
+    index: Option<u32>,
+    wanted: &Wanted,
+    bridge: &Link,
+) -> Result<Option<(Vni, Nbma, Vec<Vtep>)>, String> {
+    if driver().is_none() {
+        return Err("dataplane kmod: no VXLAN driver with learn_vni=Y is loaded (vxlan_dmevpn)".into());
+    }
+    let Some(index) = index else { return Ok(None) };
+    let Some(link) = netlink.link_by_index(index).map_err(shown)? else { return Ok(None) };
+    let Some((uplink, local)) = of(&link) else { return Ok(None) };
+    join(netlink, &link, bridge.index, wanted.vlan, wanted.mtu.into()).map_err(shown)?;
+    netlink.set_hairpin(index).map_err(shown)?;
+    let flooded = |e: &FdbEntry| e.index == index && e.mac == DEFAULT && e.is_ours();
+    let entries = netlink.fdb_of_device_where(index, flooded).map_err(shown)?;
+    Ok(Some((uplink, local, entries.iter().filter_map(|e| vtep(e, None)).collect())))
+}
+
+/// What a new device for all spokes needs beside what others have; on failure, whether the VNI is somebody else's.
+pub(super) fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> Made {
+    let filters = matches!(netlink.link_by_index(index),
+        Ok(Some(Link { kind: Kind::Vxlan(info), .. })) if info.vnifilter);
+    let accepted = match filters {
+        true => netlink.accept_vni(index, uplink.get()),
+        // A kernel before 5.18: the device takes every VNI of its UDP port.
+        false => Ok(()),
+    };
+    accepted.and_then(|()| netlink.set_hairpin(index)).map(|()| index).map_err(|e| {
+        if let Err(e) = netlink.delete_link(index) {
+            log::warn!("{e}");
+        }
+        (e.exists(), e.to_string())
+    })
+}
+
+/// Floods to these spokes, too.
+pub(super) fn flood(netlink: &mut Netlink, index: u32, spokes: Vec<Vtep>) -> Vec<(Vtep, Result<(), String>)> {
+    let changes: Vec<FdbChange> = spokes.iter().map(|spoke| flood_to(index, *spoke)).collect();
+    let mut outcomes: Vec<_> = spokes.into_iter().map(|spoke| (spoke, Ok(()))).collect();
+    for (place, e) in netlink.fdb_apply(&changes).err().unwrap_or_default() {
+        if let Some((_, outcome)) = outcomes.get_mut(place) {
+            *outcome = Err(e.to_string());
+        }
+    }
+    outcomes
+}
+
+pub(super) fn flood_to(index: u32, spoke: Vtep) -> FdbChange {
+    FdbChange::Add { index, mac: DEFAULT, to: destination(spoke) }
+}
+
+/// Floods to a spoke no more.
+pub(super) fn flood_no_more(index: u32, spoke: Vtep) -> FdbChange {
+    FdbChange::Remove { index, mac: DEFAULT, to: Some(destination(spoke)) }
+}
+
+/// Has a device forget what it learned of spokes that left.
+pub(super) fn forget(netlink: &mut Netlink, index: u32, mut spokes: Vec<Vtep>) -> Result<(), Error> {
+    spokes.sort_unstable();
+    let theirs = |e: &FdbEntry| {
+        e.index == index
+            && e.mac != DEFAULT
+            && vtep(e, None).is_some_and(|v| spokes.binary_search(&v).is_ok())
+    };
+    let entries = match netlink.fdb_of_device_where(index, theirs) {
+        // With the device its entries are gone.
+        Err(e) if e.not_found() => return Ok(()),
+        entries => entries?,
+    };
+    let gone: Vec<FdbChange> =
+        entries.iter().map(|e| FdbChange::Remove { index, mac: e.mac, to: e.destination() }).collect();
+    netlink.fdb_apply(&gone).map_err(|mut errors| errors.swap_remove(0).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the first VN's forwarder is, when the file has these further sections.
+    fn chosen(option: &str, more: &str, driver: Option<&str>) -> Forwarder {
+        let text = format!(
+            "config dmevpn\n option nbma 10.0.0.1\n\
+             config vn a\n option vpn_id 1\n option role hub\n {option}\n{more}"
+        );
+        let config = Config::parse("f", &text).unwrap();
+        let Role::Hub(hub) = &config.vns[0].role else { panic!("it is a hub") };
+        Forwarder::choose(hub.dataplane, &config, driver)
+    }
+
+    #[test]
+    fn one_device_for_all_spokes_where_that_is_possible() {
+        let driver = Some("vxlan_dmevpn");
+        let hub = "config vn b\n option vpn_id 2\n option role hub\n";
+        let spoke = "config hub h\n option address 10.0.0.9\n\
+                     config vn c\n option vpn_id 3\n option role spoke\n option bridge br\n option vni 5\n";
+        assert!(chosen("", hub, driver).is_shared());
+        for (option, more, driver, why) in [
+            ("", "", None, "no VXLAN driver"),
+            ("", spoke, driver, "VN c uses plain VXLAN devices"),
+            ("", &format!("{hub} option dataplane bridge"), driver, "VN b uses plain VXLAN devices"),
+            ("option dataplane bridge", "", driver, "as configured"),
+        ] {
+            let forwarder = chosen(option, more, driver);
+            assert!(!forwarder.is_shared());
+            assert!(forwarder.words().1.contains(why), "{forwarder:?}");
+        }
+        // Without the driver the VN waits for it, and says so.
+        assert!(chosen("option dataplane kmod", "", None).is_shared());
+    }
+}

@@ -1,0 +1,476 @@
+//! The data plane: the kernel's bridges, VXLAN devices and forwarding entries, kept as the engine wants them.
+//!
+//! What is wanted is in the engine's [`Plane`] and in the configuration; here is what the kernel has. Whatever makes the
+//! two differ - news of the engine, of the kernel, a restart, lost events, another configuration - is put right by the
+//! same comparison, item by item. What that takes is asked for in a thread of its own (`worker`).
+//!
+//! Devices are never made anew for a changed configuration. What is ours is marked (an alias on devices, `extern_learn`
+//! on entries); nothing else is touched, but for the default entry of a device that the configuration names.
+
+pub(super) mod alias;
+mod found;
+mod hub;
+mod items;
+mod kmod;
+mod news;
+mod settle;
+mod spoke;
+mod vlan;
+mod vn;
+mod worker;
+
+use super::clock::Clock;
+use super::identity::Identity;
+use super::netlink::{Error, FdbChange, FdbTable, Netlink};
+use super::settings::Names;
+use crate::config::Config;
+use crate::control::Cause;
+use crate::engine::{Act, Engine, Input, News, Plane, VnKey};
+use crate::time::Instant;
+use crate::types::{Mac, Nbma, Vni};
+use core::time::Duration;
+pub use hub::port_name;
+use hub::{Make, NewPort};
+pub use kmod::Forwarder;
+use litemap::LiteMap;
+use settle::{Leave, Settle};
+use spoke::Announcement;
+use std::collections::VecDeque;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::task::Waker;
+use vn::{Devices, Part, Role, Vn, Wanted, driver};
+use worker::{Job, Worker};
+
+/// What the kernel has to tell the engine.
+pub type Inputs = VecDeque<Input<'static>>;
+
+/// The entry for everything without one of its own.
+const DEFAULT: [u8; 6] = [0; 6];
+
+/// So many jobs are with the worker at a time. What waits is put together meanwhile.
+const OPEN: usize = 3;
+/// So many ports are made, and so many entries changed, in one job.
+const PORTS: usize = 16;
+const CHANGES: usize = 128;
+
+/// Ports are deleted together: the kernel waits once for all of them, and so do all others who want its lock. In that
+/// time, and so many at most.
+const DELETE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(50));
+const SETS: (usize, usize) = (16, 128);
+
+/// After lost events all is listed, and not again before this is over: events may come faster than they can be read.
+const LISTING_PAUSE: Duration = Duration::from_secs(1);
+
+/// Of so many MACs an event may come while entries are listed; with more of them all are listed once more.
+const NEWER: usize = 4096;
+
+/// At the start this is waited for a listing, which is long if there are many entries.
+const LONG: Duration = Duration::from_millis(200);
+
+/// So long reports are looked at in a turn.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// A device of ours that is to go.
+#[derive(Clone, Copy, Debug)]
+struct Doomed {
+    index: u32,
+    /// By which it is named, and which it uses.
+    uplink: Option<Vni>,
+}
+
+/// A listing of entries under way.
+#[derive(Debug)]
+struct Listing {
+    vn: worker::Whose,
+    /// Of what entries of this listing are older than what is known: it was told of by an event meanwhile.
+    newer: LiteMap<Mac, ()>,
+    /// The shortcuts that were seen.
+    seen: LiteMap<Mac, ()>,
+    since: Instant,
+    /// Whether the engine was told that it begins.
+    is_told: bool,
+    /// Whether it cannot be relied on.
+    is_spoilt: bool,
+}
+
+impl Listing {
+    fn is_newer(&mut self, mac: Mac) {
+        if self.newer.len() < NEWER {
+            self.newer.insert(mac, ());
+        } else {
+            self.is_spoilt = true;
+        }
+    }
+}
+
+/// The devices of all VNs.
+#[derive(Debug)]
+pub struct Dataplane {
+    identity: Identity,
+    clock: Clock,
+    /// For questions of others.
+    netlink: Netlink,
+    worker: Worker,
+    /// What the worker gets next.
+    jobs: VecDeque<Job>,
+    vns: LiteMap<VnKey, Vn>,
+    /// How many VNs there were.
+    number: u32,
+    /// What VNs have for themselves: not their bridges, which they may share.
+    parts: LiteMap<u32, (VnKey, Part)>,
+    doomed: Vec<Doomed>,
+    /// How many of them go at a time, and whether some are going.
+    set: usize,
+    deleting: bool,
+    /// What goes when they are gone.
+    leaving: Vec<Leave>,
+    /// Whether all devices are to be listed, at the earliest then; and whether that is being done.
+    look: Option<Instant>,
+    looking: bool,
+    /// Until when no more is listed because of lost events.
+    rests: Instant,
+    /// The devices that were seen, in order, while all are listed.
+    seen: Vec<u32>,
+    listing: Option<Listing>,
+    /// Whether anything happened since jobs were handed out.
+    is_stirred: bool,
+    /// Whether reports are left for the next turn.
+    is_behind: bool,
+    /// Whether this is the only daemon in its network namespace: what no VN has a use for is then nobody's.
+    alone: Option<UnixDatagram>,
+}
+
+impl Dataplane {
+    /// No devices yet. `waker` is called when a turn is due.
+    pub fn open(identity: Identity, clock: Clock, waker: Waker) -> io::Result<Dataplane> {
+        Ok(Dataplane {
+            identity,
+            clock,
+            netlink: Netlink::open()?,
+            worker: Worker::start(clock, waker)?,
+            jobs: VecDeque::new(),
+            vns: LiteMap::new(),
+            number: 0,
+            parts: LiteMap::new(),
+            doomed: Vec::new(),
+            set: SETS.0,
+            deleting: false,
+            leaving: Vec::new(),
+            look: Some(clock.now()),
+            looking: false,
+            rests: clock.now(),
+            seen: Vec::new(),
+            listing: None,
+            is_stirred: true,
+            is_behind: false,
+            alone: SocketAddr::from_abstract_name("dmevpn")
+                .and_then(|address| UnixDatagram::bind_addr(&address))
+                .ok(),
+        })
+    }
+
+    /// The socket for other questions to the kernel.
+    pub fn netlink(&mut self) -> &mut Netlink {
+        &mut self.netlink
+    }
+
+    /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down.
+    pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
+        self.is_stirred = true;
+        let driver = driver();
+        let wanted: LiteMap<VnKey, Wanted> = config
+            .vns
+            .iter()
+            .filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn, config, &self.identity, driver))))
+            .collect();
+        let keys: Vec<VnKey> = self.vns.keys().copied().collect();
+        for key in keys {
+            let Some(vn) = self.vns.get_mut(&key) else { continue };
+            match wanted.get(&key) {
+                Some(new) if vn.wanted.needs_same_devices(new) => {
+                    vn.joins |= (vn.wanted.mtu, vn.wanted.vlan) != (new.mtu, new.vlan);
+                    vn.wanted = Arc::new(new.clone());
+                    vn.unsettled = true;
+                    vn.standing.users_own = false;
+                }
+                new => {
+                    let lasts = new.is_some();
+                    self.take_down(key);
+                    if lasts {
+                        inputs.push_back(Input::News { vn: key, news: News::Device(None) });
+                    }
+                }
+            }
+        }
+        for (key, wanted) in wanted {
+            if !self.vns.contains_key(&key) {
+                self.number += 1;
+                self.vns.insert(key, Vn::new(key, self.number, wanted));
+            }
+        }
+    }
+
+    /// The addresses that spokes' devices are to send from; where one is missing it stays what it was.
+    pub fn send_from(&mut self, locals: &LiteMap<VnKey, Nbma>) {
+        self.is_stirred = true;
+        for (key, vn) in self.vns.iter_mut() {
+            let local = locals.get(key).copied().or(vn.local);
+            if vn.local != local {
+                vn.local = local;
+                vn.unsettled = true;
+            }
+        }
+    }
+
+    /// Something is new, or is another one now, that a VN may have waited for.
+    pub fn retry_troubled(&mut self) {
+        self.is_stirred = true;
+        for vn in self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.standing.trouble.is_some()) {
+            vn.unsettled = true;
+        }
+    }
+
+    /// Does what leaves no state behind.
+    pub fn act(&mut self, key: VnKey, act: Act, plane: Option<&Plane>) {
+        self.is_stirred = true;
+        let Some(vn) = self.vns.get_mut(&key) else { return };
+        let whose = vn.whose();
+        match act {
+            Act::List => vn.unlisted = true,
+            Act::Unlearn(mac) => {
+                let vlan = vn.standing.scope.vid();
+                if let Some(bridge) = vn.standing.bridge {
+                    self.jobs.push_back(Job::Unlearn { bridge, mac, vlan });
+                }
+            }
+            Act::ReadUse(mac) => {
+                if let Some(index) = vn.standing.tunnel {
+                    self.jobs.push_back(Job::ReadUse(whose, index, mac));
+                }
+            }
+            Act::Announce { mac, hub } => {
+                let l2miss = matches!(vn.wanted.role, Role::Spoke { l2miss: true, .. });
+                let lead = plane.and_then(Plane::uplink).filter(|_| l2miss);
+                if let Some(index) = vn.standing.tunnel {
+                    self.jobs.push_back(Job::Announce(whose, Announcement { index, mac, hub, lead }));
+                }
+            }
+        }
+    }
+
+    /// Looks at what the worker has to tell, and at what is due.
+    pub fn turn(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+        self.is_stirred = true;
+        loop {
+            self.is_behind = self.clock.now().since(now) >= SLICE;
+            let report = if self.is_behind { None } else { self.worker.report() };
+            let Some(report) = report else { break };
+            self.hear(report, engine, now, inputs);
+        }
+        self.again(now);
+    }
+
+    /// Whether it is known what is in the kernel; of what is listed for long already, as much as is known.
+    pub fn is_known(&self, now: Instant) -> bool {
+        let is_settled = |vn: &Vn| !vn.unsettled && !vn.settling;
+        if self.look.is_some() || self.looking || !self.vns.values().all(is_settled) {
+            return false;
+        }
+        match &self.listing {
+            Some(listing) => now.since(listing.since) >= LONG,
+            None => !self.vns.values().any(|vn| vn.unlisted),
+        }
+    }
+
+    /// Whether the worker has something to do.
+    pub fn waits(&self) -> bool {
+        self.worker.open > 0
+    }
+
+    /// When a turn is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let again = self.vns.values().filter_map(|vn| vn.again);
+        let at_once = self.is_behind.then(|| self.clock.now());
+        again.chain(self.look.filter(|_| !self.looking)).chain(at_once).min()
+    }
+
+    /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the
+    /// network goes on while its daemon is replaced. All that is to be done is done then.
+    pub fn leave(&mut self) {
+        let spokes = self.vns.values().filter(|vn| matches!(vn.devices, Devices::Spoke));
+        let keys: Vec<VnKey> = spokes.map(|vn| vn.key).collect();
+        keys.into_iter().for_each(|key| self.take_down(key));
+        let doomed: Vec<u32> = self.doomed.drain(..).map(|doomed| doomed.index).collect();
+        for set in doomed.chunks(SETS.1) {
+            self.jobs.push_back(Job::Delete(set.to_vec(), false));
+        }
+        self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
+        // What is in it was found, and is not to be made any more.
+        self.jobs.retain(|job| !matches!(job, Job::List(..) | Job::Links | Job::Settle(..)));
+        while let Some(job) = self.jobs.pop_front() {
+            self.worker.give(job);
+        }
+        self.worker.finish();
+    }
+
+    /// A VN's bridge MAC, and why its devices are not up.
+    pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<Cause>) {
+        let Some(Vn { standing, .. }) = self.vns.get(&key) else { return (None, None) };
+        (standing.bridge_mac, standing.trouble.clone().or_else(|| standing.warning.clone()))
+    }
+
+    /// What forwards a hub's frames in a VN, and why that; nothing at a spoke.
+    pub fn forwarder(&self, key: VnKey) -> Option<&Forwarder> {
+        match &self.vns.get(&key)?.wanted.role {
+            Role::Hub(forwarder) => Some(forwarder),
+            Role::Spoke { .. } => None,
+        }
+    }
+
+    /// The VN is no more, or wants other devices.
+    fn take_down(&mut self, key: VnKey) {
+        let Some(vn) = self.vns.remove(&key) else { return };
+        self.parts.retain(|_, (owner, _)| *owner != key);
+        match &vn.devices {
+            Devices::Spoke => {}
+            Devices::Ports(ports) => {
+                let there = ports.values().filter_map(|p| Some((p.index?, p.port.uplink)));
+                self.doomed.extend(there.map(|(index, uplink)| Doomed { index, uplink: Some(uplink) }));
+            }
+            Devices::Shared(shared) => {
+                self.doomed.extend(shared.index.map(|index| Doomed { index, uplink: None }));
+            }
+        }
+        self.leaving.push(Leave {
+            name: vn.wanted.name.clone(),
+            tunnel: vn.standing.tunnel,
+            bridge: vn.standing.bridge,
+            joined: vn.standing.joined,
+        });
+    }
+
+    fn doom(&mut self, index: u32, uplink: Option<Vni>) {
+        self.parts.remove(&index);
+        self.doomed.push(Doomed { index, uplink });
+    }
+
+    /// Gives the worker what it can take, once the engine knows of all that was found.
+    pub fn hand_out(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+        if !core::mem::take(&mut self.is_stirred) {
+            return;
+        }
+        let unported: Vec<VnKey> = self.vns.values().filter(|vn| vn.unported).map(|vn| vn.key).collect();
+        unported.into_iter().for_each(|key| self.all_ports(key, engine, inputs));
+        self.plan(now);
+        while self.worker.open < OPEN {
+            let Some(job) = self.jobs.pop_front().or_else(|| self.delete_some()) else { break };
+            self.worker.give(job);
+        }
+    }
+
+    /// What the VNs wait for becomes jobs.
+    fn plan(&mut self, now: Instant) {
+        if !self.looking && self.look.is_some_and(|at| at <= now) {
+            self.look = None;
+            self.looking = true;
+            self.seen.clear();
+            self.jobs.push_back(Job::Links);
+        }
+        if self.doomed.is_empty() && !self.deleting {
+            self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
+        }
+        // What is in the way goes first.
+        if self.looking || self.look.is_some_and(|at| at <= now) || !self.leaving.is_empty() {
+            return;
+        }
+        if self.vns.values().any(|vn| vn.unsettled && !vn.settling) {
+            self.plan_settling();
+        }
+        if self.listing.is_none() {
+            self.plan_listing(now);
+        }
+    }
+
+    fn plan_settling(&mut self) {
+        let ours: Arc<Vec<u32>> = Arc::new(self.parts.keys().copied().collect());
+        let names = Arc::new(self.vns.values().map(|vn| vn.wanted.name.clone()).collect::<Vec<_>>());
+        for vn in self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.unsettled && !vn.settling) {
+            (vn.unsettled, vn.settling) = (false, true);
+            let order = Settle {
+                wanted: Arc::clone(&vn.wanted),
+                local: vn.local,
+                before: vn.standing.clone(),
+                ours: Arc::clone(&ours),
+                names: Arc::clone(&names),
+                shared: vn.shared(),
+            };
+            self.jobs.push_back(Job::Settle(vn.whose(), Box::new(order)));
+        }
+    }
+
+    fn plan_listing(&mut self, now: Instant) {
+        let ready = |vn: &&mut Vn| vn.unlisted && !vn.unsettled && !vn.settling;
+        let Some(vn) = self.vns.iter_mut().map(|(_, vn)| vn).find(ready) else { return };
+        vn.unlisted = false;
+        // What the bridge says comes last: it decides first where a frame goes.
+        let device = vn.standing.tunnel.or(vn.shared()).map(FdbTable::Device);
+        let tables: Vec<FdbTable> =
+            device.into_iter().chain(vn.standing.bridge.map(FdbTable::Bridge)).collect();
+        if let Devices::Ports(ports) = &mut vn.devices {
+            ports.iter_mut().for_each(|(_, ported)| ported.entry = vn::Entry::NotSeen);
+        }
+        self.listing = Some(Listing {
+            vn: vn.whose(),
+            newer: LiteMap::new(),
+            seen: LiteMap::new(),
+            since: now,
+            is_told: false,
+            is_spoilt: false,
+        });
+        self.jobs.push_back(Job::List(vn.whose(), tables));
+    }
+
+    fn delete_some(&mut self) -> Option<Job> {
+        if self.deleting || self.doomed.is_empty() {
+            return None;
+        }
+        self.deleting = true;
+        let some = self.doomed.drain(..self.set.min(self.doomed.len()));
+        Some(Job::Delete(some.map(|doomed| doomed.index).collect(), true))
+    }
+
+    /// A change to entries, after all that is to be done already.
+    fn change(&mut self, change: FdbChange, spare: bool) {
+        match self.jobs.back_mut() {
+            Some(Job::Change(changes, same)) if *same == spare && changes.len() < CHANGES => {
+                changes.push(change);
+            }
+            _ => self.jobs.push_back(Job::Change(vec![change], spare)),
+        }
+    }
+
+    /// A port, after all that is to be done already. One that has its name goes before.
+    fn make(&mut self, whose: worker::Whose, wanted: &Arc<Wanted>, bridge: u32, port: NewPort) {
+        if let Some(place) = self.doomed.iter().position(|d| d.uplink == Some(port.port.uplink)) {
+            let there = self.doomed.swap_remove(place);
+            self.jobs.push_back(Job::Delete(vec![there.index], false));
+        }
+        match self.jobs.back_mut() {
+            Some(Job::Make(same, make)) if *same == whose && make.ports.len() < PORTS => {
+                make.ports.push(port);
+            }
+            _ => {
+                let make = Make { wanted: Arc::clone(wanted), bridge, ports: vec![port] };
+                self.jobs.push_back(Job::Make(whose, Box::new(make)));
+            }
+        }
+    }
+}
+
+/// An error of the kernel's, as a sentence for `status`.
+fn shown(e: Error) -> String {
+    e.to_string()
+}

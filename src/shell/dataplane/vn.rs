@@ -1,0 +1,321 @@
+//! A VN's devices: what the configuration wants of them, and what there is.
+
+use super::kmod::{self, Forwarder};
+use super::settle::Standing;
+use super::spoke::{uplink_mac, vtep};
+use super::vlan::{self, Scope};
+use crate::config::{self, Config};
+use crate::engine::settings::Trigger;
+use crate::engine::{Place, Port, VnKey};
+use crate::shell::identity::Identity;
+use crate::shell::netlink::{FdbEntry, Link};
+use crate::time::Instant;
+use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
+use core::time::Duration;
+use litemap::LiteMap;
+use std::sync::Arc;
+
+/// What the configuration says of a VN's devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub name: String,
+    pub vpn_id: VpnId,
+    pub bridge: String,
+    pub vlan: Option<VlanId>,
+    pub mtu: u16,
+    pub udp_port: u16,
+    /// A spoke's address in the VN.
+    pub protocol_mac: [u8; 6],
+    /// That of its tunnel device.
+    pub device_mac: [u8; 6],
+    pub role: Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Spoke { vxlan: String, vni: Vni, l2miss: bool },
+    Hub(Forwarder),
+}
+
+/// What a device is to a VN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A spoke's VXLAN device.
+    Tunnel,
+    /// A hub's VXLAN device for this spoke.
+    Port(Vtep),
+    /// A hub's VXLAN device for all spokes.
+    Shared,
+}
+
+/// What leads to the spokes, or to the hub.
+#[derive(Debug)]
+pub(super) enum Devices {
+    /// A spoke's only one is in [`Standing::tunnel`].
+    Spoke,
+    /// One for each spoke.
+    Ports(LiteMap<Vtep, Ported>),
+    /// One for all.
+    Shared(Shared),
+}
+
+/// A port, or one that is being made.
+#[derive(Debug)]
+pub(super) struct Ported {
+    pub index: Option<u32>,
+    pub port: Port,
+    pub entry: Entry,
+}
+
+/// The default entry of a port, as far as a listing has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    NotSeen,
+    Right,
+    /// There is another one, too.
+    Wrong,
+}
+
+/// A device for all spokes.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub index: Option<u32>,
+    pub is_being_made: bool,
+    /// The spokes it floods to; whether the kernel was told, and said yes.
+    pub members: LiteMap<Vtep, bool>,
+}
+
+/// The bridge that a hub's devices go into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bridge {
+    There(u32),
+    /// It is not known yet whether there is one.
+    Awaited,
+    Missing,
+}
+
+/// A device that was found before its bridge was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub index: u32,
+    pub master: Option<u32>,
+    pub up: bool,
+    pub mtu: u32,
+}
+
+impl Found {
+    pub fn of(link: &Link) -> Found {
+        Found { index: link.index, master: link.master, up: link.up, mtu: link.mtu }
+    }
+}
+
+/// While something is wrong it is looked at again after this, then after twice as long each time.
+const AGAIN_FIRST: Duration = Duration::from_secs(2);
+const AGAIN_MOST: Duration = Duration::from_secs(60);
+
+/// A VN.
+#[derive(Debug)]
+pub(super) struct Vn {
+    pub key: VnKey,
+    /// The how-manieth VN under this key it is.
+    pub number: u32,
+    pub wanted: Arc<Wanted>,
+    /// The underlay address a spoke's device sends from, once known.
+    pub local: Option<Nbma>,
+    pub standing: Standing,
+    pub devices: Devices,
+    pub found: Vec<Found>,
+    /// Whether ports are to join the bridge once more: their MTU or VLAN is another one.
+    pub joins: bool,
+    /// This router's MAC in the VN as the engine knows it: a hub's is its bridge's.
+    pub told: Option<Mac>,
+    /// Whether shortcuts of an earlier run were looked for.
+    pub adopted: bool,
+    /// Whether all its ports are to be compared with what is wanted.
+    pub unported: bool,
+    /// Whether its devices are to be compared with what is wanted; whether that is being done.
+    pub unsettled: bool,
+    pub settling: bool,
+    /// Whether its entries are to be listed, and that more MACs than those of its scope are to be told as gone.
+    pub unlisted: bool,
+    pub left: Option<Scope>,
+    /// When to try again what went wrong, and after what pause.
+    pub again: Option<Instant>,
+    pause: Duration,
+}
+
+impl Wanted {
+    pub fn of(vn: &config::Vn, config: &Config, identity: &Identity, driver: Option<&'static str>) -> Wanted {
+        let role = match &vn.role {
+            config::Role::Spoke(s) => {
+                Role::Spoke { vxlan: s.vxlan.clone(), vni: s.vni, l2miss: s.trigger == Trigger::L2miss }
+            }
+            config::Role::Hub(hub) => Role::Hub(Forwarder::choose(hub.dataplane, config, driver)),
+        };
+        Wanted {
+            name: vn.name.clone(),
+            vpn_id: vn.vpn_id,
+            bridge: vn.bridge.clone(),
+            vlan: vn.vlan,
+            mtu: vn.mtu,
+            udp_port: config.main.udp_port,
+            protocol_mac: identity.protocol_mac(vn.vpn_id),
+            device_mac: identity.device_mac(vn.vpn_id),
+            role,
+        }
+    }
+
+    /// Whether one device serves all spokes of a hub.
+    pub fn is_shared(&self) -> bool {
+        matches!(&self.role, Role::Hub(forwarder) if forwarder.is_shared())
+    }
+
+    /// Whether devices made for one serve the other; the MTU and the VLAN can be changed.
+    pub fn needs_same_devices(&self, new: &Wanted) -> bool {
+        let same_role = match (&self.role, &new.role) {
+            (Role::Hub(_), Role::Hub(_)) => self.is_shared() == new.is_shared(),
+            (one, other) => one == other,
+        };
+        // Without the option a port has the VLANs of a new one, and a hub may have made its bridge itself.
+        let same_vlans = match (self.vlan, new.vlan) {
+            (Some(_), None) => false,
+            (None, Some(_)) => matches!(self.role, Role::Spoke { .. }),
+            _ => true,
+        };
+        same_role
+            && same_vlans
+            && (self.vpn_id, &self.bridge, self.udp_port) == (new.vpn_id, &new.bridge, new.udp_port)
+    }
+}
+
+impl Vn {
+    pub fn new(key: VnKey, number: u32, wanted: Wanted) -> Vn {
+        let devices = match &wanted.role {
+            Role::Spoke { .. } => Devices::Spoke,
+            Role::Hub(_) if wanted.is_shared() => Devices::Shared(Shared::default()),
+            Role::Hub(_) => Devices::Ports(LiteMap::new()),
+        };
+        Vn {
+            key,
+            number,
+            wanted: Arc::new(wanted),
+            local: None,
+            standing: Standing::default(),
+            devices,
+            found: Vec::new(),
+            joins: false,
+            told: None,
+            adopted: false,
+            unported: false,
+            unsettled: true,
+            settling: false,
+            unlisted: false,
+            left: None,
+            again: None,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// By this its jobs are known.
+    pub fn whose(&self) -> (VnKey, u32) {
+        (self.key, self.number)
+    }
+
+    /// The bridge, if new devices can go into it.
+    pub fn bridge(&self) -> Bridge {
+        match self.standing.bridge {
+            Some(index) => Bridge::There(index),
+            None if self.unsettled || self.settling => Bridge::Awaited,
+            None => Bridge::Missing,
+        }
+    }
+
+    /// Something went wrong, or is right now.
+    pub fn plan_again(&mut self, now: Instant, wrong: bool) {
+        if !wrong {
+            (self.again, self.pause) = (None, Duration::ZERO);
+        } else if self.again.is_none() {
+            self.pause = (self.pause * 2).clamp(AGAIN_FIRST, AGAIN_MOST);
+            self.again = Some(now + self.pause);
+        }
+    }
+
+    /// A spoke's device, and the entry there that leads to the hub.
+    pub fn uplink_entry(&self) -> Option<(u32, [u8; 6])> {
+        match self.wanted.role {
+            Role::Spoke { l2miss, .. } => Some((self.standing.tunnel?, uplink_mac(l2miss))),
+            Role::Hub(_) => None,
+        }
+    }
+
+    /// Where an entry of a spoke's device leads to.
+    pub fn leads_to(&self, entry: &FdbEntry) -> Option<Vtep> {
+        match self.wanted.role {
+            Role::Spoke { vni, .. } => vtep(entry, Some(vni)),
+            Role::Hub(_) => None,
+        }
+    }
+
+    /// Whether a device of ours, or the bridge, is as it was left.
+    pub fn is_right(&self, link: &Link) -> bool {
+        let standing = &self.standing;
+        match standing.bridge == Some(link.index) {
+            true => {
+                link.mac.and_then(Mac::new) == standing.bridge_mac
+                    && link.name == self.wanted.bridge
+                    && vlan::filters_as(link, standing.filtering.as_ref())
+            }
+            false if standing.closed => !link.up,
+            false => link.master == standing.bridge && link.up,
+        }
+    }
+
+    /// What an entry of a bridge tells this VN. `parts` are the devices of all VNs.
+    pub fn told_by(
+        &self,
+        entry: &FdbEntry,
+        gone: bool,
+        parts: &LiteMap<u32, (VnKey, Part)>,
+    ) -> Option<(Mac, Place)> {
+        let standing = &self.standing;
+        if entry.master.is_none() || entry.master != standing.bridge || !standing.scope.holds(entry) {
+            return None;
+        }
+        let mac = Mac::new(entry.mac)?;
+        let part = parts.get(&entry.index);
+        // A tunnel device's own address is nobody's, unless the bridge has no other to take.
+        if part.is_some() && entry.is_permanent() {
+            return (!gone && standing.bridge_mac == Some(mac)).then_some((mac, Place::Local));
+        }
+        // Another VN's tunnel is a port like any other.
+        let part = part.filter(|(owner, _)| *owner == self.key).map(|(_, part)| *part);
+        let place = match part {
+            // The device tells more than the bridge: behind which spoke.
+            Some(Part::Shared) => return None,
+            _ if gone => Place::Gone,
+            Some(Part::Tunnel) => Place::Tunnel,
+            Some(Part::Port(spoke)) => Place::Port(spoke),
+            None => Place::Local,
+        };
+        Some((mac, place))
+    }
+
+    /// The index of a hub's device for all spokes.
+    pub fn shared(&self) -> Option<u32> {
+        match &self.devices {
+            Devices::Shared(shared) => shared.index,
+            Devices::Spoke | Devices::Ports(_) => None,
+        }
+    }
+
+    /// What a device for all spokes learned of a MAC that is at the hub would be old news when it is a spoke's again.
+    pub fn stale(&self, mac: Mac, place: Place) -> Option<crate::shell::netlink::FdbChange> {
+        let index = self.shared().filter(|_| place == Place::Local)?;
+        Some(crate::shell::netlink::FdbChange::Remove { index, mac: mac.octets(), to: None })
+    }
+}
+
+/// What the loaded driver is called that serves all spokes by one device.
+pub(super) fn driver() -> Option<&'static str> {
+    kmod::driver()
+}

@@ -1,0 +1,314 @@
+//! The thread that asks the kernel. What makes, deletes or lists devices and entries waits for the kernel's lock of its
+//! network configuration (rtnl), which others may hold for seconds, and works within the system call: the daemon's own
+//! thread never does.
+//!
+//! It has sockets of its own, gets jobs and answers each of them, in their order, but that a listing goes on beside
+//! other jobs. It knows nothing between two of them.
+
+use super::hub::{self, Made, NewPort};
+use super::settle::{Leave, Settle, Standing, join, settle};
+use super::spoke::{self, Announcement};
+use super::{kmod, shown};
+use crate::shell::clock::Clock;
+use crate::shell::netlink::{FdbChange, FdbEntry, FdbTable, Link, Netlink};
+use crate::shell::packet;
+use crate::types::{Mac, VlanId, Vtep};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// So many answers are ahead of who reads them, each of some hundred entries at most: a table of a million needs no
+/// more room than a small one.
+const AHEAD: usize = 4;
+/// Enough for what is done here; a router has little memory.
+const STACK: usize = 256 * 1024;
+
+/// A VN of the daemon, and the how-manieth one under its name: answers to an earlier one's jobs are known by it.
+pub(super) type Whose = (crate::engine::VnKey, u32);
+
+/// What the kernel is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Make the devices that a VN always has what they are to be.
+    Settle(Whose, Box<Settle>),
+    /// What a VN had goes, as far as it is ours.
+    Leave(Box<Leave>),
+    /// List all devices.
+    Links,
+    /// Make ports for spokes, some at a time.
+    Make(Whose, Box<hub::Make>),
+    /// Make a device for all spokes.
+    MakeShared(Whose, Box<hub::Make>),
+    /// Flood to these spokes, too.
+    Flood(Whose, u32, Vec<Vtep>),
+    /// Have a device for all spokes forget what it learned of those.
+    Forget(u32, Vec<Vtep>),
+    /// A device becomes an active port of the bridge again, if it is not.
+    Keep { index: u32, bridge: u32, vlan: Option<VlanId>, mtu: u32 },
+    /// Delete devices, which are ours; whether how long it takes decides on how many are deleted the next time.
+    Delete(Vec<u32>, bool),
+    /// Change forwarding entries; on a device of the user's those of the user are left alone.
+    Change(Vec<FdbChange>, bool),
+    /// List forwarding entries of a device of the VN's, then of its bridge.
+    List(Whose, Vec<FdbTable>),
+    /// When was the entry used?
+    ReadUse(Whose, u32, Mac),
+    /// The bridge forgets where it learned the MAC.
+    Unlearn { bridge: u32, mac: Mac, vlan: Option<u16> },
+    /// Tell the hub's bridge that a MAC is here.
+    Announce(Whose, Announcement),
+}
+
+/// What came of a job. Each ends with one that [`Report::is_last`].
+#[derive(Debug)]
+pub(super) enum Report {
+    Settled(Whose, Box<Standing>),
+    Links(Vec<Link>),
+    LinksListed(Result<(), String>),
+    Made(Whose, Vec<(NewPort, Made)>),
+    SharedMade(Whose, Made),
+    Flooded(Whose, Vec<(Vtep, Result<(), String>)>),
+    /// So long it took.
+    Deleted(Duration),
+    Entries(Whose, FdbTable, Vec<FdbEntry>),
+    /// The listing is over; whether it may have left out something.
+    Listed(Whose, bool),
+    /// How long ago the entry was used, and written.
+    Use(Whose, Mac, Duration, Duration),
+    /// There was no entry for the MAC, which is the hub's.
+    Missed(Whose, Mac),
+    /// Nothing to tell.
+    Done,
+}
+
+impl Report {
+    fn is_last(&self) -> bool {
+        !matches!(self, Report::Links(_) | Report::Entries(..) | Report::Missed(..))
+    }
+}
+
+/// The other end of the thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    jobs: Option<Sender<Job>>,
+    reports: Receiver<Report>,
+    thread: Option<JoinHandle<()>>,
+    /// How many jobs are not answered yet.
+    pub open: usize,
+}
+
+impl Worker {
+    /// Starts it; `waker` is called when there is a report.
+    pub fn start(clock: Clock, waker: Waker) -> io::Result<Worker> {
+        let (jobs, todo) = mpsc::channel();
+        let (tell, reports) = mpsc::sync_channel(AHEAD);
+        let announcer = packet::open(Domain::PACKET, Type::RAW, 0, "announcing MACs to the hub");
+        let hands = Hands {
+            netlink: Netlink::open()?,
+            lists: Netlink::open()?,
+            announcer: announcer.inspect_err(|e| log::warn!("{e}")).ok(),
+            listing: None,
+            clock,
+            tell,
+            waker,
+        };
+        let thread = thread::Builder::new()
+            .name("kernel".into())
+            .stack_size(STACK)
+            .spawn(move || hands.work(&todo))?;
+        Ok(Worker { jobs: Some(jobs), reports, thread: Some(thread), open: 0 })
+    }
+
+    /// One more to do.
+    pub fn give(&mut self, job: Job) {
+        self.open += 1;
+        // It works as long as there is this end.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+    }
+
+    /// The next report, if there is one.
+    pub fn report(&mut self) -> Option<Report> {
+        match self.reports.try_recv() {
+            Ok(report) => {
+                self.open -= usize::from(report.is_last());
+                Some(report)
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) if self.jobs.is_none() => None,
+            // It never ends by itself: a fault of the program, which cannot go on without.
+            Err(TryRecvError::Disconnected) => panic!("the kernel's thread is gone"),
+        }
+    }
+
+    /// Waits until all is done.
+    pub fn finish(&mut self) {
+        self.jobs = None;
+        while self.reports.recv().is_ok() {}
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Who works.
+struct Hands {
+    netlink: Netlink,
+    /// For listings.
+    lists: Netlink,
+    /// Sends frames into tunnel devices; receives nothing. None without the right to.
+    announcer: Option<Socket>,
+    /// What is being listed, the current table first.
+    listing: Option<(Whose, Vec<FdbTable>, bool)>,
+    clock: Clock,
+    tell: SyncSender<Report>,
+    waker: Waker,
+}
+
+impl Hands {
+    fn work(mut self, todo: &Receiver<Job>) {
+        loop {
+            let job = match self.listing {
+                None => todo.recv().map_err(|_| TryRecvError::Disconnected),
+                Some(_) => todo.try_recv(),
+            };
+            match job {
+                Ok(job) => self.do_job(job),
+                Err(TryRecvError::Empty) => self.list_on(),
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // Nobody listens while the daemon ends.
+        let _ = self.tell.send(report);
+        self.waker.wake_by_ref();
+    }
+
+    fn do_job(&mut self, job: Job) {
+        let netlink = &mut self.netlink;
+        let done = match job {
+            Job::Settle(whose, order) => Report::Settled(whose, Box::new(settle(netlink, *order))),
+            Job::Leave(order) => {
+                if let Err(e) = order.perform(netlink) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
+            Job::Links => Report::LinksListed(self.list_links().map_err(shown)),
+            Job::Make(whose, make) => Report::Made(whose, make.ports(netlink)),
+            Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),
+            Job::Flood(whose, index, spokes) => Report::Flooded(whose, kmod::flood(netlink, index, spokes)),
+            Job::Forget(index, spokes) => {
+                if let Err(e) = kmod::forget(netlink, index, spokes) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
+            Job::Keep { index, bridge, vlan, mtu } => {
+                let kept = netlink
+                    .link_by_index(index)
+                    .and_then(|link| link.map_or(Ok(()), |link| join(netlink, &link, bridge, vlan, mtu)));
+                if let Err(e) = kept.or_else(|e| if e.not_found() { Ok(()) } else { Err(e) }) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
+            Job::Delete(devices, timed) => {
+                let began = self.clock.now();
+                if let Err(e) = netlink.delete_links(&devices) {
+                    log::warn!("{e}");
+                }
+                if timed { Report::Deleted(self.clock.now().since(began)) } else { Report::Done }
+            }
+            Job::Change(changes, spare) => {
+                change(netlink, changes, spare);
+                Report::Done
+            }
+            Job::List(whose, tables) => return self.list(whose, tables),
+            Job::ReadUse(whose, index, mac) => match spoke::read_use(netlink, index, mac) {
+                Some((idle, age)) => Report::Use(whose, mac, idle, age),
+                None => Report::Done,
+            },
+            Job::Unlearn { bridge, mac, vlan } => {
+                spoke::unlearn(netlink, bridge, mac, vlan);
+                Report::Done
+            }
+            Job::Announce(whose, announcement) => {
+                if announcement.perform(netlink, self.announcer.as_ref()) {
+                    self.report(Report::Missed(whose, announcement.hub));
+                }
+                Report::Done
+            }
+        };
+        self.report(done);
+    }
+
+    fn list_links(&mut self) -> Result<(), crate::shell::netlink::Error> {
+        self.netlink.link_list()?;
+        loop {
+            let (links, last) = self.netlink.link_part()?;
+            self.report(Report::Links(links));
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins with the first of these tables.
+    fn list(&mut self, whose: Whose, tables: Vec<FdbTable>) {
+        self.listing = Some((whose, tables, false));
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        let Some((whose, tables, interrupted)) = &self.listing else { return };
+        match tables.first().map(|table| self.lists.fdb_list(*table)) {
+            Some(Ok(())) => return,
+            None => self.report(Report::Listed(*whose, *interrupted)),
+            Some(Err(e)) => {
+                log::warn!("{e}");
+                self.report(Report::Listed(*whose, true));
+            }
+        }
+        self.listing = None;
+    }
+
+    /// One part.
+    fn list_on(&mut self) {
+        let Some((whose, tables, interrupted)) = &mut self.listing else { return };
+        let Some(table) = tables.first().copied() else { return };
+        let whose = *whose;
+        let (entries, last) = match self.lists.fdb_part(table) {
+            Ok(part) => part,
+            // With the device its entries are gone.
+            Err(e) => {
+                if !e.not_found() {
+                    log::warn!("{e}");
+                }
+                (Vec::new(), Some(true))
+            }
+        };
+        if let Some(last) = last {
+            *interrupted |= last;
+            tables.remove(0);
+        }
+        if !entries.is_empty() {
+            self.report(Report::Entries(whose, table, entries));
+        }
+        if last.is_some() {
+            self.begin();
+        }
+    }
+}
+
+fn change(netlink: &mut Netlink, mut changes: Vec<FdbChange>, spare: bool) {
+    if spare {
+        changes.retain(|change| !spoke::is_users(netlink, change));
+    }
+    if let Err(errors) = netlink.fdb_apply(&changes) {
+        // With the device its entries are gone.
+        errors.iter().filter(|(_, e)| !e.not_found()).for_each(|(_, e)| log::warn!("{e}"));
+    }
+}
