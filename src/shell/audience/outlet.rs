@@ -42,8 +42,12 @@ pub fn redirect(out: libc::c_int) -> io::Result<Far> {
     };
     // SAFETY: takes numbers.
     #[allow(unsafe_code)]
-    if unsafe { libc::dup2(near.as_raw_fd(), out) } < 0 {
-        return Err(io::Error::last_os_error());
+    unsafe {
+        // A file that may grow no more (RLIMIT_FSIZE) refuses, and that is all.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        if libc::dup2(near.as_raw_fd(), out) < 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     Ok(Far { pipe: far.into(), out: truly.into(), held: [0; WHOLE], len: 0, refused: 0 })
 }
