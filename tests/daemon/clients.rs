@@ -304,6 +304,41 @@ fn who_says_nothing_is_hung_up_on() {
     });
 }
 
+/// Who asks faster than he is answered, or says nothing at length, has his turn like all others.
+#[test]
+fn a_client_that_never_stops() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "hub");
+        let flood = |line: &str| {
+            let stream = UnixStream::connect(hub.socket()).unwrap();
+            let (mut writes, mut reads) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
+            let many = line.repeat(4000);
+            let writer = std::thread::spawn(move || while writes.write_all(many.as_bytes()).is_ok() {});
+            let reader = std::thread::spawn(move || {
+                let mut buf = vec![0; 1 << 16];
+                while reads.read(&mut buf).is_ok_and(|n| n > 0) {}
+            });
+            (stream, writer, reader)
+        };
+        for line in ["{\"cmd\":\"flush\"}\n", "        \n"] {
+            let floods = [flood(line), flood(line), flood(line)];
+            for _ in 0..10 {
+                let clock = Instant::now();
+                let (told, _, code) = whole(&asking(hub, Question::Status { vn: None }, Form::Json));
+                assert!(told.starts_with('{') && code == 0);
+                assert!(clock.elapsed() < SOON / 5, "{line}: {:?}", clock.elapsed());
+            }
+            for (stream, writer, reader) in floods {
+                stream.shutdown(Shutdown::Both).unwrap();
+                writer.join().unwrap();
+                reader.join().unwrap();
+            }
+        }
+    });
+}
+
 /// A monitor ends with the program's reader.
 #[test]
 fn the_program_that_watches() {

@@ -185,25 +185,27 @@ impl Client {
             if request.is_err_and(|e| e.is_end()) {
                 return Ok(());
             }
+            // The next one may be there already, and again and again.
+            pause(&self.common.node).await;
         }
     }
 
     /// The next request; `None` when there are no more.
     async fn request(&mut self) -> io::Result<Option<Result<(Request, Framing), FrameError>>> {
         let mut buf = [0; 512];
-        let mut ended = false;
         loop {
             if let Some(request) = self.decoder.request().transpose() {
                 return Ok(Some(request));
             }
-            if ended {
-                return Ok(None);
-            }
             let n = self.stream.read(&mut buf).await?;
-            self.decoder.push(&buf[..n]);
             if n == 0 {
                 self.decoder.end();
-                ended = true;
+                return Ok(self.decoder.request().transpose());
+            }
+            self.decoder.push(&buf[..n]);
+            if n == buf.len() {
+                // There may be more, and nothing in it.
+                pause(&self.common.node).await;
             }
         }
     }
