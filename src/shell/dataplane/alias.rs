@@ -1,7 +1,9 @@
 //! The mark on devices this program made (IFLA_IFALIAS), which says what they are for: a daemon that starts again
 //! finds them by it.
 
+use crate::engine::settings::VpnMode;
 use crate::types::Vtep;
+use std::fmt;
 
 /// Whether the alias is of a device this program made, for whatever VN.
 pub fn is_ours(alias: &str) -> bool {
@@ -13,14 +15,50 @@ pub fn device(vn: &str) -> String {
     format!("dmevpn vn={vn}")
 }
 
+/// What is kept beside the ports of a hub for its next run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How packets name the VN.
+    pub mode: VpnMode,
+    /// The holding time granted, in seconds; 0: not known.
+    pub granted: u16,
+}
+
 /// Of a hub's port.
-pub fn port(vn: &str, spoke: Vtep) -> String {
-    format!("dmevpn vn={vn} spoke={} vni={}", spoke.nbma, spoke.vni)
+pub fn port(vn: &str, spoke: Vtep, kept: Kept) -> String {
+    format!("dmevpn vn={vn} spoke={} vni={}{kept}", spoke.nbma, spoke.vni)
 }
 
 /// Of a hub's device that serves all spokes.
-pub fn shared(vn: &str) -> String {
-    format!("dmevpn vn={vn} spokes")
+pub fn shared(vn: &str, kept: Kept) -> String {
+    format!("dmevpn vn={vn} spokes{kept}")
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " by={} for={}", self.mode.name(), self.granted)
+    }
+}
+
+impl Kept {
+    /// What is kept of several: how the last one's packets name the VN, and the longest time.
+    pub fn and(self, last: Kept) -> Kept {
+        Kept { mode: last.mode, granted: self.granted.max(last.granted) }
+    }
+
+    /// What the last words say. An older version wrote none.
+    fn parse(words: &str) -> Kept {
+        let mut kept = Kept::default();
+        for word in words.split(' ') {
+            match word.split_once('=') {
+                Some(("by", "key")) => kept.mode = VpnMode::Key,
+                Some(("by", "none")) => kept.mode = VpnMode::None,
+                Some(("for", seconds)) => kept.granted = seconds.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        kept
+    }
 }
 
 /// Whether it marks a device of the VN `vn`, whichever.
@@ -34,20 +72,22 @@ pub enum Mark {
     /// A spoke's VXLAN device, or a hub's bridge.
     Device,
     /// A hub's port for this spoke.
-    Port(Vtep),
+    Port(Vtep, Kept),
     /// A hub's device for all spokes.
-    Shared,
+    Shared(Kept),
 }
 
 /// The VN that a device is for, and what it is there.
 pub fn parse(alias: &str) -> Option<(&str, Mark)> {
     let rest = alias.strip_prefix("dmevpn vn=")?;
-    if let Some(vn) = rest.strip_suffix(" spokes") {
-        return Some((vn, Mark::Shared));
+    let Some((vn, more)) = rest.split_once(' ') else { return Some((rest, Mark::Device)) };
+    if let Some(words) = more.strip_prefix("spokes") {
+        return Some((vn, Mark::Shared(Kept::parse(words))));
     }
-    let Some((vn, spoke)) = rest.split_once(" spoke=") else { return Some((rest, Mark::Device)) };
-    let (nbma, vni) = spoke.split_once(" vni=")?;
-    Some((vn, Mark::Port(Vtep { nbma: nbma.parse().ok()?, vni: vni.parse().ok()? })))
+    let (nbma, more) = more.strip_prefix("spoke=")?.split_once(" vni=")?;
+    let (vni, words) = more.split_once(' ').unwrap_or((more, ""));
+    let spoke = Vtep { nbma: nbma.parse().ok()?, vni: vni.parse().ok()? };
+    Some((vn, Mark::Port(spoke, Kept::parse(words))))
 }
 
 #[cfg(test)]
@@ -56,13 +96,20 @@ mod tests {
 
     #[test]
     fn a_device_is_found_by_its_alias_in_its_vn_only() {
+        let kept = Kept { mode: VpnMode::Key, granted: 600 };
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };
-            assert_eq!(parse(&port("test", spoke)), Some(("test", Mark::Port(spoke))));
-            assert!(is_of(&port("test", spoke), "test") && !is_of(&port("test2", spoke), "test"));
+            let (here, elsewhere) = (port("test", spoke, kept), port("test2", spoke, kept));
+            assert_eq!(parse(&here), Some(("test", Mark::Port(spoke, kept))));
+            assert!(is_of(&here, "test") && !is_of(&elsewhere, "test"));
         }
         assert_eq!(parse(&device("test")), Some(("test", Mark::Device)));
-        assert_eq!(parse(&shared("test")), Some(("test", Mark::Shared)));
+        assert_eq!(parse(&shared("test", kept)), Some(("test", Mark::Shared(kept))));
+        // As an older version wrote them.
+        let old = Kept::default();
+        assert_eq!(parse("dmevpn vn=test spokes"), Some(("test", Mark::Shared(old))));
+        let port = parse("dmevpn vn=test spoke=10.0.0.2 vni=7");
+        assert!(matches!(port, Some(("test", Mark::Port(_, kept))) if kept == old));
         assert_eq!(parse("dmevpn vn=test spoke=10.0.0.2 vni=0"), None);
         assert_eq!(parse("uplink to the provider"), None);
     }

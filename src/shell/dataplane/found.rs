@@ -1,12 +1,12 @@
 //! What is in the kernel already: at the start all that earlier daemons left, later what changed while nobody looked.
 
-use super::alias::{self, Mark};
-use super::hub::port_name;
+use super::alias::{self, Kept, Mark};
+use super::hub::{self, port_name};
 use super::spoke::{set, vtep};
 use super::vn::{Devices, Entry, Found, Part, Ported, Vn};
 use super::worker::{Job, Whose};
 use super::{DEFAULT, Dataplane, Doomed, Inputs, Leave, kmod};
-use crate::engine::{Engine, Input, Item, News, Place, Plane, Port, VnKey};
+use crate::engine::{Engine, Input, Item, News, Place, Plane, VnKey};
 use crate::shell::netlink::{FdbEntry, FdbTable, Kind, Link};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 
@@ -25,12 +25,12 @@ impl Dataplane {
         let known = vn.is_some();
         match (mark, vn) {
             (Mark::Device, Some(vn)) if !is_bridge && vn.is_tunnel(&link.name) => {}
-            (Mark::Port(spoke), Some(&mut Vn { key, devices: Devices::Ports(_), .. })) => {
-                self.see_port(key, spoke, link, engine, inputs);
+            (Mark::Port(spoke, kept), Some(&mut Vn { key, devices: Devices::Ports(_), .. })) => {
+                self.see_port(key, spoke, kept, link, engine, inputs);
             }
-            (Mark::Shared, Some(&mut Vn { key, devices: Devices::Shared(ref mut shared), .. })) => {
+            (Mark::Shared(kept), Some(&mut Vn { key, devices: Devices::Shared(ref mut shared), .. })) => {
                 if shared.index.is_none() && !shared.is_being_made && kmod::of(link).is_some() {
-                    shared.index = Some(link.index);
+                    (shared.index, shared.kept) = (Some(link.index), kept);
                     self.parts.insert(link.index, (key, Part::Shared));
                 } else if shared.index != Some(link.index) {
                     self.doom(link.index, None);
@@ -57,7 +57,15 @@ impl Dataplane {
         self.doomed.push(Doomed { index: link.index, uplink });
     }
 
-    fn see_port(&mut self, key: VnKey, spoke: Vtep, link: &Link, engine: &Engine, inputs: &mut Inputs) {
+    fn see_port(
+        &mut self,
+        key: VnKey,
+        spoke: Vtep,
+        kept: Kept,
+        link: &Link,
+        engine: &Engine,
+        inputs: &mut Inputs,
+    ) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let Kind::Vxlan(info) = &link.kind else { return };
         let (Some(uplink), Some(local)) = (info.vni.and_then(Vni::new), info.local.and_then(Nbma::new))
@@ -66,7 +74,7 @@ impl Dataplane {
         };
         let (vlan, mtu, bridge) = (vn.wanted.vlan, vn.wanted.mtu, vn.standing.bridge);
         let Devices::Ports(ports) = &mut vn.devices else { return };
-        let port = Port { uplink, local };
+        let port = hub::found(uplink, local, kept);
         match ports.get(&spoke) {
             None => {
                 ports.insert(spoke, Ported { index: Some(link.index), port, entry: Entry::NotSeen });

@@ -1,12 +1,13 @@
 //! A hub's bridge and its ports: one VXLAN device for each spoke, and the kernel's bridge does the rest; or one device
 //! for all (`kmod`). What the worker does about them.
 
+use super::Wanted;
+use super::alias::{self, Kept};
 use super::spoke::destination;
-use super::{Wanted, alias};
 use crate::control::Cause;
 use crate::engine::Port;
 use crate::shell::netlink::{Error, Netlink, NewVxlan};
-use crate::types::{VlanId, Vni, VpnId, Vtep};
+use crate::types::{Nbma, VlanId, Vni, VpnId, Vtep};
 use std::sync::Arc;
 
 /// Part of the MAC of a port, and of a device for all spokes.
@@ -40,8 +41,11 @@ impl Make {
     /// A device for each spoke, whole when it is told of.
     pub fn ports(self, netlink: &mut Netlink) -> Vec<(NewPort, Made)> {
         let vn = &self.wanted.name;
-        let names: Vec<(String, String)> =
-            self.ports.iter().map(|p| (port_name(p.port.uplink), alias::port(vn, p.spoke))).collect();
+        let names: Vec<(String, String)> = self
+            .ports
+            .iter()
+            .map(|p| (port_name(p.port.uplink), alias::port(vn, p.spoke, kept(p.port))))
+            .collect();
         let new: Vec<NewVxlan<'_>> = self
             .ports
             .iter()
@@ -60,7 +64,8 @@ impl Make {
     /// One device for all spokes, as the first of them needs it.
     pub fn shared(self, netlink: &mut Netlink) -> Made {
         let first = self.ports[0];
-        let (name, alias) = (port_name(first.port.uplink), alias::shared(&self.wanted.name));
+        let (name, alias) =
+            (port_name(first.port.uplink), alias::shared(&self.wanted.name, kept(first.port)));
         let mac = Some(tunnel_mac(first.port.uplink, SHARED));
         let new = NewVxlan { mac, ..self.device(first.port, &name, &alias) };
         // If it exists, another VNI would not help.
@@ -84,6 +89,21 @@ impl Make {
             up: true,
         }
     }
+}
+
+/// What is kept beside a port.
+pub(super) fn kept(_: Port) -> Kept {
+    Kept::default()
+}
+
+/// A port that was found.
+pub(super) fn found(uplink: Vni, local: Nbma, _: Kept) -> Port {
+    Port { uplink, local }
+}
+
+/// Whether a port's device is as it is to be; what is kept beside it can be changed.
+pub(super) fn serves(there: Port, wanted: Port) -> bool {
+    (there.uplink, there.local) == (wanted.uplink, wanted.local)
 }
 
 /// Whether it exists, and what to do when a bridge has all the ports it can have (EXFULL).

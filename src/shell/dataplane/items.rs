@@ -1,11 +1,11 @@
 //! Makes one item of the kernel's state what the engine wants it to be: after news of the engine, of the kernel, or when
 //! all of a VN are gone through.
 
-use super::hub::{Made, NewPort};
+use super::hub::{self, Made, NewPort};
 use super::spoke::set;
 use super::vn::{Bridge, Devices, Entry, Part, Ported, Vn};
 use super::worker::{Job, Whose};
-use super::{Dataplane, Inputs, kmod};
+use super::{Dataplane, Inputs, alias, kmod};
 use crate::engine::{Engine, Input, Item, News, Outcome, Plane, VnKey};
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
@@ -68,7 +68,14 @@ impl Dataplane {
             (None, None) => return,
             // It is looked at again when it is made.
             (_, Some(Ported { index: None, .. })) => return,
-            (Some(want), Some(there)) if there.port == want => {
+            (Some(want), Some(Ported { index: Some(index), port, .. })) if hub::serves(*port, want) => {
+                let (index, mark) = (*index, hub::kept(want));
+                if hub::kept(*port) != mark
+                    && let Some(ported) = ports.get_mut(&spoke)
+                {
+                    ported.port = want;
+                    self.jobs.push_back(Job::Mark(index, alias::port(&wanted.name, spoke, mark)));
+                }
                 return inputs.extend(tell.then(|| became(key, spoke, Outcome::Made)));
             }
             (want, Some(Ported { index: Some(index), port, .. })) => {
@@ -99,6 +106,12 @@ impl Dataplane {
         let Devices::Shared(shared) = &mut vn.devices else { return };
         let want = plane.and_then(|plane| plane.port(spoke));
         let there = shared.members.get(&spoke).copied();
+        if let (Some(port), Some(index)) = (want, shared.index) {
+            let mark = shared.kept.and(hub::kept(port));
+            if core::mem::replace(&mut shared.kept, mark) != mark {
+                self.jobs.push_back(Job::Mark(index, alias::shared(&wanted.name, mark)));
+            }
+        }
         match (want, there) {
             (None, None) | (Some(_), Some(false)) => {}
             (Some(_), Some(true)) => inputs.extend(tell.then(|| became(key, spoke, Outcome::Made))),
@@ -130,6 +143,7 @@ impl Dataplane {
                         if !doomed.is_empty() {
                             self.jobs.push_back(Job::Delete(doomed, false));
                         }
+                        shared.kept = hub::kept(port);
                         let ports = vec![NewPort { spoke, port }];
                         let make = super::Make { wanted, bridge, ports };
                         self.jobs.push_back(Job::MakeShared(whose, Box::new(make)));

@@ -4,9 +4,9 @@ use super::settle::Standing;
 use super::spoke::{set, vtep};
 use super::vn::{Devices, Part, Vn};
 use super::worker::{Job, Report, Whose};
-use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, kmod};
+use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, hub, kmod};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, Lookup, News, Place, Port, VnKey};
+use crate::engine::{Engine, Input, Lookup, News, Place, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::Mac;
@@ -320,7 +320,8 @@ impl Dataplane {
                 }
                 for spoke in members {
                     if there.members.insert(spoke, true).is_none() {
-                        let news = News::FoundPort { spoke, port: Port { uplink, local } };
+                        let port = hub::found(uplink, local, there.kept);
+                        let news = News::FoundPort { spoke, port };
                         inputs.push_back(Input::News { vn: key, news });
                     }
                 }

@@ -1,5 +1,6 @@
 //! A VN's devices: what the configuration wants of them, and what there is.
 
+use super::alias::Kept;
 use super::kmod::{self, Forwarder};
 use super::settle::Standing;
 use super::spoke::{uplink_mac, vtep};
@@ -81,6 +82,8 @@ pub(super) enum Entry {
 pub(super) struct Shared {
     pub index: Option<u32>,
     pub is_being_made: bool,
+    /// What is kept beside it.
+    pub kept: Kept,
     /// The spokes it floods to; whether the kernel was told, and said yes.
     pub members: LiteMap<Vtep, bool>,
 }

@@ -10,7 +10,7 @@ use super::settle::{Leave, Settle, Standing, join, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
 use crate::shell::clock::Clock;
-use crate::shell::netlink::{FdbChange, FdbEntry, FdbTable, Link, Netlink};
+use crate::shell::netlink::{FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
 use crate::shell::packet;
 use crate::types::{Mac, VlanId, Vtep};
 use socket2::{Domain, Socket, Type};
@@ -48,6 +48,8 @@ pub(super) enum Job {
     Forget(u32, Vec<Vtep>),
     /// A device becomes an active port of the bridge again, if it is not.
     Keep { index: u32, bridge: u32, vlan: Option<VlanId>, mtu: u32 },
+    /// Mark a device of ours by another alias.
+    Mark(u32, String),
     /// Delete devices, which are ours; whether how long it takes decides on how many are deleted the next time.
     Delete(Vec<u32>, bool),
     /// Change forwarding entries; on a device of the user's those of the user are left alone.
@@ -211,6 +213,13 @@ impl Hands {
                     .link_by_index(index)
                     .and_then(|link| link.map_or(Ok(()), |link| join(netlink, &link, bridge, vlan, mtu)));
                 if let Err(e) = kept.or_else(|e| if e.not_found() { Ok(()) } else { Err(e) }) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
+            Job::Mark(index, alias) => {
+                let change = LinkChange { alias: Some(&alias), ..LinkChange::default() };
+                if let Err(e) = netlink.set_link(index, &change) {
                     log::warn!("{e}");
                 }
                 Report::Done
