@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Instant;
 
 /// A daemon of the node that is not the lab's, with its own outputs.
-pub struct Own(Child);
+pub struct Own(pub Child);
 
 impl Own {
     fn start(node: &Node, args: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> Own {

@@ -3,6 +3,7 @@
 use super::log::{Own, lives_and_ends};
 use super::*;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -11,7 +12,7 @@ use std::process::{Command, Stdio};
 enum Fsync {
     /// It fails with this number.
     Fails(libc::c_int),
-    /// It asks somebody who never answers.
+    /// It hangs, unless somebody [answers](answer).
     Hangs,
 }
 
@@ -46,11 +47,45 @@ fn install(fsync: Fsync) -> io::Result<()> {
         let mode = libc::SECCOMP_SET_MODE_FILTER;
         let listener = libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program);
         // As long as it is open, who asks waits.
-        if listener < 0 || flags != 0 && libc::fcntl(listener as i32, libc::F_SETFD, 0) != 0 {
+        if listener < 0 || flags != 0 && libc::dup2(listener as i32, LISTENER) < 0 {
             return Err(io::Error::last_os_error());
         }
     }
     Ok(())
+}
+
+/// Where the program has the descriptor of who is asked.
+const LISTENER: i32 = 100;
+
+/// From now on fsync takes `delay` in a program where it hangs; until that ends.
+fn answer(program: u32, delay: Duration) -> std::thread::JoinHandle<()> {
+    // SAFETY: takes numbers; what it returns is a new descriptor.
+    #[allow(unsafe_code)]
+    let listener = unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, program, 0);
+        let listener = libc::syscall(libc::SYS_pidfd_getfd, process, LISTENER, 0);
+        libc::close(process as i32);
+        assert!(listener >= 0, "{}", io::Error::last_os_error());
+        OwnedFd::from_raw_fd(listener as i32)
+    };
+    std::thread::spawn(move || {
+        loop {
+            // SAFETY: numbers are right when all are zero; the calls get what they write to and read (<linux/seccomp.h>).
+            #[allow(unsafe_code)]
+            unsafe {
+                let mut question: libc::seccomp_notif = std::mem::zeroed();
+                let mut answer: libc::seccomp_notif_resp = std::mem::zeroed();
+                let fd = listener.as_raw_fd();
+                if libc::ioctl(fd, 0xc050_2100, &raw mut question) != 0 {
+                    return;
+                }
+                std::thread::sleep(delay);
+                answer.id = question.id;
+                answer.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+                libc::ioctl(fd, 0xc018_2101, &raw mut answer);
+            }
+        }
+    })
 }
 
 fn state(node: &Node) -> Option<String> {
@@ -88,6 +123,21 @@ fn a_disk_that_is_full_or_read_only() {
             );
             assert_eq!(state(spoke1), None);
         }
+    });
+}
+
+/// What was saved last is written before the daemon ends, if that does not take long.
+#[test]
+fn a_disk_that_is_slow() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let mut own = Own::run(spoke1, &mut daemon(spoke1, Fsync::Hangs), Stdio::null(), Stdio::null());
+        let answers = answer(own.0.id(), Duration::from_millis(100));
+        lives_and_ends(&mut own, spoke1);
+        let text = state(spoke1).unwrap();
+        assert!(text.contains("request_id 1536"), "{text}");
+        answers.join().unwrap();
     });
 }
 
