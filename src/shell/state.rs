@@ -4,6 +4,7 @@
 //! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
 
 use super::identity::Identity;
+use super::task::beside;
 use super::words::InWords;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -96,7 +97,11 @@ impl State {
         let text = format!("{REQUEST_ID}{}\n{IDENTITY}{}\n", self.request_id, self.identity);
         if self.writer.take(text) {
             let writer = Arc::clone(&self.writer);
-            smol::unblock(move || writer.write()).detach();
+            if let Err(e) = beside("state", move || writer.write()) {
+                // The next number is a new try.
+                self.writer.wanted().has_thread = false;
+                log::warn!("{}: no thread to write it: {}", self.writer.file, InWords(&e));
+            }
         }
     }
 }

@@ -72,6 +72,18 @@ fn a_hub_is_looked_up_by_dns() {
         lab.start("hub").unwrap();
         lab.start("spoke1").unwrap();
         wait_status(lab.node("spoke1"), "registered");
+        // Threads that wait for nothing would wake up now and then.
+        let pid = lab.node("spoke1").pid().unwrap();
+        let threads = || -> Vec<String> {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+            tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect()
+        };
+        let is_done = || {
+            !threads()
+                .iter()
+                .any(|name| ["name\n", "state\n"].contains(&name.as_str()) || name.starts_with("blocking"))
+        };
+        assert!(wait_until(SOON, is_done), "{:?}", threads());
     });
 }
 

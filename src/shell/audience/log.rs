@@ -13,6 +13,7 @@ use super::outlet::{self, Carried, Far, WHOLE};
 use crate::control::words;
 use crate::engine::{Event, VnKey};
 use crate::shell::clock::Clock;
+use crate::shell::task::beside;
 use crate::time::Instant;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
@@ -28,8 +29,6 @@ pub const OPERATOR: &str = "operator";
 
 /// What a line has at most, in octets: with what is put before it, it is written whole.
 const MOST: usize = WHOLE - 32;
-/// Of this a thread that carries lines on uses the first two pages.
-const STACK: usize = 64 << 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The end does not wait longer for those who do not read.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -60,8 +59,7 @@ fn begin(service: bool, minute: Duration) -> io::Result<Open> {
     });
     for output in logger.in_use() {
         let far = outlet::redirect(output.out)?;
-        let thread = thread::Builder::new().name("log".into()).stack_size(STACK);
-        thread.spawn(move || logger.carry(output, far))?;
+        beside("log", move || logger.carry(output, far))?;
         CARRIERS.fetch_add(1, Ordering::SeqCst);
     }
     let tell = std::panic::take_hook();

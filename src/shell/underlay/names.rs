@@ -1,6 +1,8 @@
 //! The names of hubs, looked up beside the daemon's thread: a resolver may take its time.
 
 use crate::engine::HubKey;
+use crate::shell::task::beside;
+use crate::shell::words::InWords;
 use crate::time::Instant;
 use crate::types::Nbma;
 use litemap::LiteMap;
@@ -104,14 +106,17 @@ impl LookUps {
     }
 
     fn ask(&self, hub: HubKey, name: String) {
-        let (tell, waker) = (self.tell.clone(), self.waker.clone());
+        let (tell, waker, asked) = (self.tell.clone(), self.waker.clone(), name.clone());
         let ask = move || {
-            let addresses = addresses_of(&name);
+            let addresses = addresses_of(&asked);
             // The daemon may have ended.
-            let _ = tell.send(Found { hub, name, addresses });
+            let _ = tell.send(Found { hub, name: asked, addresses });
             waker.wake();
         };
-        smol::unblock(ask).detach();
+        if let Err(e) = beside("name", ask) {
+            let _ = self.tell.send(Found { hub, name, addresses: Err(InWords(&e).to_string()) });
+            self.waker.wake_by_ref();
+        }
     }
 }
 
