@@ -1,7 +1,7 @@
 //! What a hub with ten thousand bindings does in a second, next to only reading and writing the same packets:
 //! `cargo bench --bench engine`.
 
-use dmevpn::engine::{Effect, Input, News, Outcome};
+use dmevpn::engine::{Effect, Input, News, Outcome, Via};
 use dmevpn::types::Mac;
 use dmevpn::wire::MAX_NHRP;
 use dmevpn::wire::nhrp::{Kind, Message, ProtocolAddress, Writer};
@@ -74,7 +74,7 @@ fn main() {
     // Strangers share a rate limit: time passes.
     let new = measure(1, &registrations, |(client, nhrp)| {
         hub.now = hub.now + Duration::from_millis(2);
-        hub.input(Input::Packet { path: client.path(), tag: TAG, nhrp });
+        hub.input(Input::Packet { via: Via { path: client.path(), tag: TAG }, nhrp });
         let spoke = hub.port_asked_for().expect("a new spoke needs a port");
         hub.input(Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });
         assert!(hub.out.iter().any(|e| matches!(e, Effect::Send { .. })));
@@ -85,7 +85,7 @@ fn main() {
     {
         let engine = measure(5, packets, |(client, nhrp)| {
             hub.now = hub.now + Duration::from_millis(1);
-            hub.input(Input::Packet { path: client.path(), tag: TAG, nhrp });
+            hub.input(Input::Packet { via: Via { path: client.path(), tag: TAG }, nhrp });
             assert!(!black_box(&hub.out).is_empty());
         });
         report(what, engine, least);

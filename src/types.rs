@@ -27,6 +27,15 @@ impl Mac {
         if octets[0] & 1 != 0 || matches!(octets, [0, 0, 0, 0, 0, 0]) { None } else { Some(Mac(octets)) }
     }
 
+    /// The lowest address.
+    pub const MIN: Mac = Mac([0, 0, 0, 0, 0, 1]);
+
+    /// Whether both share the first `bits` bits, 0 to 48 (RFC 2332 section 5.2.0.1, prefix length).
+    pub fn shares(self, other: Mac, bits: u8) -> bool {
+        let number = |mac: Mac| mac.0.iter().fold(0u64, |n, octet| n << 8 | u64::from(*octet));
+        (number(self) ^ number(other)) >> (48 - u32::from(bits.min(48))) == 0
+    }
+
     /// The six octets in transmission order.
     pub const fn octets(self) -> [u8; 6] {
         self.0

@@ -2,7 +2,7 @@
 
 mod drive;
 
-use dmevpn::engine::{Act, Effect, Effects, Engine, Input, News, Path};
+use dmevpn::engine::{Act, Effect, Effects, Engine, Input, News, Path, Via};
 use dmevpn::time::Instant;
 use dmevpn::types::Mac;
 use dmevpn::wire::MAX_NHRP;
@@ -82,7 +82,7 @@ fn hub_refreshes_a_registration() {
     let round = |hub: &mut Driven| {
         for (spoke, request) in spokes.iter().zip(&requests) {
             hub.now = hub.now + SECOND;
-            let input = Input::Packet { path: spoke.path(), tag: TAG, nhrp: request };
+            let input = Input::Packet { via: Via { path: spoke.path(), tag: TAG }, nhrp: request };
             step(&mut hub.engine, &mut hub.out, hub.now, input, Kind::RegistrationReply);
         }
     };
@@ -106,11 +106,11 @@ fn hub_answers_questions() {
     let round = |hub: &mut Driven| {
         for question in [&known, &unknown] {
             hub.now = hub.now + SECOND * 50;
-            let input = Input::Packet { path: two.path(), tag: TAG, nhrp: question };
+            let input = Input::Packet { via: Via { path: two.path(), tag: TAG }, nhrp: question };
             step(&mut hub.engine, &mut hub.out, hub.now, input, Kind::ResolutionReply);
         }
         for (client, request) in [two, three].iter().zip(&refresh) {
-            let input = Input::Packet { path: client.path(), tag: TAG, nhrp: request };
+            let input = Input::Packet { via: Via { path: client.path(), tag: TAG }, nhrp: request };
             step(&mut hub.engine, &mut hub.out, hub.now, input, Kind::RegistrationReply);
         }
     };
@@ -153,7 +153,7 @@ fn spoke_refreshes_its_registration_and_renews_its_shortcuts() {
     // What the shell does: performs the effects, and the answers come in.
     let mut settle = |spoke: &mut Driven| {
         while let Some(len) = answer_into(&spoke.out, &mut reply) {
-            spoke.input(Input::Packet { path, tag: TAG, nhrp: &reply[..len] });
+            spoke.input(Input::Packet { via: Via { path, tag: TAG }, nhrp: &reply[..len] });
         }
     };
     for mac in &stations {

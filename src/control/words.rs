@@ -1,6 +1,7 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
 use crate::engine::{Event, Refusal, Table, Why};
+use crate::types::Vtep;
 use crate::wire::nhrp::{code, error};
 use core::fmt;
 use log::Level;
@@ -17,6 +18,7 @@ pub fn level(event: &Event) -> Level {
         | Event::RegistrationLost { .. }
         | Event::SpokeRefused { .. }
         | Event::SecondSite { .. }
+        | Event::Restless { .. }
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
         Event::Registered { .. }
@@ -98,11 +100,16 @@ impl fmt::Display for Sentence {
                 )
             }
             Event::MacMoved { mac, to: Some(to) } => write!(f, "{mac} moved to spoke {to}"),
+            Event::Restless { mac, from, to } => {
+                let place = |at: Option<Vtep>| at.map_or("here".into(), |at| at.to_string());
+                let (from, to) = (place(from), place(to));
+                write!(f, "{mac} moves to and fro, between {from} and {to}: a loop, or the same MAC twice?")
+            }
             Event::MacMoved { mac, to: None } => write!(f, "{mac} moved to a host at this hub"),
             Event::Full(table) => f.write_str(match table {
                 Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
                 Table::Spokes => "the table of spokes is full (max_spokes): further ones are refused",
-                Table::Purges => "the table of purges is full: further ones are dropped",
+                Table::Purges => "too many purges for a spoke at once: it is told to forget all MACs",
             }),
             Event::PeerError { peer, code } => {
                 write!(f, "peer {peer} reports {}", refusal(Refusal::Error(code)))

@@ -1,138 +1,105 @@
 //! What every part of the engine needs while it works on one input.
 
-use super::contract::effect::Effects;
-use super::contract::input::Path;
-use super::contract::settings::VnKey;
-use super::contract::statistics::{Statistics, increment};
-use super::plane::Plane;
+use super::book::Book;
+use super::contract::effect::{Act, Effect, Effects, Event};
+use super::contract::settings::{HubKey, VnKey};
+use super::contract::statistics::Statistics;
+use super::plane::{Item, Plane, Wanted};
 use super::random::Random;
 use super::request_id::RequestIds;
-use super::timers::Timers;
-use super::uplinks::Uplinks;
+use super::server::Uplinks;
+use super::sites::{SiteId, Sites};
+use super::timers::{Alarm, Timers};
 use crate::time::Instant;
-use crate::types::Mac;
-use crate::wire::nhrp::{
-    Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, error, flag, kind,
-};
-use crate::wire::{MAX_NHRP, VpnTag};
+use crate::types::{Mac, VpnId};
 use core::time::Duration;
 
 /// Whom a deadline belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
     pub vn: VnKey,
-    pub what: Due,
+    pub due: Due,
 }
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Spoke: the registration's next step.
-    Registration,
-    /// Spoke: questions that the rate limit put off.
-    Questions,
-    /// Spoke: the local MACs are to be announced again.
-    Announcements,
-    /// Spoke: a MAC's next step.
-    Mac(Mac),
-    /// Hub: a peer's registration ends.
-    Peer(usize),
-    /// Hub: a peer has not confirmed a purge.
-    Purge(usize),
-    /// Hub: look for answers that nobody holds any more.
-    Sweep,
+    Client(ClientDue),
+    Server(ServerDue),
 }
 
-/// The engine's common things, borrowed for one input.
+/// What is due at a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientDue {
+    /// The next step of the registration with this hub.
+    Registration(HubKey),
+    /// Questions that the rate limit put off.
+    Questions,
+    /// Local MACs that are to be announced.
+    Announcements,
+    /// A MAC's next step.
+    Mac(Mac),
+    /// MACs that moved too often.
+    Restless,
+    /// What there was no room for.
+    Refused,
+}
+
+/// What is due at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerDue {
+    /// A registration ends.
+    Site(SiteId),
+    /// A purge is not confirmed.
+    Purge(SiteId),
+    /// What a site left behind.
+    Drain,
+    /// Answers that nobody holds any more.
+    Sweep,
+    /// MACs that moved too often.
+    Restless,
+    /// What there was no room for.
+    Refused,
+}
+
+/// The engine's common things and those of one VN, borrowed for one input.
 pub struct Context<'a> {
     pub now: Instant,
     pub out: &'a mut Effects,
-    pub statistics: &'a mut Statistics,
     pub ids: &'a mut RequestIds,
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
     pub uplinks: &'a mut Uplinks,
-    pub plane: &'a mut Plane,
+    /// This node's holding time.
     pub holding_time: Duration,
+    pub vn: VnKey,
+    pub vpn_id: VpnId,
+    pub mtu: u16,
+    pub sites: &'a mut Sites,
+    pub book: &'a mut Book,
+    pub plane: &'a mut Plane,
+    pub statistics: &'a mut Statistics,
 }
 
 impl Context<'_> {
-    /// The same, counting in `statistics`.
-    pub fn counting<'b>(&'b mut self, statistics: &'b mut Statistics, plane: &'b mut Plane) -> Context<'b> {
-        Context {
-            now: self.now,
-            out: self.out,
-            statistics,
-            ids: self.ids,
-            random: self.random,
-            timers: self.timers,
-            uplinks: self.uplinks,
-            plane,
-            holding_time: self.holding_time,
-        }
+    /// Wants an item to be like this, or not to be. Whether that is new.
+    pub fn want(&mut self, item: Item, wanted: Option<Wanted>) -> bool {
+        self.plane.set(self.out, item, wanted)
     }
 
-    /// Sends what `write` adds to a packet that starts with `header`.
-    pub fn send(
-        &mut self,
-        path: Path,
-        tag: VpnTag,
-        header: &Header,
-        write: impl FnOnce(&mut Writer<'_>),
-    ) -> bool {
-        self.out.send(path, tag, MAX_NHRP, |buf| {
-            let mut writer = Writer::new(buf, header);
-            write(&mut writer);
-            writer.finish()
-        })
+    /// Has something done.
+    pub fn act(&mut self, act: Act) {
+        self.out.push(Effect::Do { vn: self.vn, act });
     }
 
-    /// Replies to a Purge Request, unless no reply is wanted. It is due even if nothing matches, and is the request with
-    /// its type changed (RFC 2332 sections 5.2.5 and 5.2.6).
-    pub fn confirm_purge(&mut self, path: Path, tag: VpnTag, request: &Message<'_>) {
-        if request.header.flags & flag::NO_REPLY != 0 {
-            return;
-        }
-        let header = request.header.reply(Kind::PurgeReply);
-        self.send(path, tag, &header, |w| {
-            request.cies().for_each(|cie| {
-                w.cie(&cie);
-            });
-            request.extensions().for_each(|extension| {
-                w.extension(extension);
-            });
-        });
-        increment(&mut self.statistics.tx_purge_reply);
+    /// Tells the log and whoever monitors.
+    pub fn tell(&mut self, event: Event) {
+        self.out.push(Effect::Tell { vn: self.vn, event });
     }
 
-    /// Reports `fault` in `packet` to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
-    pub fn send_error(
-        &mut self,
-        path: Path,
-        tag: VpnTag,
-        source: Option<ProtocolAddress>,
-        fault: Fault,
-        packet: &[u8],
-    ) {
-        if packet.get(17) == Some(&(Kind::Error as u8)) {
-            return;
-        }
-        let protocol = fault.header.map_or(Protocol::Ethernet, |h| h.protocol);
-        let header = Header {
-            kind: Kind::Error,
-            protocol,
-            hop_count: HOP_COUNT,
-            flags: 0,
-            request_id: Header::error_word(fault.code, fault.offset),
-            nbma: path.local,
-            vni: None,
-            source: source.filter(|s| s.protocol() == protocol),
-            destination: fault.header.and_then(|h| h.source),
-        };
-        self.send(path, tag, &header, |w| {
-            w.packet_in_error(packet);
-        });
-        increment(&mut self.statistics.tx_error);
+    /// Sets an alarm.
+    pub fn arm(&mut self, alarm: &mut Alarm, at: Instant, due: Due) {
+        self.timers.set(alarm, at, Timer { vn: self.vn, due });
     }
 
     /// Seconds from now until `until`, as a CIE's holding time says them: the time left (RFC 2332 section 5.2.2).
@@ -144,21 +111,16 @@ impl Context<'_> {
     pub fn holding_seconds(&self) -> u16 {
         u16::try_from(self.holding_time.as_secs()).unwrap_or(u16::MAX)
     }
+
+    /// Forgets a site that nothing names any more.
+    pub fn release(&mut self, site: SiteId) {
+        if self.sites.is_loose(site) && self.book.next_behind(site, None).is_none() {
+            self.sites.remove(site);
+        }
+    }
 }
 
-/// The fault in a request whose compulsory extension is not known here (RFC 2332 section 5.3, error 1).
-pub fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<Fault> {
-    let known = [kind::RESPONDER, kind::FORWARD_TRANSIT, kind::REVERSE_TRANSIT, kind::VENDOR];
-    let unknown: Extension<'_> = message.extensions().find(|e| e.compulsory && !known.contains(&e.kind))?;
-    let offset = (unknown.value.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize).wrapping_sub(4);
-    Some(Fault {
-        code: error::UNRECOGNIZED_EXTENSION,
-        offset: u16::try_from(offset).unwrap_or(0),
-        header: Some(message.header),
-    })
-}
-
-/// The fault of a request that lacks what it needs, or has too much of it.
-pub fn protocol_fault(message: &Message<'_>) -> Fault {
-    Fault { code: error::PROTOCOL, offset: 0, header: Some(message.header) }
+/// Whole seconds from now until `until`, for reports.
+pub fn seconds(until: Instant, now: Instant) -> u32 {
+    u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX)
 }

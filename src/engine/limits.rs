@@ -28,8 +28,11 @@ pub const ASKERS: usize = 12;
 /// Purges that wait for one spoke's confirmation.
 pub const PURGES_PER_PEER: usize = 512;
 
-/// CIEs in one Purge Request.
-pub const CIES_PER_PURGE: usize = 16;
+/// CIEs in one Purge Request; so many fit a packet of either address family.
+pub const CIES_PER_PURGE: usize = 32;
+
+/// Deadlines seen to in one call; further ones are due at once.
+pub const DEADLINES: usize = 256;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug)]

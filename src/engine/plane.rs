@@ -1,11 +1,10 @@
-//! What a VN's kernel state is to be. The shell reads it and makes the kernel so, whether for one change or for all
-//! after a restart; an [`Effect::Changed`] tells which item to read.
+//! What a VN's kernel state is to be: a table of items. The shell reads it and makes the kernel so, in the same way for
+//! one change as for all of them after a restart; an [`Effect::Changed`] tells which item to read.
 
 use super::contract::effect::{Effect, Effects};
-use super::contract::settings::VnKey;
+use super::contract::settings::{VnKey, VpnMode};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::net::IpAddr;
-use litemap::LiteMap;
 use std::collections::BTreeMap;
 
 /// The name of one thing in the kernel.
@@ -21,123 +20,123 @@ pub enum Item {
     Neighbour(IpAddr),
 }
 
-/// How a hub's port is to be.
+/// How a hub's port is to be. What is kept beside it lets the next run of the daemon go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
     /// Its own VNI, which the spoke sends to.
     pub uplink: Vni,
     /// The hub's address the spoke sends to.
     pub local: Nbma,
+    /// How packets between hub and spoke name the VN.
+    pub mode: VpnMode,
+    /// The holding time granted to the spoke, in seconds; of a port that was found, 0 if nobody kept it.
+    pub granted: u16,
+}
+
+/// How an item is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An uplink or a shortcut leads there.
+    To(Vtep),
+    /// A port is like this.
+    Port(Port),
+    /// A neighbour is behind this underlay address.
+    Behind(Nbma),
 }
 
 /// The wanted state of one VN.
 #[derive(Debug)]
 pub struct Plane {
     vn: VnKey,
-    uplink: Option<Vtep>,
-    shortcuts: BTreeMap<Mac, Vtep>,
-    ports: BTreeMap<Vtep, Port>,
-    neighbours: LiteMap<IpAddr, Nbma>,
+    table: BTreeMap<Item, Wanted>,
 }
 
 impl Plane {
     pub(super) fn new(vn: VnKey) -> Plane {
-        Plane {
-            vn,
-            uplink: None,
-            shortcuts: BTreeMap::new(),
-            ports: BTreeMap::new(),
-            neighbours: LiteMap::new(),
-        }
+        Plane { vn, table: BTreeMap::new() }
     }
 
-    /// Where unknown frames go, once the hub told.
+    /// Where unknown frames go. `None` before the hub told, and what is in the kernel then stays there.
     pub fn uplink(&self) -> Option<Vtep> {
-        self.uplink
+        self.to(Item::Uplink)
     }
 
     /// Where a MAC's frames go, if not by the uplink.
     pub fn shortcut(&self, mac: Mac) -> Option<Vtep> {
-        self.shortcuts.get(&mac).copied()
+        self.to(Item::Shortcut(mac))
     }
 
     /// The port for a spoke, if it is to have one.
     pub fn port(&self, spoke: Vtep) -> Option<Port> {
-        self.ports.get(&spoke).copied()
+        match self.table.get(&Item::Port(spoke)) {
+            Some(Wanted::Port(port)) => Some(*port),
+            _ => None,
+        }
     }
 
     /// The underlay address behind a client's IP address.
     pub fn neighbour(&self, address: IpAddr) -> Option<Nbma> {
-        self.neighbours.get(&address).copied()
+        match self.table.get(&Item::Neighbour(address)) {
+            Some(Wanted::Behind(nbma)) => Some(*nbma),
+            _ => None,
+        }
+    }
+
+    /// All items, in order.
+    pub fn items(&self) -> impl Iterator<Item = (Item, Wanted)> + '_ {
+        self.table.iter().map(|(item, wanted)| (*item, *wanted))
     }
 
     /// All shortcuts, by MAC.
     pub fn shortcuts(&self) -> impl Iterator<Item = (Mac, Vtep)> + '_ {
-        self.shortcuts.iter().map(|(mac, to)| (*mac, *to))
+        self.items().filter_map(|item| match item {
+            (Item::Shortcut(mac), Wanted::To(to)) => Some((mac, to)),
+            _ => None,
+        })
     }
 
     /// All ports, by VTEP.
     pub fn ports(&self) -> impl Iterator<Item = (Vtep, Port)> + '_ {
-        self.ports.iter().map(|(spoke, port)| (*spoke, *port))
+        self.items().filter_map(|item| match item {
+            (Item::Port(spoke), Wanted::Port(port)) => Some((spoke, port)),
+            _ => None,
+        })
     }
 
     /// All neighbours.
     pub fn neighbours(&self) -> impl Iterator<Item = (IpAddr, Nbma)> + '_ {
-        self.neighbours.iter().map(|(address, nbma)| (*address, *nbma))
+        self.items().filter_map(|item| match item {
+            (Item::Neighbour(address), Wanted::Behind(nbma)) => Some((address, nbma)),
+            _ => None,
+        })
     }
 
-    pub(super) fn set_uplink(&mut self, out: &mut Effects, to: Option<Vtep>) {
-        if core::mem::replace(&mut self.uplink, to) != to {
-            self.changed(out, Item::Uplink);
+    /// Wants an item to be like this, or not to be. Whether that is new.
+    pub(super) fn set(&mut self, out: &mut Effects, item: Item, wanted: Option<Wanted>) -> bool {
+        let changed = self.adopt(item, wanted) != wanted;
+        if changed {
+            self.differs(out, item);
         }
+        changed
     }
 
-    pub(super) fn set_shortcut(&mut self, out: &mut Effects, mac: Mac, to: Option<Vtep>) {
-        let before = match to {
-            Some(to) => self.shortcuts.insert(mac, to),
-            None => self.shortcuts.remove(&mac),
-        };
-        if before != to {
-            self.changed(out, Item::Shortcut(mac));
-        }
-    }
-
-    pub(super) fn set_port(&mut self, out: &mut Effects, spoke: Vtep, port: Option<Port>) {
-        let before = match port {
-            Some(port) => self.ports.insert(spoke, port),
-            None => self.ports.remove(&spoke),
-        };
-        if before != port {
-            self.changed(out, Item::Port(spoke));
-        }
-    }
-
-    pub(super) fn set_neighbour(&mut self, out: &mut Effects, address: IpAddr, nbma: Option<Nbma>) {
-        let before = match nbma {
-            Some(nbma) => self.neighbours.insert(address, nbma),
-            None => self.neighbours.remove(&address),
-        };
-        if before != nbma {
-            self.changed(out, Item::Neighbour(address));
+    /// An item was found in the kernel, as it is wanted now. What was wanted before.
+    pub(super) fn adopt(&mut self, item: Item, wanted: Option<Wanted>) -> Option<Wanted> {
+        match wanted {
+            Some(wanted) => self.table.insert(item, wanted),
+            None => self.table.remove(&item),
         }
     }
 
     /// The kernel has something else there than what is wanted.
     pub(super) fn differs(&self, out: &mut Effects, item: Item) {
-        self.changed(out, item);
-    }
-
-    /// An item that was found in the kernel, as it is wanted.
-    pub(super) fn adopt_shortcut(&mut self, mac: Mac, to: Vtep) {
-        self.shortcuts.insert(mac, to);
-    }
-
-    /// The same for a port.
-    pub(super) fn adopt_port(&mut self, spoke: Vtep, port: Port) {
-        self.ports.insert(spoke, port);
-    }
-
-    fn changed(&self, out: &mut Effects, item: Item) {
         out.push(Effect::Changed { vn: self.vn, item });
+    }
+
+    fn to(&self, item: Item) -> Option<Vtep> {
+        match self.table.get(&item) {
+            Some(Wanted::To(to)) => Some(*to),
+            _ => None,
+        }
     }
 }

@@ -145,9 +145,9 @@ impl Node {
         let began = self.now();
         for _ in 0..PACKETS {
             match tunnel.receive(&mut buffer) {
-                Ok(Some(Received { path, tag, nhrp })) => {
+                Ok(Some(Received { via, nhrp })) => {
                     self.kernel_events();
-                    self.input(Input::Packet { path, tag, nhrp });
+                    self.input(Input::Packet { via, nhrp });
                 }
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
@@ -303,8 +303,8 @@ impl Node {
         let effects = core::mem::take(&mut self.effects);
         for effect in effects.iter() {
             match *effect {
-                Effect::Send { path, tag, ref bytes } => {
-                    self.underlay.send(path, tag, effects.bytes(bytes.clone()));
+                Effect::Send { via, ref bytes } => {
+                    self.underlay.send(via, effects.bytes(bytes.clone()));
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));

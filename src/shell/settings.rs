@@ -1,9 +1,7 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
 use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Role};
-use crate::engine::settings::{
-    HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, VnSettings,
-};
+use crate::engine::settings::{ClientSettings, HubSettings, ServerSettings, Settings, VnSettings};
 use crate::engine::{HubKey, VnKey};
 use litemap::LiteMap;
 
@@ -51,30 +49,32 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
         .filter_map(|hub| Some((names.hub(&hub.name)?, HubSettings { vpn_mode: hub.vpn_mode })));
     let vns = config.vns.iter().filter_map(|vn| {
         let key = names.vn(&vn.name)?;
-        let role = match &vn.role {
-            Role::Spoke(spoke) => RoleSettings::Spoke(SpokeSettings {
-                vni: spoke.vni,
-                hub: names.hub(&spoke.hub)?,
-                // Any other address than one that was written down may change.
-                unique: !config.main.nbma.is_empty(),
-                trigger: spoke.trigger,
-                max_macs: vn.max_macs,
-                negative_time: spoke.negative_time,
-            }),
-            Role::Hub(hub) => RoleSettings::Hub(HubRoleSettings {
-                shared_uplink: is_shared(key),
-                default: hub.default,
-                protocol_addresses: hub.protocol_addresses.clone(),
-                uplink_first: hub.uplink_first,
-                max_spokes: hub.max_spokes.unwrap_or(if is_shared(key) {
-                    KMOD_SPOKES
-                } else {
-                    BRIDGE_SPOKES
-                }),
-                max_macs: vn.max_macs,
-            }),
-        };
-        Some((key, VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, role }))
+        let mut new = VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, client: None, server: None };
+        match &vn.role {
+            Role::Spoke(spoke) => {
+                new.client = Some(ClientSettings {
+                    vni: spoke.vni,
+                    hub: names.hub(&spoke.hub)?,
+                    // Any other address than one that was written down may change.
+                    unique: !config.main.nbma.is_empty(),
+                    trigger: spoke.trigger,
+                    max_macs: vn.max_macs,
+                    negative_time: spoke.negative_time,
+                });
+            }
+            Role::Hub(hub) => {
+                let most = if is_shared(key) { KMOD_SPOKES } else { BRIDGE_SPOKES };
+                new.server = Some(ServerSettings {
+                    shared_uplink: is_shared(key),
+                    default: hub.default,
+                    protocol_addresses: hub.protocol_addresses.clone(),
+                    uplink_first: hub.uplink_first,
+                    max_spokes: hub.max_spokes.unwrap_or(most),
+                    max_macs: vn.max_macs,
+                });
+            }
+        }
+        Some((key, new))
     });
     Settings { holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
 }

@@ -169,6 +169,13 @@ fn told(event: &Event) -> Told {
             .reason(&format!("vni {registered} has the address, and kmod takes one")),
         Event::MacMoved { mac, to: Some(to) } => Told::of("mac_moved").mac(mac).at(to),
         Event::MacMoved { mac, to: None } => Told::of("mac_moved").mac(mac),
+        Event::Restless { mac, to, .. } => {
+            let told = Told::of("mac_restless").mac(mac).reason("it moves to and fro");
+            match to {
+                Some(to) => told.at(to),
+                None => told,
+            }
+        }
         Event::Full(Table::Macs) => Told::of("macs_full"),
         Event::Full(Table::Spokes) => Told::of("spokes_full"),
         Event::Full(Table::Purges) => Told::of("purges_full"),

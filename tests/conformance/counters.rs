@@ -1,7 +1,7 @@
 //! What is counted, and for whom: all, a VN, a client (RFC 2677 counts a client's and a server's).
 
 use super::*;
-use dmevpn::engine::settings::{RoleSettings, Settings, VnSettings, VpnMode};
+use dmevpn::engine::settings::{Settings, VnSettings, VpnMode};
 use dmevpn::engine::{ClientStatistics, VnKey};
 use dmevpn::types::VpnId;
 use dmevpn::wire::VpnTag;
@@ -10,10 +10,10 @@ use dmevpn::wire::nhrp::ProtocolAddress;
 const SECOND_VN: VnKey = VnKey(77);
 
 fn two_vns() -> Settings {
-    let mut both = settings(RoleSettings::Hub(hub_role()), VpnMode::Llc);
-    let role = RoleSettings::Hub(hub_role());
+    let mut both = settings(Part::Hub(hub_role()), VpnMode::Llc);
+    let server = Some(hub_role());
     let vpn_id = VpnId::new(VpnId::DEFAULT_OUI, 2);
-    both.vns.insert(SECOND_VN, VnSettings { vpn_id, mtu: 1450, role });
+    both.vns.insert(SECOND_VN, VnSettings { vpn_id, mtu: 1450, client: None, server });
     both
 }
 

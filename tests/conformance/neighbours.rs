@@ -1,7 +1,7 @@
 //! Clients of the neighbours' kind: they register an IP address and know of no VN.
 
 use super::*;
-use dmevpn::engine::{Input, Item, Path};
+use dmevpn::engine::{Input, Item, Path, Via};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{ProtocolAddress, kind};
 
@@ -21,7 +21,8 @@ fn ip_client_registers_and_is_found() {
     let sent = hub.hear(one.path(), VpnTag::None, &question);
     let cie = sent[0].cies()[0];
     assert_eq!((cie.code, cie.prefix, cie.nbma), (0, 32, Some(other.nbma)));
-    assert_eq!((cie.mtu, cie.holding, cie.vni), (1472, 7200, None));
+    // It asked for 7200 s, and is granted what the hub grants at most.
+    assert_eq!((cie.mtu, cie.holding, cie.vni), (1472, 600, None));
     // The hub's own tunnel address.
     let question = write(&one.header(Kind::ResolutionRequest, 0xc000, 3, address("192.0.2.1")), routes);
     let sent = hub.hear(one.path(), VpnTag::None, &question);
@@ -36,7 +37,7 @@ fn ip_client_registers_and_is_found() {
     let request = write(&one.header(Kind::PurgeRequest, 0, 4, address("192.0.2.1")), |w| {
         w.cie(&Cie { prefix: 32, address: Some(one.source), ..Cie::default() });
     });
-    hub.input(Input::Packet { path: one.path(), tag: VpnTag::None, nhrp: &request });
+    hub.input(Input::Packet { via: Via { path: one.path(), tag: VpnTag::None }, nhrp: &request });
     assert!(hub.changed().any(|item| item == Item::Neighbour(ip(one.source))));
     assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip(one.source)), None);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Effect, Input, News, Order, Outcome};
+use dmevpn::engine::{Effect, Input, News, Order, Outcome, Via};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
 
 #[test]
@@ -166,7 +166,7 @@ fn e16_the_port_is_there_before_the_reply() {
     let mut hub = Driven::hub();
     let two = client(2);
     let registration = two.registration(1);
-    hub.input(Input::Packet { path: two.path(), tag: TAG, nhrp: &registration });
+    hub.input(Input::Packet { via: Via { path: two.path(), tag: TAG }, nhrp: &registration });
     assert!(hub.sent().is_empty());
     assert_eq!(hub.port_asked_for(), Some(two.vtep()));
     hub.input(Input::News { vn: VN, news: News::Became { spoke: two.vtep(), outcome: Outcome::Made } });

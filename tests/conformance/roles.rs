@@ -1,8 +1,8 @@
 //! J. Roles and caches.
 
 use super::*;
-use dmevpn::engine::settings::{HubRoleSettings, RoleSettings, VpnMode};
-use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port};
+use dmevpn::engine::settings::{ServerSettings, VpnMode};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port, Via};
 
 #[test]
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
@@ -64,10 +64,15 @@ fn local_station_of_the_hub_is_at_the_hub() {
     }
 }
 
+/// A port that an earlier run made.
+fn found(uplink: u32) -> Port {
+    Port { uplink: vni(uplink), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 }
+}
+
 /// With one device for all spokes they share its VNI; it lasts as long as the VN, and is found again.
 #[test]
 fn spokes_can_share_an_uplink_vni() {
-    let shared = || HubRoleSettings { shared_uplink: true, ..hub_role() };
+    let shared = || ServerSettings { shared_uplink: true, ..hub_role() };
     let mut hub = Driven::hub_with(shared());
     let mut uplinks = Vec::new();
     for n in [2, 3] {
@@ -82,20 +87,20 @@ fn spokes_can_share_an_uplink_vni() {
 
     // The next run finds a device with another one.
     let mut hub = Driven::hub_with(shared());
-    let port = Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    let port = found(0x90_0000);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
     hub.register(&client(3));
     assert!(hub.ports().iter().all(|(_, p)| p.uplink == vni(0x90_0000)));
 
     // Ports of the spokes' own have VNIs of their own: to change over, all register anew.
-    hub.engine.apply(hub.now, settings(RoleSettings::Hub(hub_role()), VpnMode::Llc), &mut hub.out);
+    hub.engine.apply(hub.now, settings(Part::Hub(hub_role()), VpnMode::Llc), &mut hub.out);
     assert_eq!(hub.ports().len(), 0);
 }
 
 /// One device for all spokes sends to one VNI at each address.
 #[test]
 fn with_a_shared_uplink_vni_an_address_has_one_site() {
-    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
+    let mut hub = Driven::hub_with(ServerSettings { shared_uplink: true, ..hub_role() });
     let ports = |hub: &Driven| hub.ports().into_iter().map(|(spoke, _)| spoke).collect::<Vec<_>>();
     let first = client(2);
     let second = Client { nbma: first.nbma, vni: Some(vni(200)), ..client(3) };
@@ -120,8 +125,8 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
     assert_eq!(hub.register(&second).codes(), [0]);
 
     // A port found at the start belongs to whoever registers first.
-    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
-    let port = Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1") };
+    let mut hub = Driven::hub_with(ServerSettings { shared_uplink: true, ..hub_role() });
+    let port = found(0x90_0000);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: first.vtep(), port } });
     assert_eq!(hub.register(&second).codes(), [0]);
     assert_eq!(ports(&hub), [second.vtep()]);
@@ -135,9 +140,12 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
 /// A VNI that somebody else uses on the machine is not tried twice.
 #[test]
 fn a_shared_uplink_vni_that_is_taken_is_replaced() {
-    let mut hub = Driven::hub_with(HubRoleSettings { shared_uplink: true, ..hub_role() });
+    let mut hub = Driven::hub_with(ServerSettings { shared_uplink: true, ..hub_role() });
     let tried = |hub: &mut Driven| {
-        hub.input(Input::Packet { path: client(2).path(), tag: TAG, nhrp: &client(2).registration(1) });
+        hub.input(Input::Packet {
+            via: Via { path: client(2).path(), tag: TAG },
+            nhrp: &client(2).registration(1),
+        });
         assert_eq!(hub.port_asked_for(), Some(client(2).vtep()));
         hub.port(client(2).vtep()).unwrap().uplink
     };
@@ -157,7 +165,7 @@ fn a_reload_of_a_hub_changes_no_registration() {
     let mut role = hub_role();
     role.max_spokes = 2;
     hub.out.clear();
-    hub.engine.apply(hub.now, settings(RoleSettings::Hub(role), VpnMode::Llc), &mut hub.out);
+    hub.engine.apply(hub.now, settings(Part::Hub(role), VpnMode::Llc), &mut hub.out);
     assert!(hub.out.is_empty());
     assert_eq!(hub.ask(&two, &two.registration(2)).codes(), [0]);
     assert_eq!(hub.register(&client(4)).codes(), [5]);

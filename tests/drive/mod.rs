@@ -3,10 +3,9 @@
 #![allow(dead_code, reason = "each test crate uses a part of this")]
 
 use dmevpn::engine::settings::{
-    HubKey, HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, Trigger, VnKey, VnSettings,
-    VpnMode,
+    ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
 };
-use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port};
+use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Via};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
@@ -163,8 +162,8 @@ impl Sent {
     }
 }
 
-pub fn hub_role() -> HubRoleSettings {
-    HubRoleSettings {
+pub fn hub_role() -> ServerSettings {
+    ServerSettings {
         default: true,
         protocol_addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8:1::1".parse().unwrap()],
         uplink_first: vni(0x80_0000),
@@ -174,8 +173,8 @@ pub fn hub_role() -> HubRoleSettings {
     }
 }
 
-pub fn spoke_role() -> SpokeSettings {
-    SpokeSettings {
+pub fn spoke_role() -> ClientSettings {
+    ClientSettings {
         vni: vni(100),
         hub: HUB,
         unique: true,
@@ -185,11 +184,28 @@ pub fn spoke_role() -> SpokeSettings {
     }
 }
 
-pub fn settings(role: RoleSettings, mode: VpnMode) -> Settings {
+/// What a node is in a VN.
+pub enum Part {
+    Spoke(ClientSettings),
+    Hub(ServerSettings),
+}
+
+impl Part {
+    /// As a client, as a server.
+    pub fn halves(self) -> (Option<ClientSettings>, Option<ServerSettings>) {
+        match self {
+            Part::Spoke(client) => (Some(client), None),
+            Part::Hub(server) => (None, Some(server)),
+        }
+    }
+}
+
+pub fn settings(role: Part, mode: VpnMode) -> Settings {
+    let (client, server) = role.halves();
     Settings {
         holding_time: Duration::from_secs(600),
         hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
-        vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, role })].into_iter().collect(),
+        vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, client, server })].into_iter().collect(),
     }
 }
 
@@ -206,9 +222,9 @@ impl Driven {
         Driven::hub_with(hub_role())
     }
 
-    pub fn hub_with(role: HubRoleSettings) -> Driven {
+    pub fn hub_with(role: ServerSettings) -> Driven {
         // So that the second request has the ID of frame F.
-        let mut hub = Driven::new(settings(RoleSettings::Hub(role), VpnMode::Llc), 6);
+        let mut hub = Driven::new(settings(Part::Hub(role), VpnMode::Llc), 6);
         hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
         hub.input(Input::News { vn: VN, news: News::Listed });
         // It has been up for so long that nobody holds an answer of an earlier run.
@@ -218,7 +234,7 @@ impl Driven {
 
     /// A spoke at 10.0.0.2 whose first Registration Request was just sent.
     pub fn spoke(mode: VpnMode, request_id: u32) -> Driven {
-        let mut spoke = Driven::new(settings(RoleSettings::Spoke(spoke_role()), mode), request_id);
+        let mut spoke = Driven::new(settings(Part::Spoke(spoke_role()), mode), request_id);
         let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
         spoke.input(Input::Hub { hub: HUB, path: Some(path) });
         spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
@@ -254,7 +270,7 @@ impl Driven {
 
     /// A packet arrives. A port it asks for is made.
     pub fn hear(&mut self, path: Path, tag: VpnTag, nhrp: &[u8]) -> Vec<Sent> {
-        self.input(Input::Packet { path, tag, nhrp });
+        self.input(Input::Packet { via: Via { path, tag }, nhrp });
         let mut sent = self.sent();
         if let Some(spoke) = self.port_asked_for() {
             self.input(Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });
@@ -284,7 +300,7 @@ impl Driven {
     /// The hub's bridge hears `station` behind a client.
     pub fn learn(&mut self, client: &Client, station: ProtocolAddress) {
         let ProtocolAddress::Mac(mac) = station else { panic!("a bridge learns MACs") };
-        self.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Port(client.vtep()) } });
+        self.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::At(client.vtep()) } });
     }
 
     pub fn heard(&mut self, mac: Mac) {
@@ -293,8 +309,8 @@ impl Driven {
 
     pub fn sent(&self) -> Vec<Sent> {
         let one = |effect: &Effect| match effect {
-            Effect::Send { path, tag, bytes } => {
-                Some(Sent { path: *path, tag: *tag, bytes: self.out.bytes(bytes.clone()).to_vec() })
+            Effect::Send { via, bytes } => {
+                Some(Sent { path: via.path, tag: via.tag, bytes: self.out.bytes(bytes.clone()).to_vec() })
             }
             _ => None,
         };

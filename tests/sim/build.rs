@@ -1,8 +1,7 @@
 //! Settings and addresses of the simulated nodes.
 
 use dmevpn::engine::settings::{
-    HubKey, HubRoleSettings, HubSettings, RoleSettings, Settings, SpokeSettings, Trigger, VnKey, VnSettings,
-    VpnMode,
+    ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
 use std::time::Duration;
@@ -35,8 +34,25 @@ pub fn bridge(n: usize) -> Mac {
     Mac::new([0x2e, 0, 0, 1, a, b]).unwrap()
 }
 
-pub fn vn_settings(key: VnKey, role: RoleSettings) -> VnSettings {
-    VnSettings { vpn_id: VpnId::new(VpnId::DEFAULT_OUI, key.0.into()), mtu: 1450, role }
+/// What a node is in a VN.
+pub enum Part {
+    Spoke(ClientSettings),
+    Hub(ServerSettings),
+}
+
+impl Part {
+    /// As a client, as a server.
+    pub fn halves(self) -> (Option<ClientSettings>, Option<ServerSettings>) {
+        match self {
+            Part::Spoke(client) => (Some(client), None),
+            Part::Hub(server) => (None, Some(server)),
+        }
+    }
+}
+
+pub fn vn_settings(key: VnKey, role: Part) -> VnSettings {
+    let (client, server) = role.halves();
+    VnSettings { vpn_id: VpnId::new(VpnId::DEFAULT_OUI, key.0.into()), mtu: 1450, client, server }
 }
 
 pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {
@@ -47,8 +63,8 @@ pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>
     }
 }
 
-pub fn hub_role() -> HubRoleSettings {
-    HubRoleSettings {
+pub fn hub_role() -> ServerSettings {
+    ServerSettings {
         default: false,
         protocol_addresses: Vec::new(),
         uplink_first: vni(0x80_0000),
@@ -58,8 +74,8 @@ pub fn hub_role() -> HubRoleSettings {
     }
 }
 
-pub fn spoke_role(n: u32) -> SpokeSettings {
-    SpokeSettings {
+pub fn spoke_role(n: u32) -> ClientSettings {
+    ClientSettings {
         vni: vni(n),
         hub: HUB,
         unique: true,
@@ -70,9 +86,9 @@ pub fn spoke_role(n: u32) -> SpokeSettings {
 }
 
 pub fn hub_settings(holding: u64) -> Settings {
-    settings(holding, [(VN, vn_settings(VN, RoleSettings::Hub(hub_role())))], VpnMode::Llc)
+    settings(holding, [(VN, vn_settings(VN, Part::Hub(hub_role())))], VpnMode::Llc)
 }
 
 pub fn spoke_settings(holding: u64, n: u32) -> Settings {
-    settings(holding, [(VN, vn_settings(VN, RoleSettings::Spoke(spoke_role(n))))], VpnMode::Llc)
+    settings(holding, [(VN, vn_settings(VN, Part::Spoke(spoke_role(n))))], VpnMode::Llc)
 }

@@ -7,8 +7,10 @@ pub mod plane;
 pub mod rng;
 
 use build::HUB;
-use dmevpn::engine::settings::{HubKey, RoleSettings, Settings, Trigger, VnKey};
-use dmevpn::engine::{Act, Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port};
+use dmevpn::engine::settings::{HubKey, Settings, Trigger, VnKey};
+use dmevpn::engine::{
+    Act, Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Via,
+};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
 use dmevpn::wire;
@@ -347,8 +349,7 @@ impl Sim {
                 let shortcuts: BTreeMap<Mac, Vtep> = wanted.shortcuts().collect();
                 let real: BTreeMap<Mac, Vtep> = plane.shortcuts.iter().map(|(mac, s)| (*mac, s.to)).collect();
                 self.check(shortcuts == real, || format!("node {id}: wants {shortcuts:?}, has {real:?}"));
-                let ports: BTreeMap<Vtep, (Vni, Nbma)> =
-                    wanted.ports().map(|(spoke, port)| (spoke, (port.uplink, port.local))).collect();
+                let ports: BTreeMap<Vtep, Port> = wanted.ports().collect();
                 let real = &plane.ports;
                 self.check(ports == *real, || format!("node {id}: wants ports {ports:?}, has {real:?}"));
                 for (address, nbma) in wanted.neighbours() {
@@ -380,10 +381,8 @@ impl Sim {
         node.planes.retain(|key, _| node.settings.vns.contains_key(key));
         let mut new = Vec::new();
         for (key, vn) in &node.settings.vns {
-            let (vni, l2miss) = match &vn.role {
-                RoleSettings::Spoke(s) => (Some(s.vni), s.trigger == Trigger::L2miss),
-                RoleSettings::Hub(_) => (None, false),
-            };
+            let vni = vn.client.map(|client| client.vni);
+            let l2miss = vn.client.is_some_and(|client| client.trigger == Trigger::L2miss);
             let plane = node.planes.entry(*key).or_insert_with(|| {
                 let mac = build::bridge(id * 16 + usize::from(key.0));
                 new.push((*key, mac));
@@ -409,7 +408,7 @@ impl Sim {
             What::Packet { to, path, octets } => {
                 if let Ok((tag, nhrp)) = wire::parse(&octets) {
                     self.call(to, |engine, now, out| {
-                        engine.handle(now, Input::Packet { path, tag, nhrp }, out);
+                        engine.handle(now, Input::Packet { via: Via { path, tag }, nhrp }, out);
                     });
                 }
             }
@@ -522,7 +521,7 @@ impl Sim {
     fn perform(&mut self, id: NodeId, effect: &Effect, out: &Effects) {
         let now = self.now;
         match *effect {
-            Effect::Send { path, tag, ref bytes } => {
+            Effect::Send { via: Via { path, tag }, ref bytes } => {
                 let mut octets = wire::Prefix::gre(tag).as_bytes().to_vec();
                 octets.extend_from_slice(out.bytes(bytes.clone()));
                 self.nodes[id].sent += 1;
@@ -559,7 +558,8 @@ impl Sim {
                 });
             }
             Item::Port(spoke) => match wanted.and_then(|w| w.port(spoke)) {
-                Some(Port { uplink, local }) => {
+                Some(port) => {
+                    let uplink = port.uplink;
                     let outcome = self.nodes[id].port_failure.unwrap_or(Outcome::Made);
                     if outcome == Outcome::Made {
                         let used = self.nodes[id]
@@ -568,7 +568,7 @@ impl Sim {
                             .any(|p| p.port(uplink).is_some_and(|s| s != spoke));
                         self.check(!used, || format!("the VNI {uplink} is used already"));
                         self.with_plane(id, vn, |p| {
-                            p.ports.insert(spoke, (uplink, local));
+                            p.ports.insert(spoke, port);
                         });
                     }
                     self.kernel(id, Input::News { vn, news: News::Became { spoke, outcome } });
@@ -576,7 +576,7 @@ impl Sim {
                 None => {
                     let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
                     plane.ports.remove(&spoke);
-                    for mac in plane.fdb.flush(Place::Port(spoke)) {
+                    for mac in plane.fdb.flush(Place::At(spoke)) {
                         self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
                     }
                 }
@@ -629,10 +629,12 @@ impl Sim {
     fn list(&mut self, id: NodeId, vn: VnKey) {
         let Some(plane) = self.nodes[id].planes.get(&vn) else { return };
         let mut inputs = vec![Input::News { vn, news: News::Listing }];
-        inputs.extend(plane.ports.iter().map(|(&spoke, &(uplink, local))| Input::News {
-            vn,
-            news: News::FoundPort { spoke, port: Port { uplink, local } },
-        }));
+        inputs.extend(
+            plane
+                .ports
+                .iter()
+                .map(|(&spoke, &port)| Input::News { vn, news: News::FoundPort { spoke, port } }),
+        );
         inputs.extend(
             plane
                 .shortcuts
@@ -671,7 +673,7 @@ impl Sim {
         let mut planes = self.nodes[to].planes.iter().filter(|_| self.nodes[to].alive);
         planes.find_map(|(vn, plane)| match plane.vni {
             Some(ours) => (ours == vni).then_some((*vn, Place::Tunnel)),
-            None => plane.port(vni).map(|spoke| (*vn, Place::Port(spoke))),
+            None => plane.port(vni).map(|spoke| (*vn, Place::At(spoke))),
         })
     }
 

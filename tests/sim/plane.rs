@@ -1,8 +1,8 @@
 //! A model of the kernel's data plane in one VN of one node: the bridge, and what hangs at it.
 
-use dmevpn::engine::Place;
+use dmevpn::engine::{Place, Port};
 use dmevpn::time::Instant;
-use dmevpn::types::{Mac, Nbma, Vni, Vtep};
+use dmevpn::types::{Mac, Vni, Vtep};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -83,8 +83,8 @@ pub struct Plane {
     pub fdb: Fdb,
     pub uplink: Option<Vtep>,
     pub shortcuts: BTreeMap<Mac, Shortcut>,
-    /// A hub's ports: the spoke's VTEP, the port's VNI and the hub's address.
-    pub ports: BTreeMap<Vtep, (Vni, Nbma)>,
+    /// A hub's ports, by the spoke's VTEP.
+    pub ports: BTreeMap<Vtep, Port>,
 }
 
 /// Where a frame goes.
@@ -113,7 +113,7 @@ impl Plane {
 
     /// A hub's port of this VNI.
     pub fn port(&self, uplink: Vni) -> Option<Vtep> {
-        self.ports.iter().find(|(_, (vni, _))| *vni == uplink).map(|(spoke, _)| *spoke)
+        self.ports.iter().find(|(_, port)| port.uplink == uplink).map(|(spoke, _)| *spoke)
     }
 
     /// Where the bridge sends a frame that came in at `from`; like a bridge, never back there.
@@ -129,7 +129,7 @@ impl Plane {
             Some(_) if towards(Place::Tunnel) => ways.extend(self.by_tunnel(now, frame)),
             Some(_) => {}
             None => {
-                ways.extend(self.ports.keys().filter(|p| towards(Place::Port(**p))).map(|p| Way::Tunnel(*p)));
+                ways.extend(self.ports.keys().filter(|p| towards(Place::At(**p))).map(|p| Way::Tunnel(*p)));
             }
         }
         ways

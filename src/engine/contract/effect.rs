@@ -1,12 +1,11 @@
 //! What the engine wants done, and what it has to tell.
 
-use super::input::Path;
+use super::input::Via;
 #[cfg(doc)]
 use super::input::{Input, News};
 use super::settings::{HubKey, VnKey};
 use crate::engine::plane::Item;
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use crate::wire::VpnTag;
 use core::ops::Range;
 
 /// What is done once and is no state.
@@ -33,10 +32,8 @@ pub enum Act {
 pub enum Effect {
     /// Send an NHRP packet, found by [`Effects::bytes`].
     Send {
-        /// From and to.
-        path: Path,
-        /// How the encapsulation names the VN.
-        tag: VpnTag,
+        /// The way it takes.
+        via: Via,
         /// Where the packet lies.
         bytes: Range<usize>,
     },
@@ -84,27 +81,18 @@ impl Effects {
         self.list.push(effect);
     }
 
-    /// Adds the event `event` of the VN `vn`.
-    pub fn tell(&mut self, vn: VnKey, event: Event) {
-        self.push(Effect::Tell { vn, event });
-    }
-
-    /// Adds a packet that `emit` writes into a buffer of `max` octets, returning its length; `None` writes nothing.
-    pub fn send(
+    /// Adds a packet of at most `max` octets that `emit` writes, returning its length. Where it lies, for an
+    /// [`Effect::Send`]; `None` when nothing was written.
+    pub fn write(
         &mut self,
-        path: Path,
-        tag: VpnTag,
         max: usize,
         emit: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> bool {
+    ) -> Option<Range<usize>> {
         let start = self.packets.len();
         self.packets.resize(start + max, 0);
         let written = emit(&mut self.packets[start..]);
         self.packets.truncate(start + written.unwrap_or(0));
-        if written.is_some() {
-            self.push(Effect::Send { path, tag, bytes: start..self.packets.len() });
-        }
-        written.is_some()
+        written.map(|_| start..self.packets.len())
     }
 
     /// The effects, in the order they are to be performed in.
@@ -212,6 +200,16 @@ pub enum Event {
         /// The MAC.
         mac: Mac,
         /// Its new port; `None` for a host at the hub.
+        to: Option<Vtep>,
+    },
+    /// A MAC moves to and fro between two places, too often to tell each time: nobody is told where it is until it
+    /// rests, and its frames go by the hub.
+    Restless {
+        /// The MAC.
+        mac: Mac,
+        /// The one place; `None` for the own site.
+        from: Option<Vtep>,
+        /// The other place.
         to: Option<Vtep>,
     },
     /// A table is full: what does not fit takes the way by the hub, or is refused.

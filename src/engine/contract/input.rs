@@ -17,6 +17,15 @@ pub struct Path {
     pub remote: Nbma,
 }
 
+/// The way of an NHRP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Via {
+    /// Between which addresses.
+    pub path: Path,
+    /// How the encapsulation names the VN.
+    pub tag: VpnTag,
+}
+
 /// Where a MAC is, seen from the bridge of a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -25,7 +34,7 @@ pub enum Place {
     /// Behind a spoke's tunnel device.
     Tunnel,
     /// Behind a hub's port for this spoke.
-    Port(Vtep),
+    At(Vtep),
     /// Nowhere any more: the bridge forgot it.
     Gone,
 }
@@ -121,10 +130,8 @@ pub enum Input<'a> {
     Tick,
     /// An NHRP packet arrived.
     Packet {
-        /// Between which addresses.
-        path: Path,
-        /// Which VN the encapsulation names.
-        tag: VpnTag,
+        /// The way it came.
+        via: Via,
         /// The NHRP packet, from the fixed header on.
         nhrp: &'a [u8],
     },

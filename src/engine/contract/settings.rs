@@ -1,6 +1,7 @@
 //! What the engine is told to be: the part of the configuration that matters to the protocol.
 
 use crate::types::{Vni, VpnId};
+use crate::wire::VpnTag;
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
@@ -26,6 +27,24 @@ pub enum VpnMode {
 }
 
 impl VpnMode {
+    /// The mode of a packet.
+    pub const fn of(tag: VpnTag) -> VpnMode {
+        match tag {
+            VpnTag::Llc(_) => VpnMode::Llc,
+            VpnTag::Key(_) => VpnMode::Key,
+            VpnTag::None => VpnMode::None,
+        }
+    }
+
+    /// How packets name the VN `vpn_id` in this mode.
+    pub const fn tag(self, vpn_id: VpnId) -> VpnTag {
+        match self {
+            VpnMode::Llc => VpnTag::Llc(vpn_id),
+            VpnMode::Key => VpnTag::Key(vpn_id.index()),
+            VpnMode::None => VpnTag::None,
+        }
+    }
+
     /// Its word in the configuration and in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -81,22 +100,15 @@ pub struct VnSettings {
     pub vpn_id: VpnId,
     /// The largest inner packet, in octets, announced in every CIE.
     pub mtu: u16,
-    /// This node's part in it.
-    pub role: RoleSettings,
-}
-
-/// A node's part in a VN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoleSettings {
-    /// An NHC: registers with a hub and asks it.
-    Spoke(SpokeSettings),
-    /// An NHS: a learning switch that knows where every MAC lives.
-    Hub(HubRoleSettings),
+    /// What this node wants in it, if it is a spoke there: an NHC, which registers with a hub and asks it.
+    pub client: Option<ClientSettings>,
+    /// What this node owes in it, if it is a hub there: an NHS, a learning switch that knows where every MAC lives.
+    pub server: Option<ServerSettings>,
 }
 
 /// A spoke's settings in a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpokeSettings {
+pub struct ClientSettings {
     /// The VNI this site uses.
     pub vni: Vni,
     /// The hub to register with.
@@ -114,7 +126,7 @@ pub struct SpokeSettings {
 
 /// A hub's settings in a VN.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubRoleSettings {
+pub struct ServerSettings {
     /// Packets that name no VN belong to this one (RFC 2735 section 3.1; at most one VN of a node).
     pub default: bool,
     /// The hub's addresses in the protocols 0x0800 and 0x86DD, for clients that register IP addresses.

@@ -103,8 +103,8 @@ counters! {
     macs_refused,
     /// Spokes refused since the table was full.
     spokes_refused,
-    /// Purges dropped since the table was full.
-    purges_dropped,
+    /// Times a spoke was told to forget all MACs, since there were too many purges for it.
+    purges_widened,
     /// Purges nobody confirmed.
     purges_unanswered,
 }

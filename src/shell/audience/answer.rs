@@ -9,7 +9,7 @@ use super::facts::{counts, find, hubs, known, no_vn, select, status};
 use super::{Happened, Listener, REMEMBERED};
 use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
-use crate::engine::{Event, Input, Lookup, Order, PeerName, VnKey};
+use crate::engine::{Event, Input, Order, Place, SiteName, VnKey};
 use crate::time::Instant;
 use crate::types::Mac;
 use crate::view::{self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows};
@@ -216,7 +216,7 @@ struct Table {
 #[derive(Clone, Copy)]
 enum Cursor {
     Mac(Mac),
-    Peer(PeerName),
+    Peer(SiteName),
 }
 
 impl Table {
@@ -293,7 +293,7 @@ struct Metrics {
     vns: Vec<(String, VnKey, bool)>,
     /// The place in `vns`, and the last client there.
     at: usize,
-    after: Option<PeerName>,
+    after: Option<SiteName>,
 }
 
 impl Metrics {
@@ -370,7 +370,7 @@ fn heard(node: &Node, heard: &mut u64, vn: VnKey, mac: Mac) -> Option<Answer> {
     });
     // It may be among what is forgotten.
     let there = || match node.engine.lookup(vn, mac) {
-        Lookup::At(vtep) => Some(Answer::At { vtep, holding: None }),
+        Place::At(vtep) => Some(Answer::At { vtep, holding: None }),
         _ => known(node, vn, mac),
     };
     answer.or_else(|| if forgotten > 0 { there() } else { None })

@@ -6,7 +6,7 @@ use super::super::traffic::Devices;
 use super::super::user::Process;
 use crate::config::{HubAddress, Role, Transport, Vn};
 use crate::engine::report::VnReport;
-use crate::engine::{Lookup, Refusal, VnKey};
+use crate::engine::{Place, Refusal, VnKey};
 use crate::types::Mac;
 use crate::view::{Answer, Counts, Failure, RoleStatus, Status, VnCounts, VnStatus};
 use crate::wire::nhrp::code;
@@ -16,9 +16,9 @@ pub fn known(node: &Node, key: VnKey, mac: Mac) -> Option<Answer> {
     let now = node.clock.now();
     let not_there = Answer::NotResolved(Some(Refusal::Nak(code::NO_BINDING)));
     match (node.engine.report(now, key)?, node.engine.lookup(key, mac)) {
-        (VnReport::Hub(_), Lookup::At(vtep)) => Some(Answer::At { vtep, holding: None }),
-        (_, Lookup::Here) => Some(Answer::Local),
-        (VnReport::Hub(_), Lookup::Unknown) => Some(not_there),
+        (VnReport::Hub(_), Place::At(vtep)) => Some(Answer::At { vtep, holding: None }),
+        (_, Place::Local) => Some(Answer::Local),
+        (VnReport::Hub(_), Place::Tunnel | Place::Gone) => Some(not_there),
         (VnReport::Spoke(_), _) => node.engine.is_denied(key, mac).then_some(not_there),
     }
 }

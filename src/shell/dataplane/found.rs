@@ -169,7 +169,7 @@ impl Dataplane {
         let learned = Mac::new(entry.mac).zip(vtep(entry, None));
         let newer = |mac| self.listing.as_ref().is_some_and(|listing| listing.newer.contains_key(&mac));
         if let Some((mac, spoke)) = learned.filter(|(mac, _)| !newer(*mac)) {
-            let place = Place::Port(spoke);
+            let place = Place::At(spoke);
             inputs.push_back(Input::News { vn: key, news: News::Fdb { mac, place } });
         }
     }

@@ -92,13 +92,13 @@ impl Make {
 }
 
 /// What is kept beside a port.
-pub(super) fn kept(_: Port) -> Kept {
-    Kept::default()
+pub(super) fn kept(port: Port) -> Kept {
+    Kept { mode: port.mode, granted: port.granted }
 }
 
 /// A port that was found.
-pub(super) fn found(uplink: Vni, local: Nbma, _: Kept) -> Port {
-    Port { uplink, local }
+pub(super) fn found(uplink: Vni, local: Nbma, kept: Kept) -> Port {
+    Port { uplink, local, mode: kept.mode, granted: kept.granted }
 }
 
 /// Whether a port's device is as it is to be; what is kept beside it can be changed.

@@ -6,7 +6,7 @@ use super::vn::{Devices, Part, Vn};
 use super::worker::{Job, Report, Whose};
 use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, hub, kmod};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, Lookup, News, Place, VnKey};
+use crate::engine::{Engine, Input, News, Place, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::Mac;
@@ -66,9 +66,9 @@ impl Dataplane {
         let Some(mac) = Mac::new(entry.mac) else { return };
         let place = match vtep(entry, None) {
             // It is at the hub itself now, and what the device had learned was removed for that.
-            _ if gone && matches!(engine.lookup(vn, mac), Lookup::Here) => return,
+            _ if gone && matches!(engine.lookup(vn, mac), Place::Local) => return,
             _ if gone => Place::Gone,
-            Some(spoke) => Place::Port(spoke),
+            Some(spoke) => Place::At(spoke),
             None => return,
         };
         if let Some(listing) = self.listing.as_mut().filter(|listing| listing.vn.0 == vn) {

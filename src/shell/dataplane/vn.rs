@@ -297,7 +297,7 @@ impl Vn {
             Some(Part::Shared) => return None,
             _ if gone => Place::Gone,
             Some(Part::Tunnel) => Place::Tunnel,
-            Some(Part::Port(spoke)) => Place::Port(spoke),
+            Some(Part::Port(spoke)) => Place::At(spoke),
             None => Place::Local,
         };
         Some((mac, place))

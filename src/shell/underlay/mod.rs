@@ -15,10 +15,9 @@ use super::wait::Sources;
 use super::words::InWords;
 use crate::config::{Config, Transport};
 use crate::control::Cause;
-use crate::engine::{HubKey, Path, VnKey};
+use crate::engine::{HubKey, Path, Via, VnKey};
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::VpnTag;
 use hubs::Hub;
 use litemap::LiteMap;
 use names::LookUps;
@@ -239,9 +238,10 @@ impl Underlay {
         hub.trouble.as_ref().or_else(|| self.closed.get(&hub.path?.local))
     }
 
-    /// Sends a packet from `path.local`.
-    pub fn send(&mut self, path: Path, tag: VpnTag, nhrp: &[u8]) {
-        if let Err(e) = self.tunnels.send(path, tag, nhrp) {
+    /// Sends a packet from `via.path.local`.
+    pub fn send(&mut self, via: Via, nhrp: &[u8]) {
+        if let Err(e) = self.tunnels.send(via, nhrp) {
+            let path = via.path;
             log::warn!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
         }
     }

@@ -90,6 +90,9 @@ pub enum ProtocolAddress {
 }
 
 impl ProtocolAddress {
+    /// The first one in their order.
+    pub const MIN: ProtocolAddress = ProtocolAddress::Mac(Mac::MIN);
+
     /// The protocol it is an address of.
     pub const fn protocol(self) -> Protocol {
         match self {

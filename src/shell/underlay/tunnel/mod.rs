@@ -3,7 +3,7 @@
 mod device;
 mod raw;
 
-use crate::engine::Path;
+use crate::engine::Via;
 use crate::time::Instant;
 use crate::types::Nbma;
 use crate::wire::{Prefix, VpnTag};
@@ -31,10 +31,8 @@ pub enum Tunnel {
 /// A packet that came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'b> {
-    /// Between which addresses.
-    pub path: Path,
-    /// Which VN it names.
-    pub tag: VpnTag,
+    /// The way it came.
+    pub via: Via,
     /// The NHRP packet.
     pub nhrp: &'b [u8],
 }
@@ -94,8 +92,9 @@ impl Tunnels {
         self.open.retain(|local, _| wanted.contains(local));
     }
 
-    /// Sends a packet from `path.local`.
-    pub fn send(&self, path: Path, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
+    /// Sends a packet from `via.path.local`.
+    pub fn send(&self, via: Via, nhrp: &[u8]) -> io::Result<()> {
+        let Via { path, tag } = via;
         match self.open.get(&path.local) {
             Some(open) => open.tunnel.send(path.remote, tag, nhrp),
             None => {

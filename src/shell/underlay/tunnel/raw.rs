@@ -1,7 +1,7 @@
 //! NHRP in GRE by a raw IP socket: no tunnel device, no module, any kernel.
 
 use super::Received;
-use crate::engine::Path;
+use crate::engine::{Path, Via};
 use crate::shell::netlink::set_receive_buffer;
 use crate::shell::packet;
 use crate::types::Nbma;
@@ -53,7 +53,7 @@ impl Raw {
         let (Some(remote), Ok((tag, nhrp))) = (Nbma::new(from.ip()), wire::parse(packet)) else {
             return Ok(None);
         };
-        Ok(Some(Received { path: Path { local: self.local, remote }, tag, nhrp }))
+        Ok(Some(Received { via: Via { path: Path { local: self.local, remote }, tag }, nhrp }))
     }
 
     pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {

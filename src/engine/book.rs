@@ -1,0 +1,380 @@
+//! Where each protocol address of a VN lives, who says so, and who has been told.
+//!
+//! What the bridge learned comes first, since that is where its frames go; what was registered stands in for it.
+//! A binding that the bridge forgot is held while somebody holds an answer made from it: the spokes talk directly
+//! then, and the bridge hears nothing of a MAC that is very much alive. At a spoke an answer of its hub is held in the
+//! same way.
+
+use super::limits::ASKERS;
+use super::sites::SiteId;
+use crate::time::Instant;
+use crate::types::Mac;
+use crate::wire::nhrp::ProtocolAddress;
+use core::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many addresses are looked at in one go.
+const SLICE: usize = 1024;
+
+/// Who holds an answer (RFC 2332 section 6.2.1: an NHS should remember them).
+#[derive(Clone, Debug, Default)]
+pub enum Askers {
+    #[default]
+    Nobody,
+    One(SiteId),
+    Some(Vec<SiteId>),
+    /// More than can be named.
+    Everybody,
+}
+
+impl Askers {
+    fn add(&mut self, site: SiteId) {
+        if self.named().contains(&site) {
+            return;
+        }
+        *self = match core::mem::take(self) {
+            Askers::Nobody => Askers::One(site),
+            Askers::One(first) => Askers::Some(vec![first, site]),
+            Askers::Some(mut named) if named.len() < ASKERS => {
+                named.push(site);
+                Askers::Some(named)
+            }
+            Askers::Some(_) | Askers::Everybody => Askers::Everybody,
+        };
+    }
+
+    /// The ones remembered by name.
+    pub fn named(&self) -> &[SiteId] {
+        match self {
+            Askers::One(site) => core::slice::from_ref(site),
+            Askers::Some(named) => named,
+            Askers::Nobody | Askers::Everybody => &[],
+        }
+    }
+
+    pub fn is_everybody(&self) -> bool {
+        matches!(self, Askers::Everybody)
+    }
+}
+
+/// One address.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// Where the bridge saw it last, or where the hub says it is.
+    seen: Option<SiteId>,
+    registered: Option<SiteId>,
+    askers: Askers,
+    /// Until when somebody may hold an answer; at a spoke, until when it holds one.
+    until: Instant,
+    /// Whether the bridge still knows it.
+    learned: bool,
+    listed: bool,
+}
+
+impl Entry {
+    /// Where it lives.
+    pub fn site(&self) -> Option<SiteId> {
+        self.seen.or(self.registered)
+    }
+
+    /// Who registered it.
+    pub fn registered(&self) -> Option<SiteId> {
+        self.registered
+    }
+
+    /// Whether the bridge knows it.
+    pub fn is_learned(&self) -> bool {
+        self.learned
+    }
+
+    /// Until when an answer is held.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub fn askers(&self) -> &Askers {
+        &self.askers
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.until > now
+    }
+
+    /// Whether it names who or where, though neither counts once nobody holds an answer.
+    fn is_stale(&self) -> bool {
+        !matches!(self.askers, Askers::Nobody) || (!self.learned && self.seen.is_some())
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        !self.learned && self.registered.is_none() && !self.is_held(now)
+    }
+
+    fn unlearn(&mut self, now: Instant) {
+        self.learned = false;
+        if !self.is_held(now) {
+            self.seen = None;
+        }
+    }
+
+    /// Whoever holds the old answer is told, and asks again if the new one is of use.
+    fn change(&mut self, now: Instant, from: Option<SiteId>) -> Change {
+        let until = core::mem::take(&mut self.until);
+        let askers = core::mem::take(&mut self.askers);
+        let askers = if until > now { askers } else { Askers::Nobody };
+        Change { from, to: self.site(), askers, until }
+    }
+}
+
+/// An answer that is not true any more, and who has to be told.
+#[derive(Debug)]
+#[must_use = "whoever holds the answer has to be told"]
+pub struct Change {
+    /// `None`: it was not known, and whoever asked was told so.
+    pub from: Option<SiteId>,
+    pub to: Option<SiteId>,
+    pub askers: Askers,
+    /// Until when they may hold it.
+    pub until: Instant,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Book {
+    table: BTreeMap<ProtocolAddress, Entry>,
+    /// The addresses of each site, whoever says so.
+    behind: BTreeSet<(SiteId, ProtocolAddress)>,
+    /// How many are here.
+    here: usize,
+}
+
+impl Book {
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many addresses are at this node's own bridge.
+    pub fn here(&self) -> usize {
+        self.here
+    }
+
+    pub fn get(&self, address: ProtocolAddress) -> Option<&Entry> {
+        self.table.get(&address)
+    }
+
+    /// Where a MAC lives.
+    pub fn site_of(&self, mac: Mac) -> Option<SiteId> {
+        self.get(ProtocolAddress::Mac(mac))?.site()
+    }
+
+    /// The addresses after `last`, or all of them.
+    pub fn after(&self, last: Option<ProtocolAddress>) -> impl Iterator<Item = (ProtocolAddress, &Entry)> {
+        let start = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.table.range((start, Bound::Unbounded)).map(|(a, e)| (*a, e))
+    }
+
+    /// The address after `last` that a site has; the first one for `None`.
+    pub fn next_behind(&self, site: SiteId, last: Option<ProtocolAddress>) -> Option<ProtocolAddress> {
+        let start = match last {
+            Some(last) => Bound::Excluded((site, last)),
+            None => Bound::Included((site, ProtocolAddress::MIN)),
+        };
+        let (of, address) = self.behind.range((start, Bound::Unbounded)).next()?;
+        (*of == site).then_some(*address)
+    }
+
+    /// The bridge sees `mac` at `site`. What that changes; `Err` when there is no room for one more of `max`.
+    pub fn learn(&mut self, now: Instant, mac: Mac, site: SiteId, max: usize) -> Result<Option<Change>, ()> {
+        let address = ProtocolAddress::Mac(mac);
+        if max <= self.table.len() && !self.table.contains_key(&address) {
+            return Err(());
+        }
+        let entry = self.table.entry(address).or_default();
+        let before = entry.places();
+        entry.seen = Some(site);
+        entry.learned = true;
+        entry.listed = true;
+        let was = before.site();
+        let news = match was {
+            Some(was) => was != site,
+            None => entry.is_held(now),
+        };
+        let change = news.then(|| entry.change(now, was));
+        self.settle(now, address, before);
+        Ok(change)
+    }
+
+    /// The bridge forgot `mac`. That alone makes no answer untrue.
+    pub fn unlearn(&mut self, now: Instant, mac: Mac) {
+        self.edit(now, ProtocolAddress::Mac(mac), |entry| entry.unlearn(now));
+    }
+
+    /// A complete listing begins.
+    pub fn listing(&mut self) {
+        self.table.values_mut().for_each(|e| e.listed = false);
+    }
+
+    /// The listing is complete: what it did not hold, the bridge forgot. The next such address after `last`.
+    pub fn next_unlisted(&self, last: Option<ProtocolAddress>) -> Option<Mac> {
+        self.after(last).find_map(|(address, entry)| match address {
+            ProtocolAddress::Mac(mac) if entry.learned && !entry.listed => Some(mac),
+            _ => None,
+        })
+    }
+
+    /// Drops what nobody holds any more among the addresses after `last`. How far it got, if that was not the end;
+    /// and when the first of what is still held ends.
+    pub fn sweep(
+        &mut self,
+        now: Instant,
+        last: Option<ProtocolAddress>,
+    ) -> (Option<ProtocolAddress>, Option<Instant>) {
+        let mut over: heapless::Vec<ProtocolAddress, 64> = heapless::Vec::new();
+        let (mut seen, mut reached, mut next) = (0, None, None::<Instant>);
+        let mut rest = self.after(last).peekable();
+        while let Some((address, entry)) = rest.next_if(|_| seen < SLICE && !over.is_full()) {
+            seen += 1;
+            reached = Some(address);
+            if entry.is_held(now) {
+                next = Some(next.map_or(entry.until, |n| n.min(entry.until)));
+            } else if entry.is_stale() || entry.is_over(now) {
+                // There is room: it is looked at before.
+                let _ = over.push(address);
+            }
+        }
+        let reached = if rest.peek().is_some() { reached } else { None };
+        drop(rest);
+        for address in over {
+            self.edit(now, address, |entry| {
+                entry.askers = Askers::Nobody;
+                if !entry.learned {
+                    entry.seen = None;
+                }
+            });
+        }
+        (reached, next)
+    }
+
+    /// `site` registered the address.
+    pub fn register(&mut self, now: Instant, address: ProtocolAddress, site: SiteId) -> Option<Change> {
+        let entry = self.table.entry(address).or_default();
+        let before = entry.places();
+        entry.registered = Some(site);
+        let was = before.site();
+        let news = was != entry.site() && (was.is_some() || entry.is_held(now));
+        let change = news.then(|| entry.change(now, was));
+        self.settle(now, address, before);
+        change
+    }
+
+    /// The registration of the address ended; what the bridge says of it stays.
+    pub fn unregister(&mut self, now: Instant, address: ProtocolAddress) -> Option<Change> {
+        self.edit(now, address, |entry| {
+            let was = entry.site();
+            entry.registered = None;
+            was.filter(|was| Some(*was) != entry.site()).map(|was| entry.change(now, Some(was)))
+        })?
+    }
+
+    /// The address is not at `site` any more; what others say of it stays.
+    pub fn withdraw(&mut self, now: Instant, address: ProtocolAddress, site: SiteId) -> Option<Change> {
+        self.edit(now, address, |entry| {
+            let was_there = entry.site() == Some(site);
+            entry.registered = entry.registered.filter(|r| *r != site);
+            if entry.seen == Some(site) {
+                entry.seen = None;
+                entry.learned = false;
+            }
+            was_there.then(|| entry.change(now, Some(site)))
+        })?
+    }
+
+    /// `site` was given an answer that is good until `until`; or was told that nobody knows the address, and will be
+    /// glad to hear otherwise until then. Questions for addresses that do not exist fill no more than half of the
+    /// table, of `max` entries.
+    pub fn asked(&mut self, address: ProtocolAddress, site: SiteId, until: Instant, max: usize) {
+        if self.table.contains_key(&address) || self.table.len() < max / 2 {
+            let entry = self.table.entry(address).or_default();
+            entry.askers.add(site);
+            entry.until = entry.until.max(until);
+        }
+    }
+
+    /// The hub says that the address is at `site` until `until`.
+    pub fn hold(&mut self, now: Instant, address: ProtocolAddress, site: SiteId, until: Instant) {
+        let entry = self.table.entry(address).or_default();
+        let before = entry.places();
+        entry.seen = Some(site);
+        entry.until = until;
+        self.settle(now, address, before);
+    }
+
+    /// What is known of the address is not to be relied on. Where it was.
+    pub fn forget(&mut self, now: Instant, address: ProtocolAddress) -> Option<SiteId> {
+        self.edit(now, address, |entry| {
+            entry.until = Instant::default();
+            entry.learned = false;
+            entry.seen.take()
+        })?
+    }
+
+    fn edit<R>(
+        &mut self,
+        now: Instant,
+        address: ProtocolAddress,
+        f: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let entry = self.table.get_mut(&address)?;
+        let before = entry.places();
+        let result = f(entry);
+        self.settle(now, address, before);
+        Some(result)
+    }
+
+    /// After an entry changed: the index follows, and what is over goes.
+    fn settle(&mut self, now: Instant, address: ProtocolAddress, before: Places) {
+        let Some(entry) = self.table.get(&address) else { return };
+        let after = entry.places();
+        if entry.is_over(now) {
+            self.table.remove(&address);
+        }
+        let after = if self.table.contains_key(&address) { after } else { Places::default() };
+        if before == after {
+            return;
+        }
+        self.here += usize::from(after.names(SiteId::HERE));
+        self.here -= usize::from(before.names(SiteId::HERE));
+        for site in before.sites().filter(|site| !after.names(*site)) {
+            self.behind.remove(&(site, address));
+        }
+        for site in after.sites().filter(|site| !before.names(*site)) {
+            self.behind.insert((site, address));
+        }
+    }
+}
+
+/// Where an entry says that its address is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Places {
+    seen: Option<SiteId>,
+    registered: Option<SiteId>,
+}
+
+impl Places {
+    fn site(self) -> Option<SiteId> {
+        self.seen.or(self.registered)
+    }
+
+    fn names(self, site: SiteId) -> bool {
+        self.seen == Some(site) || self.registered == Some(site)
+    }
+
+    fn sites(self) -> impl Iterator<Item = SiteId> {
+        self.seen.into_iter().chain(self.registered)
+    }
+}
+
+impl Entry {
+    fn places(&self) -> Places {
+        Places { seen: self.seen, registered: self.registered }
+    }
+}

@@ -1,0 +1,465 @@
+//! A VN's client half (NHC): it registers with a hub, announces what is here, and asks where everybody else is.
+
+mod locals;
+mod registration;
+mod resolution;
+
+use super::book::Change;
+use super::context::{ClientDue, Context, Due};
+use super::contract::effect::{Act, Event, Why};
+use super::contract::input::{News, Path, Place, Via};
+use super::contract::report::{MacRow, SpokeReport, Standing};
+use super::contract::settings::{ClientSettings, HubKey, Trigger, VpnMode};
+use super::contract::statistics::increment;
+use super::exchange::Inbound;
+use super::restless::Restless;
+use super::room::Room;
+use super::sites::SiteId;
+use super::timers::Alarm;
+use crate::time::Instant;
+use crate::types::{Mac, VpnId};
+use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
+use litemap::LiteMap;
+use locals::Locals;
+use registration::Registration;
+use resolution::{Asker, Resolution};
+
+/// The state of a client in one VN.
+#[derive(Debug)]
+pub struct Client {
+    settings: ClientSettings,
+    /// One for each hub.
+    registrations: LiteMap<HubKey, Registration>,
+    resolution: Resolution,
+    locals: Locals,
+    restless: Restless,
+    restless_alarm: Alarm,
+    room: Room,
+}
+
+impl Client {
+    pub fn new(now: Instant, settings: ClientSettings, mode: VpnMode) -> Client {
+        Client {
+            settings,
+            registrations: [(settings.hub, Registration::new(now, settings.hub, mode))].into_iter().collect(),
+            resolution: Resolution::default(),
+            locals: Locals::default(),
+            restless: Restless::default(),
+            restless_alarm: Alarm::default(),
+            room: Room::default(),
+        }
+    }
+
+    /// Takes over settings that need no new registration; `false` if they need one.
+    pub fn reconfigure(&mut self, settings: ClientSettings, mode: VpnMode) -> bool {
+        let same = self.registrations.get(&settings.hub).is_some_and(|r| r.mode() == mode)
+            && (self.settings.vni, self.settings.trigger) == (settings.vni, settings.trigger);
+        if same {
+            self.settings = settings;
+        }
+        same
+    }
+
+    /// Whether packets of this tag, between these addresses, are from a hub of this client.
+    pub fn accepts(&self, vpn_id: VpnId, via: Via) -> bool {
+        self.registrations.values().any(|r| r.via(vpn_id) == Some(via))
+    }
+
+    /// The hub that packets come from by this way.
+    pub fn hub_at(&self, cx: &Context<'_>, via: Via) -> Option<SiteId> {
+        self.registrations.values().find(|r| r.via(cx.vpn_id) == Some(via)).and_then(Registration::site)
+    }
+
+    /// The way to a hub is known, changed or lost.
+    pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
+        let settings = self.settings;
+        let Some(registration) = self.registrations.get_mut(&hub) else { return };
+        if registration.path() == path {
+            // It was told again because something was in the way.
+            registration.retry(cx, &settings);
+            return;
+        }
+        registration.leave(cx, &settings);
+        if path.is_none() {
+            // Nobody can tell any more when one of them becomes untrue, and time would not end them.
+            self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+        }
+        if let Some(registration) = self.registrations.get_mut(&hub) {
+            registration.set_path(cx, path);
+        }
+        self.enter(cx);
+    }
+
+    /// What the kernel tells.
+    pub fn news(&mut self, cx: &mut Context<'_>, news: News) {
+        match news {
+            News::Device(mac) => self.set_device(cx, mac),
+            News::Fdb { mac, place } => self.fdb(cx, mac, place),
+            News::Listing => cx.book.listing(),
+            News::Listed => self.listed(cx),
+            News::Miss(mac) => self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac)),
+            News::Use { mac, idle, age } => {
+                self.ask(cx, |resolution, cx, asker| resolution.usage(cx, asker, mac, idle, age));
+            }
+            News::FoundShortcut { mac, to } => {
+                self.ask(cx, |resolution, cx, asker| resolution.found(cx, asker, mac, to));
+            }
+            News::Became { .. } | News::FoundPort { .. } => {}
+        }
+    }
+
+    /// An operator wants a MAC resolved.
+    pub fn resolve(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        self.ask(cx, |resolution, cx, asker| resolution.resolve(cx, asker, mac));
+    }
+
+    /// An operator wants one MAC, or all, forgotten.
+    pub fn flush(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        match mac {
+            Some(mac) => self.resolution.forget(cx, self.settings.trigger, mac, Why::Flushed),
+            None => self.resolution.forget_all(cx, self.settings.trigger, Why::Flushed),
+        }
+    }
+
+    pub fn due(&mut self, cx: &mut Context<'_>, due: ClientDue) {
+        match due {
+            ClientDue::Registration(hub) => {
+                let settings = self.settings;
+                if let Some(registration) = self.registrations.get_mut(&hub) {
+                    registration.due(cx, &settings);
+                }
+            }
+            ClientDue::Questions => self.ask(cx, |resolution, cx, asker| resolution.ask_queued(cx, asker)),
+            ClientDue::Mac(mac) => self.ask(cx, |resolution, cx, asker| resolution.due(cx, asker, mac)),
+            ClientDue::Announcements => {
+                let hub = self.hub_mac();
+                self.locals.go_on(cx, hub);
+            }
+            ClientDue::Restless => {
+                while let Some((mac, place)) = self.restless.rested(cx.now) {
+                    self.fdb(cx, mac, place);
+                }
+                self.watch(cx);
+            }
+            ClientDue::Refused => {
+                let room = self.resolution.len() < self.settings.max_macs as usize
+                    && cx.book.here() < self.settings.max_macs as usize;
+                self.room.due(cx, room, Due::Client(ClientDue::Refused));
+            }
+        }
+    }
+
+    /// A packet of a hub's. What is wrong with it goes back.
+    pub fn packet(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        let header = &from.message.header;
+        let hub = self.settings.hub;
+        let settings = self.settings;
+        let Some(registration) = self.registrations.get_mut(&hub) else { return Ok(()) };
+        if cx.sites.mac.is_none() {
+            return Ok(());
+        }
+        match header.kind {
+            Kind::RegistrationReply => {
+                if registration.reply(cx, &settings, from) {
+                    // First the hub learns who is here, then it is asked who is elsewhere.
+                    let hub = self.hub_mac();
+                    self.locals.announce(cx, hub);
+                    self.ask(cx, |resolution, cx, asker| resolution.registered(cx, asker));
+                }
+            }
+            Kind::ResolutionReply => self.resolution_reply(cx, from)?,
+            Kind::PurgeRequest => self.purge(cx, from),
+            Kind::PurgeReply => {
+                increment(&mut cx.statistics.rx_purge_reply);
+                registration.purged(cx, from);
+            }
+            Kind::Error => self.error(cx, from),
+            // Only a server serves requests.
+            Kind::RegistrationRequest | Kind::ResolutionRequest => return Err(from.fault(error::UNREACHABLE)),
+        }
+        Ok(())
+    }
+
+    /// Withdraws; with `wait` until the hub confirms.
+    pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
+        let settings = self.settings;
+        for (_, registration) in self.registrations.iter_mut() {
+            registration.withdraw(cx, &settings, wait);
+        }
+        self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+        self.forget_locals(cx);
+    }
+
+    /// Takes all out that reminds of this client: its VN is no more, or is another one.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        self.stop(cx, false);
+        for (_, registration) in self.registrations.iter_mut() {
+            registration.set_path(cx, None);
+        }
+        cx.timers.clear(&mut self.restless_alarm);
+        self.room.end(cx);
+    }
+
+    /// Whether all is withdrawn.
+    pub fn is_over(&self, complete: bool) -> bool {
+        !complete || self.registrations.values().all(|r| r.path().is_none() || r.is_over())
+    }
+
+    /// Whether the hub did not know the MAC, and is not asked again yet.
+    pub fn is_denied(&self, mac: Mac) -> bool {
+        self.resolution.is_denied(mac)
+    }
+
+    pub fn report(&self, now: Instant, vn: &super::Vn) -> Option<SpokeReport> {
+        let registration = self.registrations.get(&self.settings.hub)?;
+        let path = registration.path();
+        let complete = match (vn.sites.mac, path) {
+            // Without a way the device is not made.
+            (_, None) => Err(Standing::NoAddress),
+            (None, _) => Err(Standing::NoDevice),
+            _ => Ok(()),
+        };
+        let (standing, since) = registration.report(now, complete);
+        let (shortcuts, asking, negative) = self.resolution.count();
+        Some(SpokeReport {
+            standing,
+            since,
+            hub: path.map(|p| p.remote),
+            local: path.map(|p| p.local),
+            vni: self.settings.vni,
+            uplink: registration.uplink().and_then(|site| vn.sites.vtep(site)),
+            vpn_mode: registration.mode(),
+            trigger: self.settings.trigger,
+            shortcuts,
+            asking,
+            negative,
+        })
+    }
+
+    /// Rows of the remote MACs after `last`, in their order.
+    pub fn rows<'a>(
+        &'a self,
+        now: Instant,
+        vn: &'a super::Vn,
+        last: Option<Mac>,
+    ) -> impl Iterator<Item = MacRow> + 'a {
+        self.resolution.rows(now, vn, last)
+    }
+
+    /// The devices are there with this MAC, changed, or are gone.
+    fn set_device(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        if cx.sites.mac == mac {
+            return;
+        }
+        let settings = self.settings;
+        for (_, registration) in self.registrations.iter_mut() {
+            registration.leave(cx, &settings);
+        }
+        if mac.is_none() {
+            self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+            self.forget_locals(cx);
+        }
+        cx.sites.mac = mac;
+        self.enter(cx);
+    }
+
+    /// The bridge tells where a MAC is.
+    fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        if self.restless.holds(cx.now, mac, place) {
+            return;
+        }
+        let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
+        let moved = match place {
+            Place::Local => !was_here && self.resolution.knows(mac),
+            Place::Tunnel => was_here,
+            Place::At(_) | Place::Gone => false,
+        };
+        if moved && self.restless.moved(cx.now, mac, place) {
+            cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
+            self.watch(cx);
+        }
+        match place {
+            Place::Local => {
+                self.resolution.forget(cx, self.settings.trigger, mac, Why::Local);
+                if !was_here {
+                    self.learn_local(cx, mac);
+                } else {
+                    // It is listed again.
+                    let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
+                }
+            }
+            _ if was_here => {
+                cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
+            }
+            _ => {}
+        }
+        if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
+            self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));
+        }
+    }
+
+    fn learn_local(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        if cx.book.here() >= self.settings.max_macs as usize {
+            self.room.refused(cx, Due::Client(ClientDue::Refused));
+            return;
+        }
+        // Nobody asks a client.
+        let _: Result<Option<Change>, ()> = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
+        let hub = self.hub_mac();
+        self.locals.learned(cx, mac, hub);
+    }
+
+    /// What the bridge did not tell of is not here any more.
+    fn listed(&mut self, cx: &mut Context<'_>) {
+        let mut last = None;
+        while let Some(mac) = cx.book.next_unlisted(last) {
+            let address = ProtocolAddress::Mac(mac);
+            cx.book.forget(cx.now, address);
+            last = Some(address);
+        }
+    }
+
+    fn resolution_reply(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        // A hub that was started anew does not know who asks. Then nothing it does not know either is held against it.
+        let settings = self.settings;
+        let forgot = from.message.cies().any(|c| c.code == code::PROHIBITED)
+            && self.resolution.waits_for(from)
+            && self.registrations.get_mut(&settings.hub).is_some_and(|r| r.doubt(cx, &settings));
+        let mut taken = false;
+        self.ask(cx, |resolution, cx, asker| {
+            taken = match forgot {
+                true => resolution.put_off(cx, asker, from),
+                false => resolution.reply(cx, asker, from),
+            }
+        });
+        if !taken {
+            increment(&mut cx.statistics.rx_unsolicited);
+        }
+        // A second answer to a repeated question is no error (RFC 2332 section 5.2.2).
+        if !taken && !cx.ids.used(from.message.header.request_id) {
+            return Err(from.fault(error::INVALID_REPLY));
+        }
+        Ok(())
+    }
+
+    /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).
+    fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        increment(&mut cx.statistics.rx_purge_req);
+        cx.confirm_purge(from);
+        let own = (Some(from.via.path.local), Some(self.settings.vni));
+        let mut anew = false;
+        for cie in from.message.cies() {
+            match cie.address {
+                // A MAC that was here is elsewhere now, and the bridge has not noticed; or nobody knows which are.
+                Some(ProtocolAddress::Mac(mac)) if (cie.nbma, cie.vni) == own => match cie.prefix {
+                    bits @ 1..48 => self.unlearn_locals(cx, mac, bits),
+                    _ if cx.book.site_of(mac) == Some(SiteId::HERE) => unlearn_local(cx, mac),
+                    _ => {}
+                },
+                _ => {
+                    anew |= cie.prefix == 1;
+                    self.ask(cx, |resolution, cx, asker| resolution.purge(cx, asker, &cie));
+                }
+            }
+        }
+        if anew && self.registrations.get(&self.settings.hub).is_some_and(|r| r.is_young(cx.now)) {
+            // A hub that takes everything back at once was started anew: it knows nothing of who is here either.
+            let hub = self.hub_mac();
+            self.locals.announce(cx, hub);
+        }
+    }
+
+    /// Those of the MACs here that share the first bits with `mac` are not here any more.
+    fn unlearn_locals(&mut self, cx: &mut Context<'_>, mac: Mac, bits: u8) {
+        let mut last = None;
+        while let Some(address) = cx.book.next_behind(SiteId::HERE, last) {
+            last = Some(address);
+            match address {
+                ProtocolAddress::Mac(here) if here.shares(mac, bits) => unlearn_local(cx, here),
+                _ => {}
+            }
+        }
+    }
+
+    fn error(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        let code = from.message.header.error_code();
+        cx.tell(Event::PeerError { peer: from.via.path.remote, code });
+        let Ok(ours) = Message::parse(from.message.packet_in_error()) else { return };
+        let own = cx.sites.mac.map(ProtocolAddress::Mac);
+        if ours.header.source != own {
+            return;
+        }
+        let settings = self.settings;
+        match ours.header.kind {
+            Kind::RegistrationRequest => {
+                if let Some(registration) = self.registrations.get_mut(&settings.hub) {
+                    registration.error(cx, from.site, ours.header.request_id, code);
+                }
+            }
+            Kind::ResolutionRequest => {
+                self.ask(cx, |resolution, cx, asker| {
+                    resolution.error(cx, asker, from.site, &ours.header, code);
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Registers, if the devices and the ways are there.
+    fn enter(&mut self, cx: &mut Context<'_>) {
+        let settings = self.settings;
+        let mut complete = false;
+        for (_, registration) in self.registrations.iter_mut() {
+            complete |= registration.enter(cx, &settings);
+        }
+        if complete {
+            cx.act(Act::List);
+        }
+    }
+
+    fn forget_locals(&mut self, cx: &mut Context<'_>) {
+        while let Some(address) = cx.book.next_behind(SiteId::HERE, None) {
+            cx.book.forget(cx.now, address);
+        }
+        self.locals.end(cx);
+        self.restless.clear();
+    }
+
+    /// The hub's MAC, while registered.
+    fn hub_mac(&self) -> Option<Mac> {
+        self.registrations.get(&self.settings.hub).and_then(Registration::hub_mac)
+    }
+
+    /// Looks again when the first restless MAC may rest.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        match self.restless.next() {
+            Some(at) => cx.arm(&mut self.restless_alarm, at, Due::Client(ClientDue::Restless)),
+            None => cx.timers.clear(&mut self.restless_alarm),
+        }
+    }
+
+    /// Calls `f` on the table of remote MACs, if there is somebody to ask about them and somebody who asks.
+    fn ask(
+        &mut self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&mut Resolution, &mut Context<'_>, &mut Asker<'_>),
+    ) {
+        let Some(registration) = self.registrations.get(&self.settings.hub) else { return };
+        let (Some(hub), Some(mac)) = (registration.site(), cx.sites.mac) else { return };
+        let mut asker = Asker {
+            settings: &self.settings,
+            mac,
+            hub,
+            uplink: registration.uplink(),
+            registered: registration.is_registered(),
+            room: &mut self.room,
+        };
+        f(&mut self.resolution, cx, &mut asker);
+    }
+}
+
+/// A MAC is not here any more, though the bridge thinks so.
+fn unlearn_local(cx: &mut Context<'_>, mac: Mac) {
+    cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
+    cx.act(Act::Unlearn(mac));
+}

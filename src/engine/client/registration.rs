@@ -1,0 +1,453 @@
+//! A client's registration with one hub (RFC 2332 sections 5.2.3 to 5.2.6).
+
+use super::super::context::{ClientDue, Context, Due, seconds};
+use super::super::contract::effect::{Effect, Event, Refusal};
+use super::super::contract::input::{Path, Via};
+use super::super::contract::report::Standing;
+use super::super::contract::settings::{ClientSettings, HubKey, VpnMode};
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::plane::{Item, Wanted};
+use super::super::sites::SiteId;
+use super::super::timers::Alarm;
+use crate::time::Instant;
+use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::wire::nhrp::{
+    Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, code, flag, kind,
+};
+use core::time::Duration;
+
+/// Tries to register.
+const REGISTER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
+/// After so many requests without an answer the hub's address is looked up again.
+const LOOK_UP_AFTER: u32 = 3;
+/// Tries after a refusal.
+const REFUSED: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(180) };
+/// Tries to withdraw, and how many.
+const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(400) };
+const WITHDRAW_TRIES: u32 = 4;
+/// What a hub says so soon after it accepted a registration, it says because of that.
+const JUST_NOW: Duration = Duration::from_secs(5);
+/// A hub is not suspected more often than this of having forgotten us.
+const DOUBT_APART: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Something to register with, or as, is missing.
+    Idle,
+    Registering,
+    Registered {
+        until: Instant,
+    },
+    Refused {
+        reason: Refusal,
+        retry: Instant,
+    },
+    Withdrawing,
+    Withdrawn,
+}
+
+/// The state machine. [`Registration::enter`] begins, [`Registration::due`] goes on.
+#[derive(Debug)]
+pub struct Registration {
+    hub: HubKey,
+    mode: VpnMode,
+    path: Option<Path>,
+    /// The hub, while the way to it is known.
+    site: Option<SiteId>,
+    /// Where frames for unknown MACs go, once the hub told; kept while the hub is silent.
+    uplink: Option<SiteId>,
+    /// The hub's protocol address, once it told.
+    address: Option<ProtocolAddress>,
+    state: State,
+    since: Instant,
+    /// When the hub accepted it last.
+    accepted: Instant,
+    request: Option<Request>,
+    refusals: u32,
+    /// When the hub was last suspected of having forgotten us, as long as it has not said otherwise.
+    doubted: Option<Instant>,
+    is_doubtful: bool,
+    alarm: Alarm,
+}
+
+impl Registration {
+    pub fn new(now: Instant, hub: HubKey, mode: VpnMode) -> Registration {
+        Registration {
+            hub,
+            mode,
+            path: None,
+            site: None,
+            uplink: None,
+            address: None,
+            state: State::Idle,
+            since: now,
+            accepted: Instant::default(),
+            request: None,
+            refusals: 0,
+            doubted: None,
+            is_doubtful: false,
+            alarm: Alarm::default(),
+        }
+    }
+
+    pub fn mode(&self) -> VpnMode {
+        self.mode
+    }
+
+    pub fn path(&self) -> Option<Path> {
+        self.path
+    }
+
+    pub fn site(&self) -> Option<SiteId> {
+        self.site
+    }
+
+    pub fn uplink(&self) -> Option<SiteId> {
+        self.uplink
+    }
+
+    /// How packets go to the hub and come from it.
+    pub fn via(&self, vpn_id: VpnId) -> Option<Via> {
+        Some(Via { path: self.path?, tag: self.mode.tag(vpn_id) })
+    }
+
+    /// Whether the hub knows this client, as far as this client knows.
+    pub fn is_registered(&self) -> bool {
+        matches!(self.state, State::Registered { .. }) && !self.is_doubtful
+    }
+
+    /// The hub's MAC, while registered.
+    pub fn hub_mac(&self) -> Option<Mac> {
+        match self.address.filter(|_| self.is_registered()) {
+            Some(ProtocolAddress::Mac(mac)) => Some(mac),
+            _ => None,
+        }
+    }
+
+    /// Whether the hub accepted or refreshed it just now.
+    pub fn is_young(&self, now: Instant) -> bool {
+        self.is_registered() && now.since(self.accepted) < JUST_NOW
+    }
+
+    /// Whether nothing is left to do before the daemon ends.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Withdrawn | State::Idle)
+    }
+
+    /// The way to the hub is another one; [`Registration::leave`] came before.
+    pub fn set_path(&mut self, cx: &mut Context<'_>, path: Option<Path>) {
+        self.path = path;
+        let via = self.via(cx.vpn_id);
+        let site = via.map(|via| {
+            let site = cx.sites.enter((via.path.remote, None));
+            if let Some(there) = cx.sites.get_mut(site) {
+                there.via = Some(via);
+            }
+            site
+        });
+        let before = self.site;
+        self.site = pinned(cx, before, site);
+        if site.is_none() {
+            let uplink = self.uplink.take();
+            pinned(cx, uplink, None);
+        }
+    }
+
+    /// Registers from the beginning, at the start or when the address of either end changed, if both are there.
+    pub fn enter(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) -> bool {
+        let complete = self.site.is_some() && cx.sites.mac.is_some();
+        self.request = None;
+        self.is_doubtful = false;
+        if complete {
+            self.refusals = 0;
+            self.turn(cx.now, State::Registering);
+            self.ask(cx, settings);
+        } else {
+            self.turn(cx.now, State::Idle);
+            cx.timers.clear(&mut self.alarm);
+        }
+        complete
+    }
+
+    /// Before an address of either end changes: the old one is withdrawn.
+    pub fn leave(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        self.withdraw(cx, settings, false);
+        self.request = None;
+        self.turn(cx.now, State::Idle);
+    }
+
+    /// Withdraws (RFC 2332 section 5.2.5). With `wait` until the hub confirms, or does not for long enough.
+    pub fn withdraw(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, wait: bool) {
+        let (Some(site), Some(mac)) = (self.site, cx.sites.mac) else { return };
+        let registered = matches!(self.state, State::Registered { .. });
+        if !registered && self.request.is_none() {
+            self.end(cx);
+            return;
+        }
+        self.request = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
+        self.turn(cx.now, State::Withdrawing);
+        // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.
+        let wait = wait && registered;
+        self.send_purge(cx, settings, wait);
+        if !wait {
+            self.end(cx);
+        }
+    }
+
+    /// The hub does not treat this client as registered: it may have lost its memory. Whether that may be the reason.
+    pub fn doubt(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) -> bool {
+        if self.is_doubtful || !self.is_registered() {
+            return true;
+        }
+        if self.doubted.is_some_and(|last| cx.now.since(last) < DOUBT_APART) {
+            return false;
+        }
+        self.doubted = Some(cx.now);
+        self.is_doubtful = true;
+        if self.request.is_none() {
+            self.ask(cx, settings);
+        }
+        true
+    }
+
+    /// What was in the way is gone: what was sent meanwhile is sent again, now.
+    pub fn retry(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        if matches!(self.state, State::Withdrawing) {
+            return;
+        }
+        if let Some(request) = &mut self.request {
+            request.hurry();
+            self.ask(cx, settings);
+        }
+    }
+
+    /// The time set has come.
+    pub fn due(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        match self.state {
+            State::Idle | State::Withdrawn => {}
+            State::Registering => self.ask(cx, settings),
+            State::Registered { until } => {
+                if until <= cx.now {
+                    self.turn(cx.now, State::Registering);
+                    if let Some(path) = self.path {
+                        cx.tell(Event::RegistrationLost { hub: path.remote });
+                    }
+                }
+                self.ask(cx, settings);
+            }
+            State::Refused { .. } => {
+                self.turn(cx.now, State::Registering);
+                self.ask(cx, settings);
+            }
+            State::Withdrawing => match self.request {
+                Some(request) if request.tries() < WITHDRAW_TRIES => self.send_purge(cx, settings, true),
+                _ => self.end(cx),
+            },
+        }
+    }
+
+    /// A Registration Reply arrived. Whether it made or changed the registration.
+    pub fn reply(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, from: &Inbound<'_>) -> bool {
+        let message = &from.message;
+        let header = &message.header;
+        let mine = !matches!(self.state, State::Withdrawing)
+            && self.request.is_some_and(|r| r.is_answered(from.site, header.request_id, header.source));
+        if !mine {
+            increment(&mut cx.statistics.rx_unsolicited);
+            return false;
+        }
+        // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
+        if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
+            increment(&mut cx.statistics.rx_register_nak);
+            self.refused(cx, Refusal::Nak(nak.code));
+            return false;
+        }
+        increment(&mut cx.statistics.rx_register_ack);
+        let granted = message.cies().next().map_or(0, |c| c.holding);
+        let holding = match Duration::from_secs(granted.into()) {
+            Duration::ZERO => cx.holding_time,
+            granted => granted.min(cx.holding_time),
+        };
+        let responder = message.extension_cie(kind::RESPONDER).unwrap_or_default();
+        let Path { local, remote } = from.via.path;
+        let hub = responder.nbma.filter(|n| n.same_family(local)).unwrap_or(remote);
+        let uplink = Vtep { nbma: hub, vni: responder.vni.unwrap_or(settings.vni) };
+        let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));
+        let news = !self.is_registered() || self.uplink != Some(site);
+        if !matches!(self.state, State::Registered { .. }) || self.uplink != Some(site) {
+            self.since = cx.now;
+            cx.tell(Event::Registered { uplink });
+        }
+        let before = self.uplink;
+        self.uplink = pinned(cx, before, Some(site));
+        cx.want(Item::Uplink, Some(Wanted::To(uplink)));
+        self.address = responder.address.or(self.address);
+        self.request = None;
+        self.refusals = 0;
+        self.is_doubtful = false;
+        self.accepted = cx.now;
+        self.state = State::Registered { until: cx.now + holding };
+        // A third of the holding time (RFC 2332 section 5.2.3), give or take, so that spokes do not come in step.
+        let refresh = cx.now + holding * 2 / 5 - cx.random.around(holding / 15);
+        self.arm(cx, refresh);
+        news
+    }
+
+    /// An Error Indication about the request `id` arrived.
+    pub fn error(&mut self, cx: &mut Context<'_>, site: Option<SiteId>, id: u32, error: u16) {
+        let own = cx.sites.mac.map(ProtocolAddress::Mac);
+        if !matches!(self.state, State::Withdrawing)
+            && self.request.is_some_and(|r| r.is_answered(site, id, own))
+        {
+            self.refused(cx, Refusal::Error(error));
+        }
+    }
+
+    /// A Purge Reply arrived.
+    pub fn purged(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        let header = &from.message.header;
+        if matches!(self.state, State::Withdrawing)
+            && self.request.is_some_and(|r| r.is_answered(from.site, header.request_id, header.source))
+        {
+            self.end(cx);
+            cx.tell(Event::Withdrawn);
+        }
+    }
+
+    /// What to say in `status`, and for how many seconds it has been so.
+    pub fn report(&self, now: Instant, complete: Result<(), Standing>) -> (Standing, u64) {
+        let unanswered = self.request.map_or(0, |r| r.tries().saturating_sub(1));
+        let standing = match (self.state, complete) {
+            (State::Withdrawing | State::Withdrawn, _) => Standing::Withdrawing,
+            (_, Err(missing)) => missing,
+            (State::Registered { until }, _) => {
+                Standing::Registered { left: seconds(until, now), unanswered }
+            }
+            (State::Refused { reason, retry }, _) => Standing::Refused { reason, retry: seconds(retry, now) },
+            (State::Registering | State::Idle, _) => Standing::Registering { unanswered },
+        };
+        (standing, now.since(self.since).as_secs())
+    }
+
+    fn turn(&mut self, now: Instant, state: State) {
+        self.state = state;
+        self.since = now;
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>) {
+        self.request = None;
+        self.is_doubtful = false;
+        self.turn(cx.now, State::Withdrawn);
+        cx.timers.clear(&mut self.alarm);
+    }
+
+    fn refused(&mut self, cx: &mut Context<'_>, reason: Refusal) {
+        self.refusals += 1;
+        let retry = cx.now + REFUSED.after(cx, self.refusals);
+        self.request = None;
+        self.is_doubtful = false;
+        self.turn(cx.now, State::Refused { reason, retry });
+        self.arm(cx, retry);
+        if let Some(path) = self.path {
+            cx.tell(Event::Refused { hub: path.remote, reason });
+        }
+    }
+
+    /// Sends the request.
+    fn ask(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        let (Some(site), Some(via), Some(mac)) = (self.site, self.via(cx.vpn_id), cx.sites.mac) else {
+            return;
+        };
+        let own = ProtocolAddress::Mac(mac);
+        let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, own));
+        let backoff = match self.state {
+            // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
+            State::Registered { .. } => {
+                Backoff { most: (cx.holding_time / 15).clamp(REGISTER.first, REGISTER.most), ..REGISTER }
+            }
+            _ => REGISTER,
+        };
+        let mut next = request.sent(cx, backoff);
+        if request.tries() > LOOK_UP_AFTER {
+            cx.out.push(Effect::FindHub { hub: self.hub });
+        }
+        let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
+        let header = own_header(via, settings.vni, own, Kind::RegistrationRequest, flags, request.id(), own);
+        let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
+        cx.send(via, &header, |w| {
+            w.cie(&cie)
+                .extension(Extension::empty(kind::RESPONDER))
+                .extension(Extension::empty(kind::FORWARD_TRANSIT))
+                .extension(Extension::empty(kind::REVERSE_TRANSIT));
+        });
+        increment(&mut cx.statistics.tx_register_req);
+        if let State::Registered { until } = self.state {
+            next = next.min(until);
+        }
+        self.request = Some(request);
+        self.arm(cx, next);
+    }
+
+    fn send_purge(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, reply: bool) {
+        let (Some(via), Some(mac)) = (self.via(cx.vpn_id), cx.sites.mac) else { return };
+        let Some(mut request) = self.request else { return };
+        let next = request.sent(cx, WITHDRAW);
+        let own = ProtocolAddress::Mac(mac);
+        let flags = if reply { 0 } else { flag::NO_REPLY };
+        let to = self.address.unwrap_or(own);
+        let header = own_header(via, settings.vni, own, Kind::PurgeRequest, flags, request.id(), to);
+        let cie = Cie {
+            prefix: 0xff,
+            nbma: Some(via.path.local),
+            vni: Some(settings.vni),
+            address: Some(own),
+            ..Cie::default()
+        };
+        cx.send(via, &header, |w| {
+            w.cie(&cie);
+        });
+        increment(&mut cx.statistics.tx_purge_req);
+        self.request = Some(request);
+        self.arm(cx, next);
+    }
+
+    fn arm(&mut self, cx: &mut Context<'_>, at: Instant) {
+        cx.arm(&mut self.alarm, at, Due::Client(ClientDue::Registration(self.hub)));
+    }
+}
+
+/// The header of a client's request.
+pub fn own_header(
+    via: Via,
+    vni: Vni,
+    own: ProtocolAddress,
+    kind: Kind,
+    flags: u16,
+    request_id: u32,
+    to: ProtocolAddress,
+) -> Header {
+    Header {
+        kind,
+        protocol: Protocol::Ethernet,
+        hop_count: HOP_COUNT,
+        flags,
+        request_id,
+        nbma: via.path.local,
+        vni: Some(vni),
+        source: Some(own),
+        destination: Some(to),
+    }
+}
+
+/// A registration names `after` instead of `before`.
+fn pinned(cx: &mut Context<'_>, before: Option<SiteId>, after: Option<SiteId>) -> Option<SiteId> {
+    if let Some(after) = after {
+        cx.sites.pin(after);
+    }
+    if let Some(before) = before {
+        cx.sites.unpin(before);
+        cx.release(before);
+    }
+    after
+}

@@ -1,0 +1,569 @@
+//! A client's remote MACs: asked for, installed as shortcuts, renewed while used, forgotten
+//! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2). Where they are and for how long stands in the book.
+
+use super::super::context::{ClientDue, Context, Due, seconds};
+use super::super::contract::effect::{Act, Event, Refusal, Why};
+use super::super::contract::report::{MacRow, MacState};
+use super::super::contract::settings::{ClientSettings, Trigger};
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::limits::{QUESTIONS, TokenBucket};
+use super::super::plane::{Item, Wanted};
+use super::super::room::Room;
+use super::super::sites::SiteId;
+use super::super::timers::Alarm;
+use super::registration::own_header;
+use crate::time::Instant;
+use crate::types::{Mac, Nbma, Vtep};
+use crate::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, code, flag, kind};
+use core::ops::Bound;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Tries of a question, and how many before the MAC counts as unknown.
+const ASK: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
+const TRIES: u32 = 5;
+/// The kernel counts use in ticks of 10 ms: what was used a moment after it was written is used.
+const TICK: Duration = Duration::from_millis(30);
+
+/// What the kernel sends elsewhere than by the default entry.
+#[derive(Clone, Copy, Debug)]
+struct Shortcut {
+    /// Trigger `l2miss`: it only stands in for the default entry.
+    relay: bool,
+    /// Since when use counts: use before this has renewed it already.
+    checked: Instant,
+}
+
+/// What a MAC waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing yet.
+    New,
+    /// The rate limit, or the registration.
+    Queued,
+    /// The hub's answer.
+    Asking(Request),
+    /// Two thirds of the holding time, to see whether the shortcut is used.
+    Holding,
+    /// The end of the holding time.
+    Ending,
+    /// The end of the negative-cache time.
+    Negative,
+}
+
+#[derive(Debug)]
+struct Entry {
+    phase: Phase,
+    shortcut: Option<Shortcut>,
+    alarm: Alarm,
+}
+
+/// The table. It never holds more than `max_macs` entries.
+#[derive(Debug)]
+pub struct Resolution {
+    entries: BTreeMap<Mac, Entry>,
+    /// Those that are queued, in their order, and some that are not any more.
+    queue: VecDeque<Mac>,
+    questions: TokenBucket,
+    queue_alarm: Alarm,
+}
+
+/// Who asks, and whom.
+#[derive(Debug)]
+pub struct Asker<'a> {
+    pub settings: &'a ClientSettings,
+    /// This node's own MAC.
+    pub mac: Mac,
+    pub hub: SiteId,
+    /// Where unknown frames go, once told.
+    pub uplink: Option<SiteId>,
+    pub registered: bool,
+    pub room: &'a mut Room,
+}
+
+impl Default for Resolution {
+    fn default() -> Resolution {
+        Resolution {
+            entries: BTreeMap::new(),
+            queue: VecDeque::new(),
+            questions: TokenBucket::new(QUESTIONS),
+            queue_alarm: Alarm::default(),
+        }
+    }
+}
+
+impl Resolution {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether a MAC is followed.
+    pub fn knows(&self, mac: Mac) -> bool {
+        self.entries.contains_key(&mac)
+    }
+
+    /// Whether the hub did not know the MAC, and is not asked again yet.
+    pub fn is_denied(&self, mac: Mac) -> bool {
+        self.entries.get(&mac).is_some_and(|e| e.phase == Phase::Negative)
+    }
+
+    /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
+    /// (RFC 2332 section 2.2: not every packet may trigger one).
+    pub fn heard(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        if mac == asker.mac || self.knows(mac) || !self.insert(cx, asker, mac) {
+            return;
+        }
+        if asker.settings.trigger == Trigger::L2miss {
+            self.relay(cx, asker, mac);
+        }
+        self.enqueue(cx, asker, mac);
+    }
+
+    /// A shortcut of an earlier run was found: it counts as installed, and is asked for before it is relied on.
+    pub fn found(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, to: Vtep) {
+        let known = self.entries.get(&mac).map(|e| (e.phase, e.shortcut.is_some()));
+        let adopted = match known {
+            // It is compared with what is wanted.
+            Some((_, true)) => false,
+            Some((Phase::Queued | Phase::Asking(_), false)) => true,
+            Some((_, false)) => false,
+            None => self.insert(cx, asker, mac),
+        };
+        if !adopted {
+            if cx.plane.shortcut(mac) != Some(to) {
+                cx.plane.differs(cx.out, Item::Shortcut(mac));
+            }
+            return;
+        }
+        let until = cx.now + cx.holding_time;
+        let site = cx.sites.enter((to.nbma, Some(to.vni)));
+        cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
+        cx.plane.adopt(Item::Shortcut(mac), Some(Wanted::To(to)));
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
+        match entry.phase {
+            Phase::Asking(_) => {}
+            Phase::Queued => cx.arm(&mut entry.alarm, until, due(mac)),
+            _ => self.enqueue(cx, asker, mac),
+        }
+    }
+
+    /// The registration came about, or the uplink changed: what waited is asked. So is what was known before, since
+    /// the hub may have forgotten whom to tell when it becomes untrue.
+    pub fn registered(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
+        let all: Vec<Mac> = self.entries.keys().copied().collect();
+        for mac in all {
+            let Some(entry) = self.entries.get(&mac) else { continue };
+            let waits = matches!(entry.phase, Phase::Queued | Phase::Asking(_));
+            match entry.shortcut {
+                Some(Shortcut { relay: false, .. }) if waits => {}
+                Some(Shortcut { relay: false, .. }) => self.enqueue(cx, asker, mac),
+                relay => {
+                    if asker.settings.trigger == Trigger::L2miss && (relay.is_some() || waits) {
+                        self.relay(cx, asker, mac);
+                    }
+                }
+            }
+        }
+        self.ask_queued(cx, asker);
+    }
+
+    /// The MAC is at a local port, or nobody wants it remembered.
+    pub fn forget(&mut self, cx: &mut Context<'_>, trigger: Trigger, mac: Mac, why: Why) {
+        let Some(mut entry) = self.entries.remove(&mac) else { return };
+        cx.timers.clear(&mut entry.alarm);
+        if entry.shortcut.is_some() {
+            drop_shortcut(cx, mac, why);
+        }
+        // Otherwise the bridge, which knows the MAC, would not tell when it is heard again.
+        if why != Why::Local && trigger == Trigger::Learn {
+            cx.act(Act::Unlearn(mac));
+        }
+    }
+
+    /// All of them.
+    pub fn forget_all(&mut self, cx: &mut Context<'_>, trigger: Trigger, why: Why) {
+        while let Some(mac) = self.entries.first_key_value().map(|(mac, _)| *mac) {
+            self.forget(cx, trigger, mac, why);
+        }
+        self.queue.clear();
+        cx.timers.clear(&mut self.queue_alarm);
+    }
+
+    /// An operator wants an answer now: asks anew, whatever is known.
+    pub fn resolve(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        match self.entries.get(&mac).map(|e| e.phase) {
+            None => self.heard(cx, asker, mac),
+            Some(Phase::Holding | Phase::Ending) => self.enqueue(cx, asker, mac),
+            // A pending question is answered soon; an unknown MAC is not asked for before its time.
+            Some(Phase::New | Phase::Queued | Phase::Asking(_) | Phase::Negative) => {}
+        }
+    }
+
+    /// The MAC's deadline has come.
+    pub fn due(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let until = entry.shortcut.map(|_| until(cx, mac));
+        match entry.phase {
+            Phase::Holding => {
+                entry.phase = Phase::Ending;
+                cx.arm(&mut entry.alarm, until.unwrap_or(cx.now), due(mac));
+                cx.act(Act::ReadUse(mac));
+            }
+            Phase::Ending | Phase::Negative => self.forget(cx, asker.settings.trigger, mac, Why::Unused),
+            Phase::New | Phase::Queued => self.retreat(cx, asker, mac, Why::Expired),
+            Phase::Asking(request) => {
+                if until.is_some_and(|until| until <= cx.now) {
+                    self.retreat(cx, asker, mac, Why::Expired);
+                }
+                if !asker.registered {
+                    // The hub is lost: the question waits until it is back.
+                    self.enqueue(cx, asker, mac);
+                } else if request.tries() >= TRIES {
+                    self.unknown(cx, asker, mac, None);
+                } else {
+                    self.ask(cx, asker, mac, request);
+                }
+            }
+        }
+    }
+
+    /// What the kernel says of a shortcut: used, it is renewed; unused, it is left to end.
+    pub fn usage(
+        &mut self,
+        cx: &mut Context<'_>,
+        asker: &mut Asker<'_>,
+        mac: Mac,
+        idle: Duration,
+        age: Duration,
+    ) {
+        let Some(Entry { phase: Phase::Ending, shortcut: Some(shortcut), .. }) = self.entries.get(&mac)
+        else {
+            return;
+        };
+        // Writing an entry counts as use to some kernels, so only use after that, and since the last look, counts.
+        if idle + TICK < age.min(cx.now.since(shortcut.checked)) {
+            self.enqueue(cx, asker, mac);
+        }
+    }
+
+    /// Whether a reply answers a question that waits for it.
+    pub fn waits_for(&self, from: &Inbound<'_>) -> bool {
+        let header = &from.message.header;
+        self.asked_by(from.site, header).is_some()
+    }
+
+    /// The hub does not know who asks. The question waits until it does.
+    pub fn put_off(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
+        let asked = self.asked_by(from.site, &from.message.header);
+        if let Some(mac) = asked {
+            increment(&mut cx.statistics.rx_resolve_reply_nak);
+            self.enqueue(cx, asker, mac);
+        }
+        asked.is_some()
+    }
+
+    /// A Resolution Reply arrived; `false` when nobody waits for it.
+    pub fn reply(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
+        let message = &from.message;
+        let Some(mac) = self.asked_by(from.site, &message.header) else { return false };
+        if message.header.source != Some(ProtocolAddress::Mac(asker.mac)) {
+            return false;
+        }
+        let nak = message.cies().map(|c| c.code).find(|&c| c != code::OK);
+        match (nak, best(message, from.via.path.local, mac)) {
+            (None, Some((to, holding))) => {
+                increment(&mut cx.statistics.rx_resolve_reply_ack);
+                self.resolved(cx, mac, to, holding);
+            }
+            (nak, _) => {
+                increment(&mut cx.statistics.rx_resolve_reply_nak);
+                // An answer that cannot be used, such as one of another address family, is none.
+                let nak = nak.unwrap_or(code::NO_BINDING);
+                self.unknown(cx, asker, mac, Some(Refusal::Nak(nak)));
+            }
+        }
+        true
+    }
+
+    /// An Error Indication about a question arrived.
+    pub fn error(
+        &mut self,
+        cx: &mut Context<'_>,
+        asker: &mut Asker<'_>,
+        site: Option<SiteId>,
+        asked: &Header,
+        error: u16,
+    ) {
+        if let Some(mac) = self.asked_by(site, asked) {
+            self.unknown(cx, asker, mac, Some(Refusal::Error(error)));
+        }
+    }
+
+    /// The hub tells to forget (RFC 2332 section 5.2.5). Traffic goes by the hub at once, and the MAC is asked for
+    /// again, which finds its new place.
+    pub fn purge(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, cie: &Cie) {
+        let Some(ProtocolAddress::Mac(mac)) = cie.address else { return };
+        if (1..48).contains(&cie.prefix) {
+            let inside = |other: &Mac| other.shares(mac, cie.prefix);
+            let macs: Vec<Mac> = self.entries.keys().copied().filter(inside).collect();
+            for mac in macs {
+                self.purge_one(cx, asker, mac, None);
+            }
+        } else {
+            let old = cie.nbma.zip(cie.vni).map(|(nbma, vni)| Vtep { nbma, vni });
+            self.purge_one(cx, asker, mac, old);
+        }
+    }
+
+    fn purge_one(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, old: Option<Vtep>) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let is_other = |cx: &Context<'_>| old.is_some() && old != cx.plane.shortcut(mac);
+        match (entry.phase, entry.shortcut) {
+            (phase, Some(shortcut)) if shortcut.relay || is_other(cx) => {
+                // What is known is not what is to be forgotten. But the answer under way may be, and what the hub did
+                // not know, and the MAC was pointed at the hub for, it knows now.
+                if matches!(phase, Phase::Asking(_)) || old.is_none() {
+                    self.enqueue(cx, asker, mac);
+                }
+            }
+            (_, Some(_)) => {
+                self.retreat(cx, asker, mac, Why::Purged);
+                self.enqueue(cx, asker, mac);
+            }
+            // The answer under way may be the old one: it must not match any more. What was not known is now.
+            (Phase::Asking(_) | Phase::Negative, None) => self.enqueue(cx, asker, mac),
+            (Phase::New | Phase::Queued | Phase::Holding | Phase::Ending, None) => {}
+        }
+    }
+
+    /// How many there are: shortcuts, being asked for, unknown to the hub.
+    pub fn count(&self) -> (u32, u32, u32) {
+        let mut counts = (0, 0, 0);
+        for e in self.entries.values() {
+            match e.phase {
+                Phase::Negative => counts.2 += 1,
+                _ if e.shortcut.is_some() => counts.0 += 1,
+                _ => counts.1 += 1,
+            }
+        }
+        counts
+    }
+
+    /// Rows for `macs`, after `last`.
+    pub fn rows<'a>(
+        &'a self,
+        now: Instant,
+        vn: &'a super::super::Vn,
+        last: Option<Mac>,
+    ) -> impl Iterator<Item = MacRow> + 'a {
+        let rest = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        self.entries.range(rest).map(move |(mac, e)| MacRow {
+            mac: *mac,
+            state: match e.phase {
+                Phase::Negative => MacState::Negative,
+                _ if e.shortcut.is_some() => MacState::Shortcut,
+                _ => MacState::Asking,
+            },
+            at: vn.plane.shortcut(*mac),
+            left: e
+                .shortcut
+                .and_then(|_| vn.book.get(ProtocolAddress::Mac(*mac)))
+                .map(|entry| seconds(entry.until(), now)),
+            askers: 0,
+        })
+    }
+
+    /// Asks as many of the line as the rate limit allows.
+    pub fn ask_queued(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
+        if !asker.registered {
+            return;
+        }
+        while let Some(&mac) = self.queue.front() {
+            if self.entries.get(&mac).is_none_or(|e| e.phase != Phase::Queued) {
+                self.queue.pop_front();
+                continue;
+            }
+            if let Err(wait) = self.questions.take(cx.now) {
+                increment(&mut cx.statistics.tx_rate_limited);
+                cx.arm(&mut self.queue_alarm, cx.now + wait, Due::Client(ClientDue::Questions));
+                return;
+            }
+            self.queue.pop_front();
+            let request = Request::new(cx, asker.hub, ProtocolAddress::Mac(mac));
+            cx.tell(Event::Asked { mac });
+            self.ask(cx, asker, mac, request);
+        }
+    }
+
+    /// The MAC that a site was asked about by this header's request.
+    fn asked_by(&self, site: Option<SiteId>, header: &Header) -> Option<Mac> {
+        let Some(about @ ProtocolAddress::Mac(mac)) = header.destination else { return None };
+        match self.entries.get(&mac)?.phase {
+            Phase::Asking(request) if request.is_answered(site, header.request_id, Some(about)) => Some(mac),
+            _ => None,
+        }
+    }
+
+    /// Makes an entry if there is room for it.
+    fn insert(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) -> bool {
+        let room = self.entries.len() < asker.settings.max_macs as usize;
+        if room {
+            let entry = Entry { phase: Phase::New, shortcut: None, alarm: Alarm::default() };
+            self.entries.insert(mac, entry);
+        } else {
+            asker.room.refused(cx, Due::Client(ClientDue::Refused));
+        }
+        room
+    }
+
+    /// Puts the MAC in line for a question.
+    fn enqueue(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        if self.queue.len() > 2 * self.entries.len() {
+            // Those who left the line, or came twice.
+            let entries = &self.entries;
+            self.queue.retain(|mac| entries.get(mac).is_some_and(|e| e.phase == Phase::Queued));
+        }
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        if entry.phase != Phase::Queued {
+            entry.phase = Phase::Queued;
+            self.queue.push_back(mac);
+        }
+        match entry.shortcut {
+            Some(_) => {
+                let until = until(cx, mac);
+                cx.arm(&mut entry.alarm, until, due(mac));
+            }
+            None => cx.timers.clear(&mut entry.alarm),
+        }
+        self.ask_queued(cx, asker);
+    }
+
+    fn ask(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, mut request: Request) {
+        let (Some(entry), Some(via)) = (self.entries.get_mut(&mac), cx.sites.via(asker.hub)) else { return };
+        let own = ProtocolAddress::Mac(asker.mac);
+        let flags = flag::ROUTER | flag::AUTHORITATIVE;
+        let wanted = ProtocolAddress::Mac(mac);
+        let retry = request.sent(cx, ASK);
+        let header =
+            own_header(via, asker.settings.vni, own, Kind::ResolutionRequest, flags, request.id(), wanted);
+        cx.send(via, &header, |w| {
+            w.extension(Extension::empty(kind::RESPONDER))
+                .extension(Extension::empty(kind::FORWARD_TRANSIT))
+                .extension(Extension::empty(kind::REVERSE_TRANSIT))
+                .extension(Extension::capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]));
+        });
+        increment(&mut cx.statistics.tx_resolve_req);
+        entry.phase = Phase::Asking(request);
+        let next = entry.shortcut.map_or(retry, |_| retry.min(until(cx, mac)));
+        cx.arm(&mut entry.alarm, next, due(mac));
+    }
+
+    fn resolved(&mut self, cx: &mut Context<'_>, mac: Mac, at: Vtep, holding: u16) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let time = Duration::from_secs(holding.into());
+        cx.tell(Event::Resolved { mac, at, holding });
+        let site = cx.sites.enter((at.nbma, Some(at.vni)));
+        hold(cx, mac, site, cx.now + time);
+        entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
+        entry.phase = Phase::Holding;
+        // Two thirds of the holding time, give or take, so that what was learned together is not renewed together.
+        let look = cx.now + time * 11 / 15 - cx.random.around(time / 15);
+        cx.arm(&mut entry.alarm, look, due(mac));
+    }
+
+    /// The hub has no answer; `None`: it was silent.
+    fn unknown(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, reason: Option<Refusal>) {
+        cx.tell(Event::NotResolved { mac, reason });
+        let silent = reason.is_none();
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let until = entry.shortcut.filter(|s| !s.relay).map(|_| until(cx, mac));
+        // A silent hub is no reason to doubt what it said before.
+        if let Some(until) = until.filter(|until| silent && *until > cx.now) {
+            entry.phase = Phase::Ending;
+            cx.arm(&mut entry.alarm, until, due(mac));
+            return;
+        }
+        self.retreat(cx, asker, mac, Why::Denied);
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        let time = asker.settings.negative_time;
+        match (&mut entry.shortcut, cx.book.site_of(mac)) {
+            // Trigger `l2miss`: the MAC stays pointed at the hub while it is used, and is asked for again.
+            (Some(relay), Some(site)) => {
+                *relay = Shortcut { checked: cx.now, ..*relay };
+                cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, cx.now + time * 3 / 2);
+                entry.phase = Phase::Holding;
+            }
+            _ => entry.phase = Phase::Negative,
+        }
+        cx.arm(&mut entry.alarm, cx.now + time, due(mac));
+    }
+
+    /// Sends the MAC's frames by the hub again.
+    fn retreat(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, why: Why) {
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        match (asker.settings.trigger, asker.uplink) {
+            (Trigger::L2miss, Some(_)) => self.relay(cx, asker, mac),
+            _ => {
+                if entry.shortcut.take().is_some() {
+                    drop_shortcut(cx, mac, why);
+                }
+            }
+        }
+    }
+
+    /// Points the MAC at the hub by an entry of its own: with trigger `l2miss` there is no default entry.
+    fn relay(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
+        let (Some(entry), Some(uplink)) = (self.entries.get_mut(&mac), asker.uplink) else { return };
+        let until = cx.now + cx.holding_time;
+        hold(cx, mac, uplink, until);
+        entry.shortcut = Some(Shortcut { relay: true, checked: cx.now });
+    }
+}
+
+fn due(mac: Mac) -> Due {
+    Due::Client(ClientDue::Mac(mac))
+}
+
+/// When what is held of a MAC ends.
+fn until(cx: &Context<'_>, mac: Mac) -> Instant {
+    cx.book.get(ProtocolAddress::Mac(mac)).map_or(cx.now, |entry| entry.until())
+}
+
+/// The MAC is at a site, as far as this node knows, and its frames go there.
+fn hold(cx: &mut Context<'_>, mac: Mac, site: SiteId, until: Instant) {
+    let before = cx.book.site_of(mac);
+    cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
+    if let Some(before) = before.filter(|before| *before != site) {
+        cx.release(before);
+    }
+    let Some(to) = cx.sites.vtep(site) else { return };
+    if cx.want(Item::Shortcut(mac), Some(Wanted::To(to))) {
+        cx.tell(Event::ShortcutUp { mac, to });
+        increment(&mut cx.statistics.shortcuts_up);
+    }
+}
+
+fn drop_shortcut(cx: &mut Context<'_>, mac: Mac, why: Why) {
+    if let Some(site) = cx.book.forget(cx.now, ProtocolAddress::Mac(mac)) {
+        cx.release(site);
+    }
+    if cx.want(Item::Shortcut(mac), None) {
+        cx.tell(Event::ShortcutDown { mac, why });
+        increment(&mut cx.statistics.shortcuts_down);
+    }
+}
+
+/// The answer with the highest preference that this node, at `local`, can use: where, and for how many seconds.
+fn best(message: &Message<'_>, local: Nbma, mac: Mac) -> Option<(Vtep, u16)> {
+    message
+        .cies()
+        .filter(|c| c.code == code::OK && c.holding > 0)
+        .filter(|c| c.address.is_none_or(|a| a == ProtocolAddress::Mac(mac)))
+        .filter_map(|c| Some((c.preference, Vtep { nbma: c.nbma?, vni: c.vni? }, c.holding)))
+        .filter(|(_, to, _)| to.nbma.same_family(local) && to.nbma != local)
+        // The first of the highest, as the replier sorted them.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, to, holding)| (to, holding))
+}

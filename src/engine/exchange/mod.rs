@@ -1,0 +1,35 @@
+//! Every packet that comes or goes passes here: it is opened once, and there is one way out.
+
+mod open;
+mod request;
+mod seal;
+
+pub use open::{Fate, open};
+pub use request::{Backoff, Request};
+pub use seal::{Reply, error_indication};
+
+use super::contract::input::Via;
+use super::sites::SiteId;
+use crate::wire::nhrp::{Fault, Message, error};
+
+/// A packet that came in, and who sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Inbound<'a> {
+    /// How it came, and how its answer goes back.
+    pub via: Via,
+    /// Who sent it, if that is a site this node has to do with.
+    pub site: Option<SiteId>,
+    pub message: Message<'a>,
+}
+
+impl Inbound<'_> {
+    /// What an Error Indication says of this packet.
+    pub fn fault(&self, code: u16) -> Fault {
+        Fault { code, offset: 0, header: Some(self.message.header) }
+    }
+
+    /// The fault of a packet that lacks what it needs, or has too much of it.
+    pub fn protocol_fault(&self) -> Fault {
+        self.fault(error::PROTOCOL)
+    }
+}

@@ -1,0 +1,107 @@
+//! What comes in is looked at here, once: who sent it, whether that is within its limits, and whether it can be
+//! understood.
+
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::contract::input::Via;
+use super::super::contract::statistics::increment;
+use super::super::limits::TokenBucket;
+use super::super::sites::SiteId;
+use super::Inbound;
+use crate::wire::nhrp::{Extension, Fault, Kind, Message, error, kind};
+
+/// What becomes of a packet.
+pub enum Fate<'a> {
+    /// It is to be acted on.
+    Taken(Inbound<'a>),
+    /// It is above the limits of its sender.
+    Dropped,
+    /// It is wrong: the sender is told.
+    Wrong(Fault),
+}
+
+/// Opens a packet for a VN.
+pub fn open<'a>(
+    cx: &mut Context<'_>,
+    client: Option<&Client>,
+    strangers: &mut TokenBucket,
+    via: Via,
+    parsed: Result<Message<'a>, Fault>,
+    octets: &[u8],
+) -> Fate<'a> {
+    let hub = client.and_then(|client| client.hub_at(cx, via));
+    let site = hub.or_else(|| client_of(cx, via, parsed.as_ref().ok()?));
+    if !is_within_limits(cx, site, hub.is_some(), strangers) {
+        increment(&mut cx.statistics.rx_rate_limited);
+        if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
+            increment(&mut member.statistics.rx_rate_limited);
+        }
+        return Fate::Dropped;
+    }
+    let message = match parsed {
+        Ok(message) => message,
+        Err(fault) => {
+            increment(&mut cx.statistics.rx_malformed);
+            return Fate::Wrong(fault);
+        }
+    };
+    if let Some(fault) = unknown_extension(&message, octets) {
+        if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
+            increment(&mut member.statistics.errors);
+        }
+        return Fate::Wrong(fault);
+    }
+    Fate::Taken(Inbound { via, site, message })
+}
+
+/// The server's client a packet is from; a packet from elsewhere than its header says is from nobody. After a restart a
+/// spoke whose port was found counts: it does not know that it has to register again.
+fn client_of(cx: &Context<'_>, via: Via, message: &Message<'_>) -> Option<SiteId> {
+    let header = &message.header;
+    let remote = via.path.remote;
+    match header.kind {
+        // It has the server as its source: who confirms is known by what was asked.
+        Kind::PurgeReply => {
+            let asked = cx.sites.members_at(remote).find(|(_, member)| member.line.asked(header.request_id));
+            asked.or_else(|| cx.sites.members_at(remote).next()).map(|(site, _)| site)
+        }
+        Kind::Error => cx.sites.members_at(remote).next().map(|(site, _)| site),
+        _ => {
+            let site = cx.sites.find((remote, header.vni))?;
+            cx.sites.member(site).filter(|member| member.is_known()).map(|_| site)
+        }
+    }
+}
+
+/// A client has a limit of its own, a hub of ours has none; all others share one.
+fn is_within_limits(
+    cx: &mut Context<'_>,
+    site: Option<SiteId>,
+    is_hub: bool,
+    strangers: &mut TokenBucket,
+) -> bool {
+    if is_hub {
+        return true;
+    }
+    let now = cx.now;
+    match site.and_then(|site| cx.sites.member_mut(site)) {
+        Some(member) => member.bucket.take(now).is_ok(),
+        None => strangers.take(now).is_ok(),
+    }
+}
+
+/// The fault of a request whose compulsory extension is not known here (RFC 2332 section 5.3, error 1).
+fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<Fault> {
+    let request = [Kind::RegistrationRequest, Kind::ResolutionRequest, Kind::PurgeRequest];
+    if !request.contains(&message.header.kind) {
+        return None;
+    }
+    let known = [kind::RESPONDER, kind::FORWARD_TRANSIT, kind::REVERSE_TRANSIT, kind::VENDOR];
+    let unknown: Extension<'_> = message.extensions().find(|e| e.compulsory && !known.contains(&e.kind))?;
+    let offset = (unknown.value.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize).wrapping_sub(4);
+    Some(Fault {
+        code: error::UNRECOGNIZED_EXTENSION,
+        offset: u16::try_from(offset).unwrap_or(0),
+        header: Some(message.header),
+    })
+}

@@ -1,0 +1,153 @@
+//! The only way out: packets are written, and errors are told, here.
+
+use super::super::context::Context;
+use super::super::contract::effect::{Effect, Effects};
+use super::super::contract::input::Via;
+use super::super::contract::statistics::{Statistics, increment};
+use super::Inbound;
+use crate::wire::MAX_NHRP;
+use crate::wire::nhrp::{
+    Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error, flag, kind,
+};
+
+impl Context<'_> {
+    /// Sends what `write` adds to a packet that starts with `header`. Whether it fit one.
+    pub fn send(&mut self, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
+        send(self.out, via, header, write)
+    }
+
+    /// Answers a request. One whose answer does not fit a packet is told so (RFC 2332 section 5.2.7, error 8).
+    pub fn reply(&mut self, to: &Inbound<'_>, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
+        let sent = self.send(to.via, header, write);
+        if !sent {
+            self.too_large(to.via, header);
+        }
+        sent
+    }
+
+    /// Confirms a Purge Request, unless no reply is wanted. It is due even if nothing matches, and is the request with
+    /// its type changed (RFC 2332 sections 5.2.5 and 5.2.6).
+    pub fn confirm_purge(&mut self, request: &Inbound<'_>) {
+        if request.message.header.flags & flag::NO_REPLY != 0 {
+            return;
+        }
+        let header = request.message.header.reply(Kind::PurgeReply);
+        let sent = self.reply(request, &header, |w| {
+            request.message.cies().for_each(|cie| {
+                w.cie(&cie);
+            });
+            request.message.extensions().for_each(|extension| {
+                w.extension(extension);
+            });
+        });
+        if sent {
+            increment(&mut self.statistics.tx_purge_reply);
+        }
+    }
+
+    fn too_large(&mut self, via: Via, header: &Header) {
+        let fault = Fault { code: error::SDU_SIZE, offset: 0, header: Some(*header) };
+        let own = self.sites.mac.map(ProtocolAddress::Mac);
+        error_indication(self.out, self.statistics, via, own, fault, &[]);
+    }
+}
+
+/// A Registration Reply that waits for what it promises. It can be sent once.
+#[derive(Debug)]
+pub struct Reply {
+    via: Via,
+    octets: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply that `write` makes; `None` if it does not fit a packet, which the client is told.
+    pub fn new(
+        cx: &mut Context<'_>,
+        via: Via,
+        header: &Header,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Option<Reply> {
+        let mut octets = vec![0; MAX_NHRP];
+        let mut writer = Writer::new(&mut octets, header);
+        write(&mut writer);
+        let Some(len) = writer.finish() else {
+            cx.too_large(via, header);
+            return None;
+        };
+        octets.truncate(len);
+        octets.shrink_to_fit();
+        Some(Reply { via, octets })
+    }
+
+    /// How it goes.
+    pub fn via(&self) -> Via {
+        self.via
+    }
+
+    /// Sends it; with a code it refuses everything. The worst code that it says.
+    pub fn send(self, cx: &mut Context<'_>, refused: Option<u8>) -> Option<u8> {
+        let message = Message::parse(&self.octets).ok()?;
+        cx.send(self.via, &message.header, |w| {
+            for cie in message.cies() {
+                w.cie(&match refused {
+                    // The holding time of a NAK is 0 (RFC 2332 section 5.2.0.1).
+                    Some(code) => Cie { code, holding: 0, ..cie },
+                    None => cie,
+                });
+            }
+            for extension in message.extensions() {
+                match message.extension_cie(kind::RESPONDER) {
+                    // There is no port whose VNI it could name.
+                    Some(responder) if refused.is_some() && extension.kind == kind::RESPONDER => {
+                        w.extension_cie(kind::RESPONDER, true, &Cie { vni: None, ..responder })
+                    }
+                    _ => w.extension(extension),
+                };
+            }
+        });
+        refused.or_else(|| message.cies().map(|cie| cie.code).find(|code| *code != code::OK))
+    }
+}
+
+/// Reports `fault` in `packet` to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
+pub fn error_indication(
+    out: &mut Effects,
+    statistics: &mut Statistics,
+    via: Via,
+    source: Option<ProtocolAddress>,
+    fault: Fault,
+    packet: &[u8],
+) {
+    if packet.get(17) == Some(&(Kind::Error as u8)) {
+        return;
+    }
+    let protocol = fault.header.map_or(Protocol::Ethernet, |h| h.protocol);
+    let header = Header {
+        kind: Kind::Error,
+        protocol,
+        hop_count: HOP_COUNT,
+        flags: 0,
+        request_id: Header::error_word(fault.code, fault.offset),
+        nbma: via.path.local,
+        vni: None,
+        source: source.filter(|s| s.protocol() == protocol),
+        destination: fault.header.and_then(|h| h.source),
+    };
+    send(out, via, &header, |w| {
+        w.packet_in_error(packet);
+    });
+    increment(&mut statistics.tx_error);
+}
+
+fn send(out: &mut Effects, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
+    let bytes = out.write(MAX_NHRP, |buf| {
+        let mut writer = Writer::new(buf, header);
+        write(&mut writer);
+        writer.finish()
+    });
+    let fits = bytes.is_some();
+    if let Some(bytes) = bytes {
+        out.push(Effect::Send { via, bytes });
+    }
+    fits
+}

@@ -1,0 +1,118 @@
+//! MACs that move to and fro: a loop, or two stations of one MAC. Everything said of them would be wrong before it
+//! arrived, so their news are held back until they rest; the bridge forwards all the while.
+
+use super::contract::input::Place;
+use crate::time::Instant;
+use crate::types::Mac;
+use core::time::Duration;
+use litemap::LiteMap;
+
+/// So many moves within this time are one too many.
+const MOVES: u8 = 6;
+const WINDOW: Duration = Duration::from_secs(10);
+/// A MAC that has not moved for so long rests.
+const REST: Duration = Duration::from_secs(30);
+/// So many MACs are watched. With more on the move, further ones are taken as they come.
+const WATCHED: usize = 256;
+
+#[derive(Clone, Copy, Debug)]
+struct Moves {
+    since: Instant,
+    count: u8,
+    held: bool,
+    place: Place,
+    last: Instant,
+}
+
+/// The MACs on the move.
+#[derive(Debug, Default)]
+pub struct Restless(LiteMap<Mac, Moves>);
+
+impl Restless {
+    /// Whether news of a MAC are held back; where it is now is remembered.
+    pub fn holds(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
+        match self.0.get_mut(&mac) {
+            Some(moves) if moves.held => {
+                if moves.place != place {
+                    (moves.place, moves.last) = (place, now);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A MAC moved. Whether that was one time too many: from now on its news are held back.
+    pub fn moved(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
+        if self.0.len() >= WATCHED && !self.0.contains_key(&mac) {
+            self.0.retain(|_, moves| moves.held || now.since(moves.last) < WINDOW);
+            if self.0.len() >= WATCHED {
+                return false;
+            }
+        }
+        let new = Moves { since: now, count: 0, held: false, place, last: now };
+        let moves = self.0.entry(mac).or_insert(new);
+        if now.since(moves.since) >= WINDOW {
+            *moves = new;
+        }
+        moves.count += 1;
+        (moves.place, moves.last) = (place, now);
+        moves.held = moves.count >= MOVES;
+        moves.held
+    }
+
+    /// When the first of the held ones rests, if it does not move again.
+    pub fn next(&self) -> Option<Instant> {
+        self.0.values().filter(|moves| moves.held).map(|moves| moves.last + REST).min()
+    }
+
+    /// A MAC that has come to rest, and where.
+    pub fn rested(&mut self, now: Instant) -> Option<(Mac, Place)> {
+        let rests = |moves: &Moves| moves.held && now.since(moves.last) >= REST;
+        let (mac, place) = self.0.iter().find(|(_, moves)| rests(moves)).map(|(mac, m)| (*mac, m.place))?;
+        self.0.remove(&mac);
+        Some((mac, place))
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_too_often_is_held_until_it_rests() {
+        let mut restless = Restless::default();
+        let mac = "52:54:00:00:00:01".parse().unwrap();
+        let mut now = Instant::from_millis(1_000_000);
+        // Once in three seconds is a VRRP address on a bad day.
+        for _ in 0..20 {
+            now = now + Duration::from_secs(3);
+            assert!(!restless.moved(now, mac, Place::Local));
+        }
+        now = now + WINDOW;
+        let held = (0..6).map(|_| restless.moved(now, mac, Place::Local)).position(|held| held);
+        assert_eq!(held, Some(5));
+        assert!(restless.holds(now + Duration::from_secs(20), mac, Place::Tunnel));
+        assert_eq!(restless.next(), Some(now + Duration::from_secs(50)));
+        assert_eq!(restless.rested(now + Duration::from_secs(49)), None);
+        assert_eq!(restless.rested(now + Duration::from_secs(50)), Some((mac, Place::Tunnel)));
+        assert!(!restless.holds(now, mac, Place::Local) && restless.next().is_none());
+    }
+
+    #[test]
+    fn a_storm_fills_no_table() {
+        let mut restless = Restless::default();
+        let now = Instant::from_millis(1_000_000);
+        for n in 0..1000u16 {
+            let [a, b] = n.to_be_bytes();
+            let mac = Mac::new([2, 0, 0, 0, a, b]).unwrap();
+            assert!((0..5).all(|_| !restless.moved(now, mac, Place::Local)));
+        }
+        assert_eq!(restless.0.len(), WATCHED);
+    }
+}

@@ -1,0 +1,160 @@
+//! A server answers where an address lives (RFC 2332 sections 5.2.1 and 5.2.2).
+
+use super::super::context::Context;
+use super::super::contract::statistics::increment;
+use super::super::exchange::Inbound;
+use super::super::sites::SiteId;
+use super::Server;
+use crate::time::Instant;
+use crate::wire::VpnTag;
+use crate::wire::nhrp::{Cie, Extension, Fault, Kind, Protocol, ProtocolAddress, Writer, code, flag, kind};
+use core::time::Duration;
+
+/// The V bit of a Device Capabilities word: VPN-aware (RFC 2735 section 4.2).
+const VPN_AWARE: u8 = 1;
+
+/// For so long a server remembers whom it told that it does not know an address. A spoke may ask because it heard a
+/// station directly before the hub did.
+const DENIAL: Duration = Duration::from_secs(60);
+
+/// What is said of an address, and until when that holds; or a NAK code.
+type Answer = Result<(Cie, Instant), u8>;
+
+impl Server {
+    /// A Resolution Request.
+    pub(super) fn resolution(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        increment(&mut cx.statistics.rx_resolve_req);
+        let header = &from.message.header;
+        let (Some(_), Some(wanted)) = (header.source, header.destination) else {
+            return Err(from.protocol_fault());
+        };
+        if from.message.cies().nth(1).is_some() {
+            return Err(from.protocol_fault());
+        }
+        let answer = match from.site {
+            Some(site) if is_vpn_aware(from) => self.answer(cx, site, from, wanted),
+            _ => Err(code::PROHIBITED),
+        };
+        if !self.reply_resolution(cx, from, answer) {
+            return Ok(());
+        }
+        let until = match answer {
+            Ok((_, until)) => until,
+            Err(code::NO_BINDING) => cx.now + DENIAL,
+            Err(_) => return Ok(()),
+        };
+        if let Some(site) = from.site {
+            cx.book.asked(wanted, site, until, self.settings.max_macs as usize);
+            self.sweep_at(cx, until);
+        }
+        Ok(())
+    }
+
+    /// Where the address lives for who asks.
+    fn answer(&self, cx: &Context<'_>, asks: SiteId, from: &Inbound<'_>, wanted: ProtocolAddress) -> Answer {
+        let known = cx.book.get(wanted).and_then(|entry| entry.site());
+        let site = match known {
+            Some(site) => site,
+            None if self.is_own(cx, wanted) => SiteId::HERE,
+            // It may be one of those there was no room for.
+            None if cx.book.len() >= self.settings.max_macs as usize => return Err(code::RESOURCES),
+            None => return Err(code::NO_BINDING),
+        };
+        let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };
+        let uplink = cx.sites.member(asks).and_then(|member| member.uplink());
+        let here = Cie { mtu: cx.mtu, nbma: Some(from.via.path.local), vni: uplink, ..cie };
+        let (cie, until, unique) = if site == SiteId::HERE {
+            (here, cx.now + cx.holding_time, true)
+        } else if site == asks {
+            // The requester's own site: nothing the tunnel could lead to.
+            return Err(code::NO_BINDING);
+        } else {
+            let there = cx.sites.get(site).ok_or(code::NO_BINDING)?;
+            let member = there.member.as_deref().ok_or(code::NO_BINDING)?;
+            let registered = member.registered(wanted);
+            // What is behind a site lasts as long as the last of what it registered.
+            let until = registered.map(|r| r.until).or(member.until());
+            let until = until.filter(|until| *until > cx.now).ok_or(code::NO_BINDING)?;
+            let mtu = registered.or(member.registered.first()).map_or(cx.mtu, |r| r.mtu);
+            let direct = Cie { mtu, nbma: Some(there.nbma), vni: there.vni, ..cie };
+            // No VXLAN between IPv4 and IPv6: the hub stays in between.
+            let cie = if there.nbma.same_family(from.via.path.remote) { direct } else { here };
+            (cie, until, registered.is_some_and(|r| r.unique))
+        };
+        if from.message.header.flags & flag::UNIQUE != 0 && !unique {
+            return Err(code::NOT_UNIQUE);
+        }
+        Ok((Cie { holding: cx.seconds_left(until), ..cie }, until))
+    }
+
+    /// Whether it could be sent.
+    fn reply_resolution(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, answer: Answer) -> bool {
+        let protocol = from.message.header.protocol;
+        // MACs move; only an address that its owner registered stays where it is (flag D).
+        let stable = matches!(protocol, Protocol::Ipv4 | Protocol::Ipv6) && answer.is_ok();
+        let mut header = from.message.header.reply(Kind::ResolutionReply);
+        header.flags &= !flag::STABLE;
+        if stable {
+            header.flags |= flag::STABLE;
+        }
+        let cie = match answer {
+            Ok((cie, _)) => cie,
+            Err(code) => Cie::nak(code),
+        };
+        let responder = self.responder(cx, from, protocol);
+        let sent = cx.reply(from, &header, |w| write(w, from, &cie, &responder));
+        if !sent {
+            return false;
+        }
+        let statistics = &mut *cx.statistics;
+        increment(match answer {
+            Ok(_) => &mut statistics.tx_resolve_reply_ack,
+            Err(code::RESOURCES) => &mut statistics.tx_resolve_reply_nak_resources,
+            Err(code::NO_BINDING) => &mut statistics.tx_resolve_reply_nak_no_binding,
+            Err(code::NOT_UNIQUE) => &mut statistics.tx_resolve_reply_nak_not_unique,
+            Err(_) => &mut statistics.tx_resolve_reply_nak_prohibited,
+        });
+        if answer.is_err() {
+            if let Some(member) = from.site.and_then(|site| cx.sites.member_mut(site)) {
+                increment(&mut member.statistics.tx_nak);
+            }
+        }
+        true
+    }
+
+    /// The Responder Address: this server, with the uplink VNI it gave who asks (RFC 2332 section 5.3.1).
+    pub(super) fn responder(&self, cx: &Context<'_>, from: &Inbound<'_>, protocol: Protocol) -> Cie {
+        Cie {
+            mtu: cx.mtu,
+            holding: cx.holding_seconds(),
+            nbma: Some(from.via.path.local),
+            vni: from.site.and_then(|site| cx.sites.member(site)).and_then(|member| member.uplink()),
+            address: match protocol {
+                Protocol::Ethernet => cx.sites.mac.map(ProtocolAddress::Mac),
+                Protocol::Ipv4 | Protocol::Ipv6 => self.settings.protocol_address(protocol),
+            },
+            ..Cie::default()
+        }
+    }
+}
+
+fn write(w: &mut Writer<'_>, from: &Inbound<'_>, cie: &Cie, responder: &Cie) {
+    w.cie(cie);
+    for extension in from.message.extensions() {
+        match (extension.kind, extension.value) {
+            (kind::RESPONDER, _) => w.extension_cie(kind::RESPONDER, true, responder),
+            (kind::DEVICE_CAPABILITIES, &[a, b, c, d, e, f, g, h]) => {
+                w.extension(Extension::capabilities(&[a, b, c, d, e, f, g, h | VPN_AWARE]))
+            }
+            _ => w.extension(extension),
+        };
+    }
+}
+
+/// Whether the requester may ask in a VN (RFC 2735 section 3.3): it says so itself, or its path says which VN it is in.
+fn is_vpn_aware(from: &Inbound<'_>) -> bool {
+    let says_so = from.message.extensions().any(|e| {
+        e.kind == kind::DEVICE_CAPABILITIES && matches!(e.value, [_, _, _, v, ..] if v & VPN_AWARE != 0)
+    });
+    says_so || !matches!(from.via.tag, VpnTag::Llc(_))
+}

@@ -1,0 +1,92 @@
+//! What a server keeps of a client.
+
+use super::super::contract::statistics::ClientStatistics;
+use super::super::exchange::Reply;
+use super::super::limits::{PEER, TokenBucket};
+use super::super::timers::Alarm;
+use super::purge::Line;
+use crate::time::Instant;
+use crate::types::Vni;
+use crate::wire::nhrp::ProtocolAddress;
+
+/// A registered protocol address.
+#[derive(Clone, Copy, Debug)]
+pub struct Registered {
+    pub address: ProtocolAddress,
+    /// Whether nobody else may register it (RFC 2332 section 5.2.3, flag U).
+    pub unique: bool,
+    pub mtu: u16,
+    pub until: Instant,
+}
+
+/// A client's port.
+#[derive(Debug)]
+pub struct MemberPort {
+    /// Its VNI, which the client uses towards the hub.
+    pub uplink: Vni,
+    /// Whether the kernel has it.
+    pub is_up: bool,
+    /// The answer to who registered, which waits until the kernel has it as it is wanted.
+    pub reply: Option<Reply>,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Member {
+    /// The protocol address it introduced itself with; unknown for a port found at the start.
+    pub address: Option<ProtocolAddress>,
+    /// At most [`super::super::limits::ADDRESSES_PER_PEER`].
+    pub registered: Vec<Registered>,
+    /// A port found at the start waits so long for its spoke to register again.
+    pub grace: Option<Instant>,
+    /// Until then it may hold answers that an earlier run of the daemon gave, whoever they were about.
+    pub holds_unknown: Instant,
+    /// `None`: the client has no VNI, or has not registered a MAC.
+    pub port: Option<MemberPort>,
+    pub alarm: Alarm,
+    pub bucket: TokenBucket,
+    pub line: Line,
+    pub statistics: ClientStatistics,
+}
+
+impl Default for Member {
+    fn default() -> Member {
+        Member {
+            address: None,
+            registered: Vec::new(),
+            grace: None,
+            holds_unknown: Instant::default(),
+            port: None,
+            alarm: Alarm::default(),
+            bucket: TokenBucket::new(PEER),
+            line: Line::default(),
+            statistics: ClientStatistics::default(),
+        }
+    }
+}
+
+impl Member {
+    /// Whether it counts as a client: it registered, or did so with an earlier run.
+    pub fn is_known(&self) -> bool {
+        !self.registered.is_empty() || self.grace.is_some()
+    }
+
+    /// The VNI it uses towards the hub.
+    pub fn uplink(&self) -> Option<Vni> {
+        self.port.as_ref().map(|port| port.uplink)
+    }
+
+    /// When the last of what it registered ends.
+    pub fn until(&self) -> Option<Instant> {
+        self.registered.iter().map(|r| r.until).chain(self.grace).max()
+    }
+
+    /// When the first of what it registered ends.
+    pub fn next_end(&self) -> Option<Instant> {
+        self.registered.iter().map(|r| r.until).chain(self.grace).min()
+    }
+
+    pub fn registered(&self, address: ProtocolAddress) -> Option<&Registered> {
+        self.registered.iter().find(|r| r.address == address)
+    }
+}

@@ -1,0 +1,579 @@
+//! A VN's server half (NHS): a learning switch whose ports are its registered spokes, and who answers where a MAC
+//! lives.
+
+mod answer;
+mod member;
+mod purge;
+mod registrar;
+mod uplinks;
+
+pub use member::Member;
+pub use uplinks::Uplinks;
+
+use super::context::{Context, Due, ServerDue, seconds};
+use super::contract::effect::{Act, Event, Table, Why};
+use super::contract::input::{News, Path, Place, Via};
+use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
+use super::contract::settings::ServerSettings;
+use super::contract::statistics::{ClientStatistics, increment};
+use super::exchange::Inbound;
+use super::plane::{Item, Port, Wanted};
+use super::restless::Restless;
+use super::room::Room;
+use super::sites::{Site, SiteId};
+use super::timers::Alarm;
+use crate::time::Instant;
+use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::wire::VpnTag;
+use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
+use core::net::IpAddr;
+use core::time::Duration;
+use member::MemberPort;
+
+/// Held bindings are looked through at most this often.
+const SWEEP_APART: Duration = Duration::from_secs(30);
+
+/// So many addresses of a site that is gone are taken out in one go.
+const DRAIN: usize = 1000;
+
+/// The state of a server in one VN.
+#[derive(Debug)]
+pub struct Server {
+    settings: ServerSettings,
+    /// Whether the bridge is there, and since when it is so.
+    is_up: bool,
+    since: Instant,
+    /// Until then clients whose ports were found may hold answers of an earlier run of the daemon.
+    amnesia: Instant,
+    /// No port was found: until then whoever registers first may hold answers from before a reboot.
+    fresh_until: Option<Instant>,
+    /// Clients with a VNI, and those without.
+    spokes: u32,
+    others: u32,
+    /// The uplink VNI all spokes share, once there is one.
+    shared: Option<Vni>,
+    /// Sites that are gone, whose addresses are not yet; each with where it was.
+    drained: Vec<(SiteId, Option<Vtep>)>,
+    drain: Alarm,
+    sweep: Alarm,
+    /// When the next sweep begins; and how far the present one got.
+    sweep_due: Option<Instant>,
+    swept: Option<ProtocolAddress>,
+    /// When the first of what this sweep found held ends.
+    held_until: Option<Instant>,
+    restless: Restless,
+    restless_alarm: Alarm,
+    room: Room,
+}
+
+impl ServerSettings {
+    /// This server's own address in an IP protocol.
+    pub fn protocol_address(&self, protocol: Protocol) -> Option<ProtocolAddress> {
+        self.protocol_addresses.iter().map(|ip| ProtocolAddress::Ip(*ip)).find(|a| a.protocol() == protocol)
+    }
+}
+
+impl Server {
+    pub fn new(now: Instant, settings: ServerSettings) -> Server {
+        Server {
+            settings,
+            is_up: false,
+            since: now,
+            amnesia: Instant::default(),
+            fresh_until: None,
+            spokes: 0,
+            others: 0,
+            shared: None,
+            drained: Vec::new(),
+            drain: Alarm::default(),
+            sweep: Alarm::default(),
+            sweep_due: None,
+            swept: None,
+            held_until: None,
+            restless: Restless::default(),
+            restless_alarm: Alarm::default(),
+            room: Room::default(),
+        }
+    }
+
+    /// Takes over settings that disturb nobody; `false` if they mean a different VN.
+    pub fn reconfigure(&mut self, settings: &ServerSettings) -> bool {
+        let same = self.settings.shared_uplink == settings.shared_uplink;
+        if same {
+            self.settings.clone_from(settings);
+        }
+        same
+    }
+
+    /// Whether packets with this tag belong here.
+    pub fn accepts(&self, vpn_id: VpnId, tag: VpnTag) -> bool {
+        match tag {
+            VpnTag::Llc(vpn) => vpn_id == vpn,
+            VpnTag::Key(key) => vpn_id.index() == key,
+            VpnTag::None => self.settings.default,
+        }
+    }
+
+    /// What the kernel tells.
+    pub fn news(&mut self, cx: &mut Context<'_>, news: News) {
+        match news {
+            News::Device(mac) => self.set_device(cx, mac),
+            News::Fdb { mac, place } => self.fdb(cx, mac, place),
+            News::Listing => cx.book.listing(),
+            News::Listed => self.listed(cx),
+            News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
+            News::FoundPort { spoke, port } => self.found(cx, spoke, port),
+            News::Miss(_) | News::Use { .. } | News::FoundShortcut { .. } => {}
+        }
+    }
+
+    /// A packet arrived.
+    pub fn packet(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        match from.message.header.kind {
+            Kind::RegistrationRequest => {
+                increment(&mut cx.statistics.rx_register_req);
+                let result = self.register(cx, from);
+                // Now it is a client, if it may be one.
+                let client = cx.sites.find((from.message.header.nbma, from.message.header.vni));
+                count(cx, client, |c| &mut c.rx_register_req);
+                result
+            }
+            Kind::ResolutionRequest => {
+                count(cx, from.site, |c| &mut c.rx_resolve_req);
+                self.resolution(cx, from)
+            }
+            Kind::PurgeRequest => self.purge(cx, from),
+            Kind::PurgeReply => {
+                self.purge_confirmed(cx, from);
+                Ok(())
+            }
+            Kind::Error => {
+                let code = from.message.header.error_code();
+                count(cx, from.site, |c| &mut c.errors);
+                cx.tell(Event::PeerError { peer: from.via.path.remote, code });
+                Ok(())
+            }
+            Kind::ResolutionReply => {
+                increment(&mut cx.statistics.rx_unsolicited);
+                Err(from.fault(error::INVALID_REPLY))
+            }
+            Kind::RegistrationReply => {
+                increment(&mut cx.statistics.rx_unsolicited);
+                Ok(())
+            }
+        }
+    }
+
+    pub fn due(&mut self, cx: &mut Context<'_>, due: ServerDue) {
+        match due {
+            ServerDue::Site(site) => self.expire(cx, site),
+            ServerDue::Purge(site) => self.purge_due(cx, site),
+            ServerDue::Drain => self.go_on_draining(cx),
+            ServerDue::Sweep => self.go_on_sweeping(cx),
+            ServerDue::Restless => {
+                while let Some((mac, place)) = self.restless.rested(cx.now) {
+                    self.fdb(cx, mac, place);
+                }
+                self.watch(cx);
+            }
+            ServerDue::Refused => {
+                let room = cx.book.len() < self.settings.max_macs as usize;
+                self.room.due(cx, room, Due::Server(ServerDue::Refused));
+            }
+        }
+    }
+
+    /// The VN is taken out of the configuration, or is another one: its ports go.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        let all: Vec<SiteId> = cx.sites.members().map(|(site, ..)| site).collect();
+        for site in all {
+            self.remove(cx, site, Why::Stopped);
+        }
+        for alarm in [&mut self.sweep, &mut self.drain, &mut self.restless_alarm] {
+            cx.timers.clear(alarm);
+        }
+        self.room.end(cx);
+        if let Some(uplink) = self.shared.take() {
+            cx.uplinks.release(uplink);
+        }
+    }
+
+    pub fn report(&self, now: Instant, vn: &super::Vn) -> HubReport {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        HubReport {
+            since: now.since(self.since).as_secs(),
+            spokes: self.spokes + self.others,
+            max_spokes: self.settings.max_spokes.into(),
+            macs: count(vn.book.len()),
+            purges: count(vn.sites.members().map(|(_, _, member)| member.line.len()).sum()),
+        }
+    }
+
+    /// Rows of the MACs after `last`, in their order.
+    pub fn rows<'a>(
+        &'a self,
+        now: Instant,
+        vn: &'a super::Vn,
+        last: Option<Mac>,
+    ) -> impl Iterator<Item = MacRow> + 'a {
+        let macs =
+            vn.book.after(last.map(ProtocolAddress::Mac)).map_while(|(address, entry)| match address {
+                ProtocolAddress::Mac(mac) => Some((mac, entry)),
+                ProtocolAddress::Ip(_) => None,
+            });
+        macs.filter_map(move |(mac, entry)| {
+            let site = vn.sites.get(entry.site()?);
+            let member = site.and_then(|site| site.member.as_deref());
+            let lives = entry.is_learned() || entry.registered().is_some();
+            Some(MacRow {
+                mac,
+                state: if lives { MacState::Learned } else { MacState::Held },
+                at: site.and_then(Site::vtep),
+                left: member.and_then(Member::until).map(|until| seconds(until, now)),
+                askers: u32::try_from(entry.askers().named().len()).unwrap_or(u32::MAX),
+            })
+        })
+    }
+
+    /// Whether an address is this server's.
+    fn is_own(&self, cx: &Context<'_>, address: ProtocolAddress) -> bool {
+        cx.sites.mac.map(ProtocolAddress::Mac) == Some(address)
+            || self.settings.protocol_address(address.protocol()) == Some(address)
+    }
+
+    fn set_device(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
+        let came = !self.is_up && mac.is_some();
+        if self.is_up != mac.is_some() {
+            self.since = cx.now;
+        }
+        self.is_up = mac.is_some();
+        cx.sites.mac = mac;
+        if came {
+            self.fresh_until.get_or_insert(cx.now + cx.holding_time);
+            cx.act(Act::List);
+        }
+    }
+
+    /// The bridge tells where a MAC is.
+    fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        if self.restless.holds(cx.now, mac, place) {
+            return;
+        }
+        let site = match place {
+            Place::Gone => {
+                cx.book.unlearn(cx.now, mac);
+                return;
+            }
+            Place::Local => SiteId::HERE,
+            Place::At(spoke) => match cx.sites.find((spoke.nbma, Some(spoke.vni))) {
+                Some(site) => site,
+                None => return,
+            },
+            Place::Tunnel => return,
+        };
+        let Ok(change) = cx.book.learn(cx.now, mac, site, self.settings.max_macs as usize) else {
+            self.room.refused(cx, Due::Server(ServerDue::Refused));
+            return;
+        };
+        let Some(mut change) = change else { return };
+        let address = ProtocolAddress::Mac(mac);
+        if let Some(from) = change.from {
+            increment(&mut cx.statistics.mac_moves);
+            let (from, to) = (cx.sites.vtep(from), cx.sites.vtep(site));
+            if self.restless.moved(cx.now, mac, place) {
+                cx.tell(Event::Restless { mac, from, to });
+                // As long as nobody knows where it is, its frames go by the hub, whose bridge does.
+                cx.book.forget(cx.now, address);
+                change.to = None;
+                self.watch(cx);
+            } else {
+                cx.tell(Event::MacMoved { mac, to });
+            }
+        }
+        self.take_back(cx, address, &change);
+    }
+
+    /// The listing is complete: what it did not hold, the bridge forgot.
+    fn listed(&mut self, cx: &mut Context<'_>) {
+        let mut last = None;
+        while let Some(mac) = cx.book.next_unlisted(last) {
+            cx.book.unlearn(cx.now, mac);
+            last = Some(ProtocolAddress::Mac(mac));
+        }
+    }
+
+    /// A port of an earlier run was found.
+    fn found(&mut self, cx: &mut Context<'_>, spoke: Vtep, port: Port) {
+        let site = cx.sites.enter((spoke.nbma, Some(spoke.vni)));
+        if !self.become_member(cx, site) {
+            return;
+        }
+        let until = cx.now
+            + match port.granted {
+                0 => cx.holding_time,
+                granted => Duration::from_secs(granted.into()),
+            };
+        let uplink = port.uplink;
+        let path = Path { local: port.local, remote: spoke.nbma };
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.via = Some(Via { path, tag: port.mode.tag(cx.vpn_id) });
+        }
+        if let Some(member) = cx.sites.member_mut(site) {
+            member.port = Some(MemberPort { uplink, is_up: true, reply: None });
+            member.grace = Some(until);
+            member.holds_unknown = until;
+        }
+        self.amnesia = self.amnesia.max(until);
+        self.fresh_until = Some(Instant::default());
+        cx.plane.adopt(Item::Port(spoke), Some(Wanted::Port(port)));
+        cx.uplinks.reserve(uplink);
+        if self.settings.shared_uplink {
+            self.shared = Some(uplink);
+        }
+        self.arm(cx, site);
+        cx.tell(Event::SpokeUp { spoke, uplink });
+    }
+
+    /// A client withdraws what it registered, or a MAC that was behind it.
+    fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        increment(&mut cx.statistics.rx_purge_req);
+        let cies = || from.message.cies();
+        if cies().next().is_none() || cies().any(|c| c.address.is_none()) {
+            return Err(from.protocol_fault());
+        }
+        // First of all: the way it takes may be the port that goes.
+        cx.confirm_purge(from);
+        let Some(site) = from.site else { return Ok(()) };
+        for cie in cies() {
+            match cie.address {
+                Some(ProtocolAddress::Mac(mac)) if (1..48).contains(&cie.prefix) => {
+                    self.withdraw_all(cx, site, |other| other.shares(mac, cie.prefix));
+                }
+                Some(address) => self.withdraw(cx, site, address),
+                None => {}
+            }
+        }
+        self.settle(cx, site, Why::Purged);
+        Ok(())
+    }
+
+    fn withdraw_all(&mut self, cx: &mut Context<'_>, site: SiteId, is_meant: impl Fn(Mac) -> bool) {
+        let mut last = None;
+        while let Some(address) = cx.book.next_behind(site, last) {
+            last = Some(address);
+            if matches!(address, ProtocolAddress::Mac(mac) if is_meant(mac)) {
+                self.withdraw(cx, site, address);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
+        self.deregister(cx, site, address);
+        if let Some(change) = cx.book.withdraw(cx.now, address, site) {
+            self.take_back(cx, address, &change);
+        }
+    }
+
+    /// Everything of a client whose time is over goes.
+    fn expire(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let now = cx.now;
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        member.grace = member.grace.filter(|until| *until > now);
+        while let Some(over) =
+            cx.sites.member(site).and_then(|m| m.registered.iter().find(|r| r.until <= now)).copied()
+        {
+            self.deregister(cx, site, over.address);
+        }
+        self.settle(cx, site, Why::Expired);
+    }
+
+    /// Takes an address out of a client's registration.
+    fn deregister(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        let before = member.registered.len();
+        member.registered.retain(|r| r.address != address);
+        if member.registered.len() == before {
+            return;
+        }
+        if let Some(address) = ip(address) {
+            cx.want(Item::Neighbour(address), None);
+        }
+        if cx.book.get(address).and_then(|entry| entry.registered()) == Some(site) {
+            if let Some(change) = cx.book.unregister(cx.now, address) {
+                self.take_back(cx, address, &change);
+            }
+        }
+    }
+
+    /// After something of a client ended: the next deadline, or the end of the client.
+    fn settle(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
+        match cx.sites.member(site) {
+            Some(member) if member.is_known() => self.arm(cx, site),
+            Some(_) => self.remove(cx, site, why),
+            None => {}
+        }
+    }
+
+    fn arm(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        match member.next_end() {
+            Some(end) => {
+                let timer = super::context::Timer { vn: cx.vn, due: Due::Server(ServerDue::Site(site)) };
+                cx.timers.set(&mut member.alarm, end, timer);
+            }
+            None => cx.timers.clear(&mut member.alarm),
+        }
+    }
+
+    /// The site is a client from now on. Whether it was none.
+    fn become_member(&mut self, cx: &mut Context<'_>, site: SiteId) -> bool {
+        let Some(there) = cx.sites.get_mut(site).filter(|there| there.member.is_none()) else { return false };
+        there.member = Some(Box::default());
+        *self.kind(there.vni) += 1;
+        true
+    }
+
+    fn kind(&mut self, vni: Option<Vni>) -> &mut u32 {
+        if vni.is_some() { &mut self.spokes } else { &mut self.others }
+    }
+
+    /// The client is gone: its port goes, and every shortcut towards it.
+    fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
+        let Some(there) = cx.sites.get_mut(site) else { return };
+        let (vtep, vni) = (there.vtep(), there.vni);
+        let Some(mut member) = there.member.take() else { return };
+        *self.kind(vni) -= 1;
+        cx.timers.clear(&mut member.alarm);
+        member.line.end(cx);
+        for address in member.registered.iter().filter_map(|r| ip(r.address)) {
+            cx.want(Item::Neighbour(address), None);
+        }
+        if let (Some(spoke), Some(port)) = (vtep, &member.port) {
+            self.release_uplink(cx, port.uplink);
+            cx.want(Item::Port(spoke), None);
+            if port.is_up {
+                cx.tell(Event::SpokeDown { spoke, why });
+            }
+        }
+        if cx.sites.is_loose(site) {
+            cx.sites.remove(site);
+        }
+        self.drained.push((site, vtep));
+        self.go_on_draining(cx);
+    }
+
+    /// Takes out what is still said to be behind sites that are gone.
+    fn go_on_draining(&mut self, cx: &mut Context<'_>) {
+        let mut left = DRAIN;
+        while let Some((site, vtep)) = self.drained.last().copied() {
+            while let Some(address) = cx.book.next_behind(site, None) {
+                if left == 0 {
+                    cx.arm(&mut self.drain, cx.now, Due::Server(ServerDue::Drain));
+                    return;
+                }
+                left -= 1;
+                if let Some(change) = cx.book.withdraw(cx.now, address, site) {
+                    self.take_back_from(cx, address, vtep, &change);
+                }
+            }
+            self.drained.pop();
+        }
+    }
+
+    /// The uplink VNI for a spoke's port that is to be made; `None` when all are taken.
+    fn take_uplink(&mut self, cx: &mut Context<'_>, spoke: Vtep) -> Option<Vni> {
+        let first = self.settings.uplink_first;
+        if !self.settings.shared_uplink {
+            return cx.uplinks.allocate(first, cx.vpn_id, Some(spoke));
+        }
+        if self.shared.is_none() {
+            self.shared = cx.uplinks.allocate(first, cx.vpn_id, None);
+        }
+        self.shared
+    }
+
+    /// A spoke uses its uplink VNI no more. A shared one belongs to the VN as long as that lasts.
+    fn release_uplink(&mut self, cx: &mut Context<'_>, uplink: Vni) {
+        if self.shared != Some(uplink) {
+            cx.uplinks.release(uplink);
+        }
+    }
+
+    /// There is no port with this VNI. One that somebody else uses stays reserved, so that the next try takes another.
+    fn port_failed(&mut self, cx: &mut Context<'_>, uplink: Vni, taken: bool) {
+        if !taken {
+            self.release_uplink(cx, uplink);
+        } else if self.shared == Some(uplink) {
+            self.shared = None;
+        }
+    }
+
+    fn table_full(&mut self, cx: &mut Context<'_>) {
+        increment(&mut cx.statistics.spokes_refused);
+        cx.tell(Event::Full(Table::Spokes));
+    }
+
+    /// Looks for answers that nobody holds any more when `at` has come, but not all the time.
+    fn sweep_at(&mut self, cx: &mut Context<'_>, at: Instant) {
+        let at = at.max(cx.now + SWEEP_APART);
+        if self.swept.is_none() && self.sweep_due.is_none_or(|due| at < due) {
+            self.sweep_due = Some(at);
+            cx.arm(&mut self.sweep, at, Due::Server(ServerDue::Sweep));
+        }
+    }
+
+    fn go_on_sweeping(&mut self, cx: &mut Context<'_>) {
+        let (reached, next) = cx.book.sweep(cx.now, self.swept);
+        self.swept = reached;
+        self.held_until = self.held_until.into_iter().chain(next).min();
+        self.sweep_due = match reached {
+            Some(_) => Some(cx.now),
+            None => self.held_until.take().map(|next| next.max(cx.now + SWEEP_APART)),
+        };
+        if let Some(at) = self.sweep_due {
+            cx.arm(&mut self.sweep, at, Due::Server(ServerDue::Sweep));
+        }
+    }
+
+    /// Looks again when the first restless MAC may rest.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        match self.restless.next() {
+            Some(at) => cx.arm(&mut self.restless_alarm, at, Due::Server(ServerDue::Restless)),
+            None => cx.timers.clear(&mut self.restless_alarm),
+        }
+    }
+}
+
+/// A row of `peers`.
+pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
+    let addresses = || member.registered.iter().map(|r| r.address);
+    PeerRow {
+        nbma: site.nbma,
+        vni: site.vni,
+        uplink: member.uplink(),
+        macs: addresses()
+            .filter_map(|a| if let ProtocolAddress::Mac(m) = a { Some(m) } else { None })
+            .collect(),
+        addresses: addresses().filter_map(ip).collect(),
+        left: member.until().map_or(0, |until| seconds(until, now)),
+    }
+}
+
+/// What was counted of a client.
+pub fn client_counts(site: &Site, member: &Member) -> ClientCounts {
+    ClientCounts { nbma: site.nbma, vni: site.vni, uplink: member.uplink(), statistics: member.statistics }
+}
+
+/// Counts one more of what a client did, if it is one.
+fn count(cx: &mut Context<'_>, client: Option<SiteId>, what: fn(&mut ClientStatistics) -> &mut u32) {
+    if let Some(member) = client.and_then(|site| cx.sites.member_mut(site)) {
+        increment(what(&mut member.statistics));
+    }
+}
+
+fn ip(address: ProtocolAddress) -> Option<IpAddr> {
+    match address {
+        ProtocolAddress::Ip(ip) => Some(ip),
+        ProtocolAddress::Mac(_) => None,
+    }
+}

@@ -1,0 +1,310 @@
+//! A server takes answers back (RFC 2332 section 5.2.5): whoever was told is told again, until it confirms.
+
+use super::super::book::Change;
+use super::super::context::{Context, Due, ServerDue, Timer};
+use super::super::contract::effect::{Event, Table};
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::limits::{CIES_PER_PURGE, PURGES_PER_PEER};
+use super::super::sites::SiteId;
+use super::super::timers::Alarm;
+use super::Server;
+use crate::time::Instant;
+use crate::types::{Mac, Vtep};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use core::time::Duration;
+use litemap::LiteMap;
+
+/// A Purge Request is repeated until it is confirmed or what it withdraws has ended by itself (section 5.2.5).
+const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(8) };
+
+/// What is to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    /// Every MAC: there were more than the line takes, or nobody knows which.
+    All,
+    One(ProtocolAddress),
+}
+
+impl About {
+    fn protocol(self) -> Protocol {
+        match self {
+            About::All => Protocol::Ethernet,
+            About::One(address) => address.protocol(),
+        }
+    }
+
+    /// The address it begins with.
+    fn address(self) -> ProtocolAddress {
+        match self {
+            About::All => HALVES[0],
+            About::One(address) => address,
+        }
+    }
+}
+
+/// Every MAC there can be begins with a 0 bit like the one, or with a 1 bit like the other (RFC 2332 section 5.2.5).
+const HALVES: [ProtocolAddress; 2] = [half(0x02), half(0x82)];
+
+const fn half(first: u8) -> ProtocolAddress {
+    match Mac::new([first, 0, 0, 0, 0, 0]) {
+        Some(mac) => ProtocolAddress::Mac(mac),
+        None => ProtocolAddress::MIN,
+    }
+}
+
+/// What is to be forgotten, and where it was; `None`: wherever.
+type Key = (About, Option<Vtep>);
+
+#[derive(Clone, Copy, Debug)]
+struct Withdrawal {
+    /// When the answer to be forgotten ends by itself.
+    until: Instant,
+    /// Whether the request under way says it.
+    sent: bool,
+    /// Whether it became untrue once more since. The request may be confirmed already: it does not stand for that.
+    again: bool,
+}
+
+/// What a client has to be told.
+#[derive(Debug, Default)]
+pub struct Line {
+    waiting: LiteMap<Key, Withdrawal>,
+    request: Option<Request>,
+    alarm: Alarm,
+}
+
+impl Line {
+    /// How many withdrawals wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether the request of this ID is under way.
+    pub fn asked(&self, id: u32) -> bool {
+        self.request.is_some_and(|request| request.id() == id)
+    }
+
+    /// Nobody has to be told any more.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        cx.timers.clear(&mut self.alarm);
+    }
+
+    /// Adds to the line of the client at `own`. Whether that ran over: then all MACs are to be forgotten, those that
+    /// are elsewhere, or those that the client takes for its own.
+    fn push(&mut self, (about, old): Key, own: Option<Vtep>, until: Instant) -> bool {
+        let all = (About::All, old.filter(|_| old == own));
+        let is_mac = about.protocol() == Protocol::Ethernet;
+        let key = if is_mac && self.waiting.contains_key(&all) { all } else { (about, old) };
+        let full = self.waiting.len() >= PURGES_PER_PEER && !self.waiting.contains_key(&key) && is_mac;
+        let key = if full { all } else { key };
+        let mut until = until;
+        if full {
+            self.waiting.retain(|(about, old), withdrawal| {
+                let covered = about.protocol() == Protocol::Ethernet && (*old == own) == (all.1.is_some());
+                if covered {
+                    until = until.max(withdrawal.until);
+                }
+                !covered
+            });
+        }
+        match self.waiting.get_mut(&key) {
+            Some(waits) => {
+                waits.until = waits.until.max(until);
+                waits.again = waits.sent;
+            }
+            None => {
+                self.waiting.insert(key, Withdrawal { until, sent: false, again: false });
+            }
+        }
+        full
+    }
+
+    /// What the next request says: all addresses of a packet are of one protocol.
+    fn batch(&mut self) -> impl Iterator<Item = (&Key, &mut Withdrawal)> {
+        let protocol = self.waiting.first().map(|((about, _), _)| about.protocol());
+        let of_it = self.waiting.iter_mut().filter(move |((about, _), _)| Some(about.protocol()) == protocol);
+        of_it.take(CIES_PER_PURGE)
+    }
+
+    /// Whether a new request could say more than the one under way.
+    fn can_grow(&mut self) -> bool {
+        self.batch().any(|(_, withdrawal)| !withdrawal.sent)
+    }
+
+    /// The request under way is over: what it said is done with.
+    fn done(&mut self) {
+        self.waiting.retain(|_, withdrawal| !withdrawal.sent || withdrawal.again);
+        self.unsend();
+    }
+
+    /// The next request says everything anew.
+    fn unsend(&mut self) {
+        self.request = None;
+        for (_, withdrawal) in self.waiting.iter_mut() {
+            (withdrawal.sent, withdrawal.again) = (false, false);
+        }
+    }
+}
+
+impl Server {
+    /// Tells everybody who was given an answer that has become untrue.
+    pub(super) fn take_back(&mut self, cx: &mut Context<'_>, address: ProtocolAddress, change: &Change) {
+        let old = change.from.and_then(|site| cx.sites.vtep(site));
+        self.take_back_from(cx, address, old, change);
+    }
+
+    /// The same for a site that is gone already.
+    pub(super) fn take_back_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        address: ProtocolAddress,
+        old: Option<Vtep>,
+        change: &Change,
+    ) {
+        let key = (About::One(address), old);
+        // Its bridge may still think that the station is there.
+        if let (Some(site), Some(_)) = (change.from, change.to) {
+            let until = change.until.max(cx.now + cx.holding_time);
+            queue(cx, site, key, until);
+        }
+        // To the site where the station is now, no tunnel leads; its own bridge knows.
+        let concerned = |site: SiteId| change.to != Some(site) && change.from != Some(site);
+        let everybody = change.askers.is_everybody();
+        if everybody || cx.now < self.amnesia {
+            let now = cx.now;
+            let told = |member: &super::Member| everybody || member.holds_unknown > now;
+            let sites: Vec<SiteId> =
+                cx.sites.members().filter(|(_, _, member)| told(member)).map(|(site, ..)| site).collect();
+            let until = change.until.max(self.amnesia);
+            sites.into_iter().filter(|site| concerned(*site)).for_each(|site| queue(cx, site, key, until));
+        }
+        let named = change.askers.named().iter().copied().filter(|site| concerned(*site));
+        named.for_each(|site| queue(cx, site, key, change.until));
+    }
+
+    /// Takes back all that a client may have been told by an earlier run.
+    pub(super) fn take_all_back(&mut self, cx: &mut Context<'_>, site: SiteId, until: Instant) {
+        queue(cx, site, (About::All, None), until);
+    }
+
+    /// A client confirmed (RFC 2332 section 5.2.6).
+    pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        increment(&mut cx.statistics.rx_purge_reply);
+        let header = &from.message.header;
+        let about = from.message.cies().next().and_then(|cie| cie.address);
+        let member = from.site.and_then(|site| Some((site, cx.sites.member_mut(site)?)));
+        match member {
+            Some((site, member))
+                if member
+                    .line
+                    .request
+                    .is_some_and(|r| r.is_answered(from.site, header.request_id, about)) =>
+            {
+                if member.line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
+                    member.holds_unknown = Instant::default();
+                }
+                member.line.done();
+                self.send_purges(cx, site);
+            }
+            _ => increment(&mut cx.statistics.rx_unsolicited),
+        }
+    }
+
+    /// A client did not confirm in time, or there is something new to tell it.
+    pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        let line = &mut member.line;
+        if line.request.is_some() {
+            let now = cx.now;
+            if line.can_grow() {
+                // A new request for the old ones and the new ones: a lost one does not hold up what came after.
+                line.unsend();
+            } else if line.waiting.values().filter(|w| w.sent).all(|w| w.until <= now) {
+                line.done();
+                increment(&mut cx.statistics.purges_unanswered);
+            }
+        }
+        self.send_purges(cx, site);
+    }
+
+    /// Sends the front of the line, or sends it again.
+    fn send_purges(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let now = cx.now;
+        let own = cx.sites.mac.map(ProtocolAddress::Mac);
+        let Some(there) = cx.sites.get_mut(site) else { return };
+        let (Some(via), Some(member)) = (there.via, there.member.as_deref_mut()) else { return };
+        let mut line = core::mem::take(&mut member.line);
+        let destination = member.address;
+        if line.request.is_none() {
+            // What ended while it waited needs no purge any more.
+            line.waiting.retain(|_, withdrawal| withdrawal.until > now);
+        }
+        let about = line.waiting.first().map(|((about, _), _)| about.address());
+        if let Some(about) = about {
+            let mut request = line.request.unwrap_or_else(|| Request::new(cx, site, about));
+            let again = request.sent(cx, RETRY);
+            let header = Header {
+                kind: Kind::PurgeRequest,
+                protocol: about.protocol(),
+                hop_count: HOP_COUNT,
+                flags: 0,
+                request_id: request.id(),
+                nbma: via.path.local,
+                vni: None,
+                source: match about {
+                    ProtocolAddress::Mac(_) => own,
+                    ProtocolAddress::Ip(_) => self.settings.protocol_address(about.protocol()),
+                },
+                destination: destination.filter(|a| a.protocol() == about.protocol()),
+            };
+            cx.send(via, &header, |w| {
+                for ((about, old), withdrawal) in line.batch() {
+                    withdrawal.sent = true;
+                    let old = old.filter(|old| old.nbma.same_family(header.nbma));
+                    let at = Cie { nbma: old.map(|o| o.nbma), vni: old.map(|o| o.vni), ..Cie::default() };
+                    match about {
+                        About::All => HALVES.iter().for_each(|half| {
+                            w.cie(&Cie { prefix: 1, address: Some(*half), ..at });
+                        }),
+                        About::One(address) => {
+                            w.cie(&Cie { prefix: address.host_prefix(), address: Some(*address), ..at });
+                        }
+                    }
+                }
+            });
+            increment(&mut cx.statistics.tx_purge_req);
+            line.request = Some(request);
+            cx.arm(&mut line.alarm, again, Due::Server(ServerDue::Purge(site)));
+        } else {
+            cx.timers.clear(&mut line.alarm);
+        }
+        if let Some(member) = cx.sites.member_mut(site) {
+            if about.is_some() {
+                increment(&mut member.statistics.tx_purge_req);
+            }
+            member.line = line;
+        }
+    }
+}
+
+fn queue(cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
+    let now = cx.now;
+    let own = cx.sites.vtep(site);
+    let Some(member) = cx.sites.member_mut(site) else { return };
+    if member.line.push(key, own, until) {
+        increment(&mut cx.statistics.purges_widened);
+        cx.tell(Event::Full(Table::Purges));
+    }
+    due_at(cx, site, now);
+}
+
+/// What one input makes untrue goes out together, when the line's alarm, due at once, rings. A request under way is
+/// waited for.
+fn due_at(cx: &mut Context<'_>, site: SiteId, at: Instant) {
+    let Some(member) = cx.sites.member_mut(site) else { return };
+    if member.line.request.is_none() || member.line.can_grow() {
+        let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
+        cx.timers.set(&mut member.line.alarm, at, timer);
+    }
+}

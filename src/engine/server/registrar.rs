@@ -1,0 +1,393 @@
+//! A server takes registrations (RFC 2332 sections 5.2.3 and 5.2.4).
+
+use super::super::context::Context;
+use super::super::contract::effect::{Event, Refusal, Why};
+use super::super::contract::input::Outcome;
+use super::super::contract::settings::VpnMode;
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Inbound, Reply};
+use super::super::limits::{ADDRESSES_PER_PEER, CIES_PER_REQUEST};
+use super::super::plane::{Item, Port, Wanted};
+use super::super::sites::SiteId;
+use super::member::{MemberPort, Registered};
+use super::{Server, ip};
+use crate::types::{Nbma, Vtep};
+use crate::wire::nhrp::{Cie, Fault, Kind, ProtocolAddress, Writer, code, flag, kind};
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// The result code of each CIE, in their order.
+type Codes = heapless::Vec<u8, CIES_PER_REQUEST>;
+
+/// An address that somebody may register: one of a single station, and not the server's own.
+#[derive(Clone, Copy)]
+struct Registrable(ProtocolAddress);
+
+impl Registrable {
+    fn new(server: &Server, cx: &Context<'_>, address: ProtocolAddress) -> Option<Registrable> {
+        let unicast = match address {
+            ProtocolAddress::Mac(_) => true,
+            ProtocolAddress::Ip(IpAddr::V4(ip)) => {
+                !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || ip.is_loopback())
+            }
+            ProtocolAddress::Ip(IpAddr::V6(ip)) => {
+                !(ip.is_unspecified() || ip.is_multicast() || ip.is_loopback())
+            }
+        };
+        (unicast && !server.is_own(cx, address)).then_some(Registrable(address))
+    }
+}
+
+impl Server {
+    /// A Registration Request. A spoke that is new, or new with a MAC, gets its port first and its answer then:
+    /// the way to it must be there before the reply (RFC 2332 section 5.2.4). What is refused makes nothing.
+    pub(super) fn register(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
+        let header = &from.message.header;
+        let (Some(source), Some(_)) = (header.source, from.message.cies().next()) else {
+            return Err(from.protocol_fault());
+        };
+        let refusal = self.admit(cx, from).err().or_else(|| self.take_place(cx, from, source).err());
+        if let Some(code) = refusal {
+            self.refuse(cx, from, code);
+            return Ok(());
+        }
+        let codes = self.judge(cx, from);
+        if !codes.contains(&code::OK) {
+            // Nobody is the worse for it: who is registered stays so.
+            let first = codes.first().copied().unwrap_or(code::PROHIBITED);
+            self.reply_registration(cx, from, &codes, first);
+            return Ok(());
+        }
+        let site = self.enter(cx, from, source);
+        for (cie, _) in from.message.cies().zip(&codes).filter(|(_, code)| **code == code::OK) {
+            self.take_in(cx, site, from, &cie);
+        }
+        match self.wanted_port(cx, site, from) {
+            Ok(port) => self.promise(cx, site, from, &codes, port),
+            Err(code) => {
+                self.remove(cx, site, Why::Stopped);
+                self.refuse(cx, from, code);
+            }
+        }
+        self.settle(cx, site, Why::Expired);
+        Ok(())
+    }
+
+    /// What became of a port that was to be made or changed.
+    pub(super) fn became(&mut self, cx: &mut Context<'_>, spoke: Vtep, outcome: Outcome) {
+        let Some(site) = cx.sites.find((spoke.nbma, Some(spoke.vni))) else { return };
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        let Some(port) = &mut member.port else { return };
+        let (uplink, was_up, reply) = (port.uplink, port.is_up, port.reply.take());
+        match outcome {
+            Outcome::Made => {
+                port.is_up = true;
+                if !was_up {
+                    cx.tell(Event::SpokeUp { spoke, uplink });
+                }
+                if let Some(reply) = reply {
+                    self.send(cx, site, reply, None);
+                }
+            }
+            Outcome::Failed { taken } => {
+                member.port = None;
+                cx.want(Item::Port(spoke), None);
+                self.port_failed(cx, uplink, taken);
+                if was_up {
+                    cx.tell(Event::SpokeDown { spoke, why: Why::Stopped });
+                }
+                // Without a question it is made anew when the spoke registers again.
+                if let Some(reply) = reply {
+                    self.send(cx, site, reply, Some(code::RESOURCES));
+                    self.remove(cx, site, Why::Stopped);
+                }
+            }
+        }
+    }
+
+    /// Whether the request is for this server, and from where it says.
+    fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
+        let header = &from.message.header;
+        // Behind a NAT the outer address is not the one the client knows: no VXLAN would reach it.
+        if header.nbma != from.via.path.remote {
+            return Err(code::PROHIBITED);
+        }
+        let own = match header.destination {
+            None => true,
+            destination if destination == header.source => true,
+            Some(ProtocolAddress::Mac(mac)) => Some(mac) == cx.sites.mac,
+            destination => destination == self.settings.protocol_address(header.protocol),
+        };
+        if own { Ok(()) } else { Err(code::PROHIBITED) }
+    }
+
+    /// Whether there is room for who asks. With shared ports, which tell VTEPs apart but not their VNIs, an address has
+    /// one site: a router that comes back with another VNI replaces what it was.
+    fn take_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Inbound<'_>,
+        source: ProtocolAddress,
+    ) -> Result<(), u8> {
+        let header = &from.message.header;
+        let name = (header.nbma, header.vni);
+        if cx.sites.find(name).is_some_and(|site| cx.sites.member(site).is_some()) {
+            return Ok(());
+        }
+        let there = match header.vni {
+            Some(vni) if self.settings.shared_uplink => {
+                cx.sites.members_at(header.nbma).find_map(|(site, member)| {
+                    let registered = cx.sites.get(site)?.vni.filter(|there| *there != vni)?;
+                    // Without a registration it is a port found at the start.
+                    let stays = !member.registered.is_empty() && member.registered(source).is_none();
+                    Some((site, registered, stays, vni))
+                })
+            }
+            _ => None,
+        };
+        match there {
+            Some((_, registered, true, vni)) => {
+                let spoke = Vtep { nbma: header.nbma, vni };
+                cx.tell(Event::SecondSite { spoke, registered });
+                return Err(code::RESOURCES);
+            }
+            Some((site, ..)) => self.remove(cx, site, Why::Replaced),
+            None => {}
+        }
+        // Who registers IP addresses only has no port, and is bounded like addresses are.
+        let full = match header.vni {
+            Some(_) => self.spokes >= u32::from(self.settings.max_spokes),
+            None => self.others >= self.settings.max_macs,
+        };
+        if full {
+            self.table_full(cx);
+            return Err(code::RESOURCES);
+        }
+        Ok(())
+    }
+
+    /// Says of each CIE whether it can be taken in, and changes nothing yet.
+    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Codes {
+        let header = &from.message.header;
+        let site = cx.sites.find((header.nbma, header.vni));
+        let member = site.and_then(|site| cx.sites.member(site));
+        let mut room = ADDRESSES_PER_PEER - member.map_or(0, |member| member.registered.len());
+        let mut codes = Codes::new();
+        for cie in from.message.cies().take(CIES_PER_REQUEST) {
+            let code = match self.address_of(cx, from, &cie) {
+                None => code::PROHIBITED,
+                Some(Registrable(address)) if self.is_unique_elsewhere(cx, address, header.nbma) => {
+                    code::ALREADY_REGISTERED
+                }
+                Some(Registrable(address)) if member.is_some_and(|m| m.registered(address).is_some()) => {
+                    code::OK
+                }
+                Some(_) if room == 0 => code::RESOURCES,
+                Some(_) => {
+                    room -= 1;
+                    code::OK
+                }
+            };
+            // There is room: no more are looked at.
+            let _ = codes.push(code);
+        }
+        codes
+    }
+
+    /// The address a CIE registers, if it may: nobody registers for another station, and nobody a range. What a CIE
+    /// leaves out stands in the header (RFC 2332 section 5.2.3).
+    fn address_of(&self, cx: &Context<'_>, from: &Inbound<'_>, cie: &Cie) -> Option<Registrable> {
+        let header = &from.message.header;
+        let address = cie.address.or(header.source)?;
+        let theirs =
+            cie.nbma.is_none_or(|n| n == header.nbma) && cie.vni.is_none_or(|v| Some(v) == header.vni);
+        let host = [0, 0xff, address.host_prefix()].contains(&cie.prefix);
+        let without_port = matches!(address, ProtocolAddress::Mac(_)) && header.vni.is_none();
+        let right = theirs && host && !without_port && cie.code == code::OK;
+        Registrable::new(self, cx, address).filter(|_| right)
+    }
+
+    /// Whether somebody at another underlay address than `nbma` registered the address for itself alone.
+    fn is_unique_elsewhere(&self, cx: &Context<'_>, address: ProtocolAddress, nbma: Nbma) -> bool {
+        let holder = cx.book.get(address).and_then(|entry| entry.registered());
+        let holder = holder.and_then(|site| cx.sites.get(site)).filter(|site| site.nbma != nbma);
+        let member = holder.and_then(|site| site.member.as_deref());
+        member.is_some_and(|member| member.registered(address).is_some_and(|r| r.unique))
+    }
+
+    /// Who registers is a client from now on, and is answered as it came.
+    fn enter(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> SiteId {
+        let header = &from.message.header;
+        let site = cx.sites.enter((header.nbma, header.vni));
+        let new = self.become_member(cx, site);
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.via = Some(from.via);
+        }
+        if let Some(member) = cx.sites.member_mut(site) {
+            member.address = Some(source);
+            member.grace = None;
+        }
+        if let Some(until) = self.fresh_until.filter(|until| new && header.vni.is_some() && *until > cx.now) {
+            self.take_all_back(cx, site, until);
+        }
+        site
+    }
+
+    /// Takes in what a CIE registers.
+    fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, from: &Inbound<'_>, cie: &Cie) {
+        let header = &from.message.header;
+        let Some(address) = cie.address.or(header.source) else { return };
+        let registered = Registered {
+            address,
+            unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
+            mtu: cie.mtu,
+            until: cx.now + Duration::from_secs(granted(cx.holding_seconds(), cie).into()),
+        };
+        let holder = cx.book.get(address).and_then(|entry| entry.registered()).filter(|there| *there != site);
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        match member.registered.iter_mut().find(|r| r.address == address) {
+            Some(before) => {
+                *before = registered;
+                return;
+            }
+            None => member.registered.push(registered),
+        }
+        if let Some(change) = cx.book.register(cx.now, address, site) {
+            self.take_back(cx, address, &change);
+        }
+        if let Some(holder) = holder {
+            if let Some(member) = cx.sites.member_mut(holder) {
+                member.registered.retain(|r| r.address != address);
+            }
+            self.settle(cx, holder, Why::Expired);
+        }
+        if let Some(address) = ip(address) {
+            cx.want(Item::Neighbour(address), Some(Wanted::Behind(header.nbma)));
+        }
+    }
+
+    /// The port a client is to have from now on; `None` if it needs none. Or the code of a refusal.
+    fn wanted_port(
+        &mut self,
+        cx: &mut Context<'_>,
+        site: SiteId,
+        from: &Inbound<'_>,
+    ) -> Result<Option<Port>, u8> {
+        let (Some(spoke), Some(member)) = (cx.sites.vtep(site), cx.sites.member(site)) else {
+            return Ok(None);
+        };
+        if !member.registered.iter().any(|r| matches!(r.address, ProtocolAddress::Mac(_))) {
+            return Ok(None);
+        }
+        let uplink = match member.uplink().or_else(|| self.take_uplink(cx, spoke)) {
+            Some(uplink) => uplink,
+            None => {
+                self.table_full(cx);
+                return Err(code::RESOURCES);
+            }
+        };
+        let own = cx.holding_seconds();
+        let granted = from.message.cies().map(|cie| granted(own, &cie)).max().unwrap_or(own);
+        Ok(Some(Port { uplink, local: from.via.path.local, mode: VpnMode::of(from.via.tag), granted }))
+    }
+
+    /// Answers at once, or when the port is there.
+    fn promise(
+        &mut self,
+        cx: &mut Context<'_>,
+        site: SiteId,
+        from: &Inbound<'_>,
+        codes: &Codes,
+        port: Option<Port>,
+    ) {
+        let from = Inbound { site: Some(site), ..*from };
+        let (Some(spoke), Some(port)) = (cx.sites.vtep(site), port) else {
+            return self.reply_registration(cx, &from, codes, code::RESOURCES);
+        };
+        let changed = cx.want(Item::Port(spoke), Some(Wanted::Port(port)));
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        let uplink = port.uplink;
+        let there = member.port.get_or_insert(MemberPort { uplink, is_up: false, reply: None });
+        if there.is_up && there.reply.is_none() && !changed {
+            return self.reply_registration(cx, &from, codes, code::RESOURCES);
+        }
+        let own = cx.holding_seconds();
+        let header = from.message.header.reply(Kind::RegistrationReply);
+        let responder = self.responder(cx, &from, header.protocol);
+        let reply = Reply::new(cx, from.via, &header, |w| {
+            write(w, &from, own, codes, code::RESOURCES, &responder);
+        });
+        if let Some(port) = cx.sites.member_mut(site).and_then(|member| member.port.as_mut()) {
+            // The newest request is the one to answer.
+            port.reply = reply;
+        }
+    }
+
+    /// The reply that takes nothing in.
+    fn refuse(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, code: u8) {
+        self.reply_registration(cx, from, &[], code);
+    }
+
+    /// The reply: the request with the codes filled in, `otherwise` where there is none, and the server's address and
+    /// uplink VNI where it was asked for.
+    fn reply_registration(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, codes: &[u8], otherwise: u8) {
+        let own = cx.holding_seconds();
+        let responder = self.responder(cx, from, from.message.header.protocol);
+        let header = from.message.header.reply(Kind::RegistrationReply);
+        let sent = cx.reply(from, &header, |w| {
+            write(w, from, own, codes, otherwise, &responder);
+        });
+        if sent {
+            let all =
+                codes.iter().copied().chain((codes.len() < from.message.cies().count()).then_some(otherwise));
+            let refused = all.into_iter().find(|code| *code != code::OK);
+            self.answered(cx, from.site, from.via.path.remote, refused);
+        }
+    }
+
+    /// Sends a reply that waited; with a code it refuses everything.
+    fn send(&mut self, cx: &mut Context<'_>, site: SiteId, reply: Reply, refused: Option<u8>) {
+        let remote = reply.via().path.remote;
+        let refused = reply.send(cx, refused);
+        self.answered(cx, Some(site), remote, refused);
+    }
+
+    /// Counts and tells how a registration was answered.
+    fn answered(&mut self, cx: &mut Context<'_>, site: Option<SiteId>, spoke: Nbma, refused: Option<u8>) {
+        let statistics = &mut *cx.statistics;
+        increment(match refused {
+            None => &mut statistics.tx_register_ack,
+            Some(code::RESOURCES) => &mut statistics.tx_register_nak_resources,
+            Some(code::ALREADY_REGISTERED) => &mut statistics.tx_register_nak_already_registered,
+            Some(_) => &mut statistics.tx_register_nak_prohibited,
+        });
+        if let Some(code) = refused {
+            if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
+                increment(&mut member.statistics.tx_nak);
+            }
+            cx.tell(Event::SpokeRefused { spoke, reason: Refusal::Nak(code) });
+        }
+    }
+}
+
+/// The holding time an address is granted, in seconds: what was asked for, but no more than the server's own, so that
+/// whoever is told of it, and a port that is found after a restart, ends when the server says so.
+fn granted(own: u16, cie: &Cie) -> u16 {
+    if cie.holding == 0 { own } else { cie.holding.min(own) }
+}
+
+/// Writes what follows the header of a Registration Reply.
+fn write(w: &mut Writer<'_>, from: &Inbound<'_>, own: u16, codes: &[u8], otherwise: u8, responder: &Cie) {
+    for (n, cie) in from.message.cies().enumerate() {
+        let code = codes.get(n).copied().unwrap_or(otherwise);
+        // The holding time of a NAK is 0 (RFC 2332 section 5.2.0.1).
+        let holding = if code == code::OK { granted(own, &cie) } else { 0 };
+        w.cie(&Cie { code, holding, ..cie });
+    }
+    for extension in from.message.extensions() {
+        match extension.kind {
+            kind::RESPONDER => w.extension_cie(kind::RESPONDER, true, responder),
+            _ => w.extension(extension),
+        };
+    }
+}

@@ -1,0 +1,181 @@
+//! Who is out there: the other ends of a VN, as clients that registered, as hubs to register with, and as the places
+//! that answers name.
+
+use super::contract::input::Via;
+use super::server::Member;
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use core::num::NonZeroU32;
+use std::collections::BTreeMap;
+
+/// Names a site as long as it is known: a later one in its place has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SiteId {
+    slot: u32,
+    generation: NonZeroU32,
+}
+
+impl SiteId {
+    /// This node itself.
+    pub const HERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MIN };
+}
+
+/// What tells sites apart. One that registers IP addresses only, or only answers, has no VNI.
+pub type Name = (Nbma, Option<Vni>);
+
+/// A site.
+#[derive(Debug)]
+pub struct Site {
+    pub nbma: Nbma,
+    pub vni: Option<Vni>,
+    /// How packets get to it; `None` for a place that is only known from answers.
+    pub via: Option<Via>,
+    /// What a server keeps of its client.
+    pub member: Option<Box<Member>>,
+    /// How many of our registrations name it.
+    pins: u8,
+}
+
+impl Site {
+    pub fn vtep(&self) -> Option<Vtep> {
+        Some(Vtep { nbma: self.nbma, vni: self.vni? })
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: NonZeroU32,
+    site: Option<Site>,
+}
+
+/// All sites of a VN.
+#[derive(Debug, Default)]
+pub struct Sites {
+    /// This node's protocol address in the VN, if its devices are there: a hub's bridge's MAC, one of a spoke's own.
+    pub mac: Option<Mac>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    names: BTreeMap<Name, SiteId>,
+}
+
+impl Sites {
+    pub fn find(&self, name: Name) -> Option<SiteId> {
+        self.names.get(&name).copied()
+    }
+
+    /// The site of this name, which is known from now on.
+    pub fn enter(&mut self, name: Name) -> SiteId {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let site = Site { nbma: name.0, vni: name.1, via: None, member: None, pins: 0 };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: NonZeroU32::MIN, site: None });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let place = &mut self.slots[slot as usize];
+        place.site = Some(site);
+        let id = SiteId { slot, generation: place.generation };
+        self.names.insert(name, id);
+        id
+    }
+
+    /// Forgets a site. Names of it that are left somewhere mean nobody.
+    pub fn remove(&mut self, id: SiteId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        let slot = &mut self.slots[id.slot as usize];
+        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        if let Some(site) = slot.site.take() {
+            self.names.remove(&(site.nbma, site.vni));
+        }
+        self.free.push(id.slot);
+    }
+
+    pub fn get(&self, id: SiteId) -> Option<&Site> {
+        let slot = self.slots.get(id.slot as usize)?;
+        slot.site.as_ref().filter(|_| slot.generation == id.generation)
+    }
+
+    pub fn get_mut(&mut self, id: SiteId) -> Option<&mut Site> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.site.as_mut().filter(|_| slot.generation == id.generation)
+    }
+
+    /// Where frames for a site go.
+    pub fn vtep(&self, id: SiteId) -> Option<Vtep> {
+        self.get(id)?.vtep()
+    }
+
+    /// How packets get to a site.
+    pub fn via(&self, id: SiteId) -> Option<Via> {
+        self.get(id)?.via
+    }
+
+    pub fn member(&self, id: SiteId) -> Option<&Member> {
+        self.get(id)?.member.as_deref()
+    }
+
+    pub fn member_mut(&mut self, id: SiteId) -> Option<&mut Member> {
+        self.get_mut(id)?.member.as_deref_mut()
+    }
+
+    /// All clients of the server, in the order of their names.
+    pub fn members(&self) -> impl Iterator<Item = (SiteId, &Site, &Member)> {
+        self.members_after(None)
+    }
+
+    /// Those after a name.
+    pub fn members_after(&self, last: Option<Name>) -> impl Iterator<Item = (SiteId, &Site, &Member)> {
+        let start = last.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
+        self.names.range((start, core::ops::Bound::Unbounded)).filter_map(|(_, id)| {
+            let site = self.get(*id)?;
+            Some((*id, site, site.member.as_deref()?))
+        })
+    }
+
+    /// The clients at an underlay address, whatever their VNI.
+    pub fn members_at(&self, nbma: Nbma) -> impl Iterator<Item = (SiteId, &Member)> {
+        self.names
+            .range((nbma, None)..=(nbma, Some(Vni::MAX)))
+            .filter_map(|(_, id)| Some((*id, self.member(*id)?)))
+    }
+
+    /// A registration of ours names the site.
+    pub fn pin(&mut self, id: SiteId) {
+        if let Some(site) = self.get_mut(id) {
+            site.pins = site.pins.saturating_add(1);
+        }
+    }
+
+    /// It does so no more.
+    pub fn unpin(&mut self, id: SiteId) {
+        if let Some(site) = self.get_mut(id) {
+            site.pins = site.pins.saturating_sub(1);
+        }
+    }
+
+    /// Whether nobody but the book may name the site.
+    pub fn is_loose(&self, id: SiteId) -> bool {
+        self.get(id).is_some_and(|site| site.member.is_none() && site.pins == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_site_that_is_gone_means_nobody() {
+        let mut sites = Sites::default();
+        let name = |n: u8| (format!("10.0.0.{n}").parse().unwrap(), None);
+        let first = sites.enter(name(1));
+        assert_eq!(sites.enter(name(1)), first);
+        sites.remove(first);
+        let second = sites.enter(name(2));
+        assert_eq!(second.slot, first.slot);
+        assert!(sites.get(first).is_none() && sites.get(second).is_some());
+        sites.remove(first);
+        assert_eq!(sites.find(name(2)), Some(second));
+    }
+}
