@@ -20,6 +20,30 @@ fn b2_reply_to_another_source_does_not_match() {
 }
 
 #[test]
+fn b2_answer_to_another_source_or_question_does_not_match() {
+    let mut spoke = Driven::registered();
+    spoke.heard(mac(STATION));
+    let question = spoke.one();
+    let there = at(vtep("10.0.0.3", 101), 300);
+    let header = question.header().reply(Kind::ResolutionReply);
+    for wrong in [
+        Header { source: Some(address("2e:cd:9a:5c:ae:c8")), ..header },
+        Header { source: None, ..header },
+        Header { request_id: header.request_id - 1, ..header },
+        Header { destination: Some(address("52:54:00:00:00:0c")), ..header },
+    ] {
+        spoke.hear_from_hub(&write(&wrong, |w| {
+            w.cie(&there);
+        }));
+        assert_eq!(spoke.shortcut(mac(STATION)), None, "{wrong:?}");
+        assert_eq!(spoke.shortcut(mac("52:54:00:00:00:0c")), None);
+    }
+    assert_eq!(spoke.engine.statistics().rx_unsolicited, 4);
+    spoke.hear_from_hub(&answer(&question.bytes, &[there]));
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.3", 101)));
+}
+
+#[test]
 fn b2_id_grows_with_each_new_request() {
     let mut spoke = Driven::registered();
     spoke.heard(mac(STATION));

@@ -62,6 +62,58 @@ fn f4_prefix_purges_all_inside() {
     assert_eq!(spoke.shortcut(mac(STATION)), None);
 }
 
+/// Of 48 bits the last of the prefix counts, and the one after it does not.
+#[test]
+fn f4_prefix_purges_nothing_outside() {
+    let inside = "52:54:00:00:00:0b";
+    for (prefix, others) in [
+        (40, ["52:54:00:00:00:ff", "52:54:00:00:01:0b"]),
+        (41, ["52:54:00:00:00:7f", "52:54:00:00:00:8b"]),
+        (47, ["52:54:00:00:00:0a", "52:54:00:00:00:09"]),
+        (7, ["52:55:00:00:00:0b", "54:54:00:00:00:0b"]),
+        (1, ["02:00:00:00:00:0b", "fe:00:00:00:00:0b"]),
+    ] {
+        let mut spoke = Driven::registered();
+        for station in [inside, others[0], others[1]] {
+            spoke.heard(mac(station));
+            let question = spoke.one();
+            spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+        }
+        assert_eq!(STATION, inside);
+        spoke.hear_from_hub(&purge(0, prefix, None));
+        let left = [inside, others[0], others[1]].map(|station| spoke.shortcut(mac(station)).is_some());
+        assert_eq!(left, [false, false, true], "{prefix}");
+    }
+}
+
+/// Who was told that there is no such address waits no longer than the address does.
+#[test]
+fn f5_refused_asker_is_told_when_the_address_appears() {
+    let (mut hub, two, three) = hub_and_two();
+    let late = address("52:54:00:00:00:99");
+    assert_eq!(hub.ask(&two, &two.question(2, late)).codes(), [12]);
+    hub.learn(&three, late);
+    let sent = hub.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].path, sent[0].header().kind), (two.path(), Kind::PurgeRequest));
+    assert_eq!(sent[0].cies()[0].address, Some(late));
+}
+
+/// The answer that a purge overtakes says what is not true any more.
+#[test]
+fn f9_answer_under_way_does_not_survive_a_purge() {
+    let mut spoke = Driven::registered();
+    spoke.heard(mac(STATION));
+    let first = spoke.one();
+    let sent = spoke.hear_from_hub(&purge(0, 0xff, None));
+    let second = sent.iter().find(|s| s.header().kind == Kind::ResolutionRequest).expect("asked anew");
+    let there = |n: u8| at(vtep(&format!("10.0.0.{n}"), 101), 300);
+    spoke.hear_from_hub(&answer(&first.bytes, &[there(3)]));
+    assert_eq!(spoke.shortcut(mac(STATION)), None);
+    spoke.hear_from_hub(&answer(&second.bytes, &[there(4)]));
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.4", 101)));
+}
+
 #[test]
 fn f6_f7_withdrawal_is_told_to_who_asked() {
     let (mut hub, two, three) = hub_and_two();

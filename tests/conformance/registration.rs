@@ -1,6 +1,7 @@
 //! E. Registration.
 
 use super::*;
+use dmevpn::engine::report::{Standing, VnReport};
 use dmevpn::engine::settings::VpnMode;
 use dmevpn::engine::{Effect, Input, News, Order, Outcome, Via};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
@@ -121,6 +122,24 @@ fn e13_refresh_after_a_third_of_the_holding_time() {
     let sent = spoke.pass(22 * SECOND);
     assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
     assert_ne!(sent[0].header().request_id, 1, "a new request");
+}
+
+#[test]
+fn e13_refresh_goes_by_what_the_hub_grants() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let request = spoke.one();
+    let reply = write(&request.header().reply(Kind::RegistrationReply), |w| {
+        w.cie(&Cie { holding: 60, ..request.cies()[0] });
+    });
+    spoke.hear_from_hub(&reply);
+    assert!(spoke.pass(18 * SECOND).is_empty());
+    assert!(!spoke.pass(8 * SECOND).is_empty(), "a third of 60 s, give or take");
+    // Unanswered, it ends with what was granted, not with what was asked for.
+    for (wait, registered) in [(33, true), (2, false)] {
+        spoke.pass(wait * SECOND);
+        let Some(VnReport::Spoke(report)) = spoke.engine.report(spoke.now, VN) else { panic!("a spoke") };
+        assert_eq!(matches!(report.standing, Standing::Registered { .. }), registered);
+    }
 }
 
 #[test]
