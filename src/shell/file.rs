@@ -20,7 +20,10 @@ pub fn read_config(path: &str) -> Result<String, Errors> {
 
 /// Reads the configuration again. What is wrong with it leaves the old one in force.
 pub fn reload(node: &mut Node, path: &str) -> Result<(), Errors> {
-    match load(path) {
+    // The thread that reads it serves everybody: what is no file may keep it for ever.
+    let is_file = std::fs::metadata(path).map_or(true, |there| there.is_file());
+    let read = || if is_file { load(path) } else { Err(Errors::unreadable(path, "it is no file".into())) };
+    match read() {
         Ok(mut config) => {
             if !config.main.enabled {
                 config.vns.clear();

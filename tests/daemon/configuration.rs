@@ -94,6 +94,27 @@ fn is_refused(node: &Node, line: usize) {
     assert_eq!(told(check), by_reload);
 }
 
+/// Somebody puts in the file's place what never ends or never answers: the daemon goes on.
+#[test]
+fn a_configuration_that_is_no_file() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "1000 at most");
+        let config = hub.config();
+        let kept = config.with_extension("kept");
+        fs::rename(&config, &kept).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&config).status().unwrap();
+        assert!(made.success());
+        let output = dmevpn(hub, &["reload", "--timeout", "5"]);
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("it is no file"), "{output:?}");
+        wait_status(hub, "1000 at most");
+        fs::rename(&kept, &config).unwrap();
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+    });
+}
+
 #[test]
 fn a_vn_gets_other_settings() {
     // Who asks in the wrong moment soon asks again.
