@@ -1,7 +1,7 @@
 //! This router's own addresses, and which of them is on the way to a hub.
 
 use crate::control::Cause;
-use crate::shell::netlink::Netlink;
+use crate::shell::netlink::{Address, Netlink};
 use crate::types::Nbma;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -38,19 +38,30 @@ pub fn own(interface: Option<&str>, nbma: &[Nbma], netlink: &mut Netlink) -> Own
         Ok(all) => all,
         Err(e) => return nothing(Cause::Failed(e.to_string())),
     };
-    let usable: Vec<Nbma> = all
-        .into_iter()
-        .filter(|a| a.index == link.index && a.scope == SCOPE_UNIVERSE)
-        .filter_map(|a| Nbma::new(a.ip))
-        .collect();
-    let first = |v4: bool| usable.iter().copied().find(|a| a.ip().is_ipv4() == v4);
-    let addresses: Vec<Nbma> = [first(true), first(false)].into_iter().flatten().collect();
+    let addresses = usable(&all, link.index);
     let trouble = match (link.up, addresses.is_empty()) {
         (false, _) => Some(Cause::InterfaceDown(interface.to_owned())),
         (true, true) => Some(Cause::NoAddress(interface.to_owned())),
         (true, false) => None,
     };
     Own { configured: true, addresses, link: Some((link.index, link.up)), trouble }
+}
+
+/// The first address of each family on that interface which others can answer to.
+fn usable(all: &[Address], index: u32) -> Vec<Nbma> {
+    // An optimistic one is used while it is tentative.
+    let is_ours = |a: &Address| {
+        a.flags & libc::IFA_F_DADFAILED == 0
+            && a.flags & (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC) != libc::IFA_F_TENTATIVE
+    };
+    let all = || all.iter().filter(|a| a.index == index && a.scope == SCOPE_UNIVERSE && is_ours(a));
+    let first = |v4: bool| {
+        let candidates = all().filter(|a| a.ip.is_ipv4() == v4);
+        // One that is about to go is used where there is no other.
+        let best = candidates.min_by_key(|a| a.flags & libc::IFA_F_DEPRECATED);
+        best.and_then(|a| Nbma::new(a.ip))
+    };
+    [first(true), first(false)].into_iter().flatten().collect()
 }
 
 /// Our address on the way to `hub`: of those configured, or else the one the route has; or why there is no way.
@@ -88,5 +99,33 @@ fn any(like: Nbma) -> IpAddr {
     match like.ip() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_nobody_can_answer_to_are_not_used() {
+        let address =
+            |ip: &str, flags| Address { index: 2, ip: ip.parse().unwrap(), prefix: 64, scope: 0, flags };
+        let of = |all: &[Address]| usable(all, 2).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let permanent = libc::IFA_F_PERMANENT;
+        let plain = [address("10.0.0.1", permanent), address("10.0.0.2", permanent), address("fd00::1", 0)];
+        assert_eq!(of(&plain), ["10.0.0.1", "fd00::1"]);
+        assert_eq!(usable(&plain, 3), []);
+        let good = address("fd00::9", permanent);
+        for (flags, used) in [
+            (libc::IFA_F_TENTATIVE, "fd00::9"),
+            (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC, "fd00::8"),
+            (libc::IFA_F_DADFAILED, "fd00::9"),
+            (libc::IFA_F_DEPRECATED, "fd00::9"),
+        ] {
+            assert_eq!(of(&[address("fd00::8", flags), good]), [used], "{flags:#x}");
+        }
+        assert_eq!(of(&[address("fd00::8", libc::IFA_F_DEPRECATED)]), ["fd00::8"]);
+        assert!(of(&[address("fd00::8", libc::IFA_F_TENTATIVE)]).is_empty());
+        assert!(of(&[Address { scope: 253, ..address("fe80::1", permanent) }]).is_empty());
     }
 }
