@@ -314,7 +314,11 @@ impl Node {
                     self.dataplane.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
                 }
                 Effect::Do { vn, act } => self.dataplane.act(vn, act, self.engine.plane(vn)),
-                Effect::FindHub { hub } => self.underlay.seek(self.clock.now(), hub),
+                Effect::FindHub { hub } => {
+                    // What frames go by goes on without the hub's daemon.
+                    let in_use = |vn| self.engine.plane(vn).is_some_and(|plane| plane.uplink().is_some());
+                    self.underlay.seek(self.clock.now(), hub, in_use);
+                }
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);
                 }

@@ -101,6 +101,26 @@ fn a_hub_whose_name_gets_another_address() {
     });
 }
 
+/// The first address of a name leads to a router that is no hub.
+#[test]
+fn a_hub_whose_first_address_is_silent() {
+    in_small(plan(), |lab| {
+        let _hosts = Hosts::new(lab.node("spoke1"), "10.0.0.3 hub.test\n10.0.0.1 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let there = wait_until(Duration::from_secs(20), || {
+            std::thread::sleep(Duration::from_millis(100));
+            lab.node("hub").ports().unwrap().len() == 1
+        });
+        assert!(there, "{}", status(spoke1));
+        wait_status(spoke1, "valid for");
+        let log = spoke1.log_text();
+        assert!(log.contains("the way is from 10.0.0.2 to 10.0.0.3"), "{log}");
+    });
+}
+
 fn vpn_mode(mode: &str) {
     in_small(plan(), |lab| {
         for spoke in ["spoke1", "spoke2"] {

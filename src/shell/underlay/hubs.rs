@@ -17,7 +17,7 @@ pub(super) struct Hub {
     address: HubAddress,
     /// The VNs in which this router is a spoke of it.
     pub spokes: Vec<VnKey>,
-    /// The addresses of its name, in the order of preference.
+    /// The addresses of its name, in the order in which they are tried.
     found: Vec<Nbma>,
     /// What the resolver said last, if it found none.
     unresolved: Option<Cause>,
@@ -59,6 +59,15 @@ impl Hub {
             (self.found, self.unresolved) = (old.found, old.unresolved);
         }
         (self.path, self.trouble) = (old.path, old.trouble);
+    }
+
+    /// Its name stands for these. Where they are the same as before, the one that answered stays the first.
+    fn is_at(&mut self, addresses: Vec<Nbma>) {
+        self.unresolved = None;
+        let same = addresses.len() == self.found.len() && addresses.iter().all(|a| self.found.contains(a));
+        if !same {
+            self.found = addresses;
+        }
     }
 
     /// The hub's addresses, as far as they are known.
@@ -149,17 +158,19 @@ impl Underlay {
     }
 
     /// The hub does not answer: it may have another address, or the way to it may be another one. One look is enough
-    /// for many VNs.
-    pub fn seek(&mut self, now: Instant, key: HubKey) {
+    /// for many VNs. Where `in_use` says that no VN has anything of it, the next of its name's addresses is tried.
+    pub fn seek(&mut self, now: Instant, key: HubKey, in_use: impl Fn(VnKey) -> bool) {
         let Some(hub) = self.hubs.get_mut(&key) else { return };
         if hub.sought.is_some_and(|sought| now.since(sought) < SILENCE) {
             return;
         }
         hub.sought = Some(now);
-        match hub.address {
-            HubAddress::Name(_) => drop(self.look_up(now, key)),
-            HubAddress::Ip(_) => self.due = Some(now),
+        let silent = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
+        if let Some(silent) = silent.filter(|_| !hub.spokes.iter().any(|vn| in_use(*vn))) {
+            hub.found.rotate_left(silent + 1);
         }
+        self.due = Some(now);
+        self.look_up(now, key);
     }
 
     /// Takes what was found of names meanwhile. Whether there was something.
@@ -172,7 +183,7 @@ impl Underlay {
             let HubAddress::Name(name) = name else { continue };
             news = true;
             match found.addresses {
-                Ok(addresses) => (hub.found, hub.unresolved) = (addresses, None),
+                Ok(addresses) => hub.is_at(addresses),
                 Err(why) => hub.unresolved = Some(Cause::NoName { name, why }),
             }
         }
