@@ -1,5 +1,6 @@
 //! A spoke's daemon: killed and started again; asleep when there is nothing to do.
 
+use super::hub::{Hosts, use_hub_name};
 use super::*;
 use lab::now;
 use lab::traffic::Ping;
@@ -35,6 +36,9 @@ fn a_spoke_is_killed_and_started_again() {
 #[test]
 fn a_quiet_spoke_sleeps() {
     in_small(plan(), |lab| {
+        // A name was looked up before it sleeps.
+        let _hosts = Hosts::new(lab.node("spoke1"), "10.0.0.1 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
         lab.start_all().unwrap();
         all_is_well(lab);
         // Until the announcements and answers of the beginning are over.
