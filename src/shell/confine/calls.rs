@@ -34,7 +34,7 @@ const COMMON: &[u32] = calls![
     SYS_openat SYS_close SYS_readv SYS_writev SYS_lseek SYS_fsync SYS_statx SYS_ioctl SYS_mkdirat SYS_unlinkat SYS_fchmod SYS_fchmodat
     // Sockets; with what looks up a hub's name.
     SYS_socket SYS_bind SYS_connect SYS_listen SYS_accept4 SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_shutdown
-    SYS_sendmmsg SYS_ppoll SYS_epoll_ctl SYS_uname SYS_sysinfo SYS_gettimeofday
+    SYS_sendmmsg SYS_recvmmsg SYS_ppoll SYS_epoll_ctl SYS_uname SYS_sysinfo SYS_gettimeofday
     SYS_getuid SYS_geteuid SYS_getgid SYS_getegid
     // Memory.
     SYS_brk SYS_munmap SYS_mremap SYS_mprotect SYS_madvise SYS_getrandom

@@ -58,8 +58,8 @@ const CHANGES: usize = 128;
 
 /// Ports are deleted together: the kernel waits once for all of them, and so do all others who want its lock. In that
 /// time, and so many at most.
-const DELETE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(50));
-const SETS: (usize, usize) = (16, 128);
+const DELETE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(80));
+const SETS: (usize, usize) = (32, 128);
 
 /// After lost events all is listed, and not again before this is over: events may come faster than they can be read.
 const LISTING_PAUSE: Duration = Duration::from_secs(1);

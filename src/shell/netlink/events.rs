@@ -7,10 +7,14 @@ use neli::consts::rtnl::{Nda, Rtm};
 use neli::rtnl::Ndmsg;
 use socket2::{SockFilter, Socket};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Room for some ten thousand unread events.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// So many datagrams are received at once: making a port is told by a dozen of them.
+const AT_ONCE: usize = 16;
 
 // Multicast groups (RTNLGRP_), by number: the libc crate has them for some targets only.
 const GROUP_LINK: u32 = 1;
@@ -87,10 +91,13 @@ fn miss(message: &Message<'_>) -> Option<Event> {
 pub struct Events {
     socket: Socket,
     receive_buffer: usize,
+    /// Room for datagrams, most of which are short.
     buffer: Vec<u8>,
-    /// The octets of `buffer` that hold messages not looked at yet.
+    /// How long they were that are there, and which of them are not looked at yet.
+    lengths: [usize; AT_ONCE],
+    unread: Range<usize>,
+    /// How much of the first one of those was.
     from: usize,
-    to: usize,
 }
 
 impl Events {
@@ -102,27 +109,36 @@ impl Events {
     /// Listen with room for `bytes` of unread messages in the kernel.
     pub fn with_receive_buffer(bytes: usize) -> io::Result<Events> {
         let socket = listening(bytes)?;
-        Ok(Events { socket, receive_buffer: bytes, buffer: vec![0; socket::RECEIVE], from: 0, to: 0 })
+        let buffer = vec![0; socket::RECEIVE * AT_ONCE];
+        Ok(Events { socket, receive_buffer: bytes, buffer, lengths: [0; AT_ONCE], unread: 0..0, from: 0 })
     }
 
     /// The next event; `None` when there is none now.
     #[allow(clippy::should_implement_trait)] // an iterator's end would not be its last
     pub fn next(&mut self) -> Option<Event> {
         loop {
-            let unread = self.buffer.get(self.from..self.to).unwrap_or_default();
-            match message::first(unread) {
+            if self.unread.is_empty() {
+                match socket::receive_many(&self.socket, &mut self.buffer, &mut self.lengths) {
+                    Ok(count) => (self.unread, self.from) = (0..count, 0),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                    // ENOBUFS, once for all that was lost.
+                    Err(_) => return Some(self.overrun()),
+                }
+                continue;
+            }
+            match self.datagram().map_or(Err(message::Malformed), message::first) {
                 Ok(Some((message, advance))) => {
+                    let event = Event::parse(&message);
                     self.from += advance;
-                    if let Some(event) = Event::parse(&message) {
-                        return Some(event);
+                    if event.is_some() {
+                        return event;
                     }
                 }
-                Ok(None) => match socket::receive(&self.socket, &mut self.buffer) {
-                    Ok(length) if length <= self.buffer.len() => (self.from, self.to) = (0, length),
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
-                    // ENOBUFS, once for all that was lost; or a message that was cut.
-                    _ => return Some(self.overrun()),
-                },
+                Ok(None) => {
+                    self.unread.next();
+                    self.from = 0;
+                }
+                // A message that was cut, too.
                 Err(message::Malformed) => return Some(self.overrun()),
             }
         }
@@ -130,13 +146,20 @@ impl Events {
 
     /// Whether there are messages that were received and not looked at yet: the socket does not tell of them any more.
     pub fn is_in_hand(&self) -> bool {
-        self.from < self.to
+        !self.unread.is_empty()
+    }
+
+    /// What is left of the first unread datagram, if it was not cut.
+    fn datagram(&self) -> Option<&[u8]> {
+        let length = self.lengths.get(self.unread.start).filter(|length| **length <= socket::RECEIVE)?;
+        let start = self.unread.start * socket::RECEIVE;
+        self.buffer.get(start + self.from..start + length)
     }
 
     /// Forget what is still unread, all at once: it is older than what was lost, and would be taken for news after the
     /// caller has asked for the present state.
     fn overrun(&mut self) -> Event {
-        (self.from, self.to) = (0, 0);
+        self.unread = 0..0;
         // Where there is none to be had the old one goes on, and tells a little of what is known by then.
         if let Ok(fresh) = listening(self.receive_buffer) {
             self.socket = fresh;

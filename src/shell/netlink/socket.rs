@@ -69,6 +69,44 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Receive datagrams into `buffer`, which holds as many as there are `lengths`, each in a part of its own; never waits.
+/// How many there were; a length is more than its part when the datagram was cut.
+#[allow(unsafe_code)]
+pub(super) fn receive_many<const N: usize>(
+    socket: &Socket,
+    buffer: &mut [u8],
+    lengths: &mut [usize; N],
+) -> io::Result<usize> {
+    let part = buffer.len() / N;
+    // SAFETY: all zero is a valid mmsghdr and iovec: nothing to be filled.
+    let (mut headers, mut parts): ([libc::mmsghdr; N], [libc::iovec; N]) = unsafe { std::mem::zeroed() };
+    for ((header, iov), part) in headers.iter_mut().zip(&mut parts).zip(buffer.chunks_exact_mut(part)) {
+        iov.iov_base = part.as_mut_ptr().cast();
+        iov.iov_len = part.len();
+        header.msg_hdr.msg_iov = iov;
+        header.msg_hdr.msg_iovlen = 1;
+    }
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    loop {
+        // SAFETY: headers, parts and the buffer they point into live for the call, each as long as is said. Not by the
+        // C library, which would have to know the kernel's time for what is not used.
+        let got = unsafe {
+            let no_time = std::ptr::null_mut::<libc::timespec>();
+            libc::syscall(libc::SYS_recvmmsg, socket.as_raw_fd(), headers.as_mut_ptr(), N, flags, no_time)
+        };
+        match usize::try_from(got) {
+            Ok(got) => {
+                lengths.iter_mut().zip(&headers).for_each(|(length, h)| *length = h.msg_len as usize);
+                return Ok(got);
+            }
+            Err(_) => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => continue,
+                e => return Err(e),
+            },
+        }
+    }
+}
+
 #[allow(unsafe_code)]
 fn uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     // SAFETY: same layout; `recv` writes only octets it received, so the slice stays initialised.
