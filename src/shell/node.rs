@@ -15,7 +15,6 @@ use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::task::Waker;
@@ -308,7 +307,9 @@ impl Node {
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
-                    self.set_neighbour(address, nbma);
+                    if let Some(device) = self.underlay.device_index() {
+                        self.dataplane.neighbour(device, address, nbma);
+                    }
                 }
                 Effect::Changed { vn, item } => {
                     self.dataplane.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
@@ -333,18 +334,5 @@ impl Node {
     fn tell(&mut self, vn: VnKey, event: Event) {
         happening(vn, self.names.vn_name(vn), &event);
         self.audience.tell(Happened { at: clock::wall(), vn, event });
-    }
-
-    fn set_neighbour(&mut self, address: IpAddr, nbma: Option<Nbma>) {
-        let Some(index) = self.underlay.device_index() else { return };
-        let netlink = self.dataplane.netlink();
-        let result = match nbma.map(Nbma::ip) {
-            Some(IpAddr::V4(ip)) => netlink.neighbour_set(index, address, &ip.octets()),
-            Some(IpAddr::V6(ip)) => netlink.neighbour_set(index, address, &ip.octets()),
-            None => netlink.neighbour_remove(index, address),
-        };
-        if let Err(e) = result {
-            log::warn!("{e}");
-        }
     }
 }

@@ -37,6 +37,7 @@ use settle::{Leave, Settle};
 use spoke::Announcement;
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -259,6 +260,12 @@ impl Dataplane {
                 }
             }
         }
+    }
+
+    /// With transport `device`: behind which underlay address a client's address is, on that device.
+    pub fn neighbour(&mut self, device: u32, address: IpAddr, nbma: Option<Nbma>) {
+        self.is_stirred = true;
+        self.jobs.push_back(Job::Neighbour(device, address, nbma));
     }
 
     /// Looks at what the worker has to tell, and at what is due.

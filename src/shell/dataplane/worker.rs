@@ -12,9 +12,10 @@ use super::{kmod, shown};
 use crate::shell::clock::Clock;
 use crate::shell::netlink::{FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
 use crate::shell::packet;
-use crate::types::{Mac, VlanId, Vtep};
+use crate::types::{Mac, Nbma, VlanId, Vtep};
 use socket2::{Domain, Socket, Type};
 use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
@@ -54,6 +55,8 @@ pub(super) enum Job {
     Delete(Vec<u32>, bool),
     /// Change forwarding entries; on a device of the user's those of the user are left alone.
     Change(Vec<FdbChange>, bool),
+    /// An address is behind that underlay address, on a GRE device; or behind none.
+    Neighbour(u32, IpAddr, Option<Nbma>),
     /// List forwarding entries of a device of the VN's, then of its bridge.
     List(Whose, Vec<FdbTable>),
     /// When was the entry used?
@@ -233,6 +236,17 @@ impl Hands {
             }
             Job::Change(changes, spare) => {
                 change(netlink, changes, spare);
+                Report::Done
+            }
+            Job::Neighbour(device, address, nbma) => {
+                let done = match nbma.map(Nbma::ip) {
+                    Some(IpAddr::V4(ip)) => netlink.neighbour_set(device, address, &ip.octets()),
+                    Some(IpAddr::V6(ip)) => netlink.neighbour_set(device, address, &ip.octets()),
+                    None => netlink.neighbour_remove(device, address),
+                };
+                if let Err(e) = done {
+                    log::warn!("{e}");
+                }
                 Report::Done
             }
             Job::List(whose, tables) => return self.list(whose, tables),
