@@ -46,6 +46,7 @@ impl Kind {
 /// The kinds of the last minute.
 #[derive(Debug)]
 pub struct Kinds {
+    /// The oldest first.
     entries: Vec<Entry>,
     minute: Duration,
 }
@@ -115,8 +116,8 @@ impl Kinds {
     /// forgotten.
     pub fn over(&mut self, now: Option<Instant>) -> Option<LeftOut> {
         let is_over = |e: &Entry| now.is_none_or(|now| now.since(e.since) >= self.minute);
-        while let Some(at) = self.entries.iter().position(is_over) {
-            let Entry { kind, lines, level, sample, .. } = self.entries.swap_remove(at);
+        while self.entries.first().is_some_and(is_over) {
+            let Entry { kind, lines, level, sample, .. } = self.entries.remove(0);
             if lines > LINES {
                 let is_monitored = matches!(kind, Kind::Happening(..));
                 return Some(LeftOut { level, sample, count: lines - LINES, is_monitored });
@@ -127,7 +128,7 @@ impl Kinds {
 
     /// When the first minute is over of those in which lines are left out; nothing when there are none.
     pub fn deadline(&self) -> Option<Instant> {
-        self.entries.iter().filter(|e| e.lines >= LINES).map(|e| e.since + self.minute).min()
+        self.entries.iter().find(|e| e.lines >= LINES).map(|e| e.since + self.minute)
     }
 }
 
