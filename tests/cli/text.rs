@@ -5,7 +5,7 @@ use super::{FILE, json::listed, written};
 use dmevpn::control::{Cause, Form};
 use dmevpn::engine::report::{HubReport, SpokeReport, Standing};
 use dmevpn::engine::{Event, Refusal, Why};
-use dmevpn::view::{self, Failure, Happening, RoleStatus, Rows, Status, VnStatus};
+use dmevpn::view::{self, Failure, Happening, Listing, RoleStatus, Rows, Status, VnStatus};
 
 const WIDE: Form = Form::Text { columns: 80 };
 const NARROW: Form = Form::Text { columns: 40 };
@@ -243,6 +243,24 @@ core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
     assert!(narrow.lines().all(|line| line.len() <= 40), "{narrow}");
     let empty = listed(Rows::Peers, WIDE, &vec![]);
     assert_eq!(empty, "VN  VTEP  VNI  UPLINK  VALID  MACS  ADDRESSES\n");
+}
+
+/// Rows are measured first and written later, and meanwhile they may become others.
+#[test]
+fn a_row_that_became_longer_stands_out() {
+    let text = written(|out| {
+        let mut listing = Listing::new(Rows::Peers, WIDE);
+        listing.measure("core", &*some_peers()[0].1);
+        listing.begin(out);
+        some_peers().iter().for_each(|(vn, row)| listing.row(out, vn, &**row));
+        listing.end(out);
+    });
+    let expected = "\
+VN    VTEP      VNI   UPLINK  VALID  MACS               ADDRESSES
+core  10.0.0.2  100  1048576  410 s  52:54:00:00:00:0b  -
+core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
+";
+    assert_eq!(text, expected);
 }
 
 #[test]
