@@ -7,6 +7,7 @@ mod drive;
 #[path = "../golden/mod.rs"]
 mod golden;
 
+mod bounds;
 mod counters;
 mod errors;
 mod extensions;

@@ -36,6 +36,9 @@ const SWEEP_APART: Duration = Duration::from_secs(30);
 /// So many addresses of a site that is gone are taken out in one go.
 const DRAIN: usize = 1000;
 
+/// Others have their turn between two slices of work.
+const SOON: Duration = Duration::from_millis(1);
+
 /// The state of a server in one VN.
 #[derive(Debug)]
 pub struct Server {
@@ -468,7 +471,7 @@ impl Server {
         while let Some((site, vtep)) = self.drained.last().copied() {
             while let Some(address) = cx.book.next_behind(site, None) {
                 if left == 0 {
-                    cx.arm(&mut self.drain, cx.now, Due::Server(ServerDue::Drain));
+                    cx.arm(&mut self.drain, cx.now + SOON, Due::Server(ServerDue::Drain));
                     return;
                 }
                 left -= 1;
@@ -527,7 +530,7 @@ impl Server {
         self.swept = reached;
         self.held_until = self.held_until.into_iter().chain(next).min();
         self.sweep_due = match reached {
-            Some(_) => Some(cx.now),
+            Some(_) => Some(cx.now + SOON),
             None => self.held_until.take().map(|next| next.max(cx.now + SWEEP_APART)),
         };
         if let Some(at) = self.sweep_due {

@@ -1,0 +1,413 @@
+//! What nobody may make of a hub or a spoke: refused, granted, taken back, held back, put off.
+
+use super::*;
+use dmevpn::engine::report::VnReport;
+use dmevpn::engine::settings::VpnMode;
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port, Table, Via};
+use dmevpn::types::Mac;
+use dmevpn::wire::VpnTag;
+use dmevpn::wire::nhrp::{ProtocolAddress, error};
+
+const ALL: [(u8, &str); 2] = [(1, "02:00:00:00:00:00"), (1, "82:00:00:00:00:00")];
+
+fn acts(driven: &Driven) -> Vec<Act> {
+    let act = |e: &Effect| if let Effect::Do { act, .. } = e { Some(*act) } else { None };
+    driven.out.iter().filter_map(act).collect()
+}
+
+fn station(n: u16) -> ProtocolAddress {
+    let [a, b] = n.to_be_bytes();
+    ProtocolAddress::Mac(Mac::new([0x52, 0x54, 0, 1, a, b]).unwrap())
+}
+
+/// A port that an earlier run made.
+fn found(mode: VpnMode, granted: u16) -> Port {
+    Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1"), mode, granted }
+}
+
+/// Whether a packet withdraws every MAC.
+fn withdraws_all(sent: &Sent) -> bool {
+    let said = sent.cies();
+    let all = ALL.map(|(prefix, mac)| Cie { prefix, address: Some(address(mac)), ..Cie::default() });
+    sent.header().kind == Kind::PurgeRequest && said == all
+}
+
+fn confirm(driven: &mut Driven, to: &Client, purge: &Sent) {
+    let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+        purge.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+    });
+    driven.hear(to.path(), TAG, &reply);
+}
+
+#[test]
+fn e3_what_is_refused_makes_nothing() {
+    let (mut hub, two, _) = hub_and_two();
+    let thief = Client { source: two.source, ..client(9) };
+    hub.input(Input::Packet { via: Via { path: thief.path(), tag: TAG }, nhrp: &thief.registration(1) });
+    assert_eq!(hub.one().codes(), [14], "at once");
+    assert_eq!(hub.changed().count(), 0, "no port was asked for");
+}
+
+#[test]
+fn e8_a_hub_grants_at_most_its_own_holding_time() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |w| {
+        w.cie(&Cie { prefix: 0xff, holding: 3600, ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&two, &request).cies()[0].holding, 600, "and says so");
+    assert_eq!(hub.port(two.vtep()).unwrap().granted, 600);
+    let shorter = write(&two.header(Kind::RegistrationRequest, 0x8000, 2, two.source), |w| {
+        w.cie(&Cie { prefix: 0xff, holding: 30, ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&two, &shorter).cies()[0].holding, 30);
+    hub.pass(31 * SECOND);
+    assert!(hub.ports().is_empty());
+}
+
+#[test]
+fn e12_addresses_of_nobody_are_not_registered() {
+    let mut hub = Driven::hub();
+    let one = ip_client(8, "192.0.2.8");
+    for (wrong, code) in [
+        ("192.0.2.1", 4),
+        ("0.0.0.0", 4),
+        ("224.0.0.5", 4),
+        ("255.255.255.255", 4),
+        ("127.0.0.1", 4),
+        ("192.0.2.9", 0),
+    ] {
+        let header = one.header(Kind::RegistrationRequest, 0, 1, address("192.0.2.1"));
+        let request = write(&header, |w| {
+            w.cie(&Cie { prefix: 32, holding: 60, address: Some(address(wrong)), ..Cie::default() });
+        });
+        let sent = hub.hear(one.path(), VpnTag::None, &request);
+        assert_eq!(sent[0].codes(), [code], "{wrong}");
+        let ProtocolAddress::Ip(ip) = address(wrong) else { panic!("an IP address") };
+        assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip).is_some(), code == 0, "{wrong}");
+    }
+    // The hub's bridge is nobody else's.
+    let thief = Client { source: address(HUB_MAC), ..client(9) };
+    assert_eq!(hub.ask(&thief, &thief.registration(1)).codes(), [4]);
+}
+
+#[test]
+fn e12_a_spokes_place_is_not_taken_by_who_needs_no_port() {
+    let mut role = hub_role();
+    role.max_spokes = 2;
+    let mut hub = Driven::hub_with(role);
+    for n in 10..20 {
+        let client = ip_client(n, &format!("192.0.2.{n}"));
+        let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, true, &[]));
+        assert_eq!(sent[0].codes(), [0]);
+    }
+    assert_eq!([2, 3, 4].map(|n| hub.register(&client(n)).codes()[0]), [0, 0, 5]);
+}
+
+#[test]
+fn e16_a_port_follows_the_way_its_spoke_takes() {
+    let (mut hub, two, _) = hub_and_two();
+    let elsewhere = dmevpn::engine::Path { local: nbma("10.0.0.77"), ..two.path() };
+    let via = Via { path: elsewhere, tag: TAG };
+    hub.input(Input::Packet { via, nhrp: &two.registration(2) });
+    assert!(hub.sent().is_empty(), "the port first");
+    assert!(hub.changed().any(|item| item == Item::Port(two.vtep())));
+    assert_eq!(hub.port(two.vtep()).unwrap().local, elsewhere.local);
+    hub.input(Input::News { vn: VN, news: News::Became { spoke: two.vtep(), outcome: Outcome::Made } });
+    assert_eq!((hub.one().path, hub.one().codes()), (elsewhere, vec![0]));
+    assert!(!hub.told(&Event::SpokeUp { spoke: two.vtep(), uplink: hub.port(two.vtep()).unwrap().uplink }));
+}
+
+#[test]
+fn h8_a_reply_that_outgrows_a_packet_is_an_error_and_no_reply() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |w| {
+        w.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+        w.extension(Extension { kind: 0x3801, compulsory: false, value: &[0; 1340] });
+        // It comes back with an address in it.
+        w.extension(Extension::empty(dmevpn::wire::nhrp::kind::RESPONDER));
+    });
+    let sent = hub.hear(two.path(), TAG, &request);
+    assert!(sent.iter().any(|sent| is_error(sent, error::SDU_SIZE)));
+    assert!(sent.iter().all(|sent| sent.header().kind == Kind::Error));
+    assert_eq!(hub.engine.statistics().tx_register_ack, 0);
+}
+
+#[test]
+fn j6_an_answer_ends_with_the_address_it_is_about() {
+    let (mut hub, two, three) = hub_and_two();
+    let own = Cie { prefix: 0xff, holding: 600, ..Cie::default() };
+    let second = address("52:54:00:00:00:33");
+    let request = write(&three.header(Kind::RegistrationRequest, 0x8000, 2, three.source), |w| {
+        w.cie(&Cie { address: Some(second), holding: 100, ..own });
+    });
+    assert_eq!(hub.ask(&three, &request).codes(), [0]);
+    let holding = |hub: &mut Driven, wanted| hub.ask(&two, &two.question(7, wanted)).cies()[0].holding;
+    assert_eq!((holding(&mut hub, second), holding(&mut hub, three.source)), (100, 600));
+    // What is only learned there lasts as long as the site.
+    assert_eq!(holding(&mut hub, address(STATION)), 600);
+}
+
+#[test]
+fn f4_a_client_withdraws_by_prefix() {
+    let (mut hub, two, three) = hub_and_two();
+    for n in 0..20 {
+        hub.learn(&three, station(n));
+    }
+    hub.learn(&two, station(99));
+    let request = write(&three.header(Kind::PurgeRequest, 0, 9, three.source), |w| {
+        w.cie(&Cie { prefix: 32, address: Some(station(0)), ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&three, &request).header().kind, Kind::PurgeReply);
+    let four = client(4);
+    hub.register(&four);
+    let code = |hub: &mut Driven, wanted| hub.ask(&four, &four.question(5, wanted)).codes()[0];
+    assert_eq!([station(0), station(19)].map(|wanted| code(&mut hub, wanted)), [12, 12]);
+    // Neither what is outside, nor what is another's.
+    assert_eq!([address(STATION), three.source, station(99)].map(|wanted| code(&mut hub, wanted)), [0, 0, 0]);
+}
+
+#[test]
+fn f5_a_hub_without_a_port_takes_back_what_it_said_before_a_reboot() {
+    let mut hub = Driven::hub();
+    // As just started.
+    let started = hub.now;
+    let mut young = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 1);
+    young.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let (two, three) = (client(2), client(3));
+    let sent = young.hear(two.path(), TAG, &two.registration(1));
+    let purge = sent.iter().find(|sent| withdraws_all(sent)).expect("a Purge of all MACs");
+    confirm(&mut young, &two, purge);
+    young.hear(three.path(), TAG, &three.registration(1));
+    assert!(
+        young.hear(two.path(), TAG, &two.registration(2)).iter().all(|sent| !withdraws_all(sent)),
+        "once"
+    );
+    // Then nobody has to be told of a move who has not asked.
+    young.learn(&two, station(1));
+    young.learn(&three, station(1));
+    assert!(young.sent().iter().all(|sent| sent.path == two.path()), "but the old site");
+    // Later, and with ports that were found, all is known.
+    hub.now = started;
+    assert!(hub.hear(two.path(), TAG, &two.registration(1)).iter().all(|sent| !withdraws_all(sent)));
+    let mut restarted = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 1);
+    restarted.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let port = found(VpnMode::Llc, 600);
+    restarted.input(Input::News { vn: VN, news: News::FoundPort { spoke: three.vtep(), port } });
+    assert!(restarted.hear(two.path(), TAG, &two.registration(1)).iter().all(|sent| !withdraws_all(sent)));
+}
+
+#[test]
+fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
+    let (mut hub, two, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    for n in 0..600 {
+        hub.now = hub.now + SECOND / 10;
+        hub.learn(&three, station(n));
+        hub.ask(&two, &two.question(2 + u32::from(n), station(n)));
+    }
+    let mut said = Vec::new();
+    for n in 0..600 {
+        hub.learn(&four, station(n));
+        said.extend(hub.sent().into_iter().filter(|sent| sent.path == two.path()));
+    }
+    assert_eq!(hub.engine.statistics().purges_widened, 2, "of who asked, and of the old site");
+    assert!(said.len() < 40, "{} packets", said.len());
+    said.extend(hub.pass(20 * SECOND).into_iter().filter(|sent| sent.path == two.path()));
+    let all = said.iter().rfind(|sent| sent.cies()[..2].iter().all(|cie| cie.prefix == 1)).unwrap();
+    confirm(&mut hub, &two, all);
+    // It ran over once more since that was said: so it is said once more.
+    let again = hub.sent().into_iter().find(|sent| sent.path == two.path()).unwrap();
+    assert!(withdraws_all(&again) && again.header().request_id != all.header().request_id);
+    confirm(&mut hub, &two, &again);
+    assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()), "nothing is left to say");
+}
+
+#[test]
+fn found_ports_are_what_they_were() {
+    for (mode, tag) in [(VpnMode::Key, VpnTag::Key(1)), (VpnMode::None, VpnTag::None), (VpnMode::Llc, TAG)] {
+        let mut hub = Driven::hub();
+        let (two, three) = (client(2), client(3));
+        for (client, granted) in [(two, 3600), (three, 0)] {
+            let port = Port { uplink: vni(0x90_0000 + u32::from(granted)), ..found(mode, granted) };
+            hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
+        }
+        hub.learn(&two, address(STATION));
+        hub.learn(&three, address(STATION));
+        let sent = hub.one();
+        assert_eq!((sent.path, sent.tag, sent.header().kind), (two.path(), tag, Kind::PurgeRequest));
+        // One spoke was granted an hour; of the other nobody kept what.
+        hub.pass(700 * SECOND);
+        assert_eq!(hub.ports().into_iter().map(|(spoke, _)| spoke).collect::<Vec<_>>(), [two.vtep()]);
+        hub.pass(3000 * SECOND);
+        assert!(hub.ports().is_empty());
+    }
+}
+
+#[test]
+fn d16_a_hub_that_forgot_us_is_registered_with_before_it_is_believed() {
+    let mut spoke = spoke_with_shortcut();
+    let local = mac("52:54:00:00:00:77");
+    spoke.input(Input::News { vn: VN, news: News::Fdb { mac: local, place: Place::Local } });
+    let other = mac("52:54:00:00:00:78");
+    spoke.heard(other);
+    let question = spoke.one();
+    let sent = spoke.hear_from_hub(&answer(&question.bytes, &[Cie::nak(4)]));
+    assert_eq!(sent.iter().map(|s| s.header().kind).collect::<Vec<_>>(), [Kind::RegistrationRequest]);
+    assert!(spoke.shortcut(mac(STATION)).is_some(), "what was true may be so still");
+    // The hub gives the same uplink VNI.
+    let sent = spoke.hear_from_hub(&accepted(&sent[0].bytes, vni(9000)));
+    let hub = mac(HUB_MAC);
+    assert!(acts(&spoke).contains(&Act::Announce { mac: local, hub }), "it learns who is here");
+    let asked: Vec<_> = sent.iter().filter_map(|s| s.header().destination).collect();
+    assert!(asked.contains(&ProtocolAddress::Mac(other)) && asked.contains(&address(STATION)));
+    // It says so again, though we are registered: then it means it.
+    let again = sent.iter().find(|s| s.header().destination == Some(ProtocolAddress::Mac(other))).unwrap();
+    assert!(spoke.hear_from_hub(&answer(&again.bytes, &[Cie::nak(4)])).is_empty());
+    let reason = Some(dmevpn::engine::Refusal::Nak(4));
+    assert!(spoke.told(&Event::NotResolved { mac: other, reason }));
+}
+
+#[test]
+fn a_mac_that_moves_to_and_fro_is_held_back_until_it_rests() {
+    let (mut hub, two, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    let (wild, places) = (station(1), [two, three]);
+    hub.ask(&four, &four.question(1, wild));
+    let mut told = Vec::new();
+    let mut packets = 0;
+    for n in 0..100 {
+        hub.now = hub.now + SECOND / 20;
+        hub.learn(&places[n % 2], wild);
+        let event = |e: &Effect| if let Effect::Tell { event, .. } = e { Some(*event) } else { None };
+        told.extend(hub.out.iter().filter_map(event).filter(|e| matches!(e, Event::Restless { .. })));
+        packets += hub.sent().len();
+        if n % 10 == 0 {
+            hub.ask(&four, &four.question(2, wild));
+        }
+    }
+    let ProtocolAddress::Mac(mac) = wild else { panic!("a MAC") };
+    let between = Event::Restless { mac, from: Some(three.vtep()), to: Some(two.vtep()) };
+    assert_eq!(told, [between], "once, with both places");
+    assert!(packets < 30, "{packets} packets");
+    // Meanwhile its frames go by the hub.
+    assert_eq!(hub.ask(&four, &four.question(3, wild)).codes(), [12]);
+    // At rest its place is known, and who was told that it is not is told that it is.
+    let sent = hub.pass(31 * SECOND);
+    assert!(sent.iter().any(|s| s.path == four.path() && s.cies().iter().any(|c| c.address == Some(wild))));
+    assert_eq!(hub.ask(&four, &four.question(4, wild)).cies()[0].nbma, Some(three.nbma));
+    // Slow moves are told each time.
+    for n in 0..10 {
+        hub.pass(3 * SECOND);
+        hub.learn(&places[n % 2], wild);
+        assert!(hub.out.iter().any(|e| matches!(e, Effect::Tell { event: Event::MacMoved { .. }, .. })));
+    }
+}
+
+#[test]
+fn what_there_was_no_room_for_is_listed_when_there_is() {
+    let mut role = hub_role();
+    role.max_macs = 3;
+    let mut hub = Driven::hub_with(role);
+    let two = client(2);
+    hub.register(&two);
+    for n in 0..4 {
+        hub.learn(&two, station(n));
+    }
+    assert!(hub.told(&Event::Full(Table::Macs)) || hub.engine.statistics().macs_refused == 2);
+    hub.pass(100 * SECOND);
+    assert!(!acts(&hub).contains(&Act::List), "there is no room yet");
+    let ProtocolAddress::Mac(gone) = station(0) else { panic!("a MAC") };
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: gone, place: Place::Gone } });
+    let mut listed = false;
+    let end = hub.now + 31 * SECOND;
+    while let Some(at) = hub.engine.deadline().filter(|at| *at <= end) {
+        hub.now = at;
+        hub.input(Input::Tick);
+        listed |= acts(&hub).contains(&Act::List);
+    }
+    assert!(listed);
+
+    let mut role = spoke_role();
+    role.max_macs = 1;
+    let mut spoke = Driven::new(settings(Part::Spoke(role), VpnMode::Llc), 1);
+    let path = dmevpn::engine::Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
+    spoke.heard(mac(STATION));
+    spoke.heard(gone);
+    assert!(spoke.told(&Event::Full(Table::Macs)));
+    spoke.input(Input::Order(dmevpn::engine::Order::Flush { vn: None, mac: Some(mac(STATION)) }));
+    let end = spoke.now + 31 * SECOND;
+    let mut listed = false;
+    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
+        spoke.now = at;
+        spoke.input(Input::Tick);
+        listed |= acts(&spoke).contains(&Act::List);
+    }
+    assert!(listed);
+}
+
+#[test]
+fn a_spoke_forgets_what_a_listing_lacks() {
+    let mut spoke = Driven::registered();
+    let (stays, goes) = (mac("52:54:00:00:00:71"), mac("52:54:00:00:00:72"));
+    for mac in [stays, goes] {
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Local } });
+    }
+    spoke.input(Input::News { vn: VN, news: News::Listing });
+    spoke.input(Input::News { vn: VN, news: News::Fdb { mac: stays, place: Place::Local } });
+    spoke.input(Input::News { vn: VN, news: News::Listed });
+    let mut announced = Vec::new();
+    let end = spoke.now + 121 * SECOND;
+    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
+        spoke.now = at;
+        spoke.input(Input::Tick);
+        announced.extend(acts(&spoke));
+    }
+    let hub = mac(HUB_MAC);
+    assert_eq!(announced, [Act::Announce { mac: stays, hub }]);
+    assert_eq!(spoke.engine.lookup(VN, goes), Place::Gone);
+}
+
+#[test]
+fn a_denial_is_forgotten_in_time_whatever_else_is_held() {
+    let (mut hub, two, _) = hub_and_two();
+    let macs = |hub: &Driven| match hub.engine.report(hub.now, VN) {
+        Some(VnReport::Hub(report)) => report.macs,
+        _ => panic!("a hub"),
+    };
+    let before = macs(&hub);
+    // This answer is held for 600 s.
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.ask(&two, &two.question(3, station(9)));
+    assert_eq!(macs(&hub), before + 1);
+    hub.pass(95 * SECOND);
+    assert_eq!(macs(&hub), before);
+}
+
+#[test]
+fn a_site_with_many_addresses_ends_in_slices() {
+    let (mut hub, two, three) = hub_and_two();
+    for n in 0..5000 {
+        hub.learn(&three, station(n));
+    }
+    hub.ask(&two, &two.question(2, station(4999)));
+    let withdrawal = three.purge(2, 0x8000, &[three.source]);
+    hub.input(Input::Packet { via: Via { path: three.path(), tag: TAG }, nhrp: &withdrawal });
+    let left = hub.engine.macs(hub.now, VN, None, usize::MAX).len();
+    assert!((3000..5000).contains(&left), "{left}");
+    // What is left is nobody's.
+    assert_eq!(hub.ask(&two, &two.question(3, station(4998))).codes(), [12]);
+    let sent = hub.pass(SECOND);
+    assert!(
+        sent.iter()
+            .any(|s| s.path == two.path() && s.cies().iter().any(|c| c.address == Some(station(4999))))
+    );
+    assert_eq!(hub.engine.macs(hub.now, VN, None, usize::MAX).len(), 1, "its neighbour");
+}
