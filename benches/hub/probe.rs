@@ -3,6 +3,7 @@
 use crate::lab::Res;
 use crate::packets::Site;
 use crate::sites::{self, Heard, PROBES, Sites};
+use dmevpn::wire::nhrp::ProtocolAddress;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -35,6 +36,8 @@ pub struct Waits {
     pub lost: usize,
     /// How many were asked.
     pub asked: usize,
+    /// How many were answered by a NAK.
+    pub refused: usize,
     /// The longest time that the machine itself did not let the probe go on.
     pub machine: Duration,
 }
@@ -54,6 +57,16 @@ impl Askers {
 
     /// Each asks for the place of the next, in turns, until told to stop.
     pub fn start(&self, sites: &Sites) -> Probe {
+        let askers = self.0.clone();
+        self.ask_for(sites, move |number| askers[(number + 1) % askers.len()].source())
+    }
+
+    /// They ask for whatever that is for the question of this number.
+    pub fn ask_for(
+        &self,
+        sites: &Sites,
+        wanted: impl Fn(usize) -> ProtocolAddress + Send + 'static,
+    ) -> Probe {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let first = PROBES + (RUNS.fetch_add(1, Ordering::Relaxed) << 18);
         let (out, heard) = sites.shared();
@@ -65,8 +78,7 @@ impl Askers {
                 while !stop.load(Ordering::Relaxed) {
                     let number = sent.len();
                     let asker = &askers[number % askers.len()];
-                    let wanted = askers[(number + 1) % askers.len()].source();
-                    let question = asker.question(first + number as u32, wanted);
+                    let question = asker.question(first + number as u32, wanted(number));
                     sent.push(Instant::now());
                     sites::send(&out, &question);
                     let slept = Instant::now();
@@ -100,6 +112,7 @@ impl Probe {
         let mut heard = sites::lock(&self.heard);
         let answers: HashMap<u32, Instant> =
             heard.answers.iter().filter(|a| a.id >= first).map(|a| (a.id - first, a.at)).collect();
+        let refused = heard.answers.iter().filter(|a| a.id >= first && !a.found).count();
         heard.answers.clear();
         let (mut longest, mut next) = (Duration::ZERO, now);
         for (number, sent) in sent.iter().enumerate().rev() {
@@ -107,7 +120,7 @@ impl Probe {
             next = answers.get(&(number as u32)).map_or(next, |at| next.min(*at));
             longest = longest.max(next - *sent);
         }
-        Ok(Waits { longest, lost: sent.len() - answers.len(), asked: sent.len(), machine })
+        Ok(Waits { longest, lost: sent.len() - answers.len(), asked: sent.len(), refused, machine })
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Answer {
     pub id: u32,
     /// When it came.
     pub at: Instant,
+    /// Whether it names a place.
+    pub found: bool,
 }
 
 /// What came from the hub.
@@ -220,7 +222,7 @@ fn take(packet: &[u8], at: Instant, heard: &mut Heard) -> Option<Vec<u8>> {
             heard.registered.insert(site, Registered { at, code, uplink, bridge });
         }
         Kind::ResolutionReply if message.header.request_id >= PROBES => {
-            heard.answers.push(Answer { id: message.header.request_id, at });
+            heard.answers.push(Answer { id: message.header.request_id, at, found: code == 0 });
         }
         Kind::ResolutionReply => heard.resolved += 1,
         Kind::PurgeReply => heard.purged += 1,

@@ -1,7 +1,7 @@
 //! A hub starts, and everybody waits for it.
 
 use crate::lab::{Res, wait_until};
-use crate::packets::Site;
+use crate::packets::{Site, station_address};
 use crate::probe::{Askers, Probe, time};
 use crate::sites::Sites;
 use crate::world::{Setup, World};
@@ -38,15 +38,15 @@ pub fn macs(setup: &Setup) -> Res<Vec<String>> {
         return Err(format!("it knows {} of {MACS} MACs", known(&world)));
     }
     world.hub.end(libc::SIGUSR1, PATIENCE)?;
-    let probe = askers.start(&world.sites);
+    let probe = askers.ask_for(&world.sites, |number| station_address(number as u32 * 997 % MACS));
     let start = Instant::now();
     world.hub.start()?;
     let served = serves(&world.sites, start)?;
     let complete = all(&world);
     let took = start.elapsed();
-    probe.finish(Duration::from_secs(2))?;
+    let waits = probe.finish(Duration::from_secs(2))?;
     let complete = if complete { time(took) } else { format!("{} after {}", known(&world), time(took)) };
-    Ok(vec![time(served), complete])
+    Ok(vec![time(served), complete, format!("{} of {}", waits.refused, waits.asked)])
 }
 
 /// All come at once to a hub that is new; then it restarts.
