@@ -26,7 +26,7 @@ const PACKETS: usize = 64;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
 
-/// Packets are looked at after this, even if it is not known yet what is in the kernel.
+/// Packets are looked at after this, even if it is not known yet which devices there are.
 const START: Duration = Duration::from_secs(3);
 
 /// A turn should never take that long.
@@ -46,7 +46,7 @@ pub struct Node {
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
-    /// Whether all that was in the kernel at the start is known.
+    /// Whether the devices are known that there were at the start.
     serves: bool,
     /// Where packets are read to.
     buffer: Vec<u8>,
@@ -189,7 +189,7 @@ impl Node {
         let now = self.now();
         self.dataplane.turn(&self.engine, now, &mut self.inputs);
         self.work();
-        self.serves |= self.dataplane.is_known(now);
+        self.serves |= self.dataplane.is_known();
     }
 
     /// What there is to wait for at `now`.
@@ -198,8 +198,7 @@ impl Node {
         core::iter::once(self.events.as_fd()).chain(underlay.into_iter().flatten())
     }
 
-    /// Whether packets are looked at: what is asked at the start would be refused until it is known what is there. It is
-    /// known soon but where there is very much.
+    /// Whether packets are looked at: until it is known which ports there are, what is registered is not known either.
     fn serves(&self, now: Instant) -> bool {
         self.serves || now >= Instant::from_millis(0) + START
     }

@@ -43,6 +43,24 @@ fn c3_two_cies_are_error_7() {
     assert!(is_error(&hub.ask(&two, &question(2)), error::PROTOCOL));
 }
 
+/// A hub that just came back does not know yet what its bridge knows: it does not say that nobody knows the station.
+#[test]
+fn what_is_not_listed_yet_is_not_denied() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.input(Input::News { vn: VN, news: News::Device(None) });
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    hub.input(Input::News { vn: VN, news: News::Listing });
+    let station = address("52:54:00:00:00:98");
+    let question = two.question(7, station);
+    assert!(hub.hear(two.path(), TAG, &question).is_empty());
+    hub.learn(&three, station);
+    assert_eq!(hub.ask(&two, &question).codes(), [0]);
+    let other = two.question(8, address("52:54:00:00:00:99"));
+    assert!(hub.hear(two.path(), TAG, &other).is_empty());
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    assert_eq!(hub.ask(&two, &other).codes(), [12]);
+}
+
 #[test]
 fn c7_not_every_frame_is_a_question() {
     let mut spoke = Driven::registered();

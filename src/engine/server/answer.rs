@@ -31,6 +31,10 @@ impl Server {
         if from.message.cies().nth(1).is_some() {
             return Err(from.protocol_fault());
         }
+        // It may be known in a moment; who asks asks again.
+        if !self.is_listed && !self.knows(cx, wanted) {
+            return Ok(());
+        }
         let answer = match from.site {
             Some(site) if is_vpn_aware(from) => self.answer(cx, site, from, wanted),
             _ => Err(code::PROHIBITED),
@@ -48,6 +52,10 @@ impl Server {
             self.sweep_at(cx, until);
         }
         Ok(())
+    }
+
+    fn knows(&self, cx: &Context<'_>, wanted: ProtocolAddress) -> bool {
+        cx.book.get(wanted).and_then(|entry| entry.site()).is_some() || self.is_own(cx, wanted)
     }
 
     /// Where the address lives for who asks.

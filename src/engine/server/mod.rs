@@ -46,6 +46,8 @@ pub struct Server {
     /// Whether the bridge is there, and since when it is so.
     is_up: bool,
     since: Instant,
+    /// Whether it is known what the bridge knew when it came.
+    is_listed: bool,
     /// Until then clients whose ports were found may hold answers of an earlier run of the daemon.
     amnesia: Instant,
     /// No port was found: until then whoever registers first may hold answers from before a reboot.
@@ -81,6 +83,7 @@ impl Server {
         Server {
             settings,
             is_up: false,
+            is_listed: false,
             since: now,
             amnesia: Instant::default(),
             fresh_until: None,
@@ -252,6 +255,7 @@ impl Server {
         self.is_up = mac.is_some();
         cx.sites.mac = mac;
         if came {
+            self.is_listed = false;
             self.fresh_until.get_or_insert(cx.now + cx.holding_time);
             cx.act(Act::List);
         }
@@ -298,6 +302,7 @@ impl Server {
 
     /// The listing is complete: what it did not hold, the bridge forgot.
     fn listed(&mut self, cx: &mut Context<'_>) {
+        self.is_listed = true;
         let mut last = None;
         while let Some(mac) = cx.book.next_unlisted(last) {
             cx.book.unlearn(cx.now, mac);

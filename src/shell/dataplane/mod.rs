@@ -68,9 +68,6 @@ const LISTING_PAUSE: Duration = Duration::from_secs(1);
 /// Of so many MACs an event may come while entries are listed; with more of them all are listed once more.
 const NEWER: usize = 4096;
 
-/// At the start this is waited for a listing, which is long if there are many entries.
-const LONG: Duration = Duration::from_millis(200);
-
 /// So long reports are looked at in a turn.
 const SLICE: Duration = Duration::from_millis(5);
 
@@ -90,7 +87,6 @@ struct Listing {
     newer: LiteMap<Mac, ()>,
     /// The shortcuts that were seen.
     seen: LiteMap<Mac, ()>,
-    since: Instant,
     /// Whether the engine was told that it begins.
     is_told: bool,
     /// Whether it cannot be relied on.
@@ -280,16 +276,10 @@ impl Dataplane {
         self.again(now);
     }
 
-    /// Whether it is known what is in the kernel; of what is listed for long already, as much as is known.
-    pub fn is_known(&self, now: Instant) -> bool {
+    /// Whether it is known which devices there are.
+    pub fn is_known(&self) -> bool {
         let is_settled = |vn: &Vn| !vn.unsettled && !vn.settling;
-        if self.look.is_some() || self.looking || !self.vns.values().all(is_settled) {
-            return false;
-        }
-        match &self.listing {
-            Some(listing) => now.since(listing.since) >= LONG,
-            None => !self.vns.values().any(|vn| vn.unlisted),
-        }
+        self.look.is_none() && !self.looking && self.vns.values().all(is_settled)
     }
 
     /// Whether the worker has something to do.
@@ -397,7 +387,7 @@ impl Dataplane {
             self.plan_settling();
         }
         if self.listing.is_none() {
-            self.plan_listing(now);
+            self.plan_listing();
         }
     }
 
@@ -418,7 +408,7 @@ impl Dataplane {
         }
     }
 
-    fn plan_listing(&mut self, now: Instant) {
+    fn plan_listing(&mut self) {
         let ready = |vn: &&mut Vn| vn.unlisted && !vn.unsettled && !vn.settling;
         let Some(vn) = self.vns.iter_mut().map(|(_, vn)| vn).find(ready) else { return };
         vn.unlisted = false;
@@ -433,7 +423,6 @@ impl Dataplane {
             vn: vn.whose(),
             newer: LiteMap::new(),
             seen: LiteMap::new(),
-            since: now,
             is_told: false,
             is_spoilt: false,
         });
