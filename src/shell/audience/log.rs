@@ -19,7 +19,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::fmt::{self, Write};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
-/// Threads that carry lines on.
-static CARRIERS: AtomicUsize = AtomicUsize::new(0);
+/// Whether a thread carries lines on.
+static IS_CARRIED: AtomicBool = AtomicBool::new(false);
 
 /// The log is open as long as this lives; what is still on its way then has a second.
 #[derive(Debug)]
@@ -57,11 +57,11 @@ fn begin(service: bool, minute: Duration) -> io::Result<Open> {
         kinds: Mutex::new(Kinds::new(minute)),
         outputs: [libc::STDOUT_FILENO, libc::STDERR_FILENO].map(|out| Output { out, lost: Mutex::new(0) }),
     });
-    for output in logger.in_use() {
-        let far = outlet::redirect(output.out)?;
-        beside("log", move || logger.carry(output, far))?;
-        CARRIERS.fetch_add(1, Ordering::SeqCst);
-    }
+    let fars: io::Result<Vec<Far>> =
+        logger.in_use().iter().map(|output| outlet::redirect(output.out)).collect();
+    let fars = fars?;
+    beside("log", move || logger.carry(fars))?;
+    IS_CARRIED.store(true, Ordering::SeqCst);
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tell(panic);
@@ -88,7 +88,7 @@ fn finish() {
     }
     logger.in_use().iter().for_each(|output| outlet::close(output.out));
     let mut left = PATIENCE;
-    while CARRIERS.load(Ordering::SeqCst) > 0 && left > Duration::ZERO {
+    while IS_CARRIED.load(Ordering::SeqCst) && left > Duration::ZERO {
         thread::sleep(PAUSE);
         left -= PAUSE;
     }
@@ -215,26 +215,33 @@ impl Logger {
         true
     }
 
-    /// Carries on what is written to `output`, until all is.
-    fn carry(&self, output: &Output, mut far: Far) {
-        loop {
+    /// Carries on what is written to the outputs in use, until all is.
+    fn carry(&self, mut fars: Vec<Far>) {
+        let mut outputs: Vec<&Output> = self.in_use().iter().collect();
+        while !fars.is_empty() {
             let now = self.clock.now();
-            let patience = {
+            let most = {
                 let mut kinds = hold(&self.kinds);
                 self.tell_left_out(&mut kinds, Some(now));
                 kinds.deadline().map(|at| at.since(now))
             };
-            match far.carry(patience) {
-                Carried::Taken { refused } => {
-                    let mut lost = hold(&output.lost);
-                    *lost = lost.saturating_add(refused);
-                    self.tell_lost(output, &mut lost);
+            outlet::wait_for(&fars, most);
+            for at in (0..fars.len()).rev() {
+                match fars[at].carry() {
+                    Carried::Taken { refused } => {
+                        let mut lost = hold(&outputs[at].lost);
+                        *lost = lost.saturating_add(refused);
+                        self.tell_lost(outputs[at], &mut lost);
+                    }
+                    Carried::Nothing => {}
+                    Carried::End => {
+                        fars.remove(at);
+                        outputs.remove(at);
+                    }
                 }
-                Carried::Nothing => {}
-                Carried::End => break,
             }
         }
-        CARRIERS.fetch_sub(1, Ordering::SeqCst);
+        IS_CARRIED.store(false, Ordering::SeqCst);
     }
 }
 

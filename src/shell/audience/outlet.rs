@@ -1,5 +1,5 @@
-//! An output that nobody waits for: what is written goes into a pipe of our own, and a thread carries it on. The thread
-//! waits as long as the true output makes it wait, and drops what that refuses.
+//! Outputs that nobody waits for: what is written goes into pipes of our own, and a thread carries it on. The thread
+//! waits as long as the true outputs make it wait, and drops what they refuse.
 //!
 //! The true output is left as it is: O_NONBLOCK would hold for all who share it.
 
@@ -13,7 +13,7 @@ pub const WHOLE: usize = 4096;
 
 /// Whether a line of at most [`WHOLE`] octets can be written now, without waiting.
 pub fn has_room(out: libc::c_int) -> bool {
-    wait(out, libc::POLLOUT, Some(Duration::ZERO)) == libc::POLLOUT
+    wait([out], libc::POLLOUT, Some(Duration::ZERO)) == libc::POLLOUT
 }
 
 /// Writes a line for which there [is room](has_room).
@@ -49,7 +49,7 @@ pub fn redirect(out: libc::c_int) -> io::Result<Far> {
             return Err(io::Error::last_os_error());
         }
     }
-    Ok(Far { pipe: far.into(), out: truly.into(), held: [0; WHOLE], len: 0, refused: 0 })
+    Ok(Far { pipe: far.into(), out: truly.into(), held: Vec::new(), refused: 0 })
 }
 
 /// Nothing more is written to a redirected output: who carries it on comes to the end.
@@ -67,8 +67,7 @@ pub struct Far {
     pipe: File,
     out: File,
     /// What was read and not carried on: the beginning of a line.
-    held: [u8; WHOLE],
-    len: usize,
+    held: Vec<u8>,
     /// Lines that the output refused since it last took one.
     refused: u32,
 }
@@ -87,27 +86,33 @@ pub enum Carried {
     End,
 }
 
+/// Waits until something is written to one of at most two outputs, though no longer than `most`.
+pub fn wait_for(fars: &[Far], most: Option<Duration>) {
+    wait([0, 1].map(|n| fars.get(n).map_or(-1, |far| far.pipe.as_raw_fd())), libc::POLLIN, most);
+}
+
 impl Far {
-    /// Waits until something is written, at most for `patience`, and carries on what are whole lines.
-    pub fn carry(&mut self, patience: Option<Duration>) -> Carried {
-        if wait(self.pipe.as_raw_fd(), libc::POLLIN, patience) == 0 {
-            return Carried::Nothing;
-        }
-        match self.pipe.read(&mut self.held[self.len..]) {
+    /// Carries on what was written, as whole lines.
+    pub fn carry(&mut self) -> Carried {
+        let had = self.held.len();
+        self.held.resize(WHOLE, 0);
+        let read = self.pipe.read(&mut self.held[had..]);
+        self.held.truncate(had + read.as_ref().map_or(0, |n| *n));
+        match read {
             Ok(0) => return Carried::End,
-            Ok(n) => self.len += n,
+            Ok(_) => {}
+            // It is not waited for here.
             Err(_) => return Carried::Nothing,
         }
-        let lines = self.held[..self.len].iter().rposition(|b| *b == b'\n').map(|last| last + 1);
+        let lines = self.held.iter().rposition(|b| *b == b'\n').map(|last| last + 1);
         // No line of ours is as long; what else writes here may be.
-        let end = lines.unwrap_or(if self.len == WHOLE { WHOLE } else { 0 });
+        let end = lines.unwrap_or(if self.held.len() == WHOLE { WHOLE } else { 0 });
         if end == 0 {
             return Carried::Nothing;
         }
         let left = self.put(end);
         let refused = self.held[end - left..end].iter().filter(|b| **b == b'\n').count();
-        self.held.copy_within(end..self.len, 0);
-        self.len -= end;
+        self.held.drain(..end);
         if left > 0 {
             self.refused = self.refused.saturating_add(refused as u32);
             return Carried::Nothing;
@@ -125,7 +130,7 @@ impl Far {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // Somebody who shares it made it so.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    wait(self.out.as_raw_fd(), libc::POLLOUT, None);
+                    wait([self.out.as_raw_fd()], libc::POLLOUT, None);
                 }
                 Err(_) => break,
             }
@@ -134,13 +139,19 @@ impl Far {
     }
 }
 
-/// Waits for one of `events`, at most for `patience`; what there is: 0 if nothing is in time.
-fn wait(fd: libc::c_int, events: libc::c_short, patience: Option<Duration>) -> libc::c_short {
-    let mut poll = libc::pollfd { fd, events, revents: 0 };
+/// Waits for one of `events` at some of `fds`, though no longer than `most`; those that are negative do not count. What
+/// there is at the first one that has something: 0 if nothing is in time.
+fn wait<const N: usize>(
+    fds: [libc::c_int; N],
+    events: libc::c_short,
+    most: Option<Duration>,
+) -> libc::c_short {
+    let mut polled = fds.map(|fd| libc::pollfd { fd, events, revents: 0 });
     // Not before the time has come.
-    let ms = patience.map_or(-1, |p| i32::try_from(p.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
-    // SAFETY: it is one `pollfd`, as the kernel is told.
+    let ms = most.map_or(-1, |most| i32::try_from(most.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+    // SAFETY: they are as many as the kernel is told.
     #[allow(unsafe_code)]
-    let ready = unsafe { libc::poll(&raw mut poll, 1, ms) };
-    if ready == 1 { poll.revents } else { 0 }
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, ms) };
+    let there = polled.iter().map(|p| p.revents).find(|revents| *revents != 0);
+    there.filter(|_| ready > 0).unwrap_or(0)
 }
