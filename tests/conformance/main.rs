@@ -16,6 +16,7 @@ mod neighbours;
 mod purge;
 mod registration;
 mod resolution;
+mod restarts;
 mod roles;
 mod vpn;
 

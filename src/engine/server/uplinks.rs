@@ -67,4 +67,26 @@ mod tests {
         assert_eq!(alone(Some(spoke(3))), alone(Some(spoke(3))));
         assert_eq!(alone(None), alone(None));
     }
+
+    /// After a restart spokes come in another order, and each has to find its own VNI free.
+    #[test]
+    fn what_a_peer_gets_is_its_own_whoever_else_there_is() {
+        let first = Vni::new(1 << 20).unwrap();
+        let spoke = |n: u8, vni: u32| Vtep {
+            nbma: format!("10.0.0.{n}").parse().unwrap(),
+            vni: Vni::new(vni).unwrap(),
+        };
+        let alone = |index, s| Uplinks::default().allocate(first, VpnId::new(VpnId::DEFAULT_OUI, index), s);
+        let mut given: Vec<_> = (1..=50).map(|n| alone(1, Some(spoke(n, 100)))).collect();
+        given.extend([
+            alone(2, Some(spoke(1, 100))),
+            alone(1, Some(spoke(1, 101))),
+            alone(1, None),
+            alone(2, None),
+        ]);
+        let all = given.len();
+        given.sort();
+        given.dedup();
+        assert_eq!(given.len(), all);
+    }
 }
