@@ -38,9 +38,9 @@ pub const DEADLINES: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// In the long run, 1 to 1000.
-    pub per_second: u32,
+    pub per_second: u16,
     /// At once.
-    pub burst: u32,
+    pub burst: u16,
 }
 
 /// Counts down what [`Rate`] allows.
@@ -48,30 +48,31 @@ pub struct Rate {
 pub struct TokenBucket {
     rate: Rate,
     /// Thousandths of a token.
-    level: u64,
+    level: u32,
     filled: Instant,
 }
 
 impl TokenBucket {
     /// A full bucket.
     pub fn new(rate: Rate) -> TokenBucket {
-        TokenBucket { rate, level: u64::from(rate.burst) * 1000, filled: Instant::default() }
+        TokenBucket { rate, level: u32::from(rate.burst) * 1000, filled: Instant::default() }
     }
 
     /// Takes a token, or tells how long it takes until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let elapsed = now.since(self.filled).as_millis() as u64;
-        let gained = elapsed.saturating_mul(u64::from(self.rate.per_second));
-        self.level = self.level.saturating_add(gained).min(u64::from(self.rate.burst) * 1000);
+        let elapsed = u32::try_from(now.since(self.filled).as_millis()).unwrap_or(u32::MAX);
+        let gained = elapsed.saturating_mul(self.rate.per_second.into());
+        self.level = self.level.saturating_add(gained).min(u32::from(self.rate.burst) * 1000);
         self.filled = self.filled.max(now);
         match self.level.checked_sub(1000) {
             Some(level) => {
                 self.level = level;
                 Ok(())
             }
-            None => Err(Duration::from_millis(
-                (1000 - self.level).div_ceil(u64::from(self.rate.per_second)).max(1),
-            )),
+            None => {
+                let wait = (1000 - self.level).div_ceil(self.rate.per_second.into());
+                Err(Duration::from_millis(wait.max(1).into()))
+            }
         }
     }
 }

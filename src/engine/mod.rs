@@ -354,7 +354,7 @@ impl Vn {
             key,
             vpn_id,
             mtu,
-            sites: Sites::default(),
+            sites: Sites::new(vpn_id),
             book: Book::default(),
             plane: Plane::new(key),
             client: client.map(|client| Client::new(now, client, mode(&client).unwrap_or_default())),

@@ -1,9 +1,10 @@
 //! Who is out there: the other ends of a VN, as clients that registered, as hubs to register with, and as the places
 //! that answers name.
 
-use super::contract::input::Via;
+use super::contract::input::{Path, Via};
+use super::contract::settings::VpnMode;
 use super::server::Member;
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 
@@ -27,8 +28,10 @@ pub type Name = (Nbma, Option<Vni>);
 pub struct Site {
     pub nbma: Nbma,
     pub vni: Option<Vni>,
-    /// How packets get to it; `None` for a place that is only known from answers.
-    pub via: Option<Via>,
+    /// The address of ours that packets to it leave from; `None` for a place that is only known from answers.
+    local: Option<Nbma>,
+    /// How they name the VN.
+    mode: VpnMode,
     /// What a server keeps of its client.
     pub member: Option<Box<Member>>,
     /// How many of our registrations name it.
@@ -36,6 +39,11 @@ pub struct Site {
 }
 
 impl Site {
+    /// Packets get to it by this way, whose other end it is.
+    pub fn set_way(&mut self, via: Via) {
+        (self.local, self.mode) = (Some(via.path.local), VpnMode::of(via.tag));
+    }
+
     pub fn vtep(&self) -> Option<Vtep> {
         Some(Vtep { nbma: self.nbma, vni: self.vni? })
     }
@@ -48,8 +56,9 @@ struct Slot {
 }
 
 /// All sites of a VN.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sites {
+    vpn_id: VpnId,
     /// This node's protocol address in the VN, if its devices are there: a hub's bridge's MAC, one of a spoke's own.
     pub mac: Option<Mac>,
     slots: Vec<Slot>,
@@ -58,6 +67,10 @@ pub struct Sites {
 }
 
 impl Sites {
+    pub fn new(vpn_id: VpnId) -> Sites {
+        Sites { vpn_id, mac: None, slots: Vec::new(), free: Vec::new(), names: BTreeMap::new() }
+    }
+
     pub fn find(&self, name: Name) -> Option<SiteId> {
         self.names.get(&name).copied()
     }
@@ -67,7 +80,7 @@ impl Sites {
         if let Some(id) = self.find(name) {
             return id;
         }
-        let site = Site { nbma: name.0, vni: name.1, via: None, member: None, pins: 0 };
+        let site = Site { nbma: name.0, vni: name.1, local: None, mode: VpnMode::Llc, member: None, pins: 0 };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: NonZeroU32::MIN, site: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -109,7 +122,9 @@ impl Sites {
 
     /// How packets get to a site.
     pub fn via(&self, id: SiteId) -> Option<Via> {
-        self.get(id)?.via
+        let site = self.get(id)?;
+        let path = Path { local: site.local?, remote: site.nbma };
+        Some(Via { path, tag: site.mode.tag(self.vpn_id) })
     }
 
     pub fn member(&self, id: SiteId) -> Option<&Member> {
@@ -167,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_site_that_is_gone_means_nobody() {
-        let mut sites = Sites::default();
+        let mut sites = Sites::new(VpnId::new(VpnId::DEFAULT_OUI, 1));
         let name = |n: u8| (format!("10.0.0.{n}").parse().unwrap(), None);
         let first = sites.enter(name(1));
         assert_eq!(sites.enter(name(1)), first);

@@ -8,15 +8,18 @@ pub struct Alarm(Option<Handle>);
 
 #[derive(Clone, Copy, Debug)]
 struct Handle {
-    slot: usize,
+    slot: u32,
     generation: u32,
 }
+
+/// The position of what is not in the heap.
+const UNARMED: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Slot<K> {
     generation: u32,
-    /// Where in the heap; `usize::MAX` when not armed.
-    position: usize,
+    /// Where in the heap; [`UNARMED`] when not armed.
+    position: u32,
     at: Instant,
     key: Option<K>,
 }
@@ -25,8 +28,8 @@ struct Slot<K> {
 #[derive(Debug)]
 pub struct Timers<K> {
     slots: Vec<Slot<K>>,
-    free: Vec<usize>,
-    heap: Vec<usize>,
+    free: Vec<u32>,
+    heap: Vec<u32>,
 }
 
 impl<K> Default for Timers<K> {
@@ -38,7 +41,7 @@ impl<K> Default for Timers<K> {
 impl<K: Copy> Timers<K> {
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|&slot| self.slots[slot].at)
+        self.heap.first().map(|&slot| self.slot(slot).at)
     }
 
     /// Calls `key` at `at`, and not at the time the alarm was set to before.
@@ -47,18 +50,21 @@ impl<K: Copy> Timers<K> {
             Some(slot) => slot,
             None => {
                 let slot = self.free.pop().unwrap_or_else(|| {
-                    self.slots.push(Slot { generation: 0, position: usize::MAX, at, key: None });
-                    self.slots.len() - 1
+                    self.slots.push(Slot { generation: 0, position: UNARMED, at, key: None });
+                    // Far fewer than 2^32 fit the memory of any machine.
+                    (self.slots.len() - 1) as u32
                 });
-                self.slots[slot].position = self.heap.len();
+                let position = self.heap.len() as u32;
+                self.slot_mut(slot).position = position;
                 self.heap.push(slot);
-                *alarm = Alarm(Some(Handle { slot, generation: self.slots[slot].generation }));
+                *alarm = Alarm(Some(Handle { slot, generation: self.slot(slot).generation }));
                 slot
             }
         };
-        self.slots[slot].at = at;
-        self.slots[slot].key = Some(key);
-        self.sift(self.slots[slot].position);
+        let there = self.slot_mut(slot);
+        (there.at, there.key) = (at, Some(key));
+        let position = there.position;
+        self.sift(position as usize);
     }
 
     /// Does not call any more.
@@ -72,29 +78,29 @@ impl<K: Copy> Timers<K> {
     /// The key of a deadline that is not after `now`, the earliest first.
     pub fn pop(&mut self, now: Instant) -> Option<K> {
         let &slot = self.heap.first()?;
-        if self.slots[slot].at > now {
+        if self.slot(slot).at > now {
             return None;
         }
         self.remove(slot)
     }
 
     /// The slot of an alarm that has not fired.
-    fn live(&self, alarm: &Alarm) -> Option<usize> {
+    fn live(&self, alarm: &Alarm) -> Option<u32> {
         let handle = alarm.0?;
-        (self.slots[handle.slot].generation == handle.generation).then_some(handle.slot)
+        (self.slot(handle.slot).generation == handle.generation).then_some(handle.slot)
     }
 
-    fn remove(&mut self, slot: usize) -> Option<K> {
-        let position = self.slots[slot].position;
-        self.heap.swap_remove(position);
-        if let Some(&moved) = self.heap.get(position) {
-            self.slots[moved].position = position;
-            self.sift(position);
+    fn remove(&mut self, slot: u32) -> Option<K> {
+        let position = self.slot(slot).position;
+        self.heap.swap_remove(position as usize);
+        if let Some(&moved) = self.heap.get(position as usize) {
+            self.slot_mut(moved).position = position;
+            self.sift(position as usize);
         }
-        let s = &mut self.slots[slot];
-        s.generation = s.generation.wrapping_add(1);
-        s.position = usize::MAX;
         self.free.push(slot);
+        let s = self.slot_mut(slot);
+        s.generation = s.generation.wrapping_add(1);
+        s.position = UNARMED;
         s.key.take()
     }
 
@@ -118,13 +124,23 @@ impl<K: Copy> Timers<K> {
     }
 
     fn at(&self, position: usize) -> Instant {
-        self.slots[self.heap[position]].at
+        self.slot(self.heap[position]).at
     }
 
     fn swap(&mut self, a: usize, b: usize) {
         self.heap.swap(a, b);
-        self.slots[self.heap[a]].position = a;
-        self.slots[self.heap[b]].position = b;
+        for position in [a, b] {
+            let slot = self.heap[position];
+            self.slot_mut(slot).position = position as u32;
+        }
+    }
+
+    fn slot(&self, slot: u32) -> &Slot<K> {
+        &self.slots[slot as usize]
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> &mut Slot<K> {
+        &mut self.slots[slot as usize]
     }
 }
 

@@ -142,7 +142,7 @@ impl Registration {
         let site = via.map(|via| {
             let site = cx.sites.enter((via.path.remote, None));
             if let Some(there) = cx.sites.get_mut(site) {
-                there.via = Some(via);
+                there.set_way(via);
             }
             site
         });

@@ -62,7 +62,10 @@ fn client_of(cx: &Context<'_>, via: Via, message: &Message<'_>) -> Option<SiteId
     match header.kind {
         // It has the server as its source: who confirms is known by what was asked.
         Kind::PurgeReply => {
-            let asked = cx.sites.members_at(remote).find(|(_, member)| member.line.asked(header.request_id));
+            let asked = cx
+                .sites
+                .members_at(remote)
+                .find(|(_, member)| member.line.as_ref().is_some_and(|line| line.asked(header.request_id)));
             asked.or_else(|| cx.sites.members_at(remote).next()).map(|(site, _)| site)
         }
         Kind::Error => cx.sites.members_at(remote).next().map(|(site, _)| site),

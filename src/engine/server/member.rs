@@ -27,7 +27,7 @@ pub struct MemberPort {
     /// Whether the kernel has it.
     pub is_up: bool,
     /// The answer to who registered, which waits until the kernel has it as it is wanted.
-    pub reply: Option<Reply>,
+    pub reply: Option<Box<Reply>>,
 }
 
 /// A client.
@@ -45,7 +45,8 @@ pub struct Member {
     pub port: Option<MemberPort>,
     pub alarm: Alarm,
     pub bucket: TokenBucket,
-    pub line: Line,
+    /// What it has to be told, if anything.
+    pub line: Option<Box<Line>>,
     pub statistics: ClientStatistics,
 }
 
@@ -59,7 +60,7 @@ impl Default for Member {
             port: None,
             alarm: Alarm::default(),
             bucket: TokenBucket::new(PEER),
-            line: Line::default(),
+            line: None,
             statistics: ClientStatistics::default(),
         }
     }
@@ -69,6 +70,11 @@ impl Member {
     /// Whether it counts as a client: it registered, or did so with an earlier run.
     pub fn is_known(&self) -> bool {
         !self.registered.is_empty() || self.grace.is_some()
+    }
+
+    /// How many purges wait for it.
+    pub fn owed(&self) -> usize {
+        self.line.as_ref().map_or(0, |line| line.len())
     }
 
     /// The VNI it uses towards the hub.

@@ -211,7 +211,7 @@ impl Server {
             spokes: self.spokes + self.others,
             max_spokes: self.settings.max_spokes.into(),
             macs: count(vn.book.len()),
-            purges: count(vn.sites.members().map(|(_, _, member)| member.line.len()).sum()),
+            purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
         }
     }
 
@@ -324,7 +324,7 @@ impl Server {
         let uplink = port.uplink;
         let path = Path { local: port.local, remote: spoke.nbma };
         if let Some(there) = cx.sites.get_mut(site) {
-            there.via = Some(Via { path, tag: port.mode.tag(cx.vpn_id) });
+            there.set_way(Via { path, tag: port.mode.tag(cx.vpn_id) });
         }
         if let Some(member) = cx.sites.member_mut(site) {
             member.port = Some(MemberPort { uplink, is_up: true, reply: None });
@@ -452,7 +452,9 @@ impl Server {
         let Some(mut member) = there.member.take() else { return };
         *self.kind(vni) -= 1;
         cx.timers.clear(&mut member.alarm);
-        member.line.end(cx);
+        if let Some(mut line) = member.line.take() {
+            line.end(cx);
+        }
         for address in member.registered.iter().filter_map(|r| ip(r.address)) {
             cx.want(Item::Neighbour(address), None);
         }

@@ -191,32 +191,28 @@ impl Server {
     /// A client confirmed (RFC 2332 section 5.2.6).
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_reply);
-        let header = &from.message.header;
+        let id = from.message.header.request_id;
         let about = from.message.cies().next().and_then(|cie| cie.address);
         let member = from.site.and_then(|site| Some((site, cx.sites.member_mut(site)?)));
-        match member {
-            Some((site, member))
-                if member
-                    .line
-                    .request
-                    .is_some_and(|r| r.is_answered(from.site, header.request_id, about)) =>
-            {
-                if member.line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
-                    member.holds_unknown = Instant::default();
+        if let Some((site, member)) = member {
+            if let Some(line) = &mut member.line {
+                if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
+                    if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
+                        member.holds_unknown = Instant::default();
+                    }
+                    line.done();
+                    return self.send_purges(cx, site);
                 }
-                member.line.done();
-                self.send_purges(cx, site);
             }
-            _ => increment(&mut cx.statistics.rx_unsolicited),
         }
+        increment(&mut cx.statistics.rx_unsolicited);
     }
 
     /// A client did not confirm in time, or there is something new to tell it.
     pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let Some(member) = cx.sites.member_mut(site) else { return };
-        let line = &mut member.line;
+        let now = cx.now;
+        let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
         if line.request.is_some() {
-            let now = cx.now;
             if line.can_grow() {
                 // A new request for the old ones and the new ones: a lost one does not hold up what came after.
                 line.unsend();
@@ -232,58 +228,53 @@ impl Server {
     fn send_purges(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let now = cx.now;
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
-        let Some(there) = cx.sites.get_mut(site) else { return };
-        let (Some(via), Some(member)) = (there.via, there.member.as_deref_mut()) else { return };
-        let mut line = core::mem::take(&mut member.line);
+        let Some(via) = cx.sites.via(site) else { return };
+        let Some(member) = cx.sites.member_mut(site) else { return };
         let destination = member.address;
+        let Some(mut line) = member.line.take() else { return };
         if line.request.is_none() {
             // What ended while it waited needs no purge any more.
             line.waiting.retain(|_, withdrawal| withdrawal.until > now);
         }
         let about = line.waiting.first().map(|((about, _), _)| about.address());
-        if let Some(about) = about {
-            let mut request = line.request.unwrap_or_else(|| Request::new(cx, site, about));
-            let again = request.sent(cx, RETRY);
-            let header = Header {
-                kind: Kind::PurgeRequest,
-                protocol: about.protocol(),
-                hop_count: HOP_COUNT,
-                flags: 0,
-                request_id: request.id(),
-                nbma: via.path.local,
-                vni: None,
-                source: match about {
-                    ProtocolAddress::Mac(_) => own,
-                    ProtocolAddress::Ip(_) => self.settings.protocol_address(about.protocol()),
-                },
-                destination: destination.filter(|a| a.protocol() == about.protocol()),
-            };
-            cx.send(via, &header, |w| {
-                for ((about, old), withdrawal) in line.batch() {
-                    withdrawal.sent = true;
-                    let old = old.filter(|old| old.nbma.same_family(header.nbma));
-                    let at = Cie { nbma: old.map(|o| o.nbma), vni: old.map(|o| o.vni), ..Cie::default() };
-                    match about {
-                        About::All => HALVES.iter().for_each(|half| {
-                            w.cie(&Cie { prefix: 1, address: Some(*half), ..at });
-                        }),
-                        About::One(address) => {
-                            w.cie(&Cie { prefix: address.host_prefix(), address: Some(*address), ..at });
-                        }
+        let Some(about) = about else { return line.end(cx) };
+        let mut request = line.request.unwrap_or_else(|| Request::new(cx, site, about));
+        let again = request.sent(cx, RETRY);
+        let header = Header {
+            kind: Kind::PurgeRequest,
+            protocol: about.protocol(),
+            hop_count: HOP_COUNT,
+            flags: 0,
+            request_id: request.id(),
+            nbma: via.path.local,
+            vni: None,
+            source: match about {
+                ProtocolAddress::Mac(_) => own,
+                ProtocolAddress::Ip(_) => self.settings.protocol_address(about.protocol()),
+            },
+            destination: destination.filter(|a| a.protocol() == about.protocol()),
+        };
+        cx.send(via, &header, |w| {
+            for ((about, old), withdrawal) in line.batch() {
+                withdrawal.sent = true;
+                let old = old.filter(|old| old.nbma.same_family(header.nbma));
+                let at = Cie { nbma: old.map(|o| o.nbma), vni: old.map(|o| o.vni), ..Cie::default() };
+                match about {
+                    About::All => HALVES.iter().for_each(|half| {
+                        w.cie(&Cie { prefix: 1, address: Some(*half), ..at });
+                    }),
+                    About::One(address) => {
+                        w.cie(&Cie { prefix: address.host_prefix(), address: Some(*address), ..at });
                     }
                 }
-            });
-            increment(&mut cx.statistics.tx_purge_req);
-            line.request = Some(request);
-            cx.arm(&mut line.alarm, again, Due::Server(ServerDue::Purge(site)));
-        } else {
-            cx.timers.clear(&mut line.alarm);
-        }
-        if let Some(member) = cx.sites.member_mut(site) {
-            if about.is_some() {
-                increment(&mut member.statistics.tx_purge_req);
             }
-            member.line = line;
+        });
+        increment(&mut cx.statistics.tx_purge_req);
+        line.request = Some(request);
+        cx.arm(&mut line.alarm, again, Due::Server(ServerDue::Purge(site)));
+        if let Some(member) = cx.sites.member_mut(site) {
+            increment(&mut member.statistics.tx_purge_req);
+            member.line = Some(line);
         }
     }
 }
@@ -292,7 +283,7 @@ fn queue(cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
     let now = cx.now;
     let own = cx.sites.vtep(site);
     let Some(member) = cx.sites.member_mut(site) else { return };
-    if member.line.push(key, own, until) {
+    if member.line.get_or_insert_default().push(key, own, until) {
         increment(&mut cx.statistics.purges_widened);
         cx.tell(Event::Full(Table::Purges));
     }
@@ -302,9 +293,9 @@ fn queue(cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
 /// What one input makes untrue goes out together, when the line's alarm, due at once, rings. A request under way is
 /// waited for.
 fn due_at(cx: &mut Context<'_>, site: SiteId, at: Instant) {
-    let Some(member) = cx.sites.member_mut(site) else { return };
-    if member.line.request.is_none() || member.line.can_grow() {
+    let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
+    if line.request.is_none() || line.can_grow() {
         let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
-        cx.timers.set(&mut member.line.alarm, at, timer);
+        cx.timers.set(&mut line.alarm, at, timer);
     }
 }

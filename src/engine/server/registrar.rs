@@ -86,7 +86,7 @@ impl Server {
                     cx.tell(Event::SpokeUp { spoke, uplink });
                 }
                 if let Some(reply) = reply {
-                    self.send(cx, site, reply, None);
+                    self.send(cx, site, *reply, None);
                 }
             }
             Outcome::Failed { taken } => {
@@ -98,7 +98,7 @@ impl Server {
                 }
                 // Without a question it is made anew when the spoke registers again.
                 if let Some(reply) = reply {
-                    self.send(cx, site, reply, Some(code::RESOURCES));
+                    self.send(cx, site, *reply, Some(code::RESOURCES));
                     self.remove(cx, site, Why::Stopped);
                 }
             }
@@ -221,7 +221,7 @@ impl Server {
         let site = cx.sites.enter((header.nbma, header.vni));
         let new = self.become_member(cx, site);
         if let Some(there) = cx.sites.get_mut(site) {
-            there.via = Some(from.via);
+            there.set_way(from.via);
         }
         if let Some(member) = cx.sites.member_mut(site) {
             member.address = Some(source);
@@ -250,7 +250,11 @@ impl Server {
                 *before = registered;
                 return;
             }
-            None => member.registered.push(registered),
+            None => {
+                // Most have one.
+                member.registered.reserve_exact(1);
+                member.registered.push(registered);
+            }
         }
         if let Some(change) = cx.book.register(cx.now, address, site) {
             self.take_back(cx, address, &change);
@@ -319,7 +323,7 @@ impl Server {
         });
         if let Some(port) = cx.sites.member_mut(site).and_then(|member| member.port.as_mut()) {
             // The newest request is the one to answer.
-            port.reply = reply;
+            port.reply = reply.map(Box::new);
         }
     }
 
