@@ -51,7 +51,7 @@ fn e3_what_is_refused_makes_nothing() {
 }
 
 #[test]
-fn e8_a_hub_grants_at_most_its_own_holding_time() {
+fn b10_a_hub_grants_at_most_its_own_holding_time() {
     let mut hub = Driven::hub();
     let two = client(2);
     let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |w| {
@@ -121,7 +121,7 @@ fn e16_a_port_follows_the_way_its_spoke_takes() {
 }
 
 #[test]
-fn h8_a_reply_that_outgrows_a_packet_is_an_error_and_no_reply() {
+fn g6_a_reply_that_outgrows_a_packet_is_an_error_and_no_reply() {
     let mut hub = Driven::hub();
     let two = client(2);
     let request = write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |w| {
@@ -137,7 +137,7 @@ fn h8_a_reply_that_outgrows_a_packet_is_an_error_and_no_reply() {
 }
 
 #[test]
-fn j6_an_answer_ends_with_the_address_it_is_about() {
+fn d15_an_answer_ends_with_the_address_it_is_about() {
     let (mut hub, two, three) = hub_and_two();
     let own = Cie { prefix: 0xff, holding: 600, ..Cie::default() };
     let second = address("52:54:00:00:00:33");
@@ -249,7 +249,7 @@ fn found_ports_are_what_they_were() {
 }
 
 #[test]
-fn d16_a_hub_that_forgot_us_is_registered_with_before_it_is_believed() {
+fn d10_a_hub_that_forgot_us_is_registered_with_before_it_is_believed() {
     let mut spoke = spoke_with_shortcut();
     let local = mac("52:54:00:00:00:77");
     spoke.input(Input::News { vn: VN, news: News::Fdb { mac: local, place: Place::Local } });
