@@ -46,6 +46,8 @@ pub struct Node {
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
+    /// Whether events are left for the next turn.
+    is_behind: bool,
     /// Whether the devices are known that there were at the start.
     serves: bool,
     /// Where packets are read to.
@@ -70,6 +72,7 @@ impl Node {
             effects: Effects::default(),
             inputs: Inputs::new(),
             underlay: Underlay::open(waker)?,
+            is_behind: false,
             serves: false,
             buffer: vec![0; MAX_PACKET],
         })
@@ -111,16 +114,18 @@ impl Node {
     /// it is done.
     pub fn turn(&mut self, sources: &Sources) {
         let began = self.now();
-        if self.underlay.hear(began, sources) {
+        let was_behind = core::mem::replace(&mut self.is_behind, false);
+        if was_behind || sources.have(self.events.as_fd()) {
+            self.kernel_events();
+        }
+        self.kernel_done();
+        // An address is told by the events, and by its route: one look is for both.
+        if self.underlay.hear(self.now(), sources) {
             self.look();
         }
         if self.engine.deadline().is_some_and(|at| at <= began) {
             self.input(Input::Tick);
         }
-        if sources.have(self.events.as_fd()) || self.events.is_in_hand() {
-            self.kernel_events();
-        }
-        self.kernel_done();
         for place in 0.. {
             if !self.serves(began) {
                 break;
@@ -162,8 +167,11 @@ impl Node {
         self.buffer = buffer;
     }
 
-    /// The kernel has something to tell.
+    /// The kernel has something to tell: all of it, or as much as there is time for in this turn.
     pub fn kernel_events(&mut self) {
+        if self.is_behind {
+            return;
+        }
         let began = self.now();
         let mut seen = 0;
         while let Some(event) = self.events.next() {
@@ -171,8 +179,8 @@ impl Node {
             self.underlay.event(began, &event);
             self.dataplane.event(event, &self.engine, began, &mut self.inputs);
             self.settle();
-            // What is unread in the socket is told again; what was received is not.
-            if !self.events.is_in_hand() && (seen >= EVENTS || self.now().since(began) >= SLICE) {
+            self.is_behind = seen >= EVENTS || self.now().since(began) >= SLICE;
+            if self.is_behind {
                 break;
             }
         }
@@ -211,7 +219,7 @@ impl Node {
     /// When a turn is due, though there may be nothing to read.
     pub fn deadline(&self) -> Option<Instant> {
         let now = self.now();
-        let at_once = self.events.is_in_hand().then_some(now);
+        let at_once = self.is_behind.then_some(now);
         let serves = (!self.serves).then_some(Instant::from_millis(0) + START).filter(|at| *at > now);
         [self.engine.deadline(), self.underlay.deadline(now), self.dataplane.deadline(), at_once, serves]
             .into_iter()

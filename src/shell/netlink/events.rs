@@ -144,11 +144,6 @@ impl Events {
         }
     }
 
-    /// Whether there are messages that were received and not looked at yet: the socket does not tell of them any more.
-    pub fn is_in_hand(&self) -> bool {
-        !self.unread.is_empty()
-    }
-
     /// What is left of the first unread datagram, if it was not cut.
     fn datagram(&self) -> Option<&[u8]> {
         let length = self.lengths.get(self.unread.start).filter(|length| **length <= socket::RECEIVE)?;
