@@ -98,7 +98,11 @@ impl Daemon {
             let (key, value) = line.rsplit_once(' ')?;
             (key.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
         };
-        Ok(self.ask(&["metrics", "--timeout", "100"])?.lines().filter_map(value).sum())
+        let text = self.ask(&["metrics", "--timeout", "100"])?;
+        text.lines()
+            .filter_map(value)
+            .reduce(|sum, more| sum + more)
+            .ok_or_else(|| format!("no metric {name}"))
     }
 
     /// The processor time that all of its threads used.

@@ -123,9 +123,10 @@ pub const ROWS: &[Row] = &[
         name: "new",
         about: "new registrations",
         lines: &[
-            ("system calls for one", "12"),
-            ("processor time for one", "-"),
-            ("one after the other", "-"),
+            ("system calls for one of many", "12"),
+            ("system calls for one alone", "-"),
+            ("processor time for one of many", "-"),
+            ("rate, 64 under way", "2200/s or more"),
         ],
         run: costs::new,
     },
