@@ -107,11 +107,7 @@ impl Daemon {
 
     /// The processor time that all of its threads used.
     pub fn cpu(&self) -> Res<Duration> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).map_err(|e| e.to_string())?;
-        let of = |task: &Path| -> Option<u64> {
-            fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
-        };
-        Ok(Duration::from_nanos(tasks.flatten().filter_map(|task| of(&task.path())).sum()))
+        sys::processor_time(self.pid()).map_err(|e| e.to_string())
     }
 
     /// Waits until it has had nothing to do for a while; the processor time used so far.

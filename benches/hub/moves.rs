@@ -103,6 +103,7 @@ pub fn storm(setup: &Setup) -> Res<Vec<String>> {
         waits.to_string(),
         dropped.map_or_else(|why| why, |n| format!("{n}")),
         format!("{}", after.1 - before.1),
+        world.hub.unread()?.to_string(),
     ])
 }
 
