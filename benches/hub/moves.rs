@@ -96,12 +96,16 @@ pub fn storm(setup: &Setup) -> Res<Vec<String>> {
     let waits = probe.finish(PATIENCE)?;
     let after = (world.hub.cpu()?, sites.heard().purges);
     let moves = world.hub.metric("dmevpn_mac_moves_total")? - moves;
-    let dropped = world.hub.metric("dmevpn_purges_dropped_total");
+    let lost = match world.hub.metric("dmevpn_purges_dropped_total") {
+        Ok(dropped) => format!("{dropped}"),
+        // A hub that widens purges instead has no such metric.
+        Err(_) => format!("none, {} widened", world.hub.metric("dmevpn_purges_widened_total")?),
+    };
     let each = (after.0 - before.0).div_f64(moves.max(1.0));
     Ok(vec![
         format!("{} ({moves:.0} seen)", time(each)),
         waits.to_string(),
-        dropped.map_or_else(|why| why, |n| format!("{n}")),
+        lost,
         format!("{}", after.1 - before.1),
         world.hub.unread()?.to_string(),
     ])
