@@ -44,7 +44,7 @@ pub fn remove_left_over() -> usize {
 fn is_running(pid: u32) -> bool {
     fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| {
         let name = exe.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        ["lab", "network", "daemon", "memory", "hub"].iter().any(|of| name.starts_with(of))
+        ["lab", "network", "daemon", "memory", "hub", "load"].iter().any(|of| name.starts_with(of))
     })
 }
 
