@@ -192,7 +192,7 @@ options! {
     UDP_PORT: "UDP port" = main("udp_port", number(1, 65535), Unset::Is("4789")).expert();
 
     /// How long others may believe what this router told them. When it dies without a word, it is forgotten after this
-    /// time.
+    /// time. A hub grants at most its own: other makers' clients must refresh more often than that.
     HOLDING_TIME: "Holding time" = main("holding_time", seconds(3, 65535), Unset::Is("600")).expert();
 
     /// The least important messages that are logged.

@@ -82,7 +82,7 @@ return baseclass.extend({
 		},
 		holding_time: {
 			title: _('Holding time'),
-			help: _('How long others may believe what this router told them. When it dies without a word, it is forgotten after this time.'),
+			help: _('How long others may believe what this router told them. When it dies without a word, it is forgotten after this time. A hub grants at most its own: other makers\' clients must refresh more often than that.'),
 			type: 'number',
 			default: '600',
 			required: false,
