@@ -112,6 +112,40 @@ fn somebody_removes_a_ports_default_entry() {
     });
 }
 
+/// A spoke comes by another address of the hub's than its port was made for, and has not said that it leaves.
+#[test]
+fn a_port_sends_from_the_address_its_spoke_sends_to() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        hub.ns.ip("addr add 10.0.0.100/24 dev eth1").unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        spoke1
+            .edit_config(|text| text.replace("option address '10.0.0.1'", "option address '10.0.0.100'"))
+            .unwrap();
+        lab.node("hub")
+            .edit_config(|text| text.replace("option nbma '10.0.0.1'", "option nbma '10.0.0.100'"))
+            .unwrap();
+        start_again(lab, "hub");
+        start_again(lab, "spoke1");
+        wait_status(lab.node("spoke1"), "valid for");
+        let hub = lab.node("hub");
+        let port = || {
+            let ports: Vec<String> = hub.ports().unwrap().keys().map(|port| show(hub, port)).collect();
+            ports.into_iter().find(|port| port.contains("spoke=10.0.0.2 ")).unwrap_or_default()
+        };
+        wait("the port's address is the other one", || port().contains("local 10.0.0.100 "));
+        assert_eq!(hub.ports().unwrap().len(), 2);
+        let other: IpAddr = "10.0.0.100".parse().unwrap();
+        wait("the spoke sends there", || {
+            destinations(lab.node("spoke1"), "tunnel2", [0; 6]).iter().any(|(to, _)| *to == Some(other))
+        });
+        let pinged = ping_spoke2(lab, 10);
+        assert!(pinged.none_lost(), "{pinged}");
+    });
+}
+
 /// And while the daemon does not look, so that it has to list what is there.
 #[test]
 fn entries_are_removed_while_events_are_lost() {
