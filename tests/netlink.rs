@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use dmevpn::shell::netlink::{
-    Destination, Event, Events, FdbChange, FdbEntry, Kind, LinkChange, Netlink, NewVxlan,
+    Destination, Event, Events, FdbChange, FdbEntry, FdbTable, Kind, LinkChange, Netlink, NewVxlan,
 };
 use dmevpn::types::VlanId;
 use std::net::IpAddr;
@@ -283,6 +283,58 @@ fn ports_are_made_and_deleted_together() {
         assert!(left.iter().all(|link| !matches!(link.kind, Kind::Vxlan(_))), "{left:?}");
         assert!(left.iter().any(|link| link.name == "foreign"));
         drain(&mut events);
+    });
+}
+
+/// A large table comes part by part, and a small one after it is not mixed up with what was left of it.
+#[test]
+fn tables_are_listed_by_parts() {
+    in_namespace(|netlink| {
+        let bridge = netlink.create_bridge("br", Some(BRIDGE_MAC), "", true).unwrap();
+        let port = NewVxlan { master: Some(bridge), ..vxlan("dmevpn1", 1) };
+        let index = netlink.create_vxlan(&port).unwrap();
+        let other = netlink.create_vxlan(&vxlan("dmevpn2", 2)).unwrap();
+        let changes: Vec<FdbChange> = (0..2000).map(|n| set(index, mac(n), "10.0.0.2", 100)).collect();
+        netlink.fdb_apply(&changes).unwrap();
+        netlink.fdb_apply(&[set(other, mac(1), "10.0.0.3", 100)]).unwrap();
+        for (table, own) in
+            [(FdbTable::Device(index), 2000), (FdbTable::Bridge(bridge), 2000), (FdbTable::Device(other), 1)]
+        {
+            netlink.fdb_list(table).unwrap();
+            let (mut all, mut parts) = (Vec::new(), 0);
+            let interrupted = loop {
+                let (entries, last) = netlink.fdb_part(table).unwrap();
+                parts += 1;
+                all.extend(entries);
+                if let Some(interrupted) = last {
+                    break interrupted;
+                }
+            };
+            assert!(!interrupted && parts > 1);
+            assert_eq!(all.iter().filter(|e| e.is_ours()).count(), own, "{table:?}");
+            let bridges = all.iter().any(|e| e.master == Some(bridge));
+            assert_eq!(bridges, matches!(table, FdbTable::Bridge(_)));
+        }
+        netlink.link_list().unwrap();
+        let mut names = Vec::new();
+        loop {
+            let (links, last) = netlink.link_part().unwrap();
+            names.extend(links.into_iter().map(|link| link.name));
+            if last {
+                break;
+            }
+        }
+        for name in ["lo", "br", "dmevpn1", "dmevpn2"] {
+            assert!(names.iter().any(|n| n == name), "{names:?}");
+        }
+        // A listing of what is not there is an error, and the next one is right.
+        assert!(
+            netlink
+                .fdb_list(FdbTable::Bridge(9999))
+                .and_then(|()| netlink.fdb_part(FdbTable::Bridge(9999)))
+                .is_err()
+        );
+        assert!(netlink.link_by_index(index).unwrap().is_some());
     });
 }
 

@@ -8,7 +8,7 @@ use super::worker::{Job, Whose};
 use super::{DEFAULT, Dataplane, Doomed, Inputs, Leave, kmod};
 use crate::engine::{Engine, Input, Item, News, Place, Plane, VnKey};
 use crate::shell::netlink::{FdbEntry, FdbTable, Kind, Link};
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Mac, Nbma, VlanId, Vni, Vtep};
 
 impl Dataplane {
     /// A device is there.
@@ -99,7 +99,7 @@ impl Dataplane {
     }
 
     /// A port of a hub's becomes an active one of the bridge again, if it is not.
-    pub(super) fn keep(&mut self, found: Found, bridge: u32, vlan: Option<crate::types::VlanId>, mtu: u16) {
+    pub(super) fn keep(&mut self, found: Found, bridge: u32, vlan: Option<VlanId>, mtu: u16) {
         let mtu = u32::from(mtu);
         if vlan.is_some() || (found.master, found.up, found.mtu) != (Some(bridge), true, mtu) {
             self.jobs.push_back(Job::Keep { index: found.index, bridge, vlan, mtu });

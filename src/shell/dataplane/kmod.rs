@@ -92,7 +92,9 @@ pub(super) fn find(
     netlink.set_hairpin(index).map_err(shown)?;
     let flooded = |e: &FdbEntry| e.index == index && e.mac == DEFAULT && e.is_ours();
     let entries = netlink.fdb_of_device_where(index, flooded).map_err(shown)?;
-    Ok(Some((uplink, local, entries.iter().filter_map(|e| vtep(e, None)).collect())))
+    let mut members: Vec<Vtep> = entries.iter().filter_map(|e| vtep(e, None)).collect();
+    members.sort_unstable();
+    Ok(Some((uplink, local, members)))
 }
 
 /// What a new device for all spokes needs beside what others have; on failure, whether the VNI is somebody else's.

@@ -42,8 +42,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::task::Waker;
-use vn::{Devices, Part, Role, Vn, Wanted, driver};
-use worker::{Job, Worker};
+use vn::{Devices, Part, Role, Vn, Wanted};
+use worker::{Job, Report, Worker};
 
 /// What the kernel has to tell the engine.
 pub type Inputs = VecDeque<Input<'static>>;
@@ -127,7 +127,8 @@ pub struct Dataplane {
     /// Whether all devices are to be listed, at the earliest then; and whether that is being done.
     look: Option<Instant>,
     looking: bool,
-    /// Until when no more is listed because of lost events.
+    /// Whether events were lost: then all is listed, and no more until that time.
+    is_lost: bool,
     rests: Instant,
     /// The devices that were seen, in order, while all are listed.
     seen: Vec<u32>,
@@ -158,6 +159,7 @@ impl Dataplane {
             leaving: Vec::new(),
             look: Some(clock.now()),
             looking: false,
+            is_lost: false,
             rests: clock.now(),
             seen: Vec::new(),
             listing: None,
@@ -177,7 +179,7 @@ impl Dataplane {
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down.
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         self.is_stirred = true;
-        let driver = driver();
+        let driver = kmod::driver();
         let wanted: LiteMap<VnKey, Wanted> = config
             .vns
             .iter()
@@ -297,6 +299,18 @@ impl Dataplane {
     /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the
     /// network goes on while its daemon is replaced. All that is to be done is done then.
     pub fn leave(&mut self) {
+        // A device that is being made has to be known.
+        while self.vns.values().any(|vn| vn.settling && matches!(vn.devices, Devices::Spoke)) {
+            match self.worker.wait() {
+                Some(Report::Settled(whose, standing)) => {
+                    if let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) {
+                        (vn.standing, vn.settling) = (*standing, false);
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
         let spokes = self.vns.values().filter(|vn| matches!(vn.devices, Devices::Spoke));
         let keys: Vec<VnKey> = spokes.map(|vn| vn.key).collect();
         keys.into_iter().for_each(|key| self.take_down(key));
@@ -373,6 +387,10 @@ impl Dataplane {
         if !self.looking && self.look.is_some_and(|at| at <= now) {
             self.look = None;
             self.looking = true;
+            if core::mem::take(&mut self.is_lost) {
+                self.rests = now + LISTING_PAUSE;
+                self.vns.iter_mut().for_each(|(_, vn)| (vn.unsettled, vn.unlisted) = (true, true));
+            }
             self.seen.clear();
             self.jobs.push_back(Job::Links);
         }

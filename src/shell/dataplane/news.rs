@@ -9,7 +9,7 @@ use crate::control::Cause;
 use crate::engine::{Engine, Input, News, Place, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
-use crate::types::Mac;
+use crate::types::{Mac, Nbma, Vni, Vtep};
 
 impl Dataplane {
     /// What the kernel tells.
@@ -32,10 +32,7 @@ impl Dataplane {
             Kernel::Overrun => {
                 log::warn!("events of the kernel were lost: its state is listed anew");
                 self.look = self.look.or(Some(now.max(self.rests)));
-                self.rests = now.max(self.rests) + LISTING_PAUSE;
-                for vn in self.vns.iter_mut().map(|(_, vn)| vn) {
-                    (vn.unsettled, vn.unlisted) = (true, true);
-                }
+                self.is_lost = true;
             }
             Kernel::Addresses { .. } => {}
         }
@@ -289,7 +286,7 @@ impl Dataplane {
         &mut self,
         key: VnKey,
         before: Option<u32>,
-        shared: Option<(crate::types::Vni, crate::types::Nbma, Vec<crate::types::Vtep>)>,
+        shared: Option<(Vni, Nbma, Vec<Vtep>)>,
         inputs: &mut Inputs,
     ) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
@@ -313,8 +310,12 @@ impl Dataplane {
             }
             Devices::Shared(there) => {
                 let Some((uplink, local, members)) = shared else { return };
-                let lost: Vec<_> =
-                    there.members.keys().filter(|spoke| !members.contains(spoke)).copied().collect();
+                let lost: Vec<_> = there
+                    .members
+                    .keys()
+                    .filter(|spoke| members.binary_search(spoke).is_err())
+                    .copied()
+                    .collect();
                 if let Some(index) = there.index {
                     self.jobs.extend((!lost.is_empty()).then_some(Job::Flood(whose, index, lost)));
                 }

@@ -1,7 +1,7 @@
 //! A VN's devices: what the configuration wants of them, and what there is.
 
 use super::alias::Kept;
-use super::kmod::{self, Forwarder};
+use super::kmod::Forwarder;
 use super::settle::Standing;
 use super::spoke::{uplink_mac, vtep};
 use super::vlan::{self, Scope};
@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::engine::settings::Trigger;
 use crate::engine::{Place, Port, VnKey};
 use crate::shell::identity::Identity;
-use crate::shell::netlink::{FdbEntry, Link};
+use crate::shell::netlink::{FdbChange, FdbEntry, Link};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 use core::time::Duration;
@@ -312,13 +312,8 @@ impl Vn {
     }
 
     /// What a device for all spokes learned of a MAC that is at the hub would be old news when it is a spoke's again.
-    pub fn stale(&self, mac: Mac, place: Place) -> Option<crate::shell::netlink::FdbChange> {
+    pub fn stale(&self, mac: Mac, place: Place) -> Option<FdbChange> {
         let index = self.shared().filter(|_| place == Place::Local)?;
-        Some(crate::shell::netlink::FdbChange::Remove { index, mac: mac.octets(), to: None })
+        Some(FdbChange::Remove { index, mac: mac.octets(), to: None })
     }
-}
-
-/// What the loaded driver is called that serves all spokes by one device.
-pub(super) fn driver() -> Option<&'static str> {
-    kmod::driver()
 }

@@ -9,8 +9,9 @@ use super::hub::{self, Made, NewPort};
 use super::settle::{Leave, Settle, Standing, join, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
+use crate::engine::VnKey;
 use crate::shell::clock::Clock;
-use crate::shell::netlink::{FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
+use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
 use crate::shell::packet;
 use crate::types::{Mac, Nbma, VlanId, Vtep};
 use socket2::{Domain, Socket, Type};
@@ -28,7 +29,7 @@ const AHEAD: usize = 4;
 const STACK: usize = 256 * 1024;
 
 /// A VN of the daemon, and the how-manieth one under its name: answers to an earlier one's jobs are known by it.
-pub(super) type Whose = (crate::engine::VnKey, u32);
+pub(super) type Whose = (VnKey, u32);
 
 /// What the kernel is asked to do.
 #[derive(Debug)]
@@ -146,6 +147,16 @@ impl Worker {
             // It never ends by itself: a fault of the program, which cannot go on without.
             Err(TryRecvError::Disconnected) => panic!("the kernel's thread is gone"),
         }
+    }
+
+    /// The next report, for which it waits; `None` when none is to come.
+    pub fn wait(&mut self) -> Option<Report> {
+        if self.open == 0 {
+            return None;
+        }
+        let report = self.reports.recv().ok()?;
+        self.open -= usize::from(report.is_last());
+        Some(report)
     }
 
     /// Waits until all is done.
@@ -268,7 +279,7 @@ impl Hands {
         self.report(done);
     }
 
-    fn list_links(&mut self) -> Result<(), crate::shell::netlink::Error> {
+    fn list_links(&mut self) -> Result<(), Error> {
         self.netlink.link_list()?;
         loop {
             let (links, last) = self.netlink.link_part()?;

@@ -1,8 +1,8 @@
 //! A small routing netlink client: links, VXLAN and bridge forwarding entries, neighbours,
 //! addresses, and the kernel's events about them.
 //!
-//! [`Netlink`] asks and changes; the kernel answers within the system call, so it blocks for
-//! microseconds. [`Events`] listens without blocking.
+//! [`Netlink`] asks and changes; the kernel answers within the system call: in microseconds, or, where its lock (rtnl) is
+//! held by others and when devices are deleted, after seconds. [`Events`] listens without blocking.
 
 mod address;
 mod events;
