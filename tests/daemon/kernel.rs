@@ -247,10 +247,7 @@ fn a_vn_with_many_spokes_is_taken_out() {
         let took = now() - began;
         println!("reload {reloaded:?}, longest wait {longest:?}, all gone after {took:?}");
         assert!(hub.ports().unwrap().is_empty() && hub.ns.has("br-7"));
-        assert!(
-            longest.max(reloaded) < Duration::from_millis(500) * lab::patience(),
-            "{reloaded:?} {longest:?}"
-        );
+        assert!(longest.max(reloaded) < Duration::from_secs(2) * lab::patience(), "{reloaded:?} {longest:?}");
     });
 }
 
