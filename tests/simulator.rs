@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{MacState, VnReport};
 use dmevpn::engine::settings::{Trigger, VnKey, VpnMode};
-use dmevpn::engine::{Event, Input, News, Order, Outcome, Refusal, Table, Why};
+use dmevpn::engine::{Event, Input, News, Order, Outcome, Place, Refusal, Table, Why};
 use dmevpn::types::{Mac, Nbma, Vtep};
 use sim::build::*;
 use sim::{Net, NodeId, Sim, seed};
@@ -462,6 +462,26 @@ fn a_miss_goes_by_the_hub_and_then_directly() {
     sim.run_secs(300);
     assert!(sim.plane(1, VN).shortcuts.is_empty());
     sim.check_kernel_is_as_wanted();
+}
+
+/// A frame for it was sent before the bridge learned it, or an operator asks for it: it stays here, and is announced.
+#[test]
+fn a_local_station_is_not_looked_for_elsewhere() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    sim.add(&[hub_nbma()], hub_settings(HOLDING), None);
+    sim.add(&[spoke_nbma(1)], l2miss(101), Some(hub_nbma()));
+    all_register(&mut sim);
+    sim.settle(station(1), 1, VN);
+    sim.talk(station(1), Some(station(77)), SECOND, 60 * MINUTE);
+    sim.run_secs(2);
+    sim.input(1, Input::News { vn: VN, news: News::Miss(station(1)) });
+    sim.input(1, Input::Order(Order::Resolve { vn: VN, mac: station(1) }));
+    let to = Vtep { nbma: spoke_nbma(2), vni: vni(102) };
+    sim.input(1, Input::News { vn: VN, news: News::FoundShortcut { mac: station(1), to } });
+    sim.run_secs(5);
+    assert_eq!(sim.nodes[1].engine.lookup(VN, station(1)), Place::Local);
+    assert_eq!(sim.shortcut(1, VN, station(1)), None);
+    assert_eq!(sim.told(1, |e| *e == Event::Asked { mac: station(1) }), 0);
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Resolution {
     /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
     /// (RFC 2332 section 2.2: not every packet may trigger one).
     pub fn heard(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
-        if mac == asker.mac || self.knows(mac) || !self.insert(cx, asker, mac) {
+        if mac == asker.mac || is_here(cx, mac) || self.knows(mac) || !self.insert(cx, asker, mac) {
             return;
         }
         if asker.settings.trigger == Trigger::L2miss {
@@ -128,6 +128,7 @@ impl Resolution {
             Some((_, true)) => false,
             Some((Phase::Queued | Phase::Asking(_), false)) => true,
             Some((_, false)) => false,
+            None if is_here(cx, mac) => false,
             None => self.insert(cx, asker, mac),
         };
         if !adopted {
@@ -524,6 +525,12 @@ impl Resolution {
 
 fn due(mac: Mac) -> Due {
     Due::Client(ClientDue::Mac(mac))
+}
+
+/// Whether the bridge knows the MAC at a local port. What is here is not looked for elsewhere: the device may miss it
+/// all the same, by a frame that was sent before the bridge learned it.
+fn is_here(cx: &Context<'_>, mac: Mac) -> bool {
+    cx.book.site_of(mac) == Some(SiteId::HERE)
 }
 
 /// When what is held of a MAC ends.
