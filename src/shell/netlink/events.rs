@@ -13,8 +13,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// Room for some ten thousand unread events.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// So many datagrams are received at once: making a port is told by a dozen of them.
-const AT_ONCE: usize = 16;
+/// So many datagrams are received at once: making a port is told by a dozen of them. Each takes a page of its own.
+const AT_ONCE: usize = 8;
+
+/// An event is about one device or one entry. One that is longer counts as lost: all is listed.
+const LONGEST: usize = 16 * 1024;
 
 // Multicast groups (RTNLGRP_), by number: the libc crate has them for some targets only.
 const GROUP_LINK: u32 = 1;
@@ -109,7 +112,7 @@ impl Events {
     /// Listen with room for `bytes` of unread messages in the kernel.
     pub fn with_receive_buffer(bytes: usize) -> io::Result<Events> {
         let socket = listening(bytes)?;
-        let buffer = vec![0; socket::RECEIVE * AT_ONCE];
+        let buffer = vec![0; LONGEST * AT_ONCE];
         Ok(Events { socket, receive_buffer: bytes, buffer, lengths: [0; AT_ONCE], unread: 0..0, from: 0 })
     }
 
@@ -146,8 +149,8 @@ impl Events {
 
     /// What is left of the first unread datagram, if it was not cut.
     fn datagram(&self) -> Option<&[u8]> {
-        let length = self.lengths.get(self.unread.start).filter(|length| **length <= socket::RECEIVE)?;
-        let start = self.unread.start * socket::RECEIVE;
+        let length = self.lengths.get(self.unread.start).filter(|length| **length <= LONGEST)?;
+        let start = self.unread.start * LONGEST;
         self.buffer.get(start + self.from..start + length)
     }
 
