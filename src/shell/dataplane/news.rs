@@ -235,7 +235,8 @@ impl Dataplane {
                 inputs.push_back(Input::News { vn, news: News::Use { mac, idle, age } });
             }
             Report::Missed((vn, _), mac) => inputs.push_back(Input::News { vn, news: News::Miss(mac) }),
-            Report::Done => {}
+            Report::Gone(index) if self.parts.contains_key(&index) => self.device_gone(index, engine, inputs),
+            Report::Gone(_) | Report::Done => {}
         }
     }
 
@@ -264,6 +265,7 @@ impl Dataplane {
         // A new device has none of the entries the engine believes in.
         if before.tunnel != vn.standing.tunnel {
             vn.is_lost(inputs);
+            vn.unlisted = true;
         }
         if before.scope != vn.standing.scope && vn.told.is_some() {
             vn.left = Some(before.scope);

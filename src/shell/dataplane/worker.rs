@@ -86,13 +86,15 @@ pub(super) enum Report {
     Use(Whose, Mac, Duration, Duration),
     /// There was no entry for the MAC, which is the hub's.
     Missed(Whose, Mac),
+    /// A device is not there. Its event may have come before it was known to be ours.
+    Gone(u32),
     /// Nothing to tell.
     Done,
 }
 
 impl Report {
     fn is_last(&self) -> bool {
-        !matches!(self, Report::Links(_) | Report::Entries(..) | Report::Missed(..))
+        !matches!(self, Report::Links(_) | Report::Entries(..) | Report::Missed(..) | Report::Gone(_))
     }
 }
 
@@ -246,7 +248,9 @@ impl Hands {
                 if timed { Report::Deleted(self.clock.now().since(began)) } else { Report::Done }
             }
             Job::Change(changes, spare) => {
-                change(netlink, changes, spare);
+                for index in change(netlink, changes, spare) {
+                    self.report(Report::Gone(index));
+                }
                 Report::Done
             }
             Job::Neighbour(device, address, nbma) => {
@@ -337,12 +341,20 @@ impl Hands {
     }
 }
 
-fn change(netlink: &mut Netlink, mut changes: Vec<FdbChange>, spare: bool) {
+/// Makes changes. The devices of those that are not there.
+fn change(netlink: &mut Netlink, mut changes: Vec<FdbChange>, spare: bool) -> Vec<u32> {
     if spare {
         changes.retain(|change| !spoke::is_users(netlink, change));
     }
-    if let Err(errors) = netlink.fdb_apply(&changes) {
-        // With the device its entries are gone.
-        errors.iter().filter(|(_, e)| !e.not_found()).for_each(|(_, e)| log::warn!("{e}"));
+    let errors = netlink.fdb_apply(&changes).err().unwrap_or_default();
+    let mut gone = Vec::new();
+    for (place, e) in errors {
+        match changes.get(place) {
+            // With the device its entries are gone.
+            Some(change) if e.not_found() => gone.push(change.index()),
+            _ => log::warn!("{e}"),
+        }
     }
+    gone.dedup();
+    gone
 }

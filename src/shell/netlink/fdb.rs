@@ -200,6 +200,11 @@ fn ages(cache_info: &[u8]) -> (Option<Duration>, Option<Duration>) {
 }
 
 impl FdbChange {
+    /// The device it is about.
+    pub fn index(&self) -> u32 {
+        self.place().0
+    }
+
     fn place(&self) -> (u32, [u8; 6]) {
         let (FdbChange::Set { index, mac, .. }
         | FdbChange::Add { index, mac, .. }
