@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header, and fuzz/corpus/import.
+# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header, fuzz/corpus/import, and a first
+# history for fuzz/corpus/operations.
 set -eu
 cd "$(dirname "$0")"
 golden=../tests/golden
@@ -13,3 +14,5 @@ for hex in "$golden"/*.hex; do
 done
 mkdir -p corpus/import
 cp ../tests/import/*.conf corpus/import
+mkdir -p corpus/operations
+head -c 200 ../README.md > corpus/operations/text

@@ -9,7 +9,7 @@ pub mod rng;
 use build::HUB;
 use dmevpn::engine::settings::{HubKey, Settings, Trigger, VnKey};
 use dmevpn::engine::{
-    Act, Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Via,
+    Act, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port, Via,
 };
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
@@ -24,6 +24,8 @@ use std::time::Duration;
 const NETLINK: Duration = Duration::from_millis(1);
 const AGE_EVERY: Duration = Duration::from_secs(10);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// An engine that has more to do than one call does is called again at once, but not without end.
+const CALLS_AT_ONCE: u32 = 64;
 
 /// The seed of this run: `DMEVPN_SEED`, or always the same.
 pub fn seed() -> u64 {
@@ -52,6 +54,30 @@ impl Net {
 
 pub type NodeId = usize;
 
+/// What an engine was told.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    Packet(Via, Vec<u8>),
+    News(VnKey, News),
+    Order(Order),
+    Other,
+}
+
+/// What an engine was told, and what it sent then.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub node: NodeId,
+    pub cause: Cause,
+    pub sent: Vec<(Via, Vec<u8>)>,
+    /// How many effects there were.
+    pub effects: usize,
+}
+
+/// Somebody who sees every call, once its effects are performed.
+pub trait Watch {
+    fn saw(&mut self, sim: &Sim, call: &Call);
+}
+
 /// A router.
 pub struct Node {
     pub engine: Engine,
@@ -60,15 +86,23 @@ pub struct Node {
     pub neighbours: BTreeMap<std::net::IpAddr, Nbma>,
     pub told: Vec<(Instant, VnKey, Event)>,
     pub alive: bool,
+    /// The router is there, but its daemon does not run.
+    pub sleeps: bool,
+    /// What the kernel tells of MACs is lost.
+    pub deaf: bool,
     /// How the making of ports ends; `None`: well.
     pub port_failure: Option<Outcome>,
     pub saved_request_id: u32,
     /// NHRP packets sent.
     pub sent: u64,
-    settings: Settings,
-    hubs: BTreeMap<HubKey, Path>,
-    run: u32,
+    pub settings: Settings,
+    /// The way to its hub, if there is one.
+    pub hubs: BTreeMap<HubKey, Path>,
+    /// How often its daemon was started again.
+    pub run: u32,
     next_tick: Option<Instant>,
+    /// When it was called last, and how often at that time.
+    busy: (Instant, u32),
 }
 
 /// Two stations that talk: a frame of the first to the second every `period`.
@@ -83,9 +117,10 @@ struct Talk {
 #[derive(Debug)]
 enum What {
     Packet { to: NodeId, path: Path, octets: Vec<u8> },
-    Frame { to: NodeId, vni: Vni, frame: Frame },
-    Announcement { to: NodeId, vni: Vni, mac: Mac },
+    Frame { from: Nbma, to: NodeId, vni: Vni, frame: Frame },
+    Announcement { from: Nbma, to: NodeId, vni: Vni, mac: Mac },
     Input(NodeId, u32, Input<'static>),
+    List(NodeId, u32, VnKey),
     Tick(NodeId, u32),
     Talk(usize),
     Age,
@@ -138,6 +173,7 @@ pub struct Sim {
     /// A hash of all effects, when [`Sim::trace`] is on.
     pub hash: u64,
     pub trace: bool,
+    pub watch: Option<Box<dyn Watch>>,
     rng: Rng,
     wrong: BTreeMap<(NodeId, VnKey, Mac), Instant>,
     at: BTreeMap<Nbma, NodeId>,
@@ -161,6 +197,7 @@ impl Sim {
             longest_wrong: Duration::ZERO,
             hash: 0xcbf2_9ce4_8422_2325,
             trace: false,
+            watch: None,
             rng: Rng(seed),
             wrong: BTreeMap::new(),
             at: BTreeMap::new(),
@@ -187,6 +224,8 @@ impl Sim {
             neighbours: BTreeMap::new(),
             told: Vec::new(),
             alive: true,
+            sleeps: false,
+            deaf: false,
             port_failure: None,
             saved_request_id: 0,
             sent: 0,
@@ -194,6 +233,7 @@ impl Sim {
             hubs: hubs.into_iter().collect(),
             run: 0,
             next_tick: None,
+            busy: (self.now, 0),
         });
         self.at.extend(addresses.iter().map(|a| (*a, id)));
         self.boot(id);
@@ -203,28 +243,73 @@ impl Sim {
     /// The daemon ends without a word and starts again; the kernel's state stays.
     pub fn restart(&mut self, id: NodeId) {
         let node = &mut self.nodes[id];
+        node.sleeps = false;
         node.engine = Engine::new(node.settings.holding_time, self.rng.next(), node.saved_request_id);
         node.run += 1;
         node.next_tick = None;
         self.boot(id);
     }
 
+    /// The whole router starts again: nothing is left in its kernel.
+    pub fn reboot(&mut self, id: NodeId) {
+        self.nodes[id].planes.clear();
+        self.nodes[id].neighbours.clear();
+        self.restart(id);
+    }
+
+    /// The device of a VN, a hub's bridge or a spoke's tunnel, goes or comes.
+    pub fn device(&mut self, id: NodeId, vn: VnKey, up: bool) {
+        let wanted = self.nodes[id].engine.plane(vn);
+        let uplink = wanted.and_then(|w| w.uplink());
+        let Some(plane) = self.nodes[id].planes.get_mut(&vn).filter(|plane| plane.is_up != up) else {
+            return;
+        };
+        plane.is_up = up;
+        plane.fdb = plane::Fdb::default();
+        // A device that is made again is made as it is wanted.
+        plane.uplink = uplink.filter(|_| up);
+        plane.shortcuts.clear();
+        let mac = up.then_some(plane.mac);
+        self.input(id, Input::News { vn, news: News::Device(mac) });
+    }
+
+    /// The way to the hub is another one, or none.
+    pub fn set_way(&mut self, id: NodeId, path: Option<Path>) {
+        match path {
+            Some(path) => self.nodes[id].hubs.insert(HUB, path),
+            None => self.nodes[id].hubs.remove(&HUB),
+        };
+        self.input(id, Input::Hub { hub: HUB, path });
+    }
+
+    /// The router gets another underlay address in place of its first one.
+    pub fn renumber(&mut self, id: NodeId, address: Nbma) {
+        let old = std::mem::replace(&mut self.nodes[id].addresses[0], address);
+        self.at.remove(&old);
+        self.at.insert(address, id);
+    }
+
     /// The daemon gets other settings.
     pub fn apply(&mut self, id: NodeId, settings: Settings) {
         self.nodes[id].settings = settings.clone();
-        self.call(id, |engine, now, out| engine.apply(now, settings, out));
+        self.call(id, Cause::Other, |engine, now, out| engine.apply(now, settings, out));
         for (key, mac) in self.make_planes(id) {
             self.input(id, Input::News { vn: key, news: News::Device(Some(mac)) });
         }
     }
 
     pub fn input(&mut self, id: NodeId, input: Input<'static>) {
-        self.call(id, |engine, now, out| engine.handle(now, input, out));
+        let cause = match input {
+            Input::News { vn, news } => Cause::News(vn, news),
+            Input::Order(order) => Cause::Order(order),
+            Input::Packet { .. } | Input::Hub { .. } | Input::Tick => Cause::Other,
+        };
+        self.call(id, cause, |engine, now, out| engine.handle(now, input, out));
     }
 
     /// A packet made by hand, as if `from` had sent it to `to`.
     pub fn inject(&mut self, from: Nbma, to: Nbma, octets: Vec<u8>) {
-        let id = self.at[&to];
+        let Some(&id) = self.at.get(&to) else { return };
         self.after(NETLINK, What::Packet { to: id, path: Path { local: to, remote: from }, octets });
     }
 
@@ -319,9 +404,9 @@ impl Sim {
         if home == asker || !self.nodes[home].alive {
             return None;
         }
-        let uplink = self.plane(asker, vn).uplink?;
+        let uplink = self.nodes[asker].planes.get(&vn)?.uplink?;
         let ours = self.nodes[asker].addresses[0];
-        match (self.plane(home, vn).vni, self.nodes[home].addresses[0]) {
+        match (self.nodes[home].planes.get(&vn)?.vni, self.nodes[home].addresses[0]) {
             (Some(vni), nbma) if nbma.same_family(ours) => Some(Vtep { nbma, vni }),
             _ => Some(uplink),
         }
@@ -337,10 +422,10 @@ impl Sim {
         self.nodes[id].told.iter().filter(|(_, _, event)| like(event)).count()
     }
 
-    /// The kernel's state is what the engines want, everywhere.
+    /// The kernel's state is what the engines want, wherever a daemon has seen all of it.
     pub fn check_kernel_is_as_wanted(&self) {
-        for (id, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive) {
-            for (vn, plane) in &node.planes {
+        for (id, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.alive && !n.sleeps) {
+            for (vn, plane) in node.planes.iter().filter(|(_, plane)| plane.is_up && plane.is_listed) {
                 let Some(wanted) = node.engine.plane(*vn) else { continue };
                 if let Some(uplink) = wanted.uplink() {
                     let real = plane.uplink;
@@ -364,12 +449,16 @@ impl Sim {
 
     fn boot(&mut self, id: NodeId) {
         let settings = self.nodes[id].settings.clone();
-        self.call(id, |engine, now, out| engine.apply(now, settings, out));
+        self.call(id, Cause::Other, |engine, now, out| engine.apply(now, settings, out));
         for (hub, path) in self.nodes[id].hubs.clone() {
             self.input(id, Input::Hub { hub, path: Some(path) });
         }
         self.make_planes(id);
-        let planes: Vec<(VnKey, Mac)> = self.nodes[id].planes.iter().map(|(key, p)| (*key, p.mac)).collect();
+        for plane in self.nodes[id].planes.values_mut() {
+            plane.is_listed = false;
+        }
+        let up = self.nodes[id].planes.iter().filter(|(_, plane)| plane.is_up);
+        let planes: Vec<(VnKey, Mac)> = up.map(|(key, p)| (*key, p.mac)).collect();
         for (vn, mac) in planes {
             self.input(id, Input::News { vn, news: News::Device(Some(mac)) });
         }
@@ -399,6 +488,10 @@ impl Sim {
     }
 
     fn kernel(&mut self, id: NodeId, input: Input<'static>) {
+        let of_a_mac = matches!(input, Input::News { news: News::Fdb { .. } | News::Miss(_), .. });
+        if self.nodes[id].deaf && of_a_mac {
+            return;
+        }
         let run = self.nodes[id].run;
         self.after(NETLINK, What::Input(id, run, input));
     }
@@ -407,14 +500,15 @@ impl Sim {
         match what {
             What::Packet { to, path, octets } => {
                 if let Ok((tag, nhrp)) = wire::parse(&octets) {
-                    self.call(to, |engine, now, out| {
+                    let cause = Cause::Packet(Via { path, tag }, nhrp.to_vec());
+                    self.call(to, cause, |engine, now, out| {
                         engine.handle(now, Input::Packet { via: Via { path, tag }, nhrp }, out);
                     });
                 }
             }
-            What::Frame { to, vni, frame } => self.arrive(to, vni, frame),
-            What::Announcement { to, vni, mac } => {
-                if let Some((vn, place)) = self.plane_of(to, vni) {
+            What::Frame { from, to, vni, frame } => self.arrive(from, to, vni, frame),
+            What::Announcement { from, to, vni, mac } => {
+                if let Some((vn, place)) = self.plane_of(from, to, vni) {
                     self.learn(to, vn, mac, place);
                 }
             }
@@ -425,7 +519,8 @@ impl Sim {
                 self.nodes[id].next_tick = None;
                 self.input(id, Input::Tick);
             }
-            What::Input(..) | What::Tick(..) => {}
+            What::List(id, run, vn) if run == self.nodes[id].run => self.listed(id, vn),
+            What::Input(..) | What::List(..) | What::Tick(..) => {}
             What::Talk(n) => {
                 let talk = self.talks[n];
                 if self.now < talk.until {
@@ -479,8 +574,8 @@ impl Sim {
         self.wrong.len()
     }
 
-    fn call(&mut self, id: NodeId, f: impl FnOnce(&mut Engine, Instant, &mut Effects)) {
-        if !self.nodes[id].alive {
+    fn call(&mut self, id: NodeId, cause: Cause, f: impl FnOnce(&mut Engine, Instant, &mut Effects)) {
+        if !self.nodes[id].alive || self.nodes[id].sleeps {
             return;
         }
         let mut out = Effects::default();
@@ -489,8 +584,13 @@ impl Sim {
         for effect in out.iter() {
             self.perform(id, effect, &out);
         }
+        self.show(id, cause, &out);
         let node = &mut self.nodes[id];
         let deadline = node.engine.deadline();
+        let again = if node.busy.0 == self.now { node.busy.1 + 1 } else { 0 };
+        node.busy = (self.now, if deadline.is_some_and(|at| at <= self.now) { again } else { 0 });
+        self.check(again < CALLS_AT_ONCE, || format!("node {id}: {deadline:?} is past again and again"));
+        let node = &mut self.nodes[id];
         if deadline != node.next_tick {
             node.next_tick = deadline;
             let run = node.run;
@@ -500,6 +600,17 @@ impl Sim {
                 self.after(at.since(now), What::Tick(id, run));
             }
         }
+    }
+
+    fn show(&mut self, node: NodeId, cause: Cause, out: &Effects) {
+        let Some(mut watch) = self.watch.take() else { return };
+        let sent = |effect: &Effect| match effect {
+            Effect::Send { via, bytes } => Some((*via, out.bytes(bytes.clone()).to_vec())),
+            _ => None,
+        };
+        let sent = out.iter().filter_map(sent).collect();
+        watch.saw(self, &Call { node, cause, sent, effects: out.iter().count() });
+        self.watch = Some(watch);
     }
 
     fn note(&mut self, id: NodeId, out: &Effects) {
@@ -562,10 +673,12 @@ impl Sim {
                     let uplink = port.uplink;
                     let outcome = self.nodes[id].port_failure.unwrap_or(Outcome::Made);
                     if outcome == Outcome::Made {
-                        let used = self.nodes[id]
-                            .planes
-                            .values()
-                            .any(|p| p.port(uplink).is_some_and(|s| s != spoke));
+                        let server = self.nodes[id].settings.vns.get(&vn).and_then(|vn| vn.server.as_ref());
+                        let shared = server.is_some_and(|server| server.shared_uplink);
+                        let used = self.nodes[id].planes.iter().any(|(there, plane)| {
+                            let mut ports = plane.ports.iter().filter(|_| !shared || *there != vn);
+                            ports.any(|(other, port)| port.uplink == uplink && *other != spoke)
+                        });
                         self.check(!used, || format!("the VNI {uplink} is used already"));
                         self.with_plane(id, vn, |p| {
                             p.ports.insert(spoke, port);
@@ -599,7 +712,8 @@ impl Sim {
                 if let Some((to, vni)) = to.filter(|(to, _)| !self.is_cut(id, *to)) {
                     if !self.rng.percent(self.net.frame_loss) {
                         let delay = Duration::from_millis(self.net.delay.0);
-                        self.after(delay, What::Announcement { to, vni, mac });
+                        let from = self.source(id, to);
+                        self.after(delay, What::Announcement { from, to, vni, mac });
                     }
                 }
             }
@@ -626,27 +740,38 @@ impl Sim {
         }
     }
 
-    fn list(&mut self, id: NodeId, vn: VnKey) {
+    /// The kernel is asked for all it has.
+    pub fn list(&mut self, id: NodeId, vn: VnKey) {
+        let run = self.nodes[id].run;
+        self.after(NETLINK, What::List(id, run, vn));
+    }
+
+    fn listed(&mut self, id: NodeId, vn: VnKey) {
         let Some(plane) = self.nodes[id].planes.get(&vn) else { return };
-        let mut inputs = vec![Input::News { vn, news: News::Listing }];
-        inputs.extend(
-            plane
-                .ports
-                .iter()
-                .map(|(&spoke, &port)| Input::News { vn, news: News::FoundPort { spoke, port } }),
-        );
-        inputs.extend(
-            plane
-                .shortcuts
-                .iter()
-                .map(|(&mac, s)| Input::News { vn, news: News::FoundShortcut { mac, to: s.to } }),
-        );
-        inputs
-            .extend(plane.fdb.iter().map(|(mac, place)| Input::News { vn, news: News::Fdb { mac, place } }));
-        inputs.push(Input::News { vn, news: News::Listed });
-        for input in inputs {
-            self.kernel(id, input);
+        let ports: Vec<(Vtep, Port)> = plane.ports.iter().map(|(spoke, port)| (*spoke, *port)).collect();
+        let shortcuts: Vec<(Mac, Vtep)> = plane.shortcuts.iter().map(|(mac, s)| (*mac, s.to)).collect();
+        let fdb: Vec<(Mac, Place)> = plane.fdb.iter().collect();
+        let tell = |sim: &mut Sim, news| sim.input(id, Input::News { vn, news });
+        tell(self, News::Listing);
+        for (spoke, port) in ports {
+            // What is to be is compared by the shell, as is what goes while the kernel tells.
+            let wanted = self.nodes[id].engine.plane(vn).and_then(|wanted| wanted.port(spoke));
+            if wanted.is_none() && self.plane(id, vn).ports.contains_key(&spoke) {
+                tell(self, News::FoundPort { spoke, port });
+            }
         }
+        for (mac, to) in shortcuts {
+            if self.plane(id, vn).shortcuts.contains_key(&mac) {
+                tell(self, News::FoundShortcut { mac, to });
+            }
+        }
+        for (mac, place) in fdb {
+            if self.plane(id, vn).fdb.place(mac) == Some(place) {
+                tell(self, News::Fdb { mac, place });
+            }
+        }
+        tell(self, News::Listed);
+        self.with_plane(id, vn, |plane| plane.is_listed = true);
     }
 
     fn transmit(&mut self, from: NodeId, path: Path, octets: Vec<u8>) {
@@ -669,12 +794,19 @@ impl Sim {
 
     /// A VXLAN packet reaches a node.
     /// The VN and the port of its bridge that frames under a VNI belong to, whether a daemon runs or not.
-    fn plane_of(&self, to: NodeId, vni: Vni) -> Option<(VnKey, Place)> {
-        let mut planes = self.nodes[to].planes.iter().filter(|_| self.nodes[to].alive);
+    fn plane_of(&self, from: Nbma, to: NodeId, vni: Vni) -> Option<(VnKey, Place)> {
+        let mut planes = self.nodes[to].planes.iter().filter(|(_, p)| self.nodes[to].alive && p.is_up);
         planes.find_map(|(vn, plane)| match plane.vni {
             Some(ours) => (ours == vni).then_some((*vn, Place::Tunnel)),
-            None => plane.port(vni).map(|spoke| (*vn, Place::At(spoke))),
+            None => plane.port(vni, from).map(|spoke| (*vn, Place::At(spoke))),
         })
+    }
+
+    /// The underlay address that a node sends from to another one.
+    fn source(&self, id: NodeId, to: NodeId) -> Nbma {
+        let own = &self.nodes[id].addresses;
+        let other = self.nodes[to].addresses[0];
+        own.iter().copied().find(|own| own.same_family(other)).unwrap_or(own[0])
     }
 
     fn learn(&mut self, id: NodeId, vn: VnKey, mac: Mac, place: Place) {
@@ -684,8 +816,8 @@ impl Sim {
         }
     }
 
-    fn arrive(&mut self, to: NodeId, vni: Vni, frame: Frame) {
-        if let Some((vn, place)) = self.plane_of(to, vni) {
+    fn arrive(&mut self, from: Nbma, to: NodeId, vni: Vni, frame: Frame) {
+        if let Some((vn, place)) = self.plane_of(from, to, vni) {
             if place != Place::Tunnel {
                 self.frames_by_hub += 1;
             }
@@ -699,7 +831,7 @@ impl Sim {
         if !self.nodes[id].alive {
             return;
         }
-        let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
+        let Some(plane) = self.nodes[id].planes.get_mut(&vn).filter(|plane| plane.is_up) else { return };
         let ways = plane.forward(now, from, frame);
         self.learn(id, vn, frame.src, from);
         for way in ways {
@@ -714,7 +846,8 @@ impl Sim {
                     if !self.is_cut(id, to) && !self.rng.percent(self.net.frame_loss) {
                         // Frames of one flow are not reordered in this model: the least delay for all of them.
                         let delay = Duration::from_millis(self.net.delay.0);
-                        self.after(delay, What::Frame { to, vni: vtep.vni, frame });
+                        let from = self.source(id, to);
+                        self.after(delay, What::Frame { from, to, vni: vtep.vni, frame });
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use dmevpn::engine::{Place, Port};
 use dmevpn::time::Instant;
-use dmevpn::types::{Mac, Vni, Vtep};
+use dmevpn::types::{Mac, Nbma, Vni, Vtep};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -76,6 +76,10 @@ pub struct Shortcut {
 pub struct Plane {
     /// The bridge's own MAC.
     pub mac: Mac,
+    /// Whether the devices are there.
+    pub is_up: bool,
+    /// Whether the daemon that runs was told all there is.
+    pub is_listed: bool,
     /// A spoke's VNI; `None` at a hub.
     pub vni: Option<Vni>,
     /// Whether the VXLAN device reports misses, and has no default entry for unicast.
@@ -102,6 +106,8 @@ impl Plane {
     pub fn new(mac: Mac, vni: Option<Vni>, l2miss: bool) -> Plane {
         Plane {
             mac,
+            is_up: true,
+            is_listed: false,
             vni,
             l2miss,
             fdb: Fdb::default(),
@@ -111,9 +117,10 @@ impl Plane {
         }
     }
 
-    /// A hub's port of this VNI.
-    pub fn port(&self, uplink: Vni) -> Option<Vtep> {
-        self.ports.iter().find(|(_, port)| port.uplink == uplink).map(|(spoke, _)| *spoke)
+    /// A hub's port of this VNI; of those that share it, the one for what comes from there.
+    pub fn port(&self, uplink: Vni, from: Nbma) -> Option<Vtep> {
+        let of_it = || self.ports.iter().filter(|(_, port)| port.uplink == uplink).map(|(spoke, _)| *spoke);
+        of_it().find(|spoke| spoke.nbma == from).or_else(|| of_it().next().filter(|_| of_it().count() == 1))
     }
 
     /// Where the bridge sends a frame that came in at `from`; like a bridge, never back there.
