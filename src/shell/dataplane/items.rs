@@ -123,7 +123,7 @@ impl Dataplane {
                     return self.doom(index, None);
                 }
                 self.change(kmod::flood_no_more(index, spoke), false);
-                self.forget(index, spoke);
+                self.left.push((index, spoke));
             }
             (Some(port), None) => {
                 let bridge = match bridge {
@@ -159,19 +159,6 @@ impl Dataplane {
                 spokes.push(spoke);
             }
             _ => self.jobs.push_back(Job::Flood(whose, index, vec![spoke])),
-        }
-    }
-
-    fn forget(&mut self, index: u32, spoke: Vtep) {
-        // Once for many of them, though the changes to the list are between.
-        let mut late = self.jobs.iter_mut().rev().take(2);
-        let going = late.find_map(|job| match job {
-            Job::Forget(same, spokes) if *same == index => Some(spokes),
-            _ => None,
-        });
-        match going {
-            Some(spokes) => spokes.push(spoke),
-            None => self.jobs.push_back(Job::Forget(index, vec![spoke])),
         }
     }
 

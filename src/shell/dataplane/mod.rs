@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::control::Cause;
 use crate::engine::{Act, Engine, Input, News, Plane, VnKey};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vni};
+use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
 pub use hub::port_name;
 use hub::{Make, NewPort};
@@ -119,6 +119,8 @@ pub struct Dataplane {
     /// What VNs have for themselves: not their bridges, which they may share.
     parts: LiteMap<u32, (VnKey, Part)>,
     doomed: Vec<Doomed>,
+    /// Spokes that left a device for all, which is to forget what it learned of them.
+    left: Vec<(u32, Vtep)>,
     /// How many of them go at a time, and whether some are going.
     set: usize,
     deleting: bool,
@@ -154,6 +156,7 @@ impl Dataplane {
             number: 0,
             parts: LiteMap::new(),
             doomed: Vec::new(),
+            left: Vec::new(),
             set: SETS.0,
             deleting: false,
             leaving: Vec::new(),
@@ -384,6 +387,13 @@ impl Dataplane {
 
     /// What the VNs wait for becomes jobs.
     fn plan(&mut self, now: Instant) {
+        // Once for all of them, and after their frames are not heard any more.
+        while let Some((index, _)) = self.left.first().copied() {
+            let (these, others) = core::mem::take(&mut self.left).into_iter().partition(|(i, _)| *i == index);
+            self.left = others;
+            let these: Vec<(u32, Vtep)> = these;
+            self.jobs.push_back(Job::Forget(index, these.into_iter().map(|(_, spoke)| spoke).collect()));
+        }
         if !self.looking && self.look.is_some_and(|at| at <= now) {
             self.look = None;
             self.looking = true;
