@@ -363,7 +363,7 @@ fn purges_to_who_never_confirms_are_bounded() {
     // For the one who does not hear it; the old site, which is told too, has confirmed.
     assert!(report.purges <= 512);
     let statistics = sim.nodes[0].engine.statistics();
-    assert_eq!(statistics.purges_widened, 2);
+    assert_eq!(statistics.purges_dropped, 2 * 800);
     assert_eq!(sim.told(0, |e| *e == Event::Full(Table::Purges)), 2);
     sim.run_secs(HOLDING + 10);
     let Some(VnReport::Hub(report)) = sim.nodes[0].engine.report(sim.now, VN) else { panic!("a hub") };

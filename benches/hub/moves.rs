@@ -96,11 +96,7 @@ pub fn storm(setup: &Setup) -> Res<Vec<String>> {
     let waits = probe.finish(PATIENCE)?;
     let after = (world.hub.cpu()?, sites.heard().purges);
     let moves = world.hub.metric("dmevpn_mac_moves_total")? - moves;
-    let lost = match world.hub.metric("dmevpn_purges_dropped_total") {
-        Ok(dropped) => format!("{dropped}"),
-        // A hub that widens purges instead has no such metric.
-        Err(_) => format!("none, {} widened", world.hub.metric("dmevpn_purges_widened_total")?),
-    };
+    let lost = world.hub.metric("dmevpn_purges_dropped_total")?.to_string();
     let each = (after.0 - before.0).div_f64(moves.max(1.0));
     Ok(vec![
         format!("{} ({moves:.0} seen)", time(each)),

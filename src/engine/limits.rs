@@ -32,7 +32,7 @@ pub const PURGES_PER_PEER: usize = 512;
 pub const CIES_PER_PURGE: usize = 32;
 
 /// Deadlines seen to in one call; further ones are due at once.
-pub const DEADLINES: usize = 256;
+pub const DEADLINES: usize = 64;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug)]

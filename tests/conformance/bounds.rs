@@ -215,7 +215,7 @@ fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
         hub.learn(&four, station(n));
         said.extend(hub.sent().into_iter().filter(|sent| sent.path == two.path()));
     }
-    assert_eq!(hub.engine.statistics().purges_widened, 2, "of who asked, and of the old site");
+    assert_eq!(hub.engine.statistics().purges_dropped, 2 * 600, "of who asked, and of the old site");
     assert!(said.len() < 40, "{} packets", said.len());
     said.extend(hub.pass(20 * SECOND).into_iter().filter(|sent| sent.path == two.path()));
     let all = said.iter().rfind(|sent| sent.cies()[..2].iter().all(|cie| cie.prefix == 1)).unwrap();

@@ -103,8 +103,8 @@ counters! {
     macs_refused,
     /// Spokes refused since the table was full.
     spokes_refused,
-    /// Times a spoke was told to forget all MACs, since there were too many purges for it.
-    purges_widened,
+    /// Purges left out, since one of all MACs stands for them.
+    purges_dropped,
     /// Purges nobody confirmed.
     purges_unanswered,
 }

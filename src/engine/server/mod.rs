@@ -34,7 +34,7 @@ use member::MemberPort;
 const SWEEP_APART: Duration = Duration::from_secs(30);
 
 /// So many addresses of a site that is gone are taken out in one go.
-const DRAIN: usize = 1000;
+const DRAIN: usize = 300;
 
 /// Others have their turn between two slices of work.
 const SOON: Duration = Duration::from_millis(1);

@@ -18,6 +18,9 @@ use litemap::LiteMap;
 /// A Purge Request is repeated until it is confirmed or what it withdraws has ended by itself (section 5.2.5).
 const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(8) };
 
+/// How far apart a client is told to forget every MAC: each time it asks for all it needs.
+const ALL_APART: Duration = Duration::from_secs(1);
+
 /// What is to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
@@ -71,7 +74,19 @@ struct Withdrawal {
 pub struct Line {
     waiting: LiteMap<Key, Withdrawal>,
     request: Option<Request>,
+    /// All MACs are not taken back more often than [`ALL_APART`]: not before this.
+    all_after: Instant,
     alarm: Alarm,
+}
+
+/// What pushing a withdrawal came to.
+enum Pushed {
+    /// It waits.
+    InLine,
+    /// One of all MACs stands for it.
+    Covered,
+    /// The line ran over: one of all MACs stands for so many, it included.
+    Over(usize),
 }
 
 impl Line {
@@ -90,14 +105,15 @@ impl Line {
         cx.timers.clear(&mut self.alarm);
     }
 
-    /// Adds to the line of the client at `own`. Whether that ran over: then all MACs are to be forgotten, those that
-    /// are elsewhere, or those that the client takes for its own.
-    fn push(&mut self, (about, old): Key, own: Option<Vtep>, until: Instant) -> bool {
+    /// Adds to the line of the client at `own`. When it runs over all MACs are to be forgotten, those that are
+    /// elsewhere, or those that the client takes for its own.
+    fn push(&mut self, (about, old): Key, own: Option<Vtep>, until: Instant) -> Pushed {
         let all = (About::All, old.filter(|_| old == own));
         let is_mac = about.protocol() == Protocol::Ethernet;
         let key = if is_mac && self.waiting.contains_key(&all) { all } else { (about, old) };
         let full = self.waiting.len() >= PURGES_PER_PEER && !self.waiting.contains_key(&key) && is_mac;
         let key = if full { all } else { key };
+        let before = self.waiting.len();
         let mut until = until;
         if full {
             self.waiting.retain(|(about, old), withdrawal| {
@@ -117,7 +133,12 @@ impl Line {
                 self.waiting.insert(key, Withdrawal { until, sent: false, again: false });
             }
         }
-        full
+        match full {
+            // The one that stands for them is there now.
+            true => Pushed::Over(before + 2 - self.waiting.len()),
+            false if key == all && about != About::All => Pushed::Covered,
+            false => Pushed::InLine,
+        }
     }
 
     /// What the next request says: all addresses of a packet are of one protocol.
@@ -130,6 +151,14 @@ impl Line {
     /// Whether a new request could say more than the one under way.
     fn can_grow(&mut self) -> bool {
         self.batch().any(|(_, withdrawal)| !withdrawal.sent)
+    }
+
+    /// When the next request may be sent, at the earliest.
+    fn soonest(&self, now: Instant) -> Instant {
+        match self.waiting.first() {
+            Some(((About::All, _), _)) => now.max(self.all_after),
+            _ => now,
+        }
     }
 
     /// The request under way is over: what it said is done with.
@@ -193,15 +222,19 @@ impl Server {
         increment(&mut cx.statistics.rx_purge_reply);
         let id = from.message.header.request_id;
         let about = from.message.cies().next().and_then(|cie| cie.address);
-        let member = from.site.and_then(|site| Some((site, cx.sites.member_mut(site)?)));
-        if let Some((site, member)) = member {
+        let Some(site) = from.site else { return increment(&mut cx.statistics.rx_unsolicited) };
+        if let Some(member) = cx.sites.member_mut(site) {
             if let Some(line) = &mut member.line {
                 if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
                     if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
                         member.holds_unknown = Instant::default();
                     }
                     line.done();
-                    return self.send_purges(cx, site);
+                    if line.waiting.is_empty() {
+                        cx.timers.clear(&mut line.alarm);
+                        member.line = None;
+                    }
+                    return due_at(cx, site);
                 }
             }
         }
@@ -255,6 +288,9 @@ impl Server {
             destination: destination.filter(|a| a.protocol() == about.protocol()),
         };
         cx.send(via, &header, |w| {
+            if let Some(((About::All, _), _)) = line.waiting.first() {
+                line.all_after = now + ALL_APART;
+            }
             for ((about, old), withdrawal) in line.batch() {
                 withdrawal.sent = true;
                 let old = old.filter(|old| old.nbma.same_family(header.nbma));
@@ -280,21 +316,27 @@ impl Server {
 }
 
 fn queue(cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
-    let now = cx.now;
     let own = cx.sites.vtep(site);
     let Some(member) = cx.sites.member_mut(site) else { return };
-    if member.line.get_or_insert_default().push(key, own, until) {
-        increment(&mut cx.statistics.purges_widened);
-        cx.tell(Event::Full(Table::Purges));
-    }
-    due_at(cx, site, now);
+    let covered = match member.line.get_or_insert_default().push(key, own, until) {
+        Pushed::InLine => 0,
+        Pushed::Covered => 1,
+        Pushed::Over(covered) => {
+            cx.tell(Event::Full(Table::Purges));
+            u32::try_from(covered).unwrap_or(u32::MAX)
+        }
+    };
+    cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(covered);
+    due_at(cx, site);
 }
 
 /// What one input makes untrue goes out together, when the line's alarm, due at once, rings. A request under way is
 /// waited for.
-fn due_at(cx: &mut Context<'_>, site: SiteId, at: Instant) {
+fn due_at(cx: &mut Context<'_>, site: SiteId) {
+    let now = cx.now;
     let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
     if line.request.is_none() || line.can_grow() {
+        let at = line.soonest(now);
         let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
         cx.timers.set(&mut line.alarm, at, timer);
     }
