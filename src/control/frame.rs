@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The length counts what follows it. The version is looked at before anything else of a message: what another version
-//! says is never guessed at. Where a request would begin there may be a [`line`] of JSON instead, whose first octet no
+//! says is never guessed at. Where a request would begin there may be a [`mod@line`] of JSON instead, whose first octet no
 //! length begins with. Its answer is what a command with `--json` prints, as it is.
 
 use super::{Request, line};

@@ -1,6 +1,6 @@
 //! The control socket's language: what the commands ask the daemon, and how its answer comes.
 //!
-//! A client sends one [`Request`], as a [`frame`] or as a [`line`] of JSON, and gets what a command prints; it may then
+//! A client sends one [`Request`], as a [`frame`] or as a [`mod@line`] of JSON, and gets what a command prints; it may then
 //! send the next. What answers look like is in [`crate::view`]. How states become sentences: [`words`].
 
 mod cause;

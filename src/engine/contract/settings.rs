@@ -86,7 +86,7 @@ pub struct Settings {
     pub vns: LiteMap<VnKey, VnSettings>,
 }
 
-/// A hub, as a spoke knows it. Its address comes in as [`Input::HubAddress`].
+/// A hub, as a spoke knows it. Its address comes in as [`Input::Hub`](crate::engine::Input::Hub).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubSettings {
     /// How packets to this hub name their VN.
