@@ -218,6 +218,29 @@ fn a_hub_that_restarts_interrupts_nothing() {
     assert!(lost < 19 * 4, "{lost} frames were lost, the move's included");
 }
 
+/// What a spoke was told lasts as long as the others' registrations, not as its own.
+#[test]
+fn a_spoke_with_a_short_holding_time_hears_of_moves_after_a_restart() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    sim.add(&[hub_nbma()], hub_settings(3600), None);
+    for (n, holding) in [(1, 30), (2, 3600), (3, 3600)] {
+        sim.add(&[spoke_nbma(n)], spoke_settings(holding, 100), Some(hub_nbma()));
+        sim.settle(station(n), n, VN);
+    }
+    all_register(&mut sim);
+    sim.settle(station(10), 0, VN);
+    sim.converse(station(1), station(2), SECOND, 60 * MINUTE);
+    sim.converse(station(1), station(10), SECOND, 60 * MINUTE);
+    sim.run_secs(10);
+    assert!(has_shortcut(&sim, 1, station(2)) && has_shortcut(&sim, 1, station(10)));
+    sim.restart(0);
+    sim.run_secs(100);
+    move_station(&mut sim, station(2), 3);
+    move_station(&mut sim, station(10), 3);
+    sim.run_secs(5);
+    assert!(has_shortcut(&sim, 1, station(2)) && has_shortcut(&sim, 1, station(10)));
+}
+
 #[test]
 fn a_long_conversation_never_lapses() {
     let mut sim = star(seed(), Net::GOOD, 3);

@@ -39,8 +39,8 @@ pub struct Member {
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
     pub grace: Option<Instant>,
-    /// Until then it may hold answers that an earlier run of the daemon gave, whoever they were about.
-    pub holds_unknown: Instant,
+    /// Whether it may hold answers that an earlier run of the daemon gave, whoever they were about.
+    pub holds_unknown: bool,
     /// `None`: the client has no VNI, or has not registered a MAC.
     pub port: Option<MemberPort>,
     pub alarm: Alarm,
@@ -56,7 +56,7 @@ impl Default for Member {
             address: None,
             registered: Vec::new(),
             grace: None,
-            holds_unknown: Instant::default(),
+            holds_unknown: false,
             port: None,
             alarm: Alarm::default(),
             bucket: TokenBucket::new(PEER),

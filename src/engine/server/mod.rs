@@ -329,9 +329,10 @@ impl Server {
         if let Some(member) = cx.sites.member_mut(site) {
             member.port = Some(MemberPort { uplink, is_up: true, reply: None });
             member.grace = Some(until);
-            member.holds_unknown = until;
+            member.holds_unknown = true;
         }
-        self.amnesia = self.amnesia.max(until);
+        // What it was told may last as long as anybody was granted, or as long as what is said of hosts here.
+        self.amnesia = self.amnesia.max(until).max(cx.now + cx.holding_time);
         self.fresh_until = Some(Instant::default());
         cx.plane.adopt(Item::Port(spoke), Some(Wanted::Port(port)));
         cx.uplinks.reserve(uplink);

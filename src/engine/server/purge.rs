@@ -201,8 +201,7 @@ impl Server {
         let concerned = |site: SiteId| change.to != Some(site) && change.from != Some(site);
         let everybody = change.askers.is_everybody();
         if everybody || cx.now < self.amnesia {
-            let now = cx.now;
-            let told = |member: &super::Member| everybody || member.holds_unknown > now;
+            let told = |member: &super::Member| everybody || member.holds_unknown;
             let sites: Vec<SiteId> =
                 cx.sites.members().filter(|(_, _, member)| told(member)).map(|(site, ..)| site).collect();
             let until = change.until.max(self.amnesia);
@@ -227,7 +226,7 @@ impl Server {
             if let Some(line) = &mut member.line {
                 if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
                     if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
-                        member.holds_unknown = Instant::default();
+                        member.holds_unknown = false;
                     }
                     line.done();
                     if line.waiting.is_empty() {
