@@ -413,9 +413,10 @@ impl Model {
             } else {
                 // Its own bridge may think that the MAC is there.
                 let own = cie.nbma == Some(to);
-                let held = self.told.iter().any(|((there, name, of), told)| {
-                    *there == vn && name.0 == to && *of == mac && now <= told.held + RETRY
-                });
+                // The hub remembers whom it told, and until when anybody holds what it told.
+                let all = || self.told.iter().filter(|((there, _, of), _)| *there == vn && *of == mac);
+                let held = all().any(|((_, name, _), _)| name.0 == to)
+                    && all().any(|(_, told)| now <= told.held + RETRY);
                 own || held || found
             };
             self.expect(sim, HUB_NODE, owed, message, "a Purge to somebody who was told nothing");

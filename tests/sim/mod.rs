@@ -92,6 +92,8 @@ pub struct Node {
     pub deaf: bool,
     /// How the making of ports ends; `None`: well.
     pub port_failure: Option<Outcome>,
+    /// Ports that could not be made, of which the daemon does not know yet.
+    failed: BTreeSet<(VnKey, Vtep)>,
     pub saved_request_id: u32,
     /// NHRP packets sent.
     pub sent: u64,
@@ -227,6 +229,7 @@ impl Sim {
             sleeps: false,
             deaf: false,
             port_failure: None,
+            failed: BTreeSet::new(),
             saved_request_id: 0,
             sent: 0,
             settings,
@@ -244,6 +247,7 @@ impl Sim {
     pub fn restart(&mut self, id: NodeId) {
         let node = &mut self.nodes[id];
         node.sleeps = false;
+        node.failed.clear();
         node.engine = Engine::new(node.settings.holding_time, self.rng.next(), node.saved_request_id);
         node.run += 1;
         node.next_tick = None;
@@ -299,6 +303,9 @@ impl Sim {
     }
 
     pub fn input(&mut self, id: NodeId, input: Input<'static>) {
+        if let Input::News { vn, news: News::Became { spoke, .. } } = input {
+            self.nodes[id].failed.remove(&(vn, spoke));
+        }
         let cause = match input {
             Input::News { vn, news } => Cause::News(vn, news),
             Input::Order(order) => Cause::Order(order),
@@ -434,9 +441,17 @@ impl Sim {
                 let shortcuts: BTreeMap<Mac, Vtep> = wanted.shortcuts().collect();
                 let real: BTreeMap<Mac, Vtep> = plane.shortcuts.iter().map(|(mac, s)| (*mac, s.to)).collect();
                 self.check(shortcuts == real, || format!("node {id}: wants {shortcuts:?}, has {real:?}"));
-                let ports: BTreeMap<Vtep, Port> = wanted.ports().collect();
                 let real = &plane.ports;
-                self.check(ports == *real, || format!("node {id}: wants ports {ports:?}, has {real:?}"));
+                // What could not be made is wanted until the engine hears of it.
+                let is_known = |spoke: &Vtep| !node.failed.contains(&(*vn, *spoke));
+                let ports: BTreeMap<Vtep, Port> =
+                    wanted.ports().filter(|(spoke, _)| is_known(spoke)).collect();
+                let real: BTreeMap<Vtep, Port> = real
+                    .iter()
+                    .map(|(spoke, port)| (*spoke, *port))
+                    .filter(|(spoke, _)| is_known(spoke))
+                    .collect();
+                self.check(ports == real, || format!("node {id}: wants ports {ports:?}, has {real:?}"));
                 for (address, nbma) in wanted.neighbours() {
                     let real = node.neighbours.get(&address);
                     self.check(real == Some(&nbma), || {
@@ -683,6 +698,9 @@ impl Sim {
                         self.with_plane(id, vn, |p| {
                             p.ports.insert(spoke, port);
                         });
+                    }
+                    if outcome != Outcome::Made {
+                        self.nodes[id].failed.insert((vn, spoke));
                     }
                     self.kernel(id, Input::News { vn, news: News::Became { spoke, outcome } });
                 }
