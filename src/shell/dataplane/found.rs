@@ -134,9 +134,6 @@ impl Dataplane {
         if let (FdbTable::Device(_), Devices::Spoke) = (table, &vn.devices) {
             return entries.iter().for_each(|entry| self.see_shortcut(key, entry, adopt, engine, inputs));
         }
-        if self.listing.as_mut().is_some_and(|listing| !core::mem::replace(&mut listing.is_told, true)) {
-            inputs.push_back(Input::News { vn: key, news: News::Listing });
-        }
         for entry in entries {
             match (entry.master, table) {
                 (Some(_), _) => self.see_mac(key, entry, inputs),
@@ -240,9 +237,6 @@ impl Dataplane {
                 wrong.into_iter().for_each(|change| self.change(change, false));
             }
             Devices::Shared(_) => {}
-        }
-        if !listing.is_told {
-            inputs.push_back(Input::News { vn: key, news: News::Listing });
         }
         inputs.push_back(Input::News { vn: key, news: News::Listed });
     }

@@ -87,8 +87,6 @@ struct Listing {
     newer: LiteMap<Mac, ()>,
     /// The shortcuts that were seen.
     seen: LiteMap<Mac, ()>,
-    /// Whether the engine was told that it begins.
-    is_told: bool,
     /// Whether it cannot be relied on.
     is_spoilt: bool,
 }
@@ -378,7 +376,7 @@ impl Dataplane {
         }
         let unported: Vec<VnKey> = self.vns.values().filter(|vn| vn.unported).map(|vn| vn.key).collect();
         unported.into_iter().for_each(|key| self.all_ports(key, engine, inputs));
-        self.plan(now);
+        self.plan(now, inputs);
         while self.worker.open < OPEN {
             let Some(job) = self.jobs.pop_front().or_else(|| self.delete_some()) else { break };
             self.worker.give(job);
@@ -386,7 +384,7 @@ impl Dataplane {
     }
 
     /// What the VNs wait for becomes jobs.
-    fn plan(&mut self, now: Instant) {
+    fn plan(&mut self, now: Instant, inputs: &mut Inputs) {
         // Once for all of them, and after their frames are not heard any more.
         while let Some((index, _)) = self.left.first().copied() {
             let (these, others) = core::mem::take(&mut self.left).into_iter().partition(|(i, _)| *i == index);
@@ -415,7 +413,7 @@ impl Dataplane {
             self.plan_settling();
         }
         if self.listing.is_none() {
-            self.plan_listing();
+            self.plan_listing(inputs);
         }
     }
 
@@ -436,7 +434,7 @@ impl Dataplane {
         }
     }
 
-    fn plan_listing(&mut self) {
+    fn plan_listing(&mut self, inputs: &mut Inputs) {
         let ready = |vn: &&mut Vn| vn.unlisted && !vn.unsettled && !vn.settling;
         let Some(vn) = self.vns.iter_mut().map(|(_, vn)| vn).find(ready) else { return };
         vn.unlisted = false;
@@ -447,13 +445,10 @@ impl Dataplane {
         if let Devices::Ports(ports) = &mut vn.devices {
             ports.iter_mut().for_each(|(_, ported)| ported.entry = vn::Entry::NotSeen);
         }
-        self.listing = Some(Listing {
-            vn: vn.whose(),
-            newer: LiteMap::new(),
-            seen: LiteMap::new(),
-            is_told: false,
-            is_spoilt: false,
-        });
+        self.listing =
+            Some(Listing { vn: vn.whose(), newer: LiteMap::new(), seen: LiteMap::new(), is_spoilt: false });
+        // What events tell from now on is newer than what is listed, and need not be in it.
+        inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
         self.jobs.push_back(Job::List(vn.whose(), tables));
     }
 
