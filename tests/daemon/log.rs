@@ -46,6 +46,8 @@ fn a_service_manager_gets_the_text_alone() {
         // Nothing of a wrong value commands a terminal, or is a line of its own.
         spoke1.edit_config(|text| text.replace("vni '100'", "vni '\x1b[31m7\x07'")).unwrap();
         assert_eq!(reload(spoke1), Some(4));
+        // A program that is killed takes its last lines with it.
+        wait("it is written", || fs::read_to_string(&err).is_ok_and(|text| text.contains("uci:")));
         drop(own);
 
         let (out, err) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
