@@ -118,7 +118,8 @@ impl Model {
         let mut octets = Prefix::gre(via.tag).as_bytes().to_vec();
         octets.extend_from_slice(&nhrp);
         wire::parse(&octets).ok()?;
-        Some((from, to, octets))
+        // No network carries what has its ends in two families.
+        from.same_family(to).then_some((from, to, octets))
     }
 }
 

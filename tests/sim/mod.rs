@@ -789,7 +789,9 @@ impl Sim {
             }
         }
         tell(self, News::Listed);
-        self.with_plane(id, vn, |plane| plane.is_listed = true);
+        // A spoke that has no way to a hub leaves what it finds until it has one.
+        let has_way = !self.nodes[id].hubs.is_empty();
+        self.with_plane(id, vn, |plane| plane.is_listed |= has_way || plane.vni.is_none());
     }
 
     fn transmit(&mut self, from: NodeId, path: Path, octets: Vec<u8>) {
