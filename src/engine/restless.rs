@@ -1,7 +1,9 @@
 //! MACs that move to and fro: a loop, or two stations of one MAC. Everything said of them would be wrong before it
 //! arrived, so their news are held back until they rest; the bridge forwards all the while.
 
+use super::context::{Context, Due};
 use super::contract::input::Place;
+use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::Mac;
 use core::time::Duration;
@@ -26,12 +28,15 @@ struct Moves {
 
 /// The MACs on the move.
 #[derive(Debug, Default)]
-pub struct Restless(LiteMap<Mac, Moves>);
+pub struct Restless {
+    table: LiteMap<Mac, Moves>,
+    alarm: Alarm,
+}
 
 impl Restless {
     /// Whether news of a MAC are held back; where it is now is remembered.
     pub fn holds(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
-        match self.0.get_mut(&mac) {
+        match self.table.get_mut(&mac) {
             Some(moves) if moves.held => {
                 if moves.place != place {
                     (moves.place, moves.last) = (place, now);
@@ -44,14 +49,14 @@ impl Restless {
 
     /// A MAC moved. Whether that was one time too many: from now on its news are held back.
     pub fn moved(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
-        if self.0.len() >= WATCHED && !self.0.contains_key(&mac) {
-            self.0.retain(|_, moves| moves.held || now.since(moves.last) < WINDOW);
-            if self.0.len() >= WATCHED {
+        if self.table.len() >= WATCHED && !self.table.contains_key(&mac) {
+            self.table.retain(|_, moves| moves.held || now.since(moves.last) < WINDOW);
+            if self.table.len() >= WATCHED {
                 return false;
             }
         }
         let new = Moves { since: now, count: 0, held: false, place, last: now };
-        let moves = self.0.entry(mac).or_insert(new);
+        let moves = self.table.entry(mac).or_insert(new);
         if now.since(moves.since) >= WINDOW {
             *moves = new;
         }
@@ -61,22 +66,32 @@ impl Restless {
         moves.held
     }
 
+    /// Sees to it that `due` is when the first of the held ones may rest.
+    pub fn watch(&mut self, cx: &mut Context<'_>, due: Due) {
+        match self.next() {
+            Some(at) => cx.arm(&mut self.alarm, at, due),
+            None => cx.timers.clear(&mut self.alarm),
+        }
+    }
+
     /// When the first of the held ones rests, if it does not move again.
-    pub fn next(&self) -> Option<Instant> {
-        self.0.values().filter(|moves| moves.held).map(|moves| moves.last + REST).min()
+    fn next(&self) -> Option<Instant> {
+        self.table.values().filter(|moves| moves.held).map(|moves| moves.last + REST).min()
     }
 
     /// A MAC that has come to rest, and where.
     pub fn rested(&mut self, now: Instant) -> Option<(Mac, Place)> {
         let rests = |moves: &Moves| moves.held && now.since(moves.last) >= REST;
-        let (mac, place) = self.0.iter().find(|(_, moves)| rests(moves)).map(|(mac, m)| (*mac, m.place))?;
-        self.0.remove(&mac);
+        let (mac, place) =
+            self.table.iter().find(|(_, moves)| rests(moves)).map(|(mac, m)| (*mac, m.place))?;
+        self.table.remove(&mac);
         Some((mac, place))
     }
 
     /// Forgets all.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        self.table.clear();
+        cx.timers.clear(&mut self.alarm);
     }
 }
 
@@ -113,6 +128,6 @@ mod tests {
             let mac = Mac::new([2, 0, 0, 0, a, b]).unwrap();
             assert!((0..5).all(|_| !restless.moved(now, mac, Place::Local)));
         }
-        assert_eq!(restless.0.len(), WATCHED);
+        assert_eq!(restless.table.len(), WATCHED);
     }
 }

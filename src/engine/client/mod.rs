@@ -15,7 +15,6 @@ use super::exchange::Inbound;
 use super::restless::Restless;
 use super::room::Room;
 use super::sites::SiteId;
-use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
 use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
@@ -33,7 +32,6 @@ pub struct Client {
     resolution: Resolution,
     locals: Locals,
     restless: Restless,
-    restless_alarm: Alarm,
     room: Room,
 }
 
@@ -45,7 +43,6 @@ impl Client {
             resolution: Resolution::default(),
             locals: Locals::default(),
             restless: Restless::default(),
-            restless_alarm: Alarm::default(),
             room: Room::default(),
         }
     }
@@ -139,7 +136,7 @@ impl Client {
                 while let Some((mac, place)) = self.restless.rested(cx.now) {
                     self.fdb(cx, mac, place);
                 }
-                self.watch(cx);
+                self.restless.watch(cx, Due::Client(ClientDue::Restless));
             }
             ClientDue::Refused => {
                 let room = self.resolution.len() < self.settings.max_macs as usize
@@ -196,7 +193,6 @@ impl Client {
         for (_, registration) in self.registrations.iter_mut() {
             registration.set_path(cx, None);
         }
-        cx.timers.clear(&mut self.restless_alarm);
         self.room.end(cx);
     }
 
@@ -276,7 +272,7 @@ impl Client {
         };
         if moved && self.restless.moved(cx.now, mac, place) {
             cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
-            self.watch(cx);
+            self.restless.watch(cx, Due::Client(ClientDue::Restless));
         }
         match place {
             Place::Local => {
@@ -422,20 +418,12 @@ impl Client {
             cx.book.forget(cx.now, address);
         }
         self.locals.end(cx);
-        self.restless.clear();
+        self.restless.end(cx);
     }
 
     /// The hub's MAC, while registered.
     fn hub_mac(&self) -> Option<Mac> {
         self.registrations.get(&self.settings.hub).and_then(Registration::hub_mac)
-    }
-
-    /// Looks again when the first restless MAC may rest.
-    fn watch(&mut self, cx: &mut Context<'_>) {
-        match self.restless.next() {
-            Some(at) => cx.arm(&mut self.restless_alarm, at, Due::Client(ClientDue::Restless)),
-            None => cx.timers.clear(&mut self.restless_alarm),
-        }
     }
 
     /// Calls `f` on the table of remote MACs, if there is somebody to ask about them and somebody who asks.

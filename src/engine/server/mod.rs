@@ -67,7 +67,6 @@ pub struct Server {
     /// When the first of what this sweep found held ends.
     held_until: Option<Instant>,
     restless: Restless,
-    restless_alarm: Alarm,
     room: Room,
 }
 
@@ -97,7 +96,6 @@ impl Server {
             swept: None,
             held_until: None,
             restless: Restless::default(),
-            restless_alarm: Alarm::default(),
             room: Room::default(),
         }
     }
@@ -180,7 +178,7 @@ impl Server {
                 while let Some((mac, place)) = self.restless.rested(cx.now) {
                     self.fdb(cx, mac, place);
                 }
-                self.watch(cx);
+                self.restless.watch(cx, Due::Server(ServerDue::Restless));
             }
             ServerDue::Refused => {
                 let room = cx.book.len() < self.settings.max_macs as usize;
@@ -195,9 +193,10 @@ impl Server {
         for site in all {
             self.remove(cx, site, Why::Stopped);
         }
-        for alarm in [&mut self.sweep, &mut self.drain, &mut self.restless_alarm] {
+        for alarm in [&mut self.sweep, &mut self.drain] {
             cx.timers.clear(alarm);
         }
+        self.restless.end(cx);
         self.room.end(cx);
         if let Some(uplink) = self.shared.take() {
             cx.uplinks.release(uplink);
@@ -292,7 +291,7 @@ impl Server {
                 // As long as nobody knows where it is, its frames go by the hub, whose bridge does.
                 cx.book.forget(cx.now, address);
                 change.to = None;
-                self.watch(cx);
+                self.restless.watch(cx, Due::Server(ServerDue::Restless));
             } else {
                 cx.tell(Event::MacMoved { mac, to });
             }
@@ -543,14 +542,6 @@ impl Server {
         };
         if let Some(at) = self.sweep_due {
             cx.arm(&mut self.sweep, at, Due::Server(ServerDue::Sweep));
-        }
-    }
-
-    /// Looks again when the first restless MAC may rest.
-    fn watch(&mut self, cx: &mut Context<'_>) {
-        match self.restless.next() {
-            Some(at) => cx.arm(&mut self.restless_alarm, at, Due::Server(ServerDue::Restless)),
-            None => cx.timers.clear(&mut self.restless_alarm),
         }
     }
 }
