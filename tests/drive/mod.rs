@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test crate uses a part of this")]
 
+#[path = "../part/mod.rs"]
+mod part;
+
 use dmevpn::engine::settings::{
     ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
 };
@@ -10,6 +13,7 @@ use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
 use dmevpn::wire::{MAX_NHRP, VpnTag};
+pub use part::Part;
 use std::time::Duration;
 
 pub const VN: VnKey = VnKey(1);
@@ -181,22 +185,6 @@ pub fn spoke_role() -> ClientSettings {
         trigger: Trigger::Learn,
         max_macs: 1000,
         negative_time: Duration::from_secs(30),
-    }
-}
-
-/// What a node is in a VN.
-pub enum Part {
-    Spoke(ClientSettings),
-    Hub(ServerSettings),
-}
-
-impl Part {
-    /// As a client, as a server.
-    pub fn halves(self) -> (Option<ClientSettings>, Option<ServerSettings>) {
-        match self {
-            Part::Spoke(client) => (Some(client), None),
-            Part::Hub(server) => (None, Some(server)),
-        }
     }
 }
 

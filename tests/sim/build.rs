@@ -1,9 +1,13 @@
 //! Settings and addresses of the simulated nodes.
 
+#[path = "../part/mod.rs"]
+mod part;
+
 use dmevpn::engine::settings::{
     ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+pub use part::Part;
 use std::time::Duration;
 
 pub const HUB: HubKey = HubKey(0);
@@ -32,22 +36,6 @@ pub fn station(n: usize) -> Mac {
 pub fn bridge(n: usize) -> Mac {
     let [.., a, b] = (n as u64).to_be_bytes();
     Mac::new([0x2e, 0, 0, 1, a, b]).unwrap()
-}
-
-/// What a node is in a VN.
-pub enum Part {
-    Spoke(ClientSettings),
-    Hub(ServerSettings),
-}
-
-impl Part {
-    /// As a client, as a server.
-    pub fn halves(self) -> (Option<ClientSettings>, Option<ServerSettings>) {
-        match self {
-            Part::Spoke(client) => (Some(client), None),
-            Part::Hub(server) => (None, Some(server)),
-        }
-    }
 }
 
 pub fn vn_settings(key: VnKey, role: Part) -> VnSettings {
