@@ -218,6 +218,9 @@ fn the_interface_changes_while_it_runs() {
             assert_eq!(hub.ports().unwrap().len(), 2);
             lab.wait_connected(SOON).unwrap();
             all_is_well(lab);
+            // One change, one port: the device that is made for the address is no loss.
+            assert_eq!(hub.log_text().matches("spoke up: 10.0.0.77").count(), 1);
+            assert!(!spoke1.log_text().contains("somebody removed a device of ours"));
             spoke1.ns.ip("link del pppoe-wan").unwrap();
             wait_status(spoke1, "interface 'pppoe-wan' does not exist");
             wait("the way is gone", || !status(spoke1).contains("valid for"));

@@ -6,7 +6,7 @@ use super::vn::{Devices, Part, Vn};
 use super::worker::{Job, Report, Whose};
 use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, hub, kmod};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, News, Place, VnKey};
+use crate::engine::{Engine, Input, News, Place, Plane, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -173,8 +173,8 @@ impl Dataplane {
         }
         let Some((key, part)) = self.parts.remove(&index) else { return };
         let Some(vn) = self.vns.get_mut(&key) else { return };
-        // A device of the user's is made again by the user.
-        if !(part == Part::Tunnel && vn.standing.users_own) {
+        // A device of the user's is made again by the user; one that sends from an old address is being replaced.
+        if part != Part::Tunnel || !vn.standing.users_own && !vn.settling {
             let name = vn.wanted.name.as_str();
             log::warn!(target: name, "{name}: somebody removed a device of ours; it is made again");
         }
@@ -182,8 +182,6 @@ impl Dataplane {
             (Part::Tunnel, _) => {
                 vn.standing.tunnel = None;
                 vn.unsettled = true;
-                // The engine has to learn that the entries are gone, even if the device is back at once.
-                vn.is_lost(inputs);
             }
             (Part::Port(spoke), Devices::Ports(ports)) => {
                 ports.remove(&spoke);
@@ -201,7 +199,7 @@ impl Dataplane {
     /// What the worker did.
     pub(super) fn hear(&mut self, report: Report, engine: &Engine, now: Instant, inputs: &mut Inputs) {
         match report {
-            Report::Settled(whose, standing) => self.settled(whose, *standing, now, inputs),
+            Report::Settled(whose, standing) => self.settled(whose, *standing, engine, now, inputs),
             Report::Links(links) => links.iter().for_each(|link| self.see(link, engine, inputs)),
             Report::LinksListed(done) => {
                 if let Err(e) = &done {
@@ -241,7 +239,14 @@ impl Dataplane {
     }
 
     /// A VN's devices are as they are to be, or it is known why not.
-    fn settled(&mut self, whose: Whose, mut standing: Standing, now: Instant, inputs: &mut Inputs) {
+    fn settled(
+        &mut self,
+        whose: Whose,
+        mut standing: Standing,
+        engine: &Engine,
+        now: Instant,
+        inputs: &mut Inputs,
+    ) {
         let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) else {
             // The VN it was for is another one now; a device that was made for it is looked for.
             self.look = Some(now);
@@ -249,6 +254,7 @@ impl Dataplane {
         };
         vn.settling = false;
         let key = vn.key;
+        let plane = engine.plane(key);
         let shared = standing.shared.take();
         let before = core::mem::replace(&mut vn.standing, standing);
         vn.tell_standing(&before);
@@ -262,11 +268,9 @@ impl Dataplane {
         vn.unported = true;
         self.settle_ports(key, before.bridge, shared, inputs);
         let Some(vn) = self.vns.get_mut(&key) else { return };
-        // A new device has none of the entries the engine believes in.
-        if before.tunnel != vn.standing.tunnel {
-            vn.is_lost(inputs);
-            vn.unlisted = true;
-        }
+        // A new device has none of the entries that are wanted.
+        let is_new = before.tunnel != vn.standing.tunnel;
+        vn.unlisted |= is_new;
         if before.scope != vn.standing.scope && vn.told.is_some() {
             vn.left = Some(before.scope);
             vn.unlisted = true;
@@ -280,6 +284,10 @@ impl Dataplane {
             let gone = before.bridge_mac.map(|mac| News::Fdb { mac, place: Place::Gone });
             inputs.extend(gone.map(|news| Input::News { vn: key, news }));
             vn.unlisted = true;
+        }
+        if is_new {
+            self.uplink(key, plane);
+            plane.into_iter().flat_map(Plane::shortcuts).for_each(|(mac, _)| self.shortcut(key, mac, plane));
         }
     }
 
