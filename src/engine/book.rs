@@ -118,9 +118,9 @@ impl Entry {
 
     /// Whoever holds the old answer is told, and asks again if the new one is of use.
     fn change(&mut self, now: Instant, from: Option<SiteId>) -> Change {
+        let is_held = self.is_held(now);
         let until = core::mem::take(&mut self.until);
-        let askers = core::mem::take(&mut self.askers);
-        let askers = if until > now { askers } else { Askers::Nobody };
+        let askers = Some(core::mem::take(&mut self.askers)).filter(|_| is_held).unwrap_or_default();
         Change { from, to: self.site(), askers, until }
     }
 }

@@ -441,11 +441,9 @@ impl Vn {
     }
 
     fn lookup(&self, mac: Mac) -> Place {
-        let shortcut = self.plane.shortcut(mac).map(Place::At);
         match self.book.site_of(mac) {
             _ if self.sites.mac == Some(mac) => Place::Local,
             Some(SiteId::HERE) => Place::Local,
-            _ if self.client.is_some() => shortcut.unwrap_or(Place::Gone),
             Some(site) => self.sites.vtep(site).map_or(Place::Gone, Place::At),
             None => Place::Gone,
         }
