@@ -18,9 +18,8 @@ use crate::config::import;
 use crate::config::{Config, Errors};
 use crate::control::frame::{self, Kind, Piece};
 use crate::control::{Form, Question, Request};
-use crate::shell::file;
-use crate::shell::terminal;
 use crate::shell::words::InWords;
+use crate::shell::{file, state, terminal};
 use crate::view::{self, CONFIGURATION, FAILED, Failure, Harmless};
 use argh::FromArgs;
 use args::{Asks, Check, Command};
@@ -143,7 +142,7 @@ fn check(check: &Check) -> Result<u8, Failure> {
     let file = &check.file;
     let text = file::read_config(file).map_err(Failure::configuration)?;
     let parsed = Config::parse(file, &text);
-    let warnings = Config::warnings(&text);
+    let warnings = Config::warnings(&text, state::in_the_way);
     let mut out = String::new();
     if check.json {
         let errors = parsed.as_ref().err().map_or(&[][..], Errors::as_slice);

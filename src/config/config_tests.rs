@@ -689,10 +689,10 @@ fn what_is_hardly_meant_is_warned_of() {
         ("config dmevpn\noption enabled 0\noption mtu 1", &[]),
     ] {
         let found: Vec<_> =
-            Config::warnings(text).into_iter().map(|w| format!("{}: {}", w.line, w.text)).collect();
+            Config::warnings(text, |_| None).into_iter().map(|w| format!("{}: {}", w.line, w.text)).collect();
         assert_eq!(found, warnings, "{text}");
     }
-    let warning = &Config::warnings(&format!("{SPOKE}option trigger l2miss"))[0];
+    let warning = &Config::warnings(&format!("{SPOKE}option trigger l2miss"), |_| None)[0];
     assert_eq!((warning.section.as_deref(), warning.option.as_deref()), (Some("a"), Some("trigger")));
 }
 

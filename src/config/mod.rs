@@ -48,9 +48,11 @@ impl Config {
     }
 
     /// What `text` may say and yet is hardly meant, in the order of lines; nothing when [`Config::parse`] refuses it.
-    pub fn warnings(text: &str) -> Vec<Finding> {
+    /// `in_the_way` says of a path why no state can be kept there.
+    pub fn warnings(text: &str, in_the_way: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
         let Ok(file) = uci::parse(text) else { return Vec::new() };
-        build::config("", &file).map_or_else(|_| Vec::new(), |config| warnings::warnings(&file, &config))
+        let Ok(config) = build::config("", &file) else { return Vec::new() };
+        warnings::warnings(&file, &config, in_the_way(&config.main.state_file))
     }
 }
 

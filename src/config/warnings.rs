@@ -13,10 +13,10 @@ const BRIDGE_PORTS: u16 = 1023;
 /// Where nothing survives a reboot, on OpenWrt and elsewhere.
 const VOLATILE: [&str; 3] = ["/tmp/", "/run/", "/var/run/"];
 
-/// The warnings about `file`, which says `config`, in the order of lines.
-pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
+/// The warnings about `file`, which says `config`, in the order of lines; `stateless` is why no state can be kept.
+pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<Finding> {
     let mut all = Vec::new();
-    of_main(file, config, &mut all);
+    of_main(file, config, stateless, &mut all);
     for hub in &config.hubs {
         let Some(section) = file.section("hub", &hub.name) else { continue };
         if section.get(PRIORITY.name).is_some() {
@@ -55,13 +55,21 @@ pub fn warnings(file: &File, config: &Config) -> Vec<Finding> {
     all
 }
 
-fn of_main(file: &File, config: &Config, all: &mut Vec<Finding>) {
+fn of_main(file: &File, config: &Config, stateless: Option<String>, all: &mut Vec<Finding>) {
     let Some(section) = file.sections.iter().find(|s| s.kind == ENABLED.section) else { return };
     if !config.main.enabled {
         warn(all, section, &ENABLED, "the daemon does nothing");
     }
     if VOLATILE.iter().any(|place| config.main.state_file.starts_with(place)) {
         warn(all, section, &STATE_FILE, "does not survive a reboot there");
+    }
+    if let Some(why) = stateless {
+        warn(
+            all,
+            section,
+            &STATE_FILE,
+            &format!("'{}': {why}; give a path of its own", config.main.state_file),
+        );
     }
 }
 

@@ -17,7 +17,7 @@ mod node;
 mod packet;
 mod settings;
 mod signals;
-mod state;
+pub mod state;
 mod task;
 pub mod terminal;
 mod traffic;

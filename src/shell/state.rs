@@ -33,21 +33,15 @@ pub struct State {
 }
 
 impl State {
-    /// What an earlier run left in `file`. What is missing there is made; what is garbled, too, with a warning.
+    /// What an earlier run left in `file`. What is missing there is made; what is garbled, too, with a warning. What is
+    /// somebody else's is left alone, and nothing outlives the daemon.
     pub fn load(file: &str) -> io::Result<State> {
         State::load_and_retry(file, AGAIN)
     }
 
     fn load_and_retry(file: &str, again: Duration) -> io::Result<State> {
-        let text = match read(file) {
-            Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
-            Err(e) => {
-                if e.kind() != ErrorKind::NotFound {
-                    log::warn!("{file}: {}", InWords(&e));
-                }
-                String::new()
-            }
-        };
+        // What is in the way is told when it is to be replaced.
+        let text = read(file).unwrap_or_default();
         let after = |word: &str| text.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
         let request_id: Option<u32> = after(REQUEST_ID).and_then(|n| n.parse().ok());
         let identity: Option<Identity> = after(IDENTITY).and_then(|i| i.parse().ok());
@@ -156,7 +150,7 @@ impl Writer {
                     log::info!("{} is written again", self.file);
                     continue;
                 }
-                (Err(e), false) => log::warn!(
+                (Err(e), false) => log::error!(
                     "{}: {}; correct option 'state_file': until then this router is another one for its hubs after each \
                      start, and what it registered before lasts there until its holding time is over",
                     self.file,
@@ -184,15 +178,47 @@ impl Writer {
     }
 }
 
+/// Why the file that `option state_file` names cannot be one of this program's, as far as one may look.
+pub fn in_the_way(file: &str) -> Option<String> {
+    read(file).err().filter(|e| e.kind() == ErrorKind::InvalidData).map(|e| e.to_string())
+}
+
+/// What a file of this program's holds, which is nothing where there is none. All else is somebody's who needs it.
+fn read(file: &str) -> io::Result<String> {
+    let octets = match begin(file) {
+        Ok(octets) => octets,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(String::new());
+        }
+        Err(e) => return Err(e),
+    };
+    let text = String::from_utf8_lossy(&octets);
+    // A file system that lost its power may have cut the text, or left zeros.
+    let text = text.trim_end_matches('\0');
+    let is_ours =
+        |line: &str| [REQUEST_ID, IDENTITY].iter().any(|w| line.starts_with(w) || w.starts_with(line));
+    if octets.len() as u64 > MOST || !text.lines().all(is_ours) {
+        return Err(foreign());
+    }
+    Ok(text.to_owned())
+}
+
 /// What the file begins with. The service's user may put in its place what never ends or never answers.
-fn read(file: &str) -> io::Result<Vec<u8>> {
+fn begin(file: &str) -> io::Result<Vec<u8>> {
     let there = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
     if !there.metadata()?.is_file() {
-        return Err(io::Error::other("there is something else than a file"));
+        return Err(foreign());
     }
     let mut octets = Vec::new();
-    there.take(MOST).read_to_end(&mut octets)?;
+    there.take(MOST + 1).read_to_end(&mut octets)?;
     Ok(octets)
+}
+
+fn foreign() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        "there is something else than this program's state, and it is left alone",
+    )
 }
 
 /// Writes the file whole or, when the power fails, not at all; for its owner only.
@@ -200,7 +226,9 @@ fn write(file: &str, text: &str) -> io::Result<()> {
     if let Some(directory) = Path::new(file).parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
+    read(file)?;
     let new = format!("{file}.new");
+    read(&new).map_err(|e| io::Error::new(e.kind(), format!("'{new}': {}", InWords(&e))))?;
     // One that a power failure left may have another mode.
     let _ = fs::remove_file(&new);
     let mut out = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
@@ -238,7 +266,9 @@ mod tests {
         let of_old = State::load(file).unwrap();
         assert_eq!(of_old.request_id(), 8192);
         assert!(same(of_old.identity()) && !same(first.identity()));
-        for garbled in [&b""[..], b"nonsense", b"\xff\xfe\0", b"request_id many\nidentity 12\n"] {
+        for garbled in
+            [&b""[..], &[0; 100], b"request_", b"request_id \xff\xfe\0", b"request_id many\nidentity 12\n"]
+        {
             fs::write(file, garbled).unwrap();
             let state = State::load(file).unwrap();
             assert_eq!(state.request_id(), 0);
@@ -249,31 +279,43 @@ mod tests {
         fs::remove_dir_all(directory).unwrap();
     }
 
+    /// Whatever it is: it is not waited for, read to its end, or replaced.
     #[test]
-    fn what_is_no_file_is_not_waited_for_nor_read_to_its_end() {
+    fn what_is_somebody_elses_is_left_alone() {
         let directory = std::env::temp_dir().join(format!("dmevpn-no-state-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
-        let file = directory.join("state");
-        let fifo = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
-        assert!(fifo.success());
+        let path = |name: &str| directory.join(name);
+        assert!(std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+        for endless in ["zero", "null"] {
+            std::os::unix::fs::symlink(format!("/dev/{endless}"), path(endless)).unwrap();
+        }
+        File::create(path("hole")).unwrap().set_len(1 << 40).unwrap();
+        fs::write(path("text"), "nonsense").unwrap();
+        fs::write(path("more"), "request_id 7\nnameserver 10.0.0.1\n").unwrap();
+        fs::write(path("ours.new"), "nonsense").unwrap();
+        let names = ["fifo", "zero", "null", "hole", "text", "more", "ours"];
+        let look = || {
+            let of = |name: &str| fs::symlink_metadata(path(name)).ok().map(|m| (m.file_type(), m.len()));
+            names.map(of)
+        };
+        let before = look();
         let (done, is_done) = std::sync::mpsc::channel();
-        let path = file.clone();
+        let files = names.map(|name| path(name).to_str().unwrap().to_owned());
         std::thread::spawn(move || {
-            for endless in ["/dev/zero", "/dev/null"] {
-                let state = State::load(path.to_str().unwrap()).unwrap();
-                assert_eq!(state.request_id(), 0);
-                assert!(fs::symlink_metadata(&path).unwrap().is_file(), "it is replaced");
-                fs::remove_file(&path).unwrap();
-                std::os::unix::fs::symlink(endless, &path).unwrap();
+            for file in files {
+                let mut state = State::load(&file).unwrap();
+                assert_eq!(
+                    (state.request_id(), file.ends_with("ours")),
+                    (0, in_the_way(&file).is_none()),
+                    "{file}"
+                );
+                state.save_request_id(512);
+                state.settle();
             }
-            // A hole of 1 TiB.
-            fs::remove_file(&path).unwrap();
-            File::create(&path).unwrap().set_len(1 << 40).unwrap();
-            State::load(path.to_str().unwrap()).unwrap();
             done.send(()).unwrap();
         });
         is_done.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-        assert!(fs::metadata(&file).unwrap().len() < 100);
+        assert_eq!(look(), before);
         fs::remove_dir_all(directory).unwrap();
     }
 

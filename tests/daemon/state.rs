@@ -126,6 +126,36 @@ fn a_disk_that_is_full_or_read_only() {
     });
 }
 
+/// The option names a file that somebody needs.
+#[test]
+fn a_file_that_is_somebody_elses() {
+    in_small(plan(), |lab| {
+        let file = lab.node("spoke1").socket().with_extension("state");
+        let words = "there is something else than this program's state, and it is left alone";
+        let check = |lab: &Lab| {
+            let mut command = lab.node("spoke1").ns.command(program().path);
+            let output = command.arg("check").arg(lab.node("spoke1").config()).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            String::from_utf8(output.stderr).unwrap()
+        };
+        assert!(!check(lab).contains(words));
+        fs::write(&file, "nameserver 10.0.0.1\n").unwrap();
+        let warning = format!("warning: option 'state_file': '{}': {words}", file.display());
+        assert!(check(lab).contains(&warning), "{}", check(lab));
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let log = lab.node("spoke1").log_text();
+        let line = format!("{}: {words}; correct option 'state_file'", file.display());
+        assert_eq!(log.matches(&line).count(), 1, "{log}");
+        assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
+        assert_eq!(state(lab.node("spoke1")).unwrap(), "nameserver 10.0.0.1\n");
+        // Nobody needs what is empty.
+        fs::write(&file, "").unwrap();
+        lab.start("spoke1").unwrap();
+        wait("it is written", || state(lab.node("spoke1")).is_some_and(|text| text.contains("identity ")));
+    });
+}
+
 /// What was saved last is written before the daemon ends, if that does not take long.
 #[test]
 fn a_disk_that_is_slow() {
