@@ -63,6 +63,11 @@ pub enum Cause {
     LookingUp(String),
     /// No route leads to the hub.
     NoRoute(Nbma),
+    /// The hub's address is one of this router's own, or leads back to it.
+    Itself {
+        /// The address.
+        hub: Nbma,
+    },
     /// The GRE interface of transport `device` is not there, or is none.
     NoGre(String),
     /// Linux does not tell who sent a packet on such a GRE interface.
@@ -108,6 +113,7 @@ impl Cause {
             Cause::NoName { name, why } => format!("hub name '{name}' does not resolve: {why}"),
             Cause::LookingUp(name) => format!("hub name '{name}' is being looked up"),
             Cause::NoRoute(hub) => format!("no route to hub {hub}"),
+            Cause::Itself { hub } => format!("the address of the hub, {hub}, is this router itself"),
             Cause::NoGre(name) => format!("transport device: '{name}' is not a GRE interface that is there"),
             Cause::MultipointGre6(name) => format!(
                 "transport device: '{name}' is GRE over IPv6 without a remote address, on which Linux does \
@@ -161,6 +167,9 @@ impl Cause {
                 "correct option 'nbma', or use option 'interface' for an address that changes"
             }
             Cause::NoName { .. } => "check option 'address' of the hub, and this router's DNS",
+            Cause::Itself { .. } => {
+                "correct option 'address' of the hub, or what its name stands for here (DNS, /etc/hosts)"
+            }
             Cause::NoRoute(_) => "check this router's default route: is the uplink up?",
             Cause::NoGre(_) => "make that GRE interface, or use transport 'raw', which needs none",
             Cause::MultipointGre6(_) => "use transport 'raw'",

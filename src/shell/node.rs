@@ -11,7 +11,7 @@ use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
 use crate::control::Cause;
-use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, VnKey};
+use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use std::io;
@@ -196,6 +196,10 @@ impl Node {
         }
         let now = self.now();
         self.dataplane.turn(&self.engine, now, &mut self.inputs);
+        if let Some(home) = self.dataplane.home() {
+            self.underlay.answered(now, home);
+            self.ways();
+        }
         self.work();
         self.serves |= self.dataplane.is_known();
     }
@@ -269,12 +273,34 @@ impl Node {
         self.dataplane.leave();
     }
 
-    /// Looks which addresses lead where, and acts on what is new.
+    /// Looks which addresses lead where. What the kernel has to be asked for that is known in another turn.
     fn look(&mut self) {
-        let news = self.underlay.look(self.clock.now(), self.dataplane.netlink());
+        let question = self.underlay.look(self.clock.now());
+        question.into_iter().for_each(|question| self.dataplane.ask_home(question));
+        self.ways();
+    }
+
+    /// Acts on what is new of which addresses lead where.
+    fn ways(&mut self) {
+        let before = self.underlay.device_index();
+        let news = self.underlay.ways(self.clock.now());
         self.tell_ways(news);
+        let device = self.underlay.device_index();
+        if device != before {
+            self.move_neighbours(before, device);
+        }
         self.dataplane.send_from(&self.underlay.locals());
         self.work();
+    }
+
+    /// The tunnels' device is another one, be it of the same name, and has none of the entries.
+    fn move_neighbours(&mut self, from: Option<u32>, to: Option<u32>) {
+        let keys = self.config.vns.iter().filter_map(|vn| self.names.vn(&vn.name));
+        let planes = keys.filter_map(|key| self.engine.plane(key));
+        for (address, nbma) in planes.flat_map(Plane::neighbours) {
+            from.into_iter().for_each(|device| self.dataplane.neighbour(device, address, None));
+            to.into_iter().for_each(|device| self.dataplane.neighbour(device, address, Some(nbma)));
+        }
     }
 
     fn tell_ways(&mut self, news: News) {

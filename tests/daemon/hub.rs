@@ -121,6 +121,33 @@ fn a_hub_whose_first_address_is_silent() {
     });
 }
 
+/// A name that leads back to the router itself, as one that stands beside its own in `/etc/hosts`.
+#[test]
+fn a_hub_whose_name_is_the_router_itself() {
+    in_small(plan(), |lab| {
+        let hosts = Hosts::new(lab.node("spoke1"), "127.0.0.1 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        let spoke1 = lab.node("spoke1");
+        for address in ["127.0.0.1", "10.0.0.2", "10.0.0.77"] {
+            if address == "10.0.0.77" {
+                spoke1.ns.ip("addr add 10.0.0.77/32 dev lo").unwrap();
+            }
+            hosts.set(&format!("{address} hub.test"));
+            let words = format!("the address of the hub, {address}, is this router itself");
+            wait_status(spoke1, &words);
+            wait_status(spoke1, "correct option 'address' of the hub, or what its name stands for here");
+            let line = format!("hub dc1: {words}; correct option 'address'");
+            wait("the log tells it", || spoke1.log_text().contains(&line));
+            assert_eq!(spoke1.log_text().matches(&line).count(), 1, "{}", spoke1.log_text());
+        }
+        assert!(!spoke1.log_text().contains("the way is"), "{}", spoke1.log_text());
+        hosts.set("10.0.0.77 hub.test\n10.0.0.1 hub.test");
+        wait_status(spoke1, "valid for");
+    });
+}
+
 fn vpn_mode(mode: &str) {
     in_small(plan(), |lab| {
         for spoke in ["spoke1", "spoke2"] {
@@ -223,6 +250,45 @@ fn a_gre_device_is_made_again() {
             lab.wait_connected(SOON).unwrap();
             dmevpn(spoke1, &["flush"]);
             all_is_well(lab);
+        }
+    });
+}
+
+/// What a client's address is behind is told to the new device, too.
+#[test]
+fn a_gre_device_with_neighbours_is_made_again() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        let make = "link add tunnel1 type gre local 10.0.0.1 ttl 64\nlink set tunnel1 up";
+        if hub.ns.ip(make).is_err() {
+            println!("skipped: this kernel has no GRE devices");
+            return;
+        }
+        hub.edit_config(|text| {
+            let device = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'tunnel1'";
+            let ip = "option role 'hub'\n\toption default '1'\n\tlist protocol_address '192.0.2.1'";
+            text.replace("config dmevpn 'main'", device).replace("option role 'hub'", ip)
+        })
+        .unwrap();
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "hub");
+        let register = || {
+            let addresses = ([192, 0, 2, 8].into(), [192, 0, 2, 1].into());
+            lab::herd::register_ip([10, 0, 0, 3].into(), [10, 0, 0, 1].into(), addresses)
+        };
+        lab.node("spoke2").ns.run(register).unwrap().unwrap();
+        let is_behind = || {
+            let mut command = hub.ns.command("ip");
+            let output = command.args(["neigh", "show", "192.0.2.8", "dev", "tunnel1"]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().contains("10.0.0.3")
+        };
+        wait("the kernel is told", is_behind);
+        for _ in 0..2 {
+            hub.ns.ip("link del tunnel1").unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            hub.ns.ip(make).unwrap();
+            wait("the kernel is told again", is_behind);
         }
     });
 }

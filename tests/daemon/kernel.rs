@@ -3,7 +3,9 @@
 
 use super::*;
 use lab::now;
+use std::io::Read;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Stdio;
 
 fn rename(node: &Node) {
@@ -270,5 +272,106 @@ fn a_hub_with_many_macs_starts_again() {
         let hub = lab.node("hub");
         wait_status(hub, "1 registered");
         wait("all are known", || status(hub).contains("30 00") || status(hub).contains("3000"));
+    });
+}
+
+/// The kernel's lock of its network configuration (rtnl), held by a driver that takes its time.
+struct Rtnl {
+    faults: Option<OwnedFd>,
+    holder: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Rtnl {
+    /// Asks the driver of `eth1` for its counters, which it writes while it holds the lock, to a page that is not there
+    /// until somebody gives it (userfaultfd(2)). `None` where that cannot be had.
+    #[allow(unsafe_code)]
+    fn hold(node: &Node) -> Option<Rtnl> {
+        // SAFETY: the two pages are this function's alone and stay mapped; structures are those of <linux/userfaultfd.h>,
+        // <linux/ethtool.h> and <linux/if.h>, and outlive the calls.
+        let (place, faults) = unsafe {
+            let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
+            let (access, kind) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let pages = libc::mmap(std::ptr::null_mut(), 2 * page, access, kind, -1, 0);
+            assert_ne!(pages, libc::MAP_FAILED);
+            let faults = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
+            if faults < 0 {
+                println!("skipped: no userfaultfd ({})", std::io::Error::last_os_error());
+                return None;
+            }
+            let faults = OwnedFd::from_raw_fd(faults as i32);
+            let mut api = [0xaa_u64, 0, 0];
+            assert_eq!(libc::ioctl(faults.as_raw_fd(), 0xc018_aa3f, api.as_mut_ptr()), 0);
+            let mut range = [pages as u64 + page as u64, page as u64, 1, 0];
+            assert_eq!(libc::ioctl(faults.as_raw_fd(), 0xc020_aa00, range.as_mut_ptr()), 0);
+            // The request is on the first page, what it is answered with on the second.
+            let place = pages.byte_add(page - 8).cast::<[u32; 2]>();
+            place.write([ETHTOOL_GSTATS, 0]);
+            (place as usize, faults)
+        };
+        let ns = node.ns.borrow();
+        let holder = std::thread::spawn(move || {
+            let ask = || {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                // SAFETY: as above; the name is shorter than its place, which is zero behind it.
+                #[allow(unsafe_code)]
+                unsafe {
+                    let mut request: libc::ifreq = std::mem::zeroed();
+                    b"eth1"
+                        .iter()
+                        .zip(&mut request.ifr_name)
+                        .for_each(|(from, to)| *to = *from as libc::c_char);
+                    request.ifr_ifru.ifru_data = place as *mut libc::c_char;
+                    libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request);
+                }
+            };
+            ns.run(ask).unwrap();
+        });
+        // The page is missed.
+        let mut event = [0; 32];
+        let mut file = fs::File::from(faults);
+        file.read_exact(&mut event).unwrap();
+        Some(Rtnl { faults: Some(file.into()), holder: Some(holder) })
+    }
+}
+
+impl Drop for Rtnl {
+    fn drop(&mut self) {
+        // Nobody is asked for the page any more: the kernel gives one.
+        drop(self.faults.take());
+        self.holder.take().into_iter().for_each(|holder| holder.join().unwrap());
+    }
+}
+
+const ETHTOOL_GSTATS: u32 = 0x1d;
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+
+/// Whoever holds the kernel's lock, packets and commands are answered, and what is to be known of this router's own
+/// addresses is known later.
+#[test]
+fn somebody_holds_the_kernels_lock() {
+    in_small(plan(), |lab| {
+        let by_interface = |text: String| text.replace("option nbma '10.0.0.2'", "option interface 'eth1'");
+        lab.node("spoke1").edit_config(by_interface).unwrap();
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        let Some(held) = Rtnl::hold(spoke1) else { return };
+        let listing = spoke1.ns.command("ip").args(["link", "show"]).stdout(Stdio::null()).spawn().unwrap();
+        let began = now();
+        for _ in 0..3 {
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+            assert!(status(spoke1).contains("valid for"), "{}", status(spoke1));
+        }
+        let took = now() - began;
+        let pinged = ping_spoke2(lab, 10);
+        let mut listing = listing;
+        assert!(listing.try_wait().unwrap().is_none(), "it is not held");
+        drop(held);
+        listing.wait().unwrap();
+        assert!(took < Duration::from_secs(2), "commands took {took:?}");
+        assert!(pinged.none_lost(), "{pinged}");
+        wait_status(spoke1, "valid for");
+        all_is_well(lab);
     });
 }

@@ -51,16 +51,32 @@ impl Herd {
 fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
     let [_, _, c, d] = from.octets();
     let mac = Mac::new([0x52, 0x54, 1, 0, c, d]).map(ProtocolAddress::Mac);
+    send(from, to, Protocol::Ethernet, (mac, mac), VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1)))
+}
+
+/// A Registration Request, as a client that has IP address `ip` and knows of no VN sends it to a hub with `hub`.
+pub fn register_ip(from: Ipv4Addr, to: Ipv4Addr, (ip, hub): (IpAddr, IpAddr)) -> std::io::Result<()> {
+    let addresses = (Some(ProtocolAddress::Ip(ip)), Some(ProtocolAddress::Ip(hub)));
+    send(from, to, Protocol::Ipv4, addresses, VpnTag::None)
+}
+
+fn send(
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    protocol: Protocol,
+    (source, destination): (Option<ProtocolAddress>, Option<ProtocolAddress>),
+    tag: VpnTag,
+) -> std::io::Result<()> {
     let header = Header {
         kind: Kind::RegistrationRequest,
-        protocol: Protocol::Ethernet,
+        protocol,
         hop_count: HOP_COUNT,
         flags: flag::REGISTRATION_UNIQUE,
         request_id: 1,
         nbma: Nbma::new(from.into()).expect("a unicast address"),
-        vni: Vni::new(100),
-        source: mac,
-        destination: mac,
+        vni: Vni::new(100).filter(|_| matches!(protocol, Protocol::Ethernet)),
+        source,
+        destination,
     };
     let mut buf = [0; 200];
     let mut writer = Writer::new(&mut buf, &header);
@@ -68,7 +84,7 @@ fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
         .cie(&Cie { prefix: 0xff, mtu: 1500, holding: 600, ..Cie::default() })
         .extension(Extension::empty(kind::RESPONDER));
     let len = writer.finish().expect("it fits");
-    let mut packet = Prefix::gre(VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1))).as_bytes().to_vec();
+    let mut packet = Prefix::gre(tag).as_bytes().to_vec();
     packet.extend_from_slice(&buf[..len]);
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(47.into()))?;
     socket.bind(&SocketAddr::new(from.into(), 0).into())?;

@@ -21,8 +21,9 @@ mod worker;
 
 use super::clock::Clock;
 use super::identity::Identity;
-use super::netlink::{Error, FdbChange, FdbTable, Netlink};
+use super::netlink::{Error, FdbChange, FdbTable};
 use super::settings::Names;
+use super::underlay::{Home, Question};
 use crate::config::Config;
 use crate::control::Cause;
 use crate::engine::{Act, Engine, Input, News, Plane, VnKey};
@@ -106,8 +107,6 @@ impl Listing {
 pub struct Dataplane {
     identity: Identity,
     clock: Clock,
-    /// For questions of others.
-    netlink: Netlink,
     worker: Worker,
     /// What the worker gets next.
     jobs: VecDeque<Job>,
@@ -133,6 +132,8 @@ pub struct Dataplane {
     /// The devices that were seen, in order, while all are listed.
     seen: Vec<u32>,
     listing: Option<Listing>,
+    /// The kernel's answer to a question of the underlay's.
+    home: Option<Box<Home>>,
     /// Whether anything happened since jobs were handed out.
     is_stirred: bool,
     /// Whether reports are left for the next turn.
@@ -147,7 +148,6 @@ impl Dataplane {
         Ok(Dataplane {
             identity,
             clock,
-            netlink: Netlink::open()?,
             worker: Worker::start(clock, waker)?,
             jobs: VecDeque::new(),
             vns: LiteMap::new(),
@@ -164,17 +164,13 @@ impl Dataplane {
             rests: clock.now(),
             seen: Vec::new(),
             listing: None,
+            home: None,
             is_stirred: true,
             is_behind: false,
             alone: SocketAddr::from_abstract_name("dmevpn")
                 .and_then(|address| UnixDatagram::bind_addr(&address))
                 .ok(),
         })
-    }
-
-    /// The socket for other questions to the kernel.
-    pub fn netlink(&mut self) -> &mut Netlink {
-        &mut self.netlink
     }
 
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down.
@@ -259,6 +255,17 @@ impl Dataplane {
                 }
             }
         }
+    }
+
+    /// Has the kernel asked about this router's own end, before all that waits; [`Dataplane::home`] has the answer then.
+    pub fn ask_home(&mut self, question: Question) {
+        self.is_stirred = true;
+        self.jobs.push_front(Job::Home(question));
+    }
+
+    /// The answer, once.
+    pub fn home(&mut self) -> Option<Home> {
+        self.home.take().map(|home| *home)
     }
 
     /// With transport `device`: behind which underlay address a client's address is, on that device.

@@ -13,6 +13,7 @@ use crate::engine::VnKey;
 use crate::shell::clock::Clock;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
 use crate::shell::packet;
+use crate::shell::underlay::{Home, Question};
 use crate::types::{Mac, Nbma, VlanId, Vtep};
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -56,6 +57,8 @@ pub(super) enum Job {
     Delete(Vec<u32>, bool),
     /// Change forwarding entries; on a device of the user's those of the user are left alone.
     Change(Vec<FdbChange>, bool),
+    /// What is there of this router's own end?
+    Home(Question),
     /// An address is behind that underlay address, on a GRE device; or behind none.
     Neighbour(u32, IpAddr, Option<Nbma>),
     /// List forwarding entries of a device of the VN's, then of its bridge.
@@ -84,6 +87,7 @@ pub(super) enum Report {
     Listed(Whose, bool),
     /// How long ago the entry was used, and written.
     Use(Whose, Mac, Duration, Duration),
+    Home(Box<Home>),
     /// There was no entry for the MAC, which is the hub's.
     Missed(Whose, Mac),
     /// A device is not there. Its event may have come before it was known to be ours.
@@ -253,6 +257,7 @@ impl Hands {
                 }
                 Report::Done
             }
+            Job::Home(question) => Report::Home(Box::new(question.ask(netlink))),
             Job::Neighbour(device, address, nbma) => {
                 let done = match nbma.map(Nbma::ip) {
                     Some(IpAddr::V4(ip)) => netlink.neighbour_set(device, address, &ip.octets()),

@@ -128,6 +128,7 @@ impl Underlay {
         // A name may have addresses of both families, though there is a way to one only.
         for remote in hub.remotes().iter().copied() {
             let local = match &self.device {
+                _ if own::is_here(remote, &self.own) => Err(Cause::Itself { hub: remote }),
                 Some(Ok((local, _))) if local.same_family(remote) => Ok(*local),
                 Some(Ok(_)) => Err(Cause::OtherFamily { hub: remote }),
                 Some(Err(trouble)) => Err(trouble.clone()),

@@ -9,7 +9,7 @@ mod names;
 mod own;
 mod tunnel;
 
-use super::netlink::{Event as Kernel, Link, Netlink, Routes};
+use super::netlink::{Event as Kernel, Link, Routes};
 use super::settings::Names;
 use super::wait::Sources;
 use super::words::InWords;
@@ -22,6 +22,7 @@ use hubs::Hub;
 use litemap::LiteMap;
 use names::LookUps;
 use own::Own;
+pub use own::{Home, Question};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -50,8 +51,10 @@ pub struct Underlay {
     own: Own,
     /// With transport `device`: its address and what else there is to know, or what is wrong with it.
     device: Option<Result<(Nbma, Gre), Cause>>,
-    /// Whether own addresses and the device are to be asked for.
+    /// What the kernel told of own addresses and the device; whether it is to be asked again, and whether it is asked.
+    home: Home,
     is_stale: bool,
+    is_asking: bool,
     /// The hubs of VNs in which this router is a spoke.
     hubs: LiteMap<HubKey, Hub>,
     lookups: LookUps,
@@ -83,7 +86,9 @@ impl Underlay {
             transport: Transport::Raw,
             own: Own::default(),
             device: None,
+            home: Home::default(),
             is_stale: true,
+            is_asking: false,
             hubs: LiteMap::new(),
             lookups: LookUps::new(waker),
             routes: Routes::open()?,
@@ -97,7 +102,7 @@ impl Underlay {
         })
     }
 
-    /// Takes over a configuration; [`Underlay::look`] does the rest. Hubs that are in use no more are told at once.
+    /// Takes over a configuration; [`Underlay::look`] and [`Underlay::ways`] do the rest. Hubs that are in use no more are told at once.
     pub fn configure(&mut self, config: &Config, names: &Names) -> News {
         if self.transport != config.main.transport {
             self.tunnels.close_others(&[]);
@@ -189,11 +194,48 @@ impl Underlay {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// Finds out, again, which addresses reach which: ours and the hubs'. What changed is told.
-    pub fn look(&mut self, now: Instant, netlink: &mut Netlink) -> News {
+    /// A look begins: what the kernel is to be asked first, of which [`Underlay::answered`] is to be told.
+    /// [`Underlay::ways`] does what can be done meanwhile.
+    pub fn look(&mut self, now: Instant) -> Option<Question> {
         self.looked = Some(now);
         self.due = None;
-        let mut changed = self.look_at_home(netlink);
+        let question = self.question();
+        if question.is_empty() || !self.is_stale || self.is_asking {
+            return None;
+        }
+        (self.is_stale, self.is_asking) = (false, true);
+        Some(question)
+    }
+
+    /// The kernel answered; the [`Underlay::ways`] may be others now.
+    pub fn answered(&mut self, now: Instant, home: Home) {
+        self.is_asking = false;
+        // It may be about the configuration before.
+        self.is_stale |= home.question != self.question();
+        self.home = home;
+        if self.is_stale {
+            self.changed(now);
+        }
+    }
+
+    /// What the kernel has to tell of devices.
+    fn question(&self) -> Question {
+        let device = match &self.transport {
+            Transport::Raw => None,
+            Transport::Device(name) => Some(name.clone()),
+        };
+        Question { interface: self.interface.clone(), device }
+    }
+
+    /// Finds out, again, which addresses reach which: ours and the hubs', as far as the kernel told of them. What changed
+    /// is told.
+    pub fn ways(&mut self, now: Instant) -> News {
+        let question = self.question();
+        if !question.is_empty() && question != self.home.question {
+            // The answer is to come.
+            return News::new();
+        }
+        let mut changed = self.look_at_home();
         let news = self.look_for_hubs(now, &mut changed);
         let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
         let locals = match &self.device {
@@ -264,21 +306,16 @@ impl Underlay {
         self.tunnels.rest(tunnel, now + REST);
     }
 
-    /// Own addresses and the GRE device, as far as they may have changed. Whether they have.
-    fn look_at_home(&mut self, netlink: &mut Netlink) -> bool {
-        if self.interface.is_some() && !self.is_stale {
-            return false;
-        }
-        let own = own::own(self.interface.as_deref(), &self.nbma, netlink);
-        let device = match (&self.transport, self.is_stale) {
-            (Transport::Raw, _) => None,
-            (Transport::Device(_), false) => self.device.clone(),
-            (Transport::Device(name), true) => Some(match netlink.link_by_name(name) {
+    /// Own addresses and the GRE device as they are now. Whether they changed.
+    fn look_at_home(&mut self) -> bool {
+        let own = own::own(self.interface.as_deref(), &self.nbma, &self.home);
+        let device = match &self.transport {
+            Transport::Raw => None,
+            Transport::Device(name) => Some(match &self.home.device {
                 Ok(link) => gre(name, link.as_ref(), &own),
-                Err(e) => Err(Cause::Failed(e.to_string())),
+                Err(e) => Err(Cause::Failed(e.clone())),
             }),
         };
-        self.is_stale = false;
         if device.as_ref().and_then(|d| d.as_ref().ok()) != self.device.as_ref().and_then(|d| d.as_ref().ok())
         {
             // Their device is another one now, or none.
@@ -339,9 +376,19 @@ impl Underlay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::netlink::Netlink;
     use crate::shell::wait::Bell;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// A look, and whether the kernel had to be asked.
+    fn look(underlay: &mut Underlay, netlink: &mut Netlink, now: Instant) -> bool {
+        let question = underlay.look(now);
+        let asked = question.is_some();
+        question.into_iter().for_each(|question| underlay.answered(now, question.ask(netlink)));
+        underlay.ways(now);
+        asked
+    }
 
     /// The underlay of a spoke with many VNs on one hub, on the interface `lo`, after its first look.
     fn on_lo(hub: &str) -> (Underlay, Netlink, Instant) {
@@ -360,7 +407,7 @@ mod tests {
         let mut underlay = Underlay::open(Bell::new().unwrap().waker()).unwrap();
         assert!(underlay.configure(&config, &names).is_empty());
         let (mut netlink, now) = (Netlink::open().unwrap(), Instant::from_millis(5000));
-        underlay.look(now, &mut netlink);
+        assert!(look(&mut underlay, &mut netlink, now), "the first time");
         assert!(underlay.own.link.is_some(), "{:?}", underlay.own);
         (underlay, netlink, now)
     }
@@ -394,8 +441,21 @@ mod tests {
         underlay.event(now + SECOND, &Kernel::Overrun);
         assert_eq!(underlay.due, Some(now + SECOND), "at once after a while");
         assert!(underlay.hear(now + SECOND, &Sources::default()));
-        underlay.look(now + SECOND, &mut netlink);
+        assert!(look(&mut underlay, &mut netlink, now + SECOND));
         assert_eq!(underlay.due, None);
+        // What changes while the kernel is asked is asked for after a pause, and another configuration's answer is none.
+        let later = now + SECOND * 2;
+        underlay.is_stale = true;
+        let question = underlay.look(later).unwrap();
+        underlay.event(later, &Kernel::Overrun);
+        assert_eq!(underlay.look(later), None, "one question at a time");
+        underlay.answered(later, question.clone().ask(&mut netlink));
+        assert_eq!(underlay.due, Some(later + CHANGES_PAUSE));
+        assert_eq!(underlay.look(later + SECOND), Some(question.clone()));
+        let home = Question { interface: Some("other".into()), ..question }.ask(&mut netlink);
+        underlay.answered(later + SECOND, home);
+        assert!(underlay.is_stale && underlay.ways(later + SECOND).is_empty());
+        assert!(underlay.own.link.is_some(), "{:?}", underlay.own);
     }
 
     #[test]
@@ -410,8 +470,7 @@ mod tests {
             underlay.seek(now, hub, |_| false);
             if underlay.due.is_some() {
                 looks += 1;
-                underlay.look(now, &mut netlink);
-                assert!(!underlay.is_stale, "nothing is listed for that");
+                assert!(!look(&mut underlay, &mut netlink, now), "nothing is listed for that");
             }
         }
         assert_eq!(looks, 6, "a look in ten seconds");

@@ -1,7 +1,7 @@
 //! This router's own addresses, and which of them is on the way to a hub.
 
 use crate::control::Cause;
-use crate::shell::netlink::{Address, Netlink};
+use crate::shell::netlink::{Address, Link, Netlink};
 use crate::types::Nbma;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -22,23 +22,76 @@ pub struct Own {
     pub trouble: Option<Cause>,
 }
 
-/// The addresses as they are now: those of `interface`, or else `nbma`.
-pub fn own(interface: Option<&str>, nbma: &[Nbma], netlink: &mut Netlink) -> Own {
+/// What the kernel is to be asked about this router's own end.
+///
+/// About a device it answers once it has its lock of the network configuration (rtnl), which others may hold for seconds:
+/// the worker's thread asks. All else that is looked for here takes a system call on a datagram socket (`bind`,
+/// `connect`), for which the kernel needs no such lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The name of the interface whose addresses are the own ones.
+    pub interface: Option<String>,
+    /// The name of the GRE device of transport `device`.
+    pub device: Option<String>,
+}
+
+/// What the kernel said; errors are in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// What it was asked.
+    pub question: Question,
+    interface: Result<Option<Link>, String>,
+    addresses: Result<Vec<Address>, String>,
+    /// The GRE device.
+    pub device: Result<Option<Link>, String>,
+}
+
+/// That nothing was asked.
+impl Default for Home {
+    fn default() -> Home {
+        Home {
+            question: Question::default(),
+            interface: Ok(None),
+            addresses: Ok(Vec::new()),
+            device: Ok(None),
+        }
+    }
+}
+
+impl Question {
+    /// Whether there is nothing to ask.
+    pub fn is_empty(&self) -> bool {
+        self.interface.is_none() && self.device.is_none()
+    }
+
+    /// Asks.
+    pub fn ask(self, netlink: &mut Netlink) -> Home {
+        let mut link = |name: &Option<String>| match name {
+            Some(name) => netlink.link_by_name(name).map_err(|e| e.to_string()),
+            None => Ok(None),
+        };
+        let (interface, device) = (link(&self.interface), link(&self.device));
+        let addresses = match &interface {
+            Ok(Some(_)) => netlink.addresses().map_err(|e| e.to_string()),
+            _ => Ok(Vec::new()),
+        };
+        Home { question: self, interface, addresses, device }
+    }
+}
+
+/// The addresses as they are now: those of `interface`, of which the kernel told, or else `nbma`.
+pub fn own(interface: Option<&str>, nbma: &[Nbma], home: &Home) -> Own {
     let Some(interface) = interface else {
         let trouble = nbma.iter().copied().find(|n| !is_ours(*n)).map(Cause::NotOurs);
         return Own { configured: !nbma.is_empty(), addresses: nbma.to_vec(), link: None, trouble };
     };
     let nothing = |trouble| Own { configured: true, trouble: Some(trouble), ..Own::default() };
-    let link = match netlink.link_by_name(interface) {
-        Ok(Some(link)) => link,
-        Ok(None) => return nothing(Cause::NoInterface(interface.to_owned())),
-        Err(e) => return nothing(Cause::Failed(e.to_string())),
+    let (link, all) = match (&home.interface, &home.addresses) {
+        (Ok(Some(link)), Ok(all)) => (link, all),
+        (Ok(None), _) => return nothing(Cause::NoInterface(interface.to_owned())),
+        (Err(e), _) | (_, Err(e)) => return nothing(Cause::Failed(e.clone())),
     };
-    let all = match netlink.addresses() {
-        Ok(all) => all,
-        Err(e) => return nothing(Cause::Failed(e.to_string())),
-    };
-    let addresses = usable(&all, link.index);
+    let addresses = usable(all, link.index);
     let trouble = match (link.up, addresses.is_empty()) {
         (false, _) => Some(Cause::InterfaceDown(interface.to_owned())),
         (true, true) => Some(Cause::NoAddress(interface.to_owned())),
@@ -77,6 +130,18 @@ pub fn towards(hub: Nbma, own: &Own) -> Result<Nbma, Cause> {
         return Err(Cause::OtherFamily { hub });
     };
     route(local.ip(), hub).map(|_| local).map_err(|_| no_route())
+}
+
+/// Whether who sends there reaches this router itself.
+pub fn is_here(address: Nbma, own: &Own) -> bool {
+    // Where any address may be used (`ip_nonlocal_bind`), so may one that no router has: that tells nothing.
+    let nobodys = match address.ip() {
+        IpAddr::V4(_) => Nbma::new(Ipv4Addr::new(240, 0, 0, 1).into()),
+        IpAddr::V6(_) => Nbma::new(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1).into()),
+    };
+    address.ip().is_loopback()
+        || own.addresses.contains(&address)
+        || is_ours(address) && !nobodys.is_some_and(is_ours)
 }
 
 /// Whether an interface of this router has the address.
