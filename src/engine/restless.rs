@@ -38,9 +38,11 @@ impl Restless {
     pub fn holds(&mut self, now: Instant, mac: Mac, place: Place) -> bool {
         match self.table.get_mut(&mac) {
             Some(moves) if moves.held => {
-                if moves.place != place {
-                    (moves.place, moves.last) = (place, now);
+                // Nowhere it was put by a listing, or by the bridge that forgot it: what follows is no move.
+                if moves.place != place && moves.place != Place::Gone {
+                    moves.last = now;
                 }
+                moves.place = place;
                 true
             }
             _ => false,
@@ -64,6 +66,11 @@ impl Restless {
         (moves.place, moves.last) = (place, now);
         moves.held = moves.count >= MOVES;
         moves.held
+    }
+
+    /// A complete listing begins: what it does not tell of is gone.
+    pub fn listing(&mut self) {
+        self.table.iter_mut().for_each(|(_, moves)| moves.place = Place::Gone);
     }
 
     /// Sees to it that `due` is when the first of the held ones may rest.

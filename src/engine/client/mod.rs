@@ -92,7 +92,10 @@ impl Client {
         match news {
             News::Device(mac) => self.set_device(cx, mac),
             News::Fdb { mac, place } => self.fdb(cx, mac, place),
-            News::Listing => cx.book.listing(),
+            News::Listing => {
+                cx.book.listing();
+                self.restless.listing();
+            }
             News::Listed => self.listed(cx),
             News::Miss(mac) => self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac)),
             News::Use { mac, idle, age } => {
@@ -261,10 +264,14 @@ impl Client {
 
     /// The bridge tells where a MAC is.
     fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
+        if was_here && place == Place::Local {
+            // It is listed again.
+            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
+        }
         if self.restless.holds(cx.now, mac, place) {
             return;
         }
-        let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
         let moved = match place {
             Place::Local => !was_here && self.resolution.knows(mac),
             Place::Tunnel => was_here,
@@ -279,9 +286,6 @@ impl Client {
                 self.resolution.forget(cx, self.settings.trigger, mac, Why::Local);
                 if !was_here {
                     self.learn_local(cx, mac);
-                } else {
-                    // It is listed again.
-                    let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
                 }
             }
             _ if was_here => {

@@ -123,7 +123,10 @@ impl Server {
         match news {
             News::Device(mac) => self.set_device(cx, mac),
             News::Fdb { mac, place } => self.fdb(cx, mac, place),
-            News::Listing => cx.book.listing(),
+            News::Listing => {
+                cx.book.listing();
+                self.restless.listing();
+            }
             News::Listed => self.listed(cx),
             News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
             News::FoundPort { spoke, port } => self.found(cx, spoke, port),
