@@ -25,6 +25,8 @@ const ASK: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::fr
 const TRIES: u32 = 5;
 /// The kernel counts use in ticks of 10 ms: what was used a moment after it was written is used.
 const TICK: Duration = Duration::from_millis(30);
+/// So long before a shortcut ends its use is read once more: time for a question, and for that one to be lost.
+const LAST_LOOK: Duration = Duration::from_secs(3);
 
 /// What the kernel sends elsewhere than by the default entry.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,7 @@ enum Phase {
     Asking(Request),
     /// Two thirds of the holding time, to see whether the shortcut is used.
     Holding,
-    /// The end of the holding time.
+    /// The end of the holding time, unless it is used before.
     Ending,
     /// The end of the negative-cache time.
     Negative,
@@ -208,7 +210,10 @@ impl Resolution {
         let until = entry.shortcut.map(|_| until(cx, mac));
         match entry.phase {
             Phase::Holding => {
-                entry.phase = Phase::Ending;
+                entry.end(cx, mac);
+                cx.act(Act::ReadUse(mac));
+            }
+            Phase::Ending if until.is_some_and(|until| until > cx.now) => {
                 cx.arm(&mut entry.alarm, until.unwrap_or(cx.now), due(mac));
                 cx.act(Act::ReadUse(mac));
             }
@@ -481,9 +486,8 @@ impl Resolution {
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         let until = entry.shortcut.filter(|s| !s.relay).map(|_| until(cx, mac));
         // A silent hub is no reason to doubt what it said before.
-        if let Some(until) = until.filter(|until| silent && *until > cx.now) {
-            entry.phase = Phase::Ending;
-            cx.arm(&mut entry.alarm, until, due(mac));
+        if until.is_some_and(|until| silent && until > cx.now) {
+            entry.end(cx, mac);
             return;
         }
         self.retreat(cx, asker, mac, Why::Denied);
@@ -520,6 +524,16 @@ impl Resolution {
         let until = cx.now + cx.holding_time;
         hold(cx, mac, uplink, until);
         entry.shortcut = Some(Shortcut { relay: true, checked: cx.now });
+    }
+}
+
+impl Entry {
+    /// It ends with its holding time, unless it turns out shortly before that it is used.
+    fn end(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        self.phase = Phase::Ending;
+        let until = until(cx, mac);
+        let look = until - LAST_LOOK;
+        cx.arm(&mut self.alarm, if look > cx.now { look } else { until }, due(mac));
     }
 }
 
