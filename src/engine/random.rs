@@ -25,3 +25,16 @@ impl Random {
         d - d / 4 + Duration::from_millis(self.next() % (2 * quarter))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the reference implementation.
+    #[test]
+    fn a_seed_has_its_sequence() {
+        let mut random = Random::new(1_234_567);
+        let first = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(first.map(|_| random.next()), first);
+    }
+}

@@ -375,6 +375,45 @@ fn a_spoke_forgets_what_a_listing_lacks() {
     assert_eq!(spoke.engine.lookup(VN, goes), Place::Gone);
 }
 
+/// What is held back is told by a listing all the same: it is here, or it is not any more.
+#[test]
+fn a_listing_tells_of_the_restless_too() {
+    let here = mac("52:54:00:00:00:71");
+    let tell = |spoke: &mut Driven, place| {
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac: here, place } });
+    };
+    for listed in [true, false] {
+        let mut spoke = Driven::registered();
+        for _ in 0..6 {
+            tell(&mut spoke, Place::Local);
+            tell(&mut spoke, Place::Tunnel);
+        }
+        // From the last move on it is held back.
+        tell(&mut spoke, Place::Local);
+        spoke.pass(20 * SECOND);
+        spoke.input(Input::News { vn: VN, news: News::Listing });
+        if listed {
+            tell(&mut spoke, Place::Local);
+        }
+        spoke.input(Input::News { vn: VN, news: News::Listed });
+        spoke.pass(11 * SECOND);
+        let place = if listed { Place::Local } else { Place::Gone };
+        assert_eq!(spoke.engine.lookup(VN, here), place, "{listed}: 31 s after it moved");
+    }
+    // The one that was here when it became too much stays here.
+    let mut spoke = Driven::registered();
+    for _ in 0..3 {
+        tell(&mut spoke, Place::Local);
+        tell(&mut spoke, Place::Tunnel);
+    }
+    tell(&mut spoke, Place::Local);
+    assert_eq!(spoke.engine.lookup(VN, here), Place::Local);
+    spoke.input(Input::News { vn: VN, news: News::Listing });
+    tell(&mut spoke, Place::Local);
+    spoke.input(Input::News { vn: VN, news: News::Listed });
+    assert_eq!(spoke.engine.lookup(VN, here), Place::Local);
+}
+
 #[test]
 fn a_denial_is_forgotten_in_time_whatever_else_is_held() {
     let (mut hub, two, _) = hub_and_two();

@@ -86,6 +86,25 @@ fn f4_prefix_purges_nothing_outside() {
     }
 }
 
+/// So many are known by name; with one more, everybody is told.
+#[test]
+fn f5_only_so_many_askers_have_a_name() {
+    for (askers, told) in [(12, 12), (13, 14)] {
+        let mut hub = Driven::hub();
+        let all: Vec<Client> = (10..26).map(client).collect();
+        all.iter().for_each(|client| assert_eq!(hub.register(client).codes(), [0]));
+        let (old, new) = (all[14], all[15]);
+        hub.learn(&old, address(STATION));
+        for client in &all[..askers] {
+            hub.ask(client, &client.question(2, address(STATION)));
+        }
+        hub.learn(&new, address(STATION));
+        // And the old site, and never the new one.
+        assert_eq!(hub.sent().len(), told + 1, "{askers}");
+        assert!(hub.sent().iter().all(|sent| sent.path != new.path()));
+    }
+}
+
 /// Who was told that there is no such address waits no longer than the address does.
 #[test]
 fn f5_refused_asker_is_told_when_the_address_appears() {

@@ -2,8 +2,9 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Input, Item, News};
+use dmevpn::engine::{Act, Effect, Input, Item, News, Place};
 use dmevpn::types::Vni;
+use dmevpn::wire::nhrp::Message;
 
 fn found(spoke: &mut Driven, to: dmevpn::types::Vtep) {
     spoke.input(Input::News { vn: VN, news: News::FoundShortcut { mac: mac(STATION), to } });
@@ -25,6 +26,28 @@ fn a_found_shortcut_stays_and_is_asked_for() {
     found(&mut spoke, vtep("10.0.0.4", 101));
     assert_eq!(spoke.changed().collect::<Vec<_>>(), [Item::Shortcut(mac(STATION))]);
     assert_eq!(spoke.shortcut(mac(STATION)), Some(there));
+}
+
+/// Who is told to forget every MAC just after it registered has a hub that knows nobody: it says who is here.
+#[test]
+fn a_hub_that_takes_all_back_learns_who_is_here() {
+    let all = |spoke: &mut Driven| {
+        let header = Header { request_id: 9, ..Message::parse(&purge(0, 0, None)).unwrap().header };
+        let request = write(&header, |w| {
+            for half in ["02:00:00:00:00:00", "82:00:00:00:00:00"] {
+                w.cie(&Cie { prefix: 1, address: Some(address(half)), ..Cie::default() });
+            }
+        });
+        spoke.hear_from_hub(&request);
+        spoke.out.iter().any(|e| matches!(e, Effect::Do { act: Act::Announce { .. }, .. }))
+    };
+    let mut spoke = Driven::registered();
+    let here = mac("52:54:00:00:00:71");
+    spoke.input(Input::News { vn: VN, news: News::Fdb { mac: here, place: Place::Local } });
+    assert!(all(&mut spoke));
+    // Later it is the end of a line that ran over.
+    spoke.now = spoke.now + 10 * SECOND;
+    assert!(!all(&mut spoke));
 }
 
 #[test]

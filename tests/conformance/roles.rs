@@ -30,6 +30,46 @@ fn j7_j8_shortcut_is_renewed_while_it_is_used() {
     assert!(spoke.shortcut(mac(STATION)).is_some(), "past its first end");
 }
 
+/// What is used again before it ends is renewed, whatever was seen at two thirds.
+#[test]
+fn j7_j8_use_counts_until_the_end() {
+    let mut spoke = spoke_with_shortcut();
+    let start = spoke.now;
+    let mut looks = Vec::new();
+    while let Some(at) = spoke.engine.deadline().filter(|at| at.since(start) < 300 * SECOND) {
+        spoke.now = at;
+        spoke.input(Input::Tick);
+        if spoke.out.iter().any(|e| *e == Effect::Do { vn: VN, act: Act::ReadUse(mac(STATION)) }) {
+            let age = at.since(start);
+            looks.push(age);
+            let idle = if age > 250 * SECOND { SECOND } else { age };
+            spoke.input(Input::News { vn: VN, news: News::Use { mac: mac(STATION), idle, age } });
+            if !spoke.sent().is_empty() {
+                break;
+            }
+        }
+    }
+    assert!(looks.len() == 2 && looks[1] > 290 * SECOND, "{looks:?}");
+    let question = spoke.one();
+    assert_eq!(question.header().destination, Some(address(STATION)));
+    // In time: it is asked for once more before the shortcut ends.
+    assert!(spoke.pass(2 * SECOND).iter().any(|sent| sent.bytes == question.bytes));
+    spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+    assert!(spoke.changed().all(|item| !matches!(item, Item::Shortcut(_))), "it is there still");
+}
+
+/// What the bridge tells of a MAC that is not here says nothing of its shortcut.
+#[test]
+fn j8_what_the_bridge_forgets_is_held_still() {
+    let mut spoke = spoke_with_shortcut();
+    let left = |spoke: &Driven| spoke.engine.macs(spoke.now, VN, None, 9).first().and_then(|row| row.left);
+    assert_eq!(left(&spoke), Some(300));
+    for place in [Place::Tunnel, Place::Gone] {
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place } });
+        assert_eq!((left(&spoke), spoke.changed().count()), (Some(300), 0), "{place:?}");
+    }
+}
+
 #[test]
 fn j14_hub_never_asks() {
     let (mut hub, two, three) = hub_and_two();

@@ -225,7 +225,8 @@ impl Server {
         if let Some(member) = cx.sites.member_mut(site) {
             if let Some(line) = &mut member.line {
                 if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
-                    if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent && !all.again) {
+                    if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent) {
+                        // Whatever it has to be told since, it was told by this run.
                         member.holds_unknown = false;
                     }
                     line.done();
