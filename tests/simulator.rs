@@ -160,7 +160,7 @@ fn a_spoke_stops_in_bad_weather() {
         sim.input(id, Input::Order(Order::Stop));
     }
     sim.until(3 * SECOND, "stopping", |sim| (1..=10).all(|id| sim.nodes[id].engine.is_stopped()));
-    // What the hub did not hear ends with the holding time; so does what a late packet made once more.
+    // What the hub did not hear ends with the holding time.
     sim.run_secs(HOLDING + 10);
     assert!(sim.plane(0, VN).ports.is_empty());
 }

@@ -12,6 +12,7 @@ mod counters;
 mod errors;
 mod extensions;
 mod header;
+mod late;
 mod lifetimes;
 mod neighbours;
 mod purge;

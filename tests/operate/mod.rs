@@ -61,8 +61,6 @@ struct World {
     present: Vec<bool>,
     /// The underlay addresses that were used so far.
     addresses: usize,
-    /// Whether a holding time was changed.
-    reloaded: bool,
 }
 
 impl World {
@@ -111,8 +109,7 @@ impl World {
             sim.add(&[own], settings, Some(hub));
         }
         let vns: Vec<VnKey> = (0..STATIONS).map(|n| keys[n / 4 % keys.len()]).collect();
-        let mut world =
-            World { sim, model, vns, present: vec![true; STATIONS], addresses: SPOKES, reloaded: false };
+        let mut world = World { sim, model, vns, present: vec![true; STATIONS], addresses: SPOKES };
         for n in 0..STATIONS {
             world.place(n, n % 4);
         }
@@ -190,7 +187,6 @@ impl World {
             O::Reload { node, change } => {
                 let mut settings = sim.nodes[node].settings.clone();
                 change.apply(&mut settings);
-                self.reloaded |= matches!(change, Change::Holding(_));
                 sim.apply(node, settings);
             }
             O::Forge(forgery) => {
@@ -263,13 +259,8 @@ impl World {
                 self.place(n, node);
             }
         }
-        // What is under way arrives. A late copy of a request from before a change of the holding time may have made
-        // the hub grant less than its spoke believes: that ends with the next refresh.
+        // What is under way arrives.
         self.sim.run(25 * SECOND);
-        if self.reloaded {
-            let longest = self.model.borrow().longest_holding;
-            self.sim.run(longest / 2);
-        }
         let longest = self.model.borrow().longest_holding + RECOVERY;
         let start = self.sim.now;
         loop {

@@ -4,6 +4,7 @@ use super::super::contract::statistics::ClientStatistics;
 use super::super::exchange::Reply;
 use super::super::limits::{PEER, TokenBucket};
 use super::super::timers::Alarm;
+use super::late::Newest;
 use super::purge::Line;
 use crate::time::Instant;
 use crate::types::Vni;
@@ -35,6 +36,8 @@ pub struct MemberPort {
 pub struct Member {
     /// The protocol address it introduced itself with; unknown for a port found at the start.
     pub address: Option<ProtocolAddress>,
+    /// Its newest request.
+    pub newest: Option<Newest>,
     /// At most [`super::super::limits::ADDRESSES_PER_PEER`].
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
@@ -54,6 +57,7 @@ impl Default for Member {
     fn default() -> Member {
         Member {
             address: None,
+            newest: None,
             registered: Vec::new(),
             grace: None,
             holds_unknown: false,

@@ -2,6 +2,7 @@
 //! lives.
 
 mod answer;
+mod late;
 mod member;
 mod purge;
 mod registrar;
@@ -28,6 +29,7 @@ use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
 use core::net::IpAddr;
 use core::time::Duration;
+use late::Gone;
 use member::MemberPort;
 
 /// Held bindings are looked through at most this often.
@@ -59,6 +61,7 @@ pub struct Server {
     shared: Option<Vni>,
     /// Sites that are gone, whose addresses are not yet; each with where it was.
     drained: Vec<(SiteId, Option<Vtep>)>,
+    gone: Gone,
     drain: Alarm,
     sweep: Alarm,
     /// When the next sweep begins; and how far the present one got.
@@ -90,6 +93,7 @@ impl Server {
             others: 0,
             shared: None,
             drained: Vec::new(),
+            gone: Gone::default(),
             drain: Alarm::default(),
             sweep: Alarm::default(),
             sweep_due: None,
@@ -355,6 +359,16 @@ impl Server {
         // First of all: the way it takes may be the port that goes.
         cx.confirm_purge(from);
         let Some(site) = from.site else { return Ok(()) };
+        let header = &from.message.header;
+        if let Some(source) = header.source {
+            if self.is_late(cx, from, source) {
+                return Ok(());
+            }
+            let theirs = |member: &&mut Member| member.address.is_none_or(|address| address == source);
+            if let Some(member) = cx.sites.member_mut(site).filter(theirs) {
+                member.note(cx.now, source, header.request_id);
+            }
+        }
         for cie in cies() {
             match cie.address {
                 Some(ProtocolAddress::Mac(mac)) if (1..48).contains(&cie.prefix) => {
@@ -451,9 +465,10 @@ impl Server {
     /// The client is gone: its port goes, and every shortcut towards it.
     fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
         let Some(there) = cx.sites.get_mut(site) else { return };
-        let (vtep, vni) = (there.vtep(), there.vni);
+        let (vtep, vni, nbma) = (there.vtep(), there.vni, there.nbma);
         let Some(mut member) = there.member.take() else { return };
         *self.kind(vni) -= 1;
+        self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);
         if let Some(mut line) = member.line.take() {
             line.end(cx);

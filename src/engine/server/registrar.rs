@@ -46,6 +46,12 @@ impl Server {
         let (Some(source), Some(_)) = (header.source, from.message.cies().next()) else {
             return Err(from.protocol_fault());
         };
+        if self.is_late(cx, from, source) {
+            if self.is_so(cx, from) {
+                self.reply_registration(cx, from, &[], code::OK);
+            }
+            return Ok(());
+        }
         let refusal = self.admit(cx, from).err().or_else(|| self.take_place(cx, from, source).err());
         if let Some(code) = refusal {
             self.refuse(cx, from, code);
@@ -224,7 +230,7 @@ impl Server {
             there.set_way(from.via);
         }
         if let Some(member) = cx.sites.member_mut(site) {
-            member.address = Some(source);
+            member.note(cx.now, source, header.request_id);
             member.grace = None;
         }
         if let Some(until) = self.fresh_until.filter(|until| new && header.vni.is_some() && *until > cx.now) {
@@ -376,7 +382,7 @@ impl Server {
 
 /// The holding time an address is granted, in seconds: what was asked for, but no more than the server's own, so that
 /// whoever is told of it, and a port that is found after a restart, ends when the server says so.
-fn granted(own: u16, cie: &Cie) -> u16 {
+pub(super) fn granted(own: u16, cie: &Cie) -> u16 {
     if cie.holding == 0 { own } else { cie.holding.min(own) }
 }
 

@@ -1,0 +1,94 @@
+//! Requests that arrive late: an older one overrides no newer one. A client's IDs grow, over its restarts too, "so that
+//! there will be no inconsistency in the NHS's database" (RFC 2332 section 5.2.3).
+//!
+//! Of a requester (underlay and protocol address) the newest ID is kept, with the time it came. A Registration or Purge
+//! Request of a lower one is a late copy:
+//! * for [`LATE`]: no network keeps a packet for longer. Programs that keep no number, and start again with a low one, get
+//!   in then; at once, if they say what is registered already, which changes nothing.
+//! * if it is lower by [`FAR`] at most: nobody uses more of them in that time. So IDs may begin again at 0, too.
+//!
+//! A late copy is not answered, but for a purge's, which is confirmed in any case.
+
+use super::super::context::Context;
+use super::super::exchange::Inbound;
+use super::Server;
+use super::member::Member;
+use super::registrar::granted;
+use crate::time::Instant;
+use crate::types::Nbma;
+use crate::wire::nhrp::{ProtocolAddress, flag};
+use core::time::Duration;
+use std::collections::VecDeque;
+
+const LATE: Duration = Duration::from_secs(30);
+const FAR: u32 = 1 << 16;
+/// So many are remembered of those that are no clients any more.
+const GONE: usize = 256;
+
+/// The newest request of somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest {
+    id: u32,
+    at: Instant,
+}
+
+impl Newest {
+    fn outdates(self, now: Instant, id: u32) -> bool {
+        now.since(self.at) < LATE && (1..=FAR).contains(&self.id.wrapping_sub(id))
+    }
+}
+
+impl Member {
+    /// A request of this address is acted on, and not a late one.
+    pub fn note(&mut self, now: Instant, source: ProtocolAddress, id: u32) {
+        self.address = Some(source);
+        self.newest = Some(Newest { id, at: now });
+    }
+}
+
+/// Those who left, the last one at the end.
+#[derive(Debug, Default)]
+pub struct Gone(VecDeque<(Nbma, ProtocolAddress, Newest)>);
+
+impl Gone {
+    pub fn left(&mut self, now: Instant, nbma: Nbma, member: &Member) {
+        while self.0.len() >= GONE || self.0.front().is_some_and(|(.., newest)| now.since(newest.at) >= LATE)
+        {
+            self.0.pop_front();
+        }
+        if let (Some(address), Some(newest)) = (member.address, member.newest) {
+            self.0.push_back((nbma, address, newest));
+        }
+    }
+}
+
+impl Server {
+    /// Whether a request is older than one that its requester, at whichever VNI, was heard with.
+    pub(super) fn is_late(&self, cx: &Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> bool {
+        let (nbma, id) = (from.via.path.remote, from.message.header.request_id);
+        let there = cx.sites.members_at(nbma).map(|(_, member)| member);
+        let there = there.filter(|member| member.address == Some(source)).filter_map(|member| member.newest);
+        let gone = self.gone.0.iter().filter(|(at, address, _)| (*at, *address) == (nbma, source));
+        let mut newest = there.chain(gone.map(|(.., newest)| *newest));
+        newest.any(|newest| newest.outdates(cx.now, id))
+    }
+
+    /// Whether a registration says what is registered, word for word, and whose port is there.
+    pub(super) fn is_so(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+        let header = &from.message.header;
+        let site = cx.sites.find((from.via.path.remote, header.vni));
+        let Some(member) = site.and_then(|site| cx.sites.member(site)) else { return false };
+        let Some(newest) = member.newest else { return false };
+        let unique = header.flags & flag::REGISTRATION_UNIQUE != 0;
+        let own = cx.holding_seconds();
+        let is_there = |address, mtu, granted: u16| {
+            let until = newest.at + Duration::from_secs(granted.into());
+            member.registered(address).is_some_and(|r| (r.unique, r.mtu, r.until) == (unique, mtu, until))
+        };
+        member.port.as_ref().is_none_or(|port| port.is_up && port.reply.is_none())
+            && from.message.cies().all(|cie| {
+                let address = cie.address.or(header.source);
+                address.is_some_and(|address| is_there(address, cie.mtu, granted(own, &cie)))
+            })
+    }
+}
