@@ -82,6 +82,24 @@ fn c8_until_there_is_an_answer_frames_go_by_the_hub() {
     assert!(spoke.changed().any(|item| item == Item::Uplink) && spoke.uplink() == Some(to));
 }
 
+/// A question that the hub did not answer before it got another address is asked again there.
+#[test]
+fn c8_a_question_follows_the_hub() {
+    let mut spoke = Driven::registered();
+    spoke.heard(mac(STATION));
+    let old = spoke.one();
+    let path = dmevpn::engine::Path { remote: nbma("10.0.0.99"), ..old.path };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    let request = spoke.sent().into_iter().find(|sent| sent.header().kind == Kind::RegistrationRequest);
+    let sent = spoke.hear(path, TAG, &accepted(&request.unwrap().bytes, vni(9000)));
+    let [question] = &sent[..] else { panic!("{} packets", sent.len()) };
+    assert_eq!((question.path, question.header().destination), (path, Some(address(STATION))));
+    assert_ne!(question.header().request_id, old.header().request_id, "it is another one");
+    let there = vtep("10.0.0.3", 101);
+    spoke.hear(path, TAG, &answer(&question.bytes, &[at(there, 300)]));
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(there));
+}
+
 #[test]
 fn c9_d12_unknown_address_is_nak_12() {
     let (mut hub, two, _) = hub_and_two();

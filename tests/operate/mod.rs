@@ -214,14 +214,21 @@ impl World {
         self.sim.set_way(node, remote.map(|remote| Path { local, remote }));
     }
 
-    /// A new address of the same family.
+    /// A new address of the same family. Of a hub all learn it that had a way there.
     fn renumber(&mut self, node: NodeId) {
         self.addresses += 1;
         let n = self.addresses;
         let v6 = !self.sim.nodes[node].addresses[0].same_family(spoke_nbma(1));
         let address = if v6 { nbma(&format!("2001:db8::{:x}", 0x1000 + n)) } else { spoke_nbma(n) };
         self.sim.renumber(node, address);
-        self.way(node);
+        if node != HUB_NODE {
+            return self.way(node);
+        }
+        for spoke in 1..=SPOKES {
+            if !self.sim.nodes[spoke].hubs.is_empty() {
+                self.way(spoke);
+            }
+        }
     }
 
     /// The kernel is heard again, and asked for what was missed.

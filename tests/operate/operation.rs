@@ -158,7 +158,7 @@ impl Operation {
             }
             26 => O::NoWay(o.spoke()?),
             27 => O::Way(o.spoke()?),
-            28 => O::Renumber(o.spoke()?),
+            28 => O::Renumber(o.node()?),
             29 => match o.next()? % 4 {
                 0 => O::Heal,
                 _ => O::Cut { a: o.node()?, b: o.node()? },

@@ -152,11 +152,17 @@ impl Resolution {
         }
     }
 
-    /// The registration came about, or the uplink changed: what waited is asked. So is what was known before, since
-    /// the hub may have forgotten whom to tell when it becomes untrue.
+    /// The registration came about, or the uplink changed: what waited is asked, and what was asked of a hub at another
+    /// address is asked of this one. So is what was known before, since the hub may have forgotten whom to tell when it
+    /// becomes untrue.
     pub fn registered(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         let all: Vec<Mac> = self.entries.keys().copied().collect();
         for mac in all {
+            if let Some(Phase::Asking(request)) = self.entries.get(&mac).map(|entry| entry.phase)
+                && request.to() != asker.hub
+            {
+                self.enqueue(cx, asker, mac);
+            }
             let Some(entry) = self.entries.get(&mac) else { continue };
             let waits = matches!(entry.phase, Phase::Queued | Phase::Asking(_));
             match entry.shortcut {

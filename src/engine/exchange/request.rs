@@ -42,6 +42,11 @@ impl Request {
         self.id
     }
 
+    /// Whom it is for.
+    pub fn to(&self) -> SiteId {
+        self.to
+    }
+
     /// How often it was sent since it began, or since [`Request::hurry`].
     pub fn tries(&self) -> u32 {
         self.tries
