@@ -103,7 +103,7 @@ counters! {
     macs_refused,
     /// Spokes refused since the table was full.
     spokes_refused,
-    /// Purges left out, since one of all MACs stands for them.
+    /// Purges left out, since one of all addresses stands for them.
     purges_dropped,
     /// Purges nobody confirmed.
     purges_unanswered,

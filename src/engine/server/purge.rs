@@ -12,27 +12,28 @@ use super::Server;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
 
 /// A Purge Request is repeated until it is confirmed or what it withdraws has ended by itself (section 5.2.5).
 const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(8) };
 
-/// How far apart a client is told to forget every MAC: each time it asks for all it needs.
+/// How far apart a client is told to forget every address: each time it asks for all it needs.
 const ALL_APART: Duration = Duration::from_secs(1);
 
 /// What is to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
-    /// Every MAC: there were more than the line takes, or nobody knows which.
-    All,
+    /// Every address of a protocol: there were more than the line takes, or nobody knows which.
+    All(Protocol),
     One(ProtocolAddress),
 }
 
 impl About {
     fn protocol(self) -> Protocol {
         match self {
-            About::All => Protocol::Ethernet,
+            About::All(protocol) => protocol,
             About::One(address) => address.protocol(),
         }
     }
@@ -40,14 +41,22 @@ impl About {
     /// The address it begins with.
     fn address(self) -> ProtocolAddress {
         match self {
-            About::All => HALVES[0],
+            About::All(protocol) => halves(protocol)[0],
             About::One(address) => address,
         }
     }
 }
 
-/// Every MAC there can be begins with a 0 bit like the one, or with a 1 bit like the other (RFC 2332 section 5.2.5).
-const HALVES: [ProtocolAddress; 2] = [half(0x02), half(0x82)];
+/// Every address there can be begins with a 0 bit like the one, or with a 1 bit like the other (RFC 2332 section 5.2.5).
+fn halves(protocol: Protocol) -> [ProtocolAddress; 2] {
+    let ip = |ip: [u8; 4]| ProtocolAddress::Ip(IpAddr::from(ip));
+    let ipv6 = |first| ProtocolAddress::Ip(IpAddr::from([first, 0, 0, 0, 0, 0, 0, 0_u16]));
+    match protocol {
+        Protocol::Ethernet => [half(0x02), half(0x82)],
+        Protocol::Ipv4 => [ip([0; 4]), ip([0x80, 0, 0, 0])],
+        Protocol::Ipv6 => [ipv6(0), ipv6(0x8000)],
+    }
+}
 
 const fn half(first: u8) -> ProtocolAddress {
     match Mac::new([first, 0, 0, 0, 0, 0]) {
@@ -74,7 +83,7 @@ struct Withdrawal {
 pub struct Line {
     waiting: LiteMap<Key, Withdrawal>,
     request: Option<Request>,
-    /// All MACs are not taken back more often than [`ALL_APART`]: not before this.
+    /// All addresses are not taken back more often than [`ALL_APART`]: not before this.
     all_after: Instant,
     alarm: Alarm,
 }
@@ -83,9 +92,9 @@ pub struct Line {
 enum Pushed {
     /// It waits.
     InLine,
-    /// One of all MACs stands for it.
+    /// One of all addresses stands for it.
     Covered,
-    /// The line ran over: one of all MACs stands for so many, it included.
+    /// The line ran over: one of all addresses stands for so many, it included.
     Over(usize),
 }
 
@@ -105,19 +114,19 @@ impl Line {
         cx.timers.clear(&mut self.alarm);
     }
 
-    /// Adds to the line of the client at `own`. When it runs over all MACs are to be forgotten, those that are
-    /// elsewhere, or those that the client takes for its own.
+    /// Adds to the line of the client at `own`. When it runs over all addresses of the protocol are to be forgotten,
+    /// those that are elsewhere, or those that the client takes for its own.
     fn push(&mut self, (about, old): Key, own: Option<Vtep>, until: Instant) -> Pushed {
-        let all = (About::All, old.filter(|_| old == own));
-        let is_mac = about.protocol() == Protocol::Ethernet;
-        let key = if is_mac && self.waiting.contains_key(&all) { all } else { (about, old) };
-        let full = self.waiting.len() >= PURGES_PER_PEER && !self.waiting.contains_key(&key) && is_mac;
+        let is_own = |old: Option<Vtep>| old.is_some() && old == own;
+        let all = (About::All(about.protocol()), old.filter(|_| is_own(old)));
+        let key = if self.waiting.contains_key(&all) { all } else { (about, old) };
+        let full = self.waiting.len() >= PURGES_PER_PEER && !self.waiting.contains_key(&key);
         let key = if full { all } else { key };
         let before = self.waiting.len();
         let mut until = until;
         if full {
             self.waiting.retain(|(about, old), withdrawal| {
-                let covered = about.protocol() == Protocol::Ethernet && (*old == own) == (all.1.is_some());
+                let covered = about.protocol() == all.0.protocol() && is_own(*old) == is_own(all.1);
                 if covered {
                     until = until.max(withdrawal.until);
                 }
@@ -136,7 +145,7 @@ impl Line {
         match full {
             // The one that stands for them is there now.
             true => Pushed::Over(before + 2 - self.waiting.len()),
-            false if key == all && about != About::All => Pushed::Covered,
+            false if key == all && about != all.0 => Pushed::Covered,
             false => Pushed::InLine,
         }
     }
@@ -156,7 +165,7 @@ impl Line {
     /// When the next request may be sent, at the earliest.
     fn soonest(&self, now: Instant) -> Instant {
         match self.waiting.first() {
-            Some(((About::All, _), _)) => now.max(self.all_after),
+            Some(((About::All(_), _), _)) => now.max(self.all_after),
             _ => now,
         }
     }
@@ -213,7 +222,7 @@ impl Server {
 
     /// Takes back all that a client may have been told by an earlier run.
     pub(super) fn take_all_back(&mut self, cx: &mut Context<'_>, site: SiteId, until: Instant) {
-        queue(cx, site, (About::All, None), until);
+        queue(cx, site, (About::All(Protocol::Ethernet), None), until);
     }
 
     /// A client confirmed (RFC 2332 section 5.2.6).
@@ -225,7 +234,7 @@ impl Server {
         if let Some(member) = cx.sites.member_mut(site) {
             if let Some(line) = &mut member.line {
                 if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
-                    if line.waiting.get(&(About::All, None)).is_some_and(|all| all.sent) {
+                    if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
                         // Whatever it has to be told since, it was told by this run.
                         member.holds_unknown = false;
                     }
@@ -288,7 +297,7 @@ impl Server {
             destination: destination.filter(|a| a.protocol() == about.protocol()),
         };
         cx.send(via, &header, |w| {
-            if let Some(((About::All, _), _)) = line.waiting.first() {
+            if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;
             }
             for ((about, old), withdrawal) in line.batch() {
@@ -296,8 +305,8 @@ impl Server {
                 let old = old.filter(|old| old.nbma.same_family(header.nbma));
                 let at = Cie { nbma: old.map(|o| o.nbma), vni: old.map(|o| o.vni), ..Cie::default() };
                 match about {
-                    About::All => HALVES.iter().for_each(|half| {
-                        w.cie(&Cie { prefix: 1, address: Some(*half), ..at });
+                    About::All(protocol) => halves(*protocol).into_iter().for_each(|half| {
+                        w.cie(&Cie { prefix: 1, address: Some(half), ..at });
                     }),
                     About::One(address) => {
                         w.cie(&Cie { prefix: address.host_prefix(), address: Some(*address), ..at });

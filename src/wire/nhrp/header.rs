@@ -51,7 +51,7 @@ impl Family {
 }
 
 /// The protocol whose addresses are resolved (`ar$pro.type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// Transparent Ethernet Bridging, 0x6558: addresses are MACs.
     Ethernet,
