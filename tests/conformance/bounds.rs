@@ -227,6 +227,38 @@ fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
     assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()), "nothing is left to say");
 }
 
+/// The same for IP addresses, of which clients may ask for any.
+#[test]
+fn f8_a_line_of_ip_addresses_runs_over_as_well() {
+    let mut hub = Driven::hub();
+    let asks = ip_client(8, "192.0.2.8");
+    hub.hear(asks.path(), VpnTag::None, &ip_registration(&asks, true, &[]));
+    let unknown = |n: u16| ProtocolAddress::Ip([198, 18, n.to_be_bytes()[0], n.to_be_bytes()[1]].into());
+    for n in 0..600 {
+        hub.now = hub.now + SECOND / 100;
+        let question = asks.question(2 + u32::from(n), unknown(n));
+        assert_eq!(hub.hear(asks.path(), VpnTag::None, &question)[0].codes(), [12]);
+    }
+    let mut said = Vec::new();
+    for n in 0..75 {
+        let one = ip_client(20 + n, "192.0.2.99");
+        let request = write(&one.header(Kind::RegistrationRequest, 0, 1, address("192.0.2.1")), |w| {
+            for address in (0..8).map(|k| unknown(u16::from(n) * 8 + k)) {
+                w.cie(&Cie { prefix: 32, holding: 600, address: Some(address), ..Cie::default() });
+            }
+        });
+        said.extend(hub.hear(one.path(), VpnTag::None, &request));
+    }
+    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+    assert!(report.purges <= 512, "{} wait", report.purges);
+    assert_eq!(hub.engine.statistics().purges_dropped, 600);
+    said.extend(hub.pass(SECOND));
+    let all = ["0.0.0.0", "128.0.0.0"].map(|half| (1, Some(address(half))));
+    let is_all = |sent: &Sent| sent.cies().iter().map(|cie| (cie.prefix, cie.address)).eq(all);
+    let all = said.iter().rfind(|sent| sent.path == asks.path()).filter(|sent| is_all(sent)).unwrap();
+    assert_eq!(all.header().source, Some(address("192.0.2.1")));
+}
+
 #[test]
 fn found_ports_are_what_they_were() {
     for (mode, tag) in [(VpnMode::Key, VpnTag::Key(1)), (VpnMode::None, VpnTag::None), (VpnMode::Llc, TAG)] {
@@ -428,6 +460,29 @@ fn a_denial_is_forgotten_in_time_whatever_else_is_held() {
     assert_eq!(macs(&hub), before + 1);
     hub.pass(95 * SECOND);
     assert_eq!(macs(&hub), before);
+}
+
+/// A VN that is taken out takes along what it has in the kernel, and tells nobody of the addresses it knew.
+#[test]
+fn a_vn_ends_at_once() {
+    let mut hub = Driven::hub();
+    let clients: Vec<Client> = (2..12).map(client).collect();
+    for client in &clients {
+        let port = Port { uplink: vni(0x90_0000 + client.vni.unwrap().get()), ..found(VpnMode::Llc, 600) };
+        hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
+    }
+    for n in 0..2000 {
+        hub.learn(&clients[0], station(n));
+    }
+    hub.out.clear();
+    let none =
+        dmevpn::engine::Settings { vns: Default::default(), ..settings(Part::Hub(hub_role()), VpnMode::Llc) };
+    hub.engine.apply(hub.now, none, &mut hub.out);
+    let counted = hub.engine.statistics();
+    assert_eq!((counted.purges_dropped, counted.tx_purge_req), (0, 0));
+    assert_eq!(hub.out.iter().count(), 2 * clients.len(), "each port goes, and that is told");
+    assert_eq!(hub.changed().count(), clients.len());
+    assert_eq!(hub.engine.deadline(), None, "nothing is left to do");
 }
 
 #[test]

@@ -194,11 +194,12 @@ impl Server {
         }
     }
 
-    /// The VN is taken out of the configuration, or is another one: its ports go.
+    /// The VN is taken out of the configuration, or is another one: what it has in the kernel goes. Nobody is told that
+    /// what it said is not true any more: there is no one left to say it, and what the book holds goes with the VN.
     pub fn end(&mut self, cx: &mut Context<'_>) {
         let all: Vec<SiteId> = cx.sites.members().map(|(site, ..)| site).collect();
         for site in all {
-            self.remove(cx, site, Why::Stopped);
+            self.leave(cx, site, Why::Stopped);
         }
         for alarm in [&mut self.sweep, &mut self.drain] {
             cx.timers.clear(alarm);
@@ -464,9 +465,22 @@ impl Server {
 
     /// The client is gone: its port goes, and every shortcut towards it.
     fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
-        let Some(there) = cx.sites.get_mut(site) else { return };
+        let vtep = cx.sites.vtep(site);
+        if !self.leave(cx, site, why) {
+            return;
+        }
+        if cx.sites.is_loose(site) {
+            cx.sites.remove(site);
+        }
+        self.drained.push((site, vtep));
+        self.go_on_draining(cx);
+    }
+
+    /// The site is no client any more: what the kernel has for it goes. Whether it was one.
+    fn leave(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) -> bool {
+        let Some(there) = cx.sites.get_mut(site) else { return false };
         let (vtep, vni, nbma) = (there.vtep(), there.vni, there.nbma);
-        let Some(mut member) = there.member.take() else { return };
+        let Some(mut member) = there.member.take() else { return false };
         *self.kind(vni) -= 1;
         self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);
@@ -483,11 +497,7 @@ impl Server {
                 cx.tell(Event::SpokeDown { spoke, why });
             }
         }
-        if cx.sites.is_loose(site) {
-            cx.sites.remove(site);
-        }
-        self.drained.push((site, vtep));
-        self.go_on_draining(cx);
+        true
     }
 
     /// Takes out what is still said to be behind sites that are gone.
