@@ -88,7 +88,9 @@ mod tests {
         assert_eq!((0..10).filter(|_| bucket.take(now).is_ok()).count(), 3);
         let wait = bucket.take(now).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
-        now = now + wait;
+        now = now + Duration::from_millis(70);
+        assert_eq!(bucket.take(now), Err(Duration::from_millis(30)));
+        now = now + Duration::from_millis(30);
         assert!(bucket.take(now).is_ok() && bucket.take(now).is_err());
     }
 }

@@ -37,4 +37,12 @@ mod tests {
         let first = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(first.map(|_| random.next()), first);
     }
+
+    #[test]
+    fn a_time_around_another_is_up_to_a_quarter_away() {
+        let mut random = Random::new(1);
+        let mut all: Vec<_> = (0..1000).map(|_| random.around(Duration::from_secs(1)).as_millis()).collect();
+        all.sort_unstable();
+        assert!((750..760).contains(&all[0]) && (1240..1250).contains(&all[999]), "{all:?}");
+    }
 }

@@ -2,22 +2,21 @@
 
 use super::*;
 use dmevpn::engine::report::VnReport;
-use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port, Table, Via};
+use dmevpn::engine::settings::{ClientSettings, ServerSettings, VpnMode};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Order, Outcome, Place, Port, Table, Via};
 use dmevpn::types::Mac;
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{ProtocolAddress, error};
 
 const ALL: [(u8, &str); 2] = [(1, "02:00:00:00:00:00"), (1, "82:00:00:00:00:00")];
 
-fn acts(driven: &Driven) -> Vec<Act> {
-    let act = |e: &Effect| if let Effect::Do { act, .. } = e { Some(*act) } else { None };
-    driven.out.iter().filter_map(act).collect()
+fn station_mac(n: u16) -> Mac {
+    let [a, b] = n.to_be_bytes();
+    Mac::new([0x52, 0x54, 0, 1, a, b]).unwrap()
 }
 
 fn station(n: u16) -> ProtocolAddress {
-    let [a, b] = n.to_be_bytes();
-    ProtocolAddress::Mac(Mac::new([0x52, 0x54, 0, 1, a, b]).unwrap())
+    ProtocolAddress::Mac(station_mac(n))
 }
 
 /// A port that an earlier run made.
@@ -30,15 +29,6 @@ fn withdraws_all(sent: &Sent) -> bool {
     let said = sent.cies();
     let all = ALL.map(|(prefix, mac)| Cie { prefix, address: Some(address(mac)), ..Cie::default() });
     sent.header().kind == Kind::PurgeRequest && said == all
-}
-
-fn confirm(driven: &mut Driven, to: &Client, purge: &Sent) {
-    let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
-        purge.cies().iter().for_each(|cie| {
-            w.cie(cie);
-        });
-    });
-    driven.hear(to.path(), TAG, &reply);
 }
 
 #[test]
@@ -343,46 +333,43 @@ fn a_mac_that_moves_to_and_fro_is_held_back_until_it_rests() {
 
 #[test]
 fn what_there_was_no_room_for_is_listed_when_there_is() {
-    let mut role = hub_role();
-    role.max_macs = 3;
-    let mut hub = Driven::hub_with(role);
+    let mut hub = Driven::hub_with(ServerSettings { max_macs: 3, ..hub_role() });
     let two = client(2);
     hub.register(&two);
-    for n in 0..4 {
+    let told = [0, 1, 2, 3].map(|n| {
         hub.learn(&two, station(n));
-    }
-    assert!(hub.told(&Event::Full(Table::Macs)) || hub.engine.statistics().macs_refused == 2);
-    hub.pass(100 * SECOND);
-    assert!(!acts(&hub).contains(&Act::List), "there is no room yet");
-    let ProtocolAddress::Mac(gone) = station(0) else { panic!("a MAC") };
-    hub.input(Input::News { vn: VN, news: News::Fdb { mac: gone, place: Place::Gone } });
-    let mut listed = false;
-    let end = hub.now + 31 * SECOND;
-    while let Some(at) = hub.engine.deadline().filter(|at| *at <= end) {
-        hub.now = at;
-        hub.input(Input::Tick);
-        listed |= acts(&hub).contains(&Act::List);
-    }
-    assert!(listed);
+        hub.told(&Event::Full(Table::Macs))
+    });
+    assert_eq!((told, hub.engine.statistics().macs_refused), ([false, false, true, false], 2), "once");
+    assert!(!acts_within(&mut hub, 100 * SECOND).contains(&Act::List), "there is no room yet");
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: station_mac(0), place: Place::Gone } });
+    assert!(acts_within(&mut hub, 30 * SECOND).contains(&Act::List));
 
-    let mut role = spoke_role();
-    role.max_macs = 1;
-    let mut spoke = Driven::new(settings(Part::Spoke(role), VpnMode::Llc), 1);
-    let path = dmevpn::engine::Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
-    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
-    spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
-    spoke.heard(mac(STATION));
-    spoke.heard(gone);
+    let mut spoke = Driven::registered_with(ClientSettings { max_macs: 1, ..spoke_role() });
+    spoke.heard(station_mac(0));
+    assert!(!spoke.told(&Event::Full(Table::Macs)));
+    spoke.heard(station_mac(1));
     assert!(spoke.told(&Event::Full(Table::Macs)));
-    spoke.input(Input::Order(dmevpn::engine::Order::Flush { vn: None, mac: Some(mac(STATION)) }));
-    let end = spoke.now + 31 * SECOND;
-    let mut listed = false;
-    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
-        spoke.now = at;
-        spoke.input(Input::Tick);
-        listed |= acts(&spoke).contains(&Act::List);
-    }
-    assert!(listed);
+    assert!(!acts_within(&mut spoke, 31 * SECOND).contains(&Act::List));
+    spoke.input(Input::Order(Order::Flush { vn: None, mac: Some(station_mac(0)) }));
+    assert!(acts_within(&mut spoke, 30 * SECOND).contains(&Act::List));
+}
+
+#[test]
+fn a_spoke_announces_what_there_is_room_for() {
+    let mut spoke = Driven::registered_with(ClientSettings { max_macs: 2, ..spoke_role() });
+    let hub = mac(HUB_MAC);
+    let tell = |spoke: &mut Driven, n, place| {
+        let mac = station_mac(n);
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac, place } });
+        acts(spoke).contains(&Act::Announce { mac, hub })
+    };
+    assert_eq!([1, 2, 3].map(|n| tell(&mut spoke, n, Place::Local)), [true, true, false]);
+    assert!(spoke.told(&Event::Full(Table::Macs)));
+    assert!(!acts_within(&mut spoke, 61 * SECOND).contains(&Act::List), "there is no room yet");
+    tell(&mut spoke, 1, Place::Gone);
+    assert!(acts_within(&mut spoke, 30 * SECOND).contains(&Act::List));
+    assert!(tell(&mut spoke, 3, Place::Local));
 }
 
 #[test]
@@ -395,15 +382,8 @@ fn a_spoke_forgets_what_a_listing_lacks() {
     spoke.input(Input::News { vn: VN, news: News::Listing });
     spoke.input(Input::News { vn: VN, news: News::Fdb { mac: stays, place: Place::Local } });
     spoke.input(Input::News { vn: VN, news: News::Listed });
-    let mut announced = Vec::new();
-    let end = spoke.now + 121 * SECOND;
-    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
-        spoke.now = at;
-        spoke.input(Input::Tick);
-        announced.extend(acts(&spoke));
-    }
     let hub = mac(HUB_MAC);
-    assert_eq!(announced, [Act::Announce { mac: stays, hub }]);
+    assert_eq!(acts_within(&mut spoke, 121 * SECOND), [Act::Announce { mac: stays, hub }]);
     assert_eq!(spoke.engine.lookup(VN, goes), Place::Gone);
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use dmevpn::engine::report::{MacRow, MacState, VnReport};
-use dmevpn::engine::settings::ServerSettings;
-use dmevpn::engine::{Input, News, Order, Place};
+use dmevpn::engine::settings::{ClientSettings, ServerSettings, Settings, VpnMode};
+use dmevpn::engine::{Event, Input, News, Order, Place};
 use dmevpn::types::Mac;
 use dmevpn::wire::nhrp::ProtocolAddress;
 
@@ -28,6 +28,28 @@ fn a_hub_forgets_whom_it_told_when_the_answer_ends() {
     assert_eq!(known(&hub, talks), Some((MacState::Learned, 1)));
     hub.pass(SECOND);
     assert_eq!((known(&hub, silent), known(&hub, talks)), (None, Some((MacState::Learned, 0))));
+}
+
+/// Others have their turn while much is looked through.
+#[test]
+fn what_nobody_holds_is_swept_in_slices() {
+    let (mut hub, two, three) = hub_and_two();
+    let stations: Vec<Mac> = (0..200).map(|n| mac(&format!("52:54:00:00:0a:{n:02x}"))).collect();
+    for mac in &stations {
+        hub.learn(&three, ProtocolAddress::Mac(*mac));
+        hub.ask(&two, &two.question(2, ProtocolAddress::Mac(*mac)));
+        hub.input(Input::News { vn: VN, news: News::Fdb { mac: *mac, place: Place::Gone } });
+    }
+    hub.pass(300 * SECOND);
+    [two, three].iter().for_each(|client| assert_eq!(hub.ask(client, &client.registration(4)).codes(), [0]));
+    hub.pass(299 * SECOND);
+    let left = |hub: &Driven| stations.iter().filter(|mac| row(hub, **mac).is_some()).count();
+    assert_eq!(left(&hub), 200);
+    hub.now = hub.now + SECOND;
+    hub.input(Input::Tick);
+    assert!((100..200).contains(&left(&hub)));
+    hub.pass(SECOND);
+    assert_eq!(left(&hub), 0);
 }
 
 #[test]
@@ -70,4 +92,82 @@ fn questions_for_nobody_fill_half_of_a_table_and_not_for_long() {
     assert_eq!((rows(&hub), hub.engine.statistics().macs_refused), (10, 0));
     hub.pass(60 * SECOND);
     assert_eq!(rows(&hub), 6);
+}
+
+/// A silent hub is no reason to doubt what it said: the shortcut lasts as long as it was to last.
+#[test]
+fn j7_j8_an_answer_holds_while_the_hub_is_silent() {
+    let mut spoke = spoke_with_shortcut();
+    spoke.pass(240 * SECOND);
+    spoke.input(Input::Order(Order::Resolve { vn: VN, mac: mac(STATION) }));
+    let asked = spoke.one();
+    let sent = spoke.pass(59 * SECOND);
+    assert_eq!(sent.iter().filter(|sent| sent.bytes == asked.bytes).count(), 4);
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.3", 101)));
+    spoke.pass(SECOND);
+    assert_eq!(spoke.shortcut(mac(STATION)), None);
+}
+
+#[test]
+fn a_spoke_counts_what_it_knows_by_state() {
+    let mut spoke = Driven::registered();
+    let stations = [1, 2, 3, 4, 5, 6].map(|n| mac(&format!("52:54:00:00:08:0{n}")));
+    for (n, station) in stations.into_iter().enumerate() {
+        spoke.heard(station);
+        let question = spoke.one();
+        let cie = if n < 3 { at(vtep("10.0.0.3", 101), 300) } else { Cie::nak(12) };
+        if n < 5 {
+            spoke.hear_from_hub(&answer(&question.bytes, &[cie]));
+        }
+    }
+    let Some(VnReport::Spoke(report)) = spoke.engine.report(spoke.now, VN) else { panic!("a spoke") };
+    assert_eq!((report.shortcuts, report.negative, report.asking), (3, 2, 1));
+    assert_eq!((report.uplink, report.since), (Some(vtep("10.0.0.1", 9000)), 0));
+    let states = stations.map(|mac| row(&spoke, mac).map(|row| (row.state, row.left)));
+    assert_eq!(states[2..4], [Some((MacState::Shortcut, Some(300))), Some((MacState::Negative, None))]);
+    assert_eq!(states[5], Some((MacState::Asking, None)));
+}
+
+/// Nobody wakes up for what is no more, and it is not remembered when it comes back.
+#[test]
+fn nothing_is_left_of_a_vn_that_is_taken_out() {
+    let restless = mac("52:54:00:00:00:71");
+    let mut spoke = Driven::registered_with(ClientSettings { max_macs: 300, ..spoke_role() });
+    let mut hub = Driven::hub_with(ServerSettings { max_macs: 1000, ..hub_role() });
+    let all = [2, 3].map(client);
+    all.iter().for_each(|client| assert_eq!(hub.register(client).codes(), [0]));
+    let tell = |node: &mut Driven, place| {
+        node.input(Input::News { vn: VN, news: News::Fdb { mac: restless, place } });
+        node.told(&Event::Restless { mac: restless, from: node.uplink(), to: None })
+    };
+    let mut held = false;
+    for _ in 0..6 {
+        held |= tell(&mut spoke, Place::Local);
+        held |= tell(&mut spoke, Place::Tunnel);
+        hub.learn(&all[0], ProtocolAddress::Mac(restless));
+        hub.learn(&all[1], ProtocolAddress::Mac(restless));
+    }
+    for n in 0..1200 {
+        let [a, b] = u16::to_be_bytes(n);
+        let station = Mac::new([0x52, 0x54, 0, 1, a, b]).unwrap();
+        spoke.heard(station);
+        hub.learn(&all[0], ProtocolAddress::Mac(station));
+    }
+    assert!(held && hub.engine.statistics().macs_refused > 0);
+    hub.ask(&all[1], &all[1].question(2, address("52:54:00:01:00:01")));
+
+    for node in [&mut spoke, &mut hub] {
+        let nothing =
+            Settings { vns: Default::default(), ..settings(Part::Spoke(spoke_role()), VpnMode::Llc) };
+        node.engine.apply(node.now, nothing, &mut node.out);
+        assert_eq!(node.engine.deadline(), None);
+    }
+    // The device goes and comes.
+    let mut spoke = Driven::registered();
+    while !(tell(&mut spoke, Place::Local) || tell(&mut spoke, Place::Tunnel)) {}
+    for device in [None, Some(mac(SPOKE_MAC))] {
+        spoke.input(Input::News { vn: VN, news: News::Device(device) });
+    }
+    tell(&mut spoke, Place::Local);
+    assert_eq!(spoke.engine.lookup(VN, restless), Place::Local);
 }

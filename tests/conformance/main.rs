@@ -22,6 +22,7 @@ mod restarts;
 mod roles;
 mod vpn;
 
+use dmevpn::engine::{Act, Effect, Input};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind};
 use drive::*;
 use std::time::Duration;
@@ -49,6 +50,25 @@ fn spoke_with_shortcut() -> Driven {
     spoke
 }
 
+/// What the kernel is asked to do.
+fn acts(driven: &Driven) -> Vec<Act> {
+    let act = |e: &Effect| if let Effect::Do { act, .. } = e { Some(*act) } else { None };
+    driven.out.iter().filter_map(act).collect()
+}
+
+/// What the kernel is asked to do while time passes.
+fn acts_within(driven: &mut Driven, time: Duration) -> Vec<Act> {
+    let end = driven.now + time;
+    let mut all = Vec::new();
+    while let Some(at) = driven.engine.deadline().filter(|at| *at <= end) {
+        driven.now = driven.now.max(at);
+        driven.input(Input::Tick);
+        all.extend(acts(driven));
+    }
+    driven.now = end;
+    all
+}
+
 /// The purge of frame F, for a station at a VTEP.
 fn purge(flags: u16, prefix: u8, old: Option<dmevpn::types::Vtep>) -> Vec<u8> {
     let header = Header {
@@ -66,6 +86,16 @@ fn purge(flags: u16, prefix: u8, old: Option<dmevpn::types::Vtep>) -> Vec<u8> {
         let (nbma, vni) = (old.map(|o| o.nbma), old.map(|o| o.vni));
         w.cie(&Cie { prefix, nbma, vni, address: Some(address(STATION)), ..Cie::default() });
     })
+}
+
+/// A client confirms a purge.
+fn confirm(hub: &mut Driven, client: &Client, purge: &Sent) {
+    let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+        purge.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+    });
+    hub.hear(client.path(), TAG, &reply);
 }
 
 fn is_error(sent: &Sent, code: u16) -> bool {

@@ -1,7 +1,7 @@
 //! F. Purges.
 
 use super::*;
-use dmevpn::engine::Item;
+use dmevpn::engine::{Act, Input, Item, News, Place};
 use dmevpn::wire::nhrp::error;
 
 #[test]
@@ -103,6 +103,43 @@ fn f5_only_so_many_askers_have_a_name() {
         assert_eq!(hub.sent().len(), told + 1, "{askers}");
         assert!(hub.sent().iter().all(|sent| sent.path != new.path()));
     }
+}
+
+/// A station that moved away, and whose bridge did not notice, is not here any more.
+#[test]
+fn f4_f9_purge_of_the_own_site_unlearns_what_is_here() {
+    let here = [STATION, "52:54:00:00:00:0c", "52:54:00:00:01:0b"].map(mac);
+    for (prefix, left) in [(0xff, [false, true, true]), (48, [false, true, true]), (40, [false, false, true])]
+    {
+        let mut spoke = Driven::registered();
+        for mac in here {
+            spoke.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Local } });
+        }
+        spoke.hear_from_hub(&purge(0, prefix, Some(vtep("10.0.0.2", 100))));
+        let unlearned = acts(&spoke);
+        for (mac, left) in here.into_iter().zip(left) {
+            assert_eq!(unlearned.contains(&Act::Unlearn(mac)), !left, "{prefix} {mac}");
+            assert_eq!(spoke.engine.lookup(VN, mac) == Place::Local, left, "{prefix} {mac}");
+        }
+    }
+    let mut spoke = spoke_with_shortcut();
+    spoke.hear_from_hub(&purge(0, 0xff, Some(vtep("10.0.0.2", 100))));
+    assert!(acts(&spoke).is_empty() && spoke.shortcut(mac(STATION)).is_some(), "it is not here");
+}
+
+/// Two sites at one address confirm what each was told.
+#[test]
+fn f8_who_confirms_is_known_by_what_was_asked() {
+    let (mut hub, two, _) = hub_and_two();
+    let (beside, four) = (Client { vni: Some(vni(200)), ..client(9) }, client(4));
+    let beside = Client { nbma: two.nbma, ..beside };
+    [beside, four].iter().for_each(|client| assert_eq!(hub.register(client).codes(), [0]));
+    hub.ask(&beside, &beside.question(2, address(STATION)));
+    hub.learn(&four, address(STATION));
+    let purge = hub.sent().into_iter().find(|sent| sent.path == beside.path()).unwrap();
+    assert_eq!(purge.header().destination, Some(beside.source));
+    confirm(&mut hub, &two, &purge);
+    assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()));
 }
 
 /// Who was told that there is no such address waits no longer than the address does.

@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::{Standing, VnReport};
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Effect, Input, News, Order, Outcome, Via};
+use dmevpn::engine::{Effect, Event, Input, News, Order, Outcome, Path, Via};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
 
 #[test]
@@ -81,6 +81,76 @@ fn e9_f6_withdrawal_goes_to_the_hub_once_known() {
     spoke.input(Input::Order(Order::Stop));
     let sent = spoke.one();
     assert_eq!(sent.header().destination, Some(address(HUB_MAC)));
+}
+
+/// What a spoke says of itself, from the start to the end.
+#[test]
+fn a_spoke_stands_with_its_hub_as_it_says() {
+    let standing = |spoke: &Driven| match spoke.engine.report(spoke.now, VN) {
+        Some(VnReport::Spoke(report)) => report.standing,
+        _ => panic!("a spoke"),
+    };
+    let mut spoke = Driven::new(settings(Part::Spoke(spoke_role()), VpnMode::Llc), 1);
+    assert_eq!(standing(&spoke), Standing::NoAddress);
+    spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
+    assert_eq!((standing(&spoke), acts(&spoke)), (Standing::NoAddress, vec![]));
+    let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    assert_eq!(standing(&spoke), Standing::Registering { unanswered: 0 });
+    assert_eq!(acts(&spoke), [Act::List], "who is here?");
+    spoke.input(Input::News { vn: VN, news: News::Device(None) });
+    assert_eq!(standing(&spoke), Standing::NoDevice);
+    spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
+    let request = spoke.one();
+    assert_eq!(spoke.pass(4 * SECOND).len(), 2);
+    assert_eq!(standing(&spoke), Standing::Registering { unanswered: 2 });
+    assert_eq!(spoke.engine.statistics().retransmits, 2);
+    spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+    spoke.pass(100 * SECOND);
+    assert_eq!(standing(&spoke), Standing::Registered { left: 500, unanswered: 0 });
+
+    spoke.input(Input::Order(Order::Stop));
+    let withdrawal = spoke.one();
+    let own = Cie { prefix: 0xff, nbma: Some(path.local), vni: Some(vni(100)), ..Cie::default() };
+    assert_eq!(withdrawal.cies(), [Cie { address: Some(address(SPOKE_MAC)), ..own }]);
+    let confirmed = withdrawal.header().reply(Kind::PurgeReply);
+    spoke.hear_from_hub(&write(&Header { request_id: 4711, ..confirmed }, |_| {}));
+    assert_eq!((standing(&spoke), spoke.engine.is_stopped()), (Standing::Withdrawing, false));
+    spoke.hear_from_hub(&write(&confirmed, |_| {}));
+    assert!(spoke.told(&Event::Withdrawn) && spoke.engine.is_stopped());
+    // Where there is nothing to withdraw, the end is at once.
+    let mut spoke = Driven::new(settings(Part::Spoke(spoke_role()), VpnMode::Llc), 1);
+    spoke.input(Input::Order(Order::Stop));
+    assert!(spoke.engine.is_stopped());
+}
+
+/// What was in the way is gone: nobody waits for the next try.
+#[test]
+fn a_way_that_is_told_again_is_tried_at_once() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let first = spoke.one();
+    spoke.pass(100 * SECOND);
+    let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    assert_eq!(spoke.one().bytes, first.bytes);
+    assert_eq!(spoke.pass(4 * SECOND).len(), 2, "as often as at first");
+}
+
+/// So many addresses a client may have; more are refused, those are not.
+#[test]
+fn e12_a_client_has_room_for_eight_addresses() {
+    let mut hub = Driven::hub();
+    let two = client(2);
+    let request = |addresses: std::ops::Range<u8>| {
+        write(&two.header(Kind::RegistrationRequest, 0x8000, 1, two.source), |w| {
+            for n in addresses {
+                let address = Some(address(&format!("52:54:00:00:07:{n:02x}")));
+                w.cie(&Cie { prefix: 0xff, holding: 600, address, ..Cie::default() });
+            }
+        })
+    };
+    assert_eq!(hub.ask(&two, &request(0..9)).codes(), [0, 0, 0, 0, 0, 0, 0, 0, 5]);
+    assert_eq!(hub.ask(&two, &request(1..9)).codes(), [0, 0, 0, 0, 0, 0, 0, 5], "a refresh");
 }
 
 #[test]

@@ -222,7 +222,11 @@ impl Driven {
 
     /// A spoke at 10.0.0.2 whose first Registration Request was just sent.
     pub fn spoke(mode: VpnMode, request_id: u32) -> Driven {
-        let mut spoke = Driven::new(settings(Part::Spoke(spoke_role()), mode), request_id);
+        Driven::starting(settings(Part::Spoke(spoke_role()), mode), request_id)
+    }
+
+    fn starting(settings: Settings, request_id: u32) -> Driven {
+        let mut spoke = Driven::new(settings, request_id);
         let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
         spoke.input(Input::Hub { hub: HUB, path: Some(path) });
         spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
@@ -231,7 +235,11 @@ impl Driven {
 
     /// A registered spoke.
     pub fn registered() -> Driven {
-        let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+        Driven::registered_with(spoke_role())
+    }
+
+    pub fn registered_with(role: ClientSettings) -> Driven {
+        let mut spoke = Driven::starting(settings(Part::Spoke(role), VpnMode::Llc), 1);
         let request = spoke.one();
         let reply = accepted(&request.bytes, vni(9000));
         spoke.hear_from_hub(&reply);
