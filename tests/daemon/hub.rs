@@ -2,8 +2,9 @@
 //! lost events of its kernel.
 
 use super::*;
-use lab::now;
+use lab::nodes::bridge_mac;
 use lab::traffic::{BROADCAST, Sender, experiment};
+use lab::{now, text_of_mac};
 
 /// Lines for `/etc/hosts` in a namespace (`ip netns exec` puts the file there); they go when this is dropped.
 pub(super) struct Hosts(pub(super) PathBuf);
@@ -193,9 +194,16 @@ fn the_address_of_a_spoke_changes() {
             let after = hub.ports().unwrap();
             after.len() == 2 && after != before
         });
+        wait("its device sends from there", || show(spoke1, "tunnel2").contains(" local 10.0.0.77 "));
         lab.wait_connected(SOON).unwrap();
         assert!(now() - changed < Duration::from_secs(3), "it took {:?}", now() - changed);
         wait_status(spoke1, "valid for");
+        // The hub is told of all who are here, those included that say nothing.
+        let silent = text_of_mac(bridge_mac(1, 0));
+        wait("the hub knows who is silent", || {
+            let macs = String::from_utf8(dmevpn(hub, &["macs"]).stdout).unwrap();
+            macs.lines().any(|line| line.contains(&silent) && line.contains("10.0.0.77"))
+        });
         let pinged = ping_spoke2(lab, 10);
         assert!(pinged.none_lost(), "{pinged}");
         wait("spoke2 knows the new place", || {

@@ -219,9 +219,13 @@ impl Lab {
         let hub = self.node("hub");
         let connected: Vec<_> = self.spokes().filter(|s| s.pid().is_some()).collect();
         for (spoke, vn) in connected.iter().flat_map(|s| s.vns.iter().map(move |vn| (s, vn))) {
-            let up = || spoke.has_uplink(vn, hub.nbma).unwrap_or(false);
-            wait_until(limit, || up() || spoke.has_ended() || hub.has_ended());
-            if !up() {
+            // Once is enough: a device that is made anew has none for a moment.
+            let mut up = false;
+            wait_until(limit, || {
+                up = spoke.has_uplink(vn, hub.nbma).unwrap_or(false);
+                up || spoke.has_ended() || hub.has_ended()
+            });
+            if !up {
                 return Err(format!("{} has no uplink in VN {}", spoke.name, vn.name));
             }
         }

@@ -247,6 +247,8 @@ impl Dataplane {
                     self.jobs.push_back(Job::ReadUse(whose, index, mac));
                 }
             }
+            // The device may be about to be made anew.
+            Act::Announce { mac, hub } if vn.unsettled || vn.settling => vn.announcements.push((mac, hub)),
             Act::Announce { mac, hub } => {
                 let l2miss = matches!(vn.wanted.role, Role::Spoke { l2miss: true, .. });
                 let lead = plane.and_then(Plane::uplink).filter(|_| l2miss);

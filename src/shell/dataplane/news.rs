@@ -6,7 +6,7 @@ use super::vn::{Devices, Part, Vn};
 use super::worker::{Job, Report, Whose};
 use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, hub, kmod};
 use crate::control::Cause;
-use crate::engine::{Engine, Input, News, Place, Plane, VnKey};
+use crate::engine::{Act, Engine, Input, News, Place, Plane, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -289,6 +289,10 @@ impl Dataplane {
         if is_new {
             self.uplink(key, plane);
             plane.into_iter().flat_map(Plane::shortcuts).for_each(|(mac, _)| self.shortcut(key, mac, plane));
+        }
+        let Some(vn) = self.vns.get_mut(&key) else { return };
+        for (mac, hub) in core::mem::take(&mut vn.announcements) {
+            self.act(key, Act::Announce { mac, hub }, plane);
         }
     }
 

@@ -100,11 +100,13 @@ impl Settling<'_> {
             self.netlink.delete_link(link.index).map_err(shown)?;
             self.now.tunnel = None;
         }
+        let mut joins = true;
         let index = match found {
             Some(link) => {
                 self.now.users_own = !is_ours(&link);
                 tunnel.check(&link, &bridge)?;
                 let mtu = if self.now.users_own { link.mtu } else { wanted.mtu.into() };
+                joins = link.master != Some(bridge.index);
                 join(self.netlink, &link, bridge.index, wanted.vlan, mtu).map_err(shown)?;
                 link.index
             }
@@ -121,6 +123,8 @@ impl Settling<'_> {
                 self.netlink.create_vxlan(&tunnel.to_make(wanted, bridge.index, &alias)).map_err(shown)?
             }
         };
+        // With another port it may have another MAC, of which was told before it was known to be the VN's.
+        let bridge = if joins { self.find_bridge(&wanted.bridge)?.unwrap_or(bridge) } else { bridge };
         self.now.bridge = Some(bridge.index);
         self.now.tunnel = Some(index);
         self.now.bridge_mac = bridge.mac.and_then(Mac::new);

@@ -142,6 +142,8 @@ pub(super) struct Vn {
     /// Whether its entries are to be listed, and that more MACs than those of its scope are to be told as gone.
     pub unlisted: bool,
     pub left: Option<Scope>,
+    /// MACs that are told to the hub, each with the hub's, once the device is as it is to be.
+    pub announcements: Vec<(Mac, Mac)>,
     /// When to try again what went wrong, and after what pause.
     pub again: Option<Instant>,
     pause: Duration,
@@ -214,6 +216,7 @@ impl Vn {
             settling: false,
             unlisted: false,
             left: None,
+            announcements: Vec::new(),
             again: None,
             pause: Duration::ZERO,
         }
