@@ -153,8 +153,15 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
         assert!(hub.told(&Event::SecondSite { spoke: second.vtep(), registered: vni(102) }));
         assert_eq!(ports(&hub), [first.vtep()]);
     }
-    // The same router, back with another VNI: what was behind the old one is not there any more.
+    // The same router, back with another VNI, but it asks for too much: it stays what it was.
     let moved = Client { vni: Some(vni(200)), ..first };
+    let header = moved.header(Kind::RegistrationRequest, 0x8000, 2, moved.source);
+    let range = write(&header, |w| {
+        w.cie(&Cie { prefix: 24, mtu: 1450, holding: 600, ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&moved, &range).codes(), [4]);
+    assert_eq!(ports(&hub), [first.vtep()]);
+    // The same router, back with another VNI: what was behind the old one is not there any more.
     assert_eq!(hub.register(&moved).codes(), [0]);
     assert_eq!(ports(&hub), [moved.vtep()]);
     let three = client(3);

@@ -16,27 +16,11 @@ use crate::wire::nhrp::{Cie, Fault, Kind, ProtocolAddress, Writer, code, flag, k
 use core::net::IpAddr;
 use core::time::Duration;
 
-/// The result code of each CIE, in their order.
+/// What each CIE registers, or the code of its refusal, in their order.
+type Verdicts = heapless::Vec<Result<Registered, u8>, CIES_PER_REQUEST>;
+
+/// The result code of each CIE.
 type Codes = heapless::Vec<u8, CIES_PER_REQUEST>;
-
-/// An address that somebody may register: one of a single station, and not the server's own.
-#[derive(Clone, Copy)]
-struct Registrable(ProtocolAddress);
-
-impl Registrable {
-    fn new(server: &Server, cx: &Context<'_>, address: ProtocolAddress) -> Option<Registrable> {
-        let unicast = match address {
-            ProtocolAddress::Mac(_) => true,
-            ProtocolAddress::Ip(IpAddr::V4(ip)) => {
-                !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || ip.is_loopback())
-            }
-            ProtocolAddress::Ip(IpAddr::V6(ip)) => {
-                !(ip.is_unspecified() || ip.is_multicast() || ip.is_loopback())
-            }
-        };
-        (unicast && !server.is_own(cx, address)).then_some(Registrable(address))
-    }
-}
 
 impl Server {
     /// A Registration Request. A spoke that is new, or new with a MAC, gets its port first and its answer then:
@@ -52,22 +36,26 @@ impl Server {
             }
             return Ok(());
         }
-        let refusal = self.admit(cx, from).err().or_else(|| self.take_place(cx, from, source).err());
-        if let Some(code) = refusal {
-            self.refuse(cx, from, code);
-            return Ok(());
-        }
-        let codes = self.judge(cx, from);
+        let replaced = match self.admit(cx, from).and_then(|()| self.find_place(cx, from, source)) {
+            Ok(replaced) => replaced,
+            Err(code) => {
+                self.refuse(cx, from, code);
+                return Ok(());
+            }
+        };
+        let verdicts = self.judge(cx, from);
+        let codes: Codes = verdicts.iter().map(|verdict| verdict.err().unwrap_or(code::OK)).collect();
         if !codes.contains(&code::OK) {
             // Nobody is the worse for it: who is registered stays so.
             let first = codes.first().copied().unwrap_or(code::PROHIBITED);
             self.reply_registration(cx, from, &codes, first);
             return Ok(());
         }
-        let site = self.enter(cx, from, source);
-        for (cie, _) in from.message.cies().zip(&codes).filter(|(_, code)| **code == code::OK) {
-            self.take_in(cx, site, from, &cie);
+        if let Some(replaced) = replaced {
+            self.remove(cx, replaced, Why::Replaced);
         }
+        let site = self.enter(cx, from, source);
+        verdicts.into_iter().flatten().for_each(|registered| self.take_in(cx, site, registered));
         match self.wanted_port(cx, site, from) {
             Ok(port) => self.promise(cx, site, from, &codes, port),
             Err(code) => {
@@ -127,18 +115,18 @@ impl Server {
         if own { Ok(()) } else { Err(code::PROHIBITED) }
     }
 
-    /// Whether there is room for who asks. With shared ports, which tell VTEPs apart but not their VNIs, an address has
-    /// one site: a router that comes back with another VNI replaces what it was.
-    fn take_place(
+    /// Whether there is room for who asks, and whose place it takes. With shared ports, which tell VTEPs apart but not
+    /// their VNIs, an address has one site: a router that comes back with another VNI replaces what it was.
+    fn find_place(
         &mut self,
         cx: &mut Context<'_>,
         from: &Inbound<'_>,
         source: ProtocolAddress,
-    ) -> Result<(), u8> {
+    ) -> Result<Option<SiteId>, u8> {
         let header = &from.message.header;
         let name = (header.nbma, header.vni);
         if cx.sites.find(name).is_some_and(|site| cx.sites.member(site).is_some()) {
-            return Ok(());
+            return Ok(None);
         }
         let there = match header.vni {
             Some(vni) if self.settings.shared_uplink => {
@@ -151,14 +139,13 @@ impl Server {
             }
             _ => None,
         };
-        match there {
-            Some((_, registered, true, vni)) => {
-                let spoke = Vtep { nbma: header.nbma, vni };
-                cx.tell(Event::SecondSite { spoke, registered });
-                return Err(code::RESOURCES);
-            }
-            Some((site, ..)) => self.remove(cx, site, Why::Replaced),
-            None => {}
+        if let Some((_, registered, true, vni)) = there {
+            let spoke = Vtep { nbma: header.nbma, vni };
+            cx.tell(Event::SecondSite { spoke, registered });
+            return Err(code::RESOURCES);
+        }
+        if let Some((replaced, ..)) = there {
+            return Ok(Some(replaced));
         }
         // Who registers IP addresses only has no port, and is bounded like addresses are.
         let full = match header.vni {
@@ -169,40 +156,31 @@ impl Server {
             self.table_full(cx);
             return Err(code::RESOURCES);
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Says of each CIE whether it can be taken in, and changes nothing yet.
-    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Codes {
+    /// Says of each CIE what can be taken in, and changes nothing yet.
+    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Verdicts {
         let header = &from.message.header;
         let site = cx.sites.find((header.nbma, header.vni));
         let member = site.and_then(|site| cx.sites.member(site));
         let mut room = ADDRESSES_PER_PEER - member.map_or(0, |member| member.registered.len());
-        let mut codes = Codes::new();
-        for cie in from.message.cies().take(CIES_PER_REQUEST) {
-            let code = match self.address_of(cx, from, &cie) {
-                None => code::PROHIBITED,
-                Some(Registrable(address)) if self.is_unique_elsewhere(cx, address, header.nbma) => {
-                    code::ALREADY_REGISTERED
-                }
-                Some(Registrable(address)) if member.is_some_and(|m| m.registered(address).is_some()) => {
-                    code::OK
-                }
-                Some(_) if room == 0 => code::RESOURCES,
-                Some(_) => {
-                    room -= 1;
-                    code::OK
-                }
-            };
-            // There is room: no more are looked at.
-            let _ = codes.push(code);
-        }
-        codes
+        let verdict = |cie: Cie| {
+            let registered = self.registered(cx, from, &cie).ok_or(code::PROHIBITED)?;
+            if self.is_unique_elsewhere(cx, registered.address, header.nbma) {
+                return Err(code::ALREADY_REGISTERED);
+            }
+            if member.is_none_or(|member| member.registered(registered.address).is_none()) {
+                room = room.checked_sub(1).ok_or(code::RESOURCES)?;
+            }
+            Ok(registered)
+        };
+        from.message.cies().take(CIES_PER_REQUEST).map(verdict).collect()
     }
 
-    /// The address a CIE registers, if it may: nobody registers for another station, and nobody a range. What a CIE
-    /// leaves out stands in the header (RFC 2332 section 5.2.3).
-    fn address_of(&self, cx: &Context<'_>, from: &Inbound<'_>, cie: &Cie) -> Option<Registrable> {
+    /// What a CIE registers, if it may: nobody registers for another station, and nobody a range. What a CIE leaves out
+    /// stands in the header (RFC 2332 section 5.2.3).
+    fn registered(&self, cx: &Context<'_>, from: &Inbound<'_>, cie: &Cie) -> Option<Registered> {
         let header = &from.message.header;
         let address = cie.address.or(header.source)?;
         let theirs =
@@ -210,7 +188,12 @@ impl Server {
         let host = [0, 0xff, address.host_prefix()].contains(&cie.prefix);
         let without_port = matches!(address, ProtocolAddress::Mac(_)) && header.vni.is_none();
         let right = theirs && host && !without_port && cie.code == code::OK;
-        Registrable::new(self, cx, address).filter(|_| right)
+        (right && is_unicast(address) && !self.is_own(cx, address)).then(|| Registered {
+            address,
+            unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
+            mtu: cie.mtu,
+            until: cx.now + Duration::from_secs(granted(cx.holding_seconds(), cie).into()),
+        })
     }
 
     /// Whether somebody at another underlay address than `nbma` registered the address for itself alone.
@@ -239,16 +222,9 @@ impl Server {
         site
     }
 
-    /// Takes in what a CIE registers.
-    fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, from: &Inbound<'_>, cie: &Cie) {
-        let header = &from.message.header;
-        let Some(address) = cie.address.or(header.source) else { return };
-        let registered = Registered {
-            address,
-            unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
-            mtu: cie.mtu,
-            until: cx.now + Duration::from_secs(granted(cx.holding_seconds(), cie).into()),
-        };
+    /// Takes in what was judged.
+    fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, registered: Registered) {
+        let address = registered.address;
         let holder = cx.book.get(address).and_then(|entry| entry.registered()).filter(|there| *there != site);
         let Some(member) = cx.sites.member_mut(site) else { return };
         match member.registered.iter_mut().find(|r| r.address == address) {
@@ -271,8 +247,9 @@ impl Server {
             }
             self.settle(cx, holder, Why::Expired);
         }
-        if let Some(address) = ip(address) {
-            cx.want(Item::Neighbour(address), Some(Wanted::Behind(header.nbma)));
+        if let (Some(address), Some(there)) = (ip(address), cx.sites.get(site)) {
+            let behind = there.nbma;
+            cx.want(Item::Neighbour(address), Some(Wanted::Behind(behind)));
         }
     }
 
@@ -376,6 +353,19 @@ impl Server {
                 increment(&mut member.statistics.tx_nak);
             }
             cx.tell(Event::SpokeRefused { spoke, reason: Refusal::Nak(code) });
+        }
+    }
+}
+
+/// Whether it is the address of a single station.
+fn is_unicast(address: ProtocolAddress) -> bool {
+    match address {
+        ProtocolAddress::Mac(_) => true,
+        ProtocolAddress::Ip(IpAddr::V4(ip)) => {
+            !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() || ip.is_loopback())
+        }
+        ProtocolAddress::Ip(IpAddr::V6(ip)) => {
+            !(ip.is_unspecified() || ip.is_multicast() || ip.is_loopback())
         }
     }
 }
