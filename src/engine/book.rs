@@ -92,8 +92,13 @@ impl Entry {
         self.until
     }
 
-    pub fn askers(&self) -> &Askers {
-        &self.askers
+    /// How many hold an answer, of `all` there are.
+    pub fn holders(&self, now: Instant, all: usize) -> usize {
+        match &self.askers {
+            _ if !self.is_held(now) => 0,
+            Askers::Everybody => all,
+            askers => askers.named().len(),
+        }
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -143,8 +148,9 @@ pub struct Book {
     table: BTreeMap<ProtocolAddress, Entry>,
     /// The addresses of each site, whoever says so.
     behind: BTreeSet<(SiteId, ProtocolAddress)>,
-    /// How many are here.
+    /// How many are here, and how many MACs are anywhere.
     here: usize,
+    macs: usize,
 }
 
 impl Book {
@@ -155,6 +161,11 @@ impl Book {
     /// How many addresses are at this node's own bridge.
     pub fn here(&self) -> usize {
         self.here
+    }
+
+    /// How many MACs there are whose place is known.
+    pub fn macs(&self) -> usize {
+        self.macs
     }
 
     pub fn get(&self, address: ProtocolAddress) -> Option<&Entry> {
@@ -343,6 +354,10 @@ impl Book {
         }
         self.here += usize::from(after.names(SiteId::HERE));
         self.here -= usize::from(before.names(SiteId::HERE));
+        if matches!(address, ProtocolAddress::Mac(_)) {
+            self.macs += usize::from(after.site().is_some());
+            self.macs -= usize::from(before.site().is_some());
+        }
         for site in before.sites().filter(|site| !after.names(*site)) {
             self.behind.remove(&(site, address));
         }

@@ -1,6 +1,7 @@
 //! What is counted, and for whom: all, a VN, a client (RFC 2677 counts a client's and a server's).
 
 use super::*;
+use dmevpn::engine::report::VnReport;
 use dmevpn::engine::settings::{Settings, VnSettings, VpnMode};
 use dmevpn::engine::{ClientStatistics, VnKey};
 use dmevpn::types::VpnId;
@@ -81,6 +82,39 @@ fn a_hub_counts_each_client() {
     // They go with the registration.
     hub.ask(&three, &three.purge(1, 0, &[three.source]));
     assert_eq!(hub.engine.client_counts(VN, None, usize::MAX).len(), 1);
+}
+
+/// What a hub says of itself: spokes, MACs whose place it knows, and who holds an answer.
+#[test]
+fn a_report_counts_what_it_says() {
+    let mut hub = Driven::hub();
+    let clients: Vec<_> = (2..18).map(client).collect();
+    clients.iter().for_each(|client| drop(hub.register(client)));
+    hub.learn(&clients[0], address(STATION));
+    let ip = ip_client(30, "192.0.2.30");
+    assert_eq!(hub.hear(ip.path(), VpnTag::None, &ip_registration(&ip, true, &[]))[0].codes(), [0]);
+    hub.ask(&clients[1], &clients[1].question(2, address("52:54:00:00:00:77")));
+    let report = |hub: &Driven| match hub.engine.report(hub.now, VN) {
+        Some(VnReport::Hub(report)) => report,
+        _ => panic!("a hub"),
+    };
+    assert_eq!(
+        (report(&hub).spokes, report(&hub).macs),
+        (16, 17),
+        "neither an IP client nor what is unknown"
+    );
+    let askers = |hub: &Driven| {
+        let rows = hub.engine.macs(hub.now, VN, None, usize::MAX);
+        rows.into_iter().find(|row| row.mac == mac(STATION)).unwrap().askers
+    };
+    for (n, asks) in clients[1..].iter().enumerate() {
+        hub.ask(asks, &asks.question(3, address(STATION)));
+        assert_eq!(askers(&hub), if n < 12 { n as u32 + 1 } else { 16 });
+    }
+    // A site takes along what was behind it.
+    let leaves = clients[0].purge(2, 0x8000, &[clients[0].source]);
+    hub.hear(clients[0].path(), TAG, &leaves);
+    assert_eq!((report(&hub).spokes, report(&hub).macs), (15, 15));
 }
 
 /// All rows, three at a time.

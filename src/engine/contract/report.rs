@@ -104,7 +104,7 @@ pub struct MacRow {
     pub at: Option<Vtep>,
     /// Seconds this stays valid; `None` when that is up to the bridge.
     pub left: Option<u32>,
-    /// Hub: how many spokes asked for it.
+    /// Hub: how many spokes hold an answer; all of them, once more asked than are remembered by name.
     pub askers: u32,
 }
 

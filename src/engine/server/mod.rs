@@ -215,9 +215,9 @@ impl Server {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         HubReport {
             since: now.since(self.since).as_secs(),
-            spokes: self.spokes + self.others,
+            spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
-            macs: count(vn.book.len()),
+            macs: count(vn.book.macs()),
             purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
         }
     }
@@ -229,6 +229,7 @@ impl Server {
         vn: &'a super::Vn,
         last: Option<Mac>,
     ) -> impl Iterator<Item = MacRow> + 'a {
+        let all = self.spokes as usize;
         let macs =
             vn.book.after(last.map(ProtocolAddress::Mac)).map_while(|(address, entry)| match address {
                 ProtocolAddress::Mac(mac) => Some((mac, entry)),
@@ -243,7 +244,7 @@ impl Server {
                 state: if lives { MacState::Learned } else { MacState::Held },
                 at: site.and_then(Site::vtep),
                 left: member.and_then(Member::until).map(|until| seconds(until, now)),
-                askers: u32::try_from(entry.askers().named().len()).unwrap_or(u32::MAX),
+                askers: u32::try_from(entry.holders(now, all)).unwrap_or(u32::MAX),
             })
         })
     }
