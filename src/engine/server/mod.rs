@@ -554,8 +554,13 @@ impl Server {
 
     /// Looks for answers that nobody holds any more when `at` has come, but not all the time.
     fn sweep_at(&mut self, cx: &mut Context<'_>, at: Instant) {
+        if self.swept.is_some() {
+            // The present sweep may have passed by already: the next one looks.
+            self.held_until = self.held_until.into_iter().chain([at]).min();
+            return;
+        }
         let at = at.max(cx.now + SWEEP_APART);
-        if self.swept.is_none() && self.sweep_due.is_none_or(|due| at < due) {
+        if self.sweep_due.is_none_or(|due| at < due) {
             self.sweep_due = Some(at);
             cx.arm(&mut self.sweep, at, Due::Server(ServerDue::Sweep));
         }
