@@ -71,7 +71,6 @@ pub struct Engine {
     /// What no VN counts: packets of none, and what VNs counted that are no more.
     statistics: Statistics,
     strangers: TokenBucket,
-    stopping: bool,
 }
 
 /// What all VNs share.
@@ -82,6 +81,9 @@ struct Common {
     ids: RequestIds,
     random: Random,
     uplinks: Uplinks,
+    /// Whether the daemon is to end. Then clients hear of packets and time alone: what is withdrawn must not be registered
+    /// again. Servers go on, as their ports do.
+    stopping: bool,
 }
 
 impl Engine {
@@ -97,15 +99,18 @@ impl Engine {
                 ids: RequestIds::new(request_id),
                 random: Random::new(seed),
                 uplinks: Uplinks::default(),
+                stopping: false,
             },
             statistics: Statistics::default(),
             strangers: TokenBucket::new(STRANGERS),
-            stopping: false,
         }
     }
 
-    /// Takes over settings; only what differs from the ones in force is disturbed.
+    /// Takes over settings; only what differs from the ones in force is disturbed. After [`Order::Stop`] nothing is.
     pub fn apply(&mut self, now: Instant, settings: Settings, out: &mut Effects) {
+        if self.common.stopping {
+            return;
+        }
         let Settings { holding_time, hubs, vns: wanted } = settings;
         self.common.holding_time = holding_time;
         // What goes, goes first: what comes may take its place.
@@ -147,8 +152,8 @@ impl Engine {
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Effects) {
         match input {
             Input::Packet { via, nhrp } => self.packet(now, via, nhrp, out),
-            // What is withdrawn must not be registered again.
-            _ if self.stopping => {}
+            // They are for clients.
+            Input::Hub { .. } | Input::Order(_) if self.common.stopping => {}
             Input::Hub { hub, path } => self.way(now, hub, path, out),
             Input::News { vn, news } => {
                 if let Some(vn) = self.vns.get_mut(&vn) {
@@ -165,7 +170,7 @@ impl Engine {
     pub fn is_stopped(&self) -> bool {
         let is_over =
             |vn: &Vn| vn.client.as_ref().is_none_or(|client| client.is_over(vn.sites.mac.is_some()));
-        self.stopping && self.vns.values().all(is_over)
+        self.common.stopping && self.vns.values().all(is_over)
     }
 
     /// What a VN's kernel state is to be.
@@ -241,9 +246,9 @@ impl Engine {
         let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| vn.accepts(via)) else {
             return self.of_no_vn(now, via, parsed, nhrp, out);
         };
-        let (client, server, mut cx) = vn.enter(now, &mut self.common, out);
+        let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let cx = &mut cx;
-        let wrong = match exchange::open(cx, client.as_deref(), &mut self.strangers, via, parsed, nhrp) {
+        let wrong = match exchange::open(cx, client.as_deref_mut(), &mut self.strangers, via, parsed, nhrp) {
             Fate::Dropped => return,
             Fate::Wrong(fault) => Some(fault),
             Fate::Taken(inbound) => dispatch(cx, client, server, &inbound).err().inspect(|_| {
@@ -298,7 +303,7 @@ impl Engine {
             Order::Flush { vn, .. } => vn,
             Order::Stop => None,
         };
-        self.stopping |= matches!(order, Order::Stop);
+        self.common.stopping = matches!(order, Order::Stop);
         for (_, vn) in self.vns.iter_mut().filter(|(key, _)| meant.is_none_or(|vn| vn == **key)) {
             // A server has nothing to resolve or to flush, and its ports stay: the network goes on while its daemon is
             // replaced.
@@ -421,8 +426,9 @@ impl Vn {
     }
 
     fn news(&mut self, now: Instant, common: &mut Common, out: &mut Effects, news: News) {
+        let stopping = common.stopping;
         let (client, server, mut cx) = self.enter(now, common, out);
-        if let Some(client) = client {
+        if let Some(client) = client.filter(|_| !stopping) {
             client.news(&mut cx, news);
         }
         if let Some(server) = server {

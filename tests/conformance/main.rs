@@ -9,6 +9,7 @@ mod golden;
 
 mod bounds;
 mod counters;
+mod ending;
 mod errors;
 mod extensions;
 mod header;
