@@ -41,8 +41,9 @@ pub enum ClientDue {
     Mac(Mac),
     /// MACs that moved too often.
     Restless,
-    /// What there was no room for.
-    Refused,
+    /// MACs here, and elsewhere, that there was no room for.
+    RefusedLocal,
+    RefusedRemote,
 }
 
 /// What is due at a server.

@@ -10,6 +10,9 @@ pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
 /// Packets of one registered spoke.
 pub const PEER: Rate = Rate { per_second: 200, burst: 500 };
 
+/// Packets of a hub of ours in one VN: answers to all [`QUESTIONS`], and as many Purges as it may have.
+pub const HUB: Rate = Rate { per_second: 1000, burst: 2000 };
+
 /// Resolution Requests of a spoke in one VN; questions above wait.
 pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
 

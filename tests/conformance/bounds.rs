@@ -372,6 +372,37 @@ fn a_spoke_announces_what_there_is_room_for() {
     assert!(tell(&mut spoke, 3, Place::Local));
 }
 
+/// MACs here need no room among those that are elsewhere.
+#[test]
+fn a_local_mac_waits_for_local_room() {
+    let role = dmevpn::engine::settings::ClientSettings { max_macs: 2, ..spoke_role() };
+    let mut spoke = Driven::new(settings(Part::Spoke(role), VpnMode::Llc), 1);
+    let path = dmevpn::engine::Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
+    let macs: Vec<Mac> = (0..5)
+        .map(|n| match station(n) {
+            ProtocolAddress::Mac(mac) => mac,
+            ProtocolAddress::Ip(_) => panic!("a MAC"),
+        })
+        .collect();
+    macs[..2].iter().for_each(|mac| spoke.heard(*mac));
+    let tell = |spoke: &mut Driven, mac, place| {
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac, place } });
+    };
+    macs[2..].iter().for_each(|mac| tell(&mut spoke, *mac, Place::Local));
+    assert!(spoke.told(&Event::Full(Table::Macs)));
+    tell(&mut spoke, macs[2], Place::Gone);
+    let end = spoke.now + 31 * SECOND;
+    let mut listed = false;
+    while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
+        spoke.now = at;
+        spoke.input(Input::Tick);
+        listed |= acts(&spoke).contains(&Act::List);
+    }
+    assert!(listed);
+}
+
 #[test]
 fn a_spoke_forgets_what_a_listing_lacks() {
     let mut spoke = Driven::registered();
@@ -426,20 +457,65 @@ fn a_listing_tells_of_the_restless_too() {
     assert_eq!(spoke.engine.lookup(VN, here), Place::Local);
 }
 
+/// Gives a hub a table of so many addresses.
+fn resize(hub: &mut Driven, max_macs: u32) {
+    let role = dmevpn::engine::settings::ServerSettings { max_macs, ..hub_role() };
+    hub.engine.apply(hub.now, settings(Part::Hub(role), VpnMode::Llc), &mut hub.out);
+}
+
 #[test]
 fn a_denial_is_forgotten_in_time_whatever_else_is_held() {
-    let (mut hub, two, _) = hub_and_two();
-    let macs = |hub: &Driven| match hub.engine.report(hub.now, VN) {
-        Some(VnReport::Hub(report)) => report.macs,
-        _ => panic!("a hub"),
-    };
-    let before = macs(&hub);
+    let (mut hub, two, three) = hub_and_two();
     // This answer is held for 600 s.
     hub.ask(&two, &two.question(2, address(STATION)));
     hub.ask(&two, &two.question(3, station(9)));
-    assert_eq!(macs(&hub), before + 1);
+    (20..28).for_each(|n| hub.learn(&three, station(n)));
+    // Two spokes, nine stations and the denial are all there is room for.
+    resize(&mut hub, 12);
+    assert_eq!(hub.ask(&two, &two.question(4, station(50))).codes(), [5]);
     hub.pass(95 * SECOND);
-    assert_eq!(macs(&hub), before);
+    assert_eq!(hub.ask(&two, &two.question(5, station(50))).codes(), [12]);
+}
+
+/// What is asked while the table is looked through, a slice at a time, is forgotten as well.
+#[test]
+fn a_denial_is_forgotten_though_a_sweep_passed_by() {
+    let (mut hub, two, three) = hub_and_two();
+    (0..1500).for_each(|n| hub.learn(&three, station(n)));
+    hub.ask(&two, &two.question(2, station(2000)));
+    hub.pass(60 * SECOND);
+    let behind = address("52:54:00:00:00:99");
+    hub.ask(&two, &two.question(3, behind));
+    resize(&mut hub, 3 + 1500 + 1);
+    hub.pass(Duration::from_millis(10));
+    assert_eq!(hub.ask(&two, &two.question(4, station(3000))).codes(), [5], "it is there");
+    hub.pass(95 * SECOND);
+    assert_eq!(hub.ask(&two, &two.question(5, station(3000))).codes(), [12]);
+}
+
+/// Whoever sends from a hub's address makes a spoke send no more than so much.
+#[test]
+fn j15_a_flood_in_a_hubs_name_is_bounded() {
+    let mut spoke = Driven::registered();
+    let errors = |spoke: &Driven| spoke.engine.statistics().tx_error;
+    for _ in 0..5000 {
+        spoke.hear_from_hub(&[0; 60]);
+    }
+    let nonsense = errors(&spoke);
+    assert!((1..=1000).contains(&nonsense), "{nonsense}");
+    // The hub sends no nonsense, and is heard.
+    spoke.heard(mac(STATION));
+    let question = spoke.one();
+    spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+    assert!(spoke.shortcut(mac(STATION)).is_some());
+    // What it understands is bounded, too.
+    let hub = Client { nbma: nbma("10.0.0.1"), ..client(1) };
+    for _ in 0..5000 {
+        spoke.hear_from_hub(&hub.question(1, address(STATION)));
+    }
+    let refused = errors(&spoke) - nonsense;
+    assert!((1..=2000).contains(&refused), "{refused}");
+    assert!(spoke.engine.statistics().rx_rate_limited >= 7000);
 }
 
 /// A VN that is taken out takes along what it has in the kernel, and tells nobody of the addresses it knew.

@@ -7,6 +7,7 @@
 use super::super::context::{ClientDue, Context, Due};
 use super::super::contract::effect::Act;
 use super::super::limits::{ANNOUNCEMENTS, TokenBucket};
+use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use crate::types::Mac;
@@ -23,11 +24,17 @@ pub struct Locals {
     alarm: Alarm,
     /// How far the present round got.
     reached: Option<ProtocolAddress>,
+    room: Room,
 }
 
 impl Default for Locals {
     fn default() -> Locals {
-        Locals { bucket: TokenBucket::new(ANNOUNCEMENTS), alarm: Alarm::default(), reached: None }
+        Locals {
+            bucket: TokenBucket::new(ANNOUNCEMENTS),
+            alarm: Alarm::default(),
+            reached: None,
+            room: Room::default(),
+        }
     }
 }
 
@@ -38,6 +45,17 @@ impl Locals {
         if let (Some(hub), Ok(())) = (hub, self.bucket.take(cx.now)) {
             cx.act(Act::Announce { mac, hub });
         }
+    }
+
+    /// There was no room for a MAC here.
+    pub fn refused(&mut self, cx: &mut Context<'_>) {
+        self.room.refused(cx, Due::Client(ClientDue::RefusedLocal));
+    }
+
+    /// Looks whether there is room now.
+    pub fn look_for_room(&mut self, cx: &mut Context<'_>, max_macs: u32) {
+        let room = cx.book.here() < max_macs as usize;
+        self.room.due(cx, room, Due::Client(ClientDue::RefusedLocal));
     }
 
     /// Announces all of them, now that the hub listens, and sees to the next time.
@@ -67,5 +85,6 @@ impl Locals {
     pub fn end(&mut self, cx: &mut Context<'_>) {
         self.reached = None;
         cx.timers.clear(&mut self.alarm);
+        self.room.end(cx);
     }
 }

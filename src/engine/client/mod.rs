@@ -12,8 +12,8 @@ use super::contract::report::{MacRow, SpokeReport, Standing};
 use super::contract::settings::{ClientSettings, HubKey, Trigger, VpnMode};
 use super::contract::statistics::increment;
 use super::exchange::Inbound;
+use super::limits::{HUB, TokenBucket};
 use super::restless::Restless;
-use super::room::Room;
 use super::sites::SiteId;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
@@ -32,7 +32,8 @@ pub struct Client {
     resolution: Resolution,
     locals: Locals,
     restless: Restless,
-    room: Room,
+    /// Of packets of its hubs.
+    bucket: TokenBucket,
 }
 
 impl Client {
@@ -43,7 +44,7 @@ impl Client {
             resolution: Resolution::default(),
             locals: Locals::default(),
             restless: Restless::default(),
-            room: Room::default(),
+            bucket: TokenBucket::new(HUB),
         }
     }
 
@@ -62,9 +63,10 @@ impl Client {
         self.registrations.values().any(|r| r.via(vpn_id) == Some(via))
     }
 
-    /// The hub that packets come from by this way.
-    pub fn hub_at(&self, cx: &Context<'_>, via: Via) -> Option<SiteId> {
-        self.registrations.values().find(|r| r.via(cx.vpn_id) == Some(via)).and_then(Registration::site)
+    /// The hub that packets come from by this way, and how many of them are taken.
+    pub fn hub_at(&mut self, cx: &Context<'_>, via: Via) -> Option<(SiteId, &mut TokenBucket)> {
+        let site = self.registrations.values().find(|r| r.via(cx.vpn_id) == Some(via))?.site()?;
+        Some((site, &mut self.bucket))
     }
 
     /// The way to a hub is known, changed or lost.
@@ -141,11 +143,8 @@ impl Client {
                 }
                 self.restless.watch(cx, Due::Client(ClientDue::Restless));
             }
-            ClientDue::Refused => {
-                let room = self.resolution.len() < self.settings.max_macs as usize
-                    && cx.book.here() < self.settings.max_macs as usize;
-                self.room.due(cx, room, Due::Client(ClientDue::Refused));
-            }
+            ClientDue::RefusedLocal => self.locals.look_for_room(cx, self.settings.max_macs),
+            ClientDue::RefusedRemote => self.resolution.look_for_room(cx, self.settings.max_macs),
         }
     }
 
@@ -196,7 +195,7 @@ impl Client {
         for (_, registration) in self.registrations.iter_mut() {
             registration.set_path(cx, None);
         }
-        self.room.end(cx);
+        self.resolution.end(cx);
     }
 
     /// Whether all is withdrawn.
@@ -288,10 +287,11 @@ impl Client {
                     self.learn_local(cx, mac);
                 }
             }
-            _ if was_here => {
+            Place::Tunnel | Place::At(_) | Place::Gone if was_here => {
                 cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
             }
-            _ => {}
+            // Where its frames go the hub says.
+            Place::Tunnel | Place::At(_) | Place::Gone => {}
         }
         if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
             self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));
@@ -300,7 +300,7 @@ impl Client {
 
     fn learn_local(&mut self, cx: &mut Context<'_>, mac: Mac) {
         if cx.book.here() >= self.settings.max_macs as usize {
-            self.room.refused(cx, Due::Client(ClientDue::Refused));
+            self.locals.refused(cx);
             return;
         }
         // Nobody asks a client.
@@ -401,7 +401,12 @@ impl Client {
                     resolution.error(cx, asker, from.site, &ours.header, code);
                 });
             }
-            _ => {}
+            // A withdrawal is repeated until it is confirmed, whatever the hub says. To others nobody waits for an answer.
+            Kind::PurgeRequest
+            | Kind::PurgeReply
+            | Kind::RegistrationReply
+            | Kind::ResolutionReply
+            | Kind::Error => {}
         }
     }
 
@@ -444,7 +449,6 @@ impl Client {
             hub,
             uplink: registration.uplink(),
             registered: registration.is_registered(),
-            room: &mut self.room,
         };
         f(&mut self.resolution, cx, &mut asker);
     }

@@ -69,6 +69,7 @@ pub struct Resolution {
     queue: VecDeque<Mac>,
     questions: TokenBucket,
     queue_alarm: Alarm,
+    room: Room,
 }
 
 /// Who asks, and whom.
@@ -81,7 +82,6 @@ pub struct Asker<'a> {
     /// Where unknown frames go, once told.
     pub uplink: Option<SiteId>,
     pub registered: bool,
-    pub room: &'a mut Room,
 }
 
 impl Default for Resolution {
@@ -91,15 +91,12 @@ impl Default for Resolution {
             queue: VecDeque::new(),
             questions: TokenBucket::new(QUESTIONS),
             queue_alarm: Alarm::default(),
+            room: Room::default(),
         }
     }
 }
 
 impl Resolution {
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Whether a MAC is followed.
     pub fn knows(&self, mac: Mac) -> bool {
         self.entries.contains_key(&mac)
@@ -387,6 +384,17 @@ impl Resolution {
         })
     }
 
+    /// Looks whether there is room for MACs that were turned away.
+    pub fn look_for_room(&mut self, cx: &mut Context<'_>, max_macs: u32) {
+        let room = self.entries.len() < max_macs as usize;
+        self.room.due(cx, room, Due::Client(ClientDue::RefusedRemote));
+    }
+
+    /// The client ends.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        self.room.end(cx);
+    }
+
     /// Asks as many of the line as the rate limit allows.
     pub fn ask_queued(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         if !asker.registered {
@@ -425,7 +433,7 @@ impl Resolution {
             let entry = Entry { phase: Phase::New, shortcut: None, alarm: Alarm::default() };
             self.entries.insert(mac, entry);
         } else {
-            asker.room.refused(cx, Due::Client(ClientDue::Refused));
+            self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
         }
         room
     }

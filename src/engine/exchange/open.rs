@@ -23,15 +23,23 @@ pub enum Fate<'a> {
 /// Opens a packet for a VN.
 pub fn open<'a>(
     cx: &mut Context<'_>,
-    client: Option<&Client>,
+    client: Option<&mut Client>,
     strangers: &mut TokenBucket,
     via: Via,
     parsed: Result<Message<'a>, Fault>,
     octets: &[u8],
 ) -> Fate<'a> {
-    let hub = client.and_then(|client| client.hub_at(cx, via));
-    let site = hub.or_else(|| client_of(cx, via, parsed.as_ref().ok()?));
-    if !is_within_limits(cx, site, hub.is_some(), strangers) {
+    // Who cannot be understood is a stranger: no peer sends such things.
+    let known = parsed.as_ref().ok();
+    let hub = client.filter(|_| known.is_some()).and_then(|client| client.hub_at(cx, via));
+    let (site, limit) = match hub {
+        Some((site, limit)) => (Some(site), Some(limit)),
+        None => (known.and_then(|message| client_of(cx, via, message)), None),
+    };
+    // A client has a limit of its own, and so has a hub of ours; all others share one.
+    let member = site.and_then(|site| cx.sites.member_mut(site));
+    let limit = limit.or(member.map(|member| &mut member.bucket)).unwrap_or(strangers);
+    if limit.take(cx.now).is_err() {
         increment(&mut cx.statistics.rx_rate_limited);
         if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
             increment(&mut member.statistics.rx_rate_limited);
@@ -73,23 +81,6 @@ fn client_of(cx: &Context<'_>, via: Via, message: &Message<'_>) -> Option<SiteId
             let site = cx.sites.find((remote, header.vni))?;
             cx.sites.member(site).filter(|member| member.is_known()).map(|_| site)
         }
-    }
-}
-
-/// A client has a limit of its own, a hub of ours has none; all others share one.
-fn is_within_limits(
-    cx: &mut Context<'_>,
-    site: Option<SiteId>,
-    is_hub: bool,
-    strangers: &mut TokenBucket,
-) -> bool {
-    if is_hub {
-        return true;
-    }
-    let now = cx.now;
-    match site.and_then(|site| cx.sites.member_mut(site)) {
-        Some(member) => member.bucket.take(now).is_ok(),
-        None => strangers.take(now).is_ok(),
     }
 }
 
