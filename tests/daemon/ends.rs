@@ -191,7 +191,8 @@ fn the_state_file() {
         assert!(identity(&text).is_some(), "{text}");
         let spoke1 = lab.nodes.get_mut("spoke1").unwrap();
         spoke1.stop().unwrap();
-        fs::write(&deep, "nonsense").unwrap();
+        // What is left of ours when the power failed.
+        fs::write(&deep, "request_id 7\nidenti\0\0").unwrap();
         lab.start("spoke1").unwrap();
         wait_status(lab.node("spoke1"), "valid for");
         all_is_well(lab);
