@@ -320,7 +320,7 @@ fn tables_are_listed_by_parts() {
         loop {
             let (links, last) = netlink.link_part().unwrap();
             names.extend(links.into_iter().map(|link| link.name));
-            if last {
+            if last.is_some() {
                 break;
             }
         }

@@ -21,14 +21,12 @@ const TICK: Duration = Duration::from_millis(10);
 
 // By number: neli and the libc crate have these for glibc only, and drop them on musl.
 const NDA_MASTER: u16 = 9;
-const NDA_SRC_VNI: u16 = 11;
-const NDA_FLAGS_EXT: u16 = 15;
 const NTF_SELF: u8 = 0x02;
 const NTF_MASTER: u8 = 0x04;
 pub(super) const NTF_EXT_LEARNED: u8 = 0x10;
 
 /// A forwarding entry, or one destination of an entry that has several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FdbEntry {
     /// The device: the VXLAN device, or the bridge port.
     pub index: u32,
@@ -40,14 +38,10 @@ pub struct FdbEntry {
     pub state: u16,
     /// NTF_ flags.
     pub flags: u8,
-    /// More NTF_ flags, from newer kernels.
-    pub ext_flags: Option<u32>,
     /// The tunnel end point.
     pub dst: Option<IpAddr>,
     /// The VNI to send with; none when it is the device's own.
     pub vni: Option<u32>,
-    /// The VNI it holds for, on an `external` device.
-    pub src_vni: Option<u32>,
     /// The UDP port; none when it is the device's own.
     pub port: Option<u16>,
     /// The VLAN, on a filtering bridge.
@@ -163,10 +157,8 @@ impl FdbEntry {
             master: None,
             state: header.ndm_state().bits(),
             flags: header.ndm_flags().bits(),
-            ext_flags: None,
             dst: None,
             vni: None,
-            src_vni: None,
             port: None,
             vlan: None,
             idle: None,
@@ -175,8 +167,6 @@ impl FdbEntry {
         for (kind, payload) in attributes {
             match kind {
                 NDA_MASTER => entry.master = message::u32_of(payload),
-                NDA_SRC_VNI => entry.src_vni = message::u32_of(payload),
-                NDA_FLAGS_EXT => entry.ext_flags = message::u32_of(payload),
                 _ => match Nda::from(kind) {
                     Nda::Lladdr => mac = message::mac_of(payload),
                     Nda::Dst => entry.dst = message::ip_of(payload),
@@ -272,7 +262,6 @@ impl Netlink {
     /// Lists a table, which may be a large one: [`Netlink::fdb_part`] tells what is in it, part by part. Nothing else may
     /// be asked for meanwhile.
     pub fn fdb_list(&mut self, table: FdbTable) -> Result<(), Error> {
-        self.interrupted = false;
         let request = match table {
             FdbTable::Device(index) => dump_request(Some(index), None),
             FdbTable::Bridge(index) => dump_request(None, Some(index)),
@@ -284,14 +273,11 @@ impl Netlink {
     /// some were left out.
     pub fn fdb_part(&mut self, table: FdbTable) -> Result<(Vec<FdbEntry>, Option<bool>), Error> {
         let mut entries = Vec::new();
-        let mut interrupted = self.interrupted;
         let last = self.part(&mut |message| {
-            interrupted |= message.flags & NlmF::DUMP_INTR.bits() != 0;
             entries.extend(FdbEntry::parse(message).filter(|entry| table.holds(entry)));
         });
-        self.interrupted = interrupted;
         match last {
-            Ok(last) => Ok((entries, last.then_some(interrupted))),
+            Ok(last) => Ok((entries, last)),
             Err(e) => {
                 self.abandon();
                 Err(e.during("list forwarding entries"))

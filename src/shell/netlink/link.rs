@@ -19,7 +19,6 @@ pub(super) mod vxlan {
     pub const ID: u16 = 1;
     pub const GROUP: u16 = 2;
     pub const LOCAL: u16 = 4;
-    pub const TTL: u16 = 5;
     pub const LEARNING: u16 = 7;
     pub const L2MISS: u16 = 13;
     pub const PORT: u16 = 15;
@@ -56,7 +55,7 @@ const FILTER_ENTRY: u16 = 1 | 0x8000;
 const FILTER_ENTRY_START: u16 = 1;
 
 /// A network device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// The interface index.
     pub index: u32,
@@ -79,7 +78,7 @@ pub struct Link {
 }
 
 /// The sort of a device, as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A bridge.
     Bridge(BridgeInfo),
@@ -90,6 +89,7 @@ pub enum Kind {
     /// A layer-3 GRE tunnel.
     Gre(GreInfo),
     /// Anything else.
+    #[default]
     Other,
 }
 
@@ -122,8 +122,6 @@ pub struct VxlanInfo {
     pub remote: Option<IpAddr>,
     /// The UDP port.
     pub port: u16,
-    /// 0 when inherited or the system's default.
-    pub ttl: u8,
     /// Whether the driver itself learns MACs.
     pub learning: bool,
     /// Whether it reports unknown destinations.
@@ -268,7 +266,6 @@ impl VxlanInfo {
                 vxlan::ID => info.vni = message::u32_of(payload).filter(|vni| *vni != 0),
                 vxlan::GROUP | vxlan::GROUP6 => info.remote = message::some_ip_of(payload),
                 vxlan::LOCAL | vxlan::LOCAL6 => info.local = message::some_ip_of(payload),
-                vxlan::TTL => info.ttl = payload.first().copied().unwrap_or(0),
                 vxlan::PORT => info.port = message::be16_of(payload).unwrap_or(0),
                 vxlan::LEARNING => info.learning = flag(payload),
                 vxlan::L2MISS => info.l2miss = flag(payload),
@@ -317,8 +314,8 @@ impl Netlink {
         self.begin(Rtm::Getlink, everything).map_err(|e| e.during("list network devices"))
     }
 
-    /// The next devices, some dozens, and whether these are the last ones.
-    pub fn link_part(&mut self) -> Result<(Vec<Link>, bool), Error> {
+    /// The next devices, some dozens; then, for the last part, whether some may have been left out.
+    pub fn link_part(&mut self) -> Result<(Vec<Link>, Option<bool>), Error> {
         let mut links = Vec::new();
         let last = self.part(&mut |message| links.extend(Link::parse(message)));
         match last {

@@ -74,11 +74,6 @@ impl Error {
         matches!(self.errno, libc::ENOENT | libc::ENODEV | libc::ENXIO)
     }
 
-    /// The privilege (CAP_NET_ADMIN) is missing.
-    pub fn not_permitted(&self) -> bool {
-        matches!(self.errno, libc::EPERM | libc::EACCES)
-    }
-
     /// The kernel cannot do this.
     pub fn not_supported(&self) -> bool {
         matches!(self.errno, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT)
@@ -231,14 +226,16 @@ impl Netlink {
 
     /// Asks for a dump whose parts [`Netlink::part`] takes one after the other. Nothing else may be asked for meanwhile.
     fn begin<P: ToBytes>(&mut self, kind: Rtm, payload: P) -> Result<(), Refusal> {
+        self.interrupted = false;
         let mut batch = self.batch();
         batch.push(kind, NlmF::DUMP, payload);
         self.seq = batch.first_seq;
         Ok(self.send(batch.bytes())?)
     }
 
-    /// The next part of a dump: what the kernel tells in one go. Whether it was the last one.
-    fn part(&mut self, each: &mut dyn FnMut(&Message<'_>)) -> Result<bool, Refusal> {
+    /// The next part of a dump: what the kernel tells in one go; then, for the last part, whether there was a change
+    /// meanwhile, upon which something may have been left out.
+    fn part(&mut self, each: &mut dyn FnMut(&Message<'_>)) -> Result<Option<bool>, Refusal> {
         let length = socket::receive(&self.socket, &mut self.buffer)?;
         let mut rest = self.buffer.get(..length).ok_or(Malformed)?;
         while let Some((message, advance)) = message::first(rest)? {
@@ -246,14 +243,17 @@ impl Netlink {
             if message.seq != self.seq {
                 continue;
             }
+            self.interrupted |= message.flags & NlmF::DUMP_INTR.bits() != 0;
             each(&message);
             match Nlmsg::from(message.kind) {
-                Nlmsg::Error => return message::acknowledgement(&message).result().map(|()| true),
-                Nlmsg::Done => return message::done(&message).result().map(|()| true),
+                Nlmsg::Error => {
+                    return message::acknowledgement(&message).result().map(|()| Some(self.interrupted));
+                }
+                Nlmsg::Done => return message::done(&message).result().map(|()| Some(self.interrupted)),
                 _ => {}
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// What is left of an answer must not meet the next request.
