@@ -68,18 +68,23 @@ impl Plane {
 
     /// The port for a spoke, if it is to have one.
     pub fn port(&self, spoke: Vtep) -> Option<Port> {
-        match self.table.get(&Item::Port(spoke)) {
-            Some(Wanted::Port(port)) => Some(*port),
+        match self.wanted(Item::Port(spoke)) {
+            Some(Wanted::Port(port)) => Some(port),
             _ => None,
         }
     }
 
     /// The underlay address behind a client's IP address.
     pub fn neighbour(&self, address: IpAddr) -> Option<Nbma> {
-        match self.table.get(&Item::Neighbour(address)) {
-            Some(Wanted::Behind(nbma)) => Some(*nbma),
+        match self.wanted(Item::Neighbour(address)) {
+            Some(Wanted::Behind(nbma)) => Some(nbma),
             _ => None,
         }
+    }
+
+    /// How an item is to be; `None`: not at all, or as it is.
+    pub fn wanted(&self, item: Item) -> Option<Wanted> {
+        self.table.get(&item).copied()
     }
 
     /// All items, in order.
@@ -134,8 +139,8 @@ impl Plane {
     }
 
     fn to(&self, item: Item) -> Option<Vtep> {
-        match self.table.get(&item) {
-            Some(Wanted::To(to)) => Some(*to),
+        match self.wanted(item) {
+            Some(Wanted::To(to)) => Some(to),
             _ => None,
         }
     }

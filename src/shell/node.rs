@@ -177,7 +177,7 @@ impl Node {
         while let Some(event) = self.events.next() {
             seen += 1;
             self.underlay.event(began, &event);
-            self.dataplane.event(event, &self.engine, began, &mut self.inputs);
+            self.dataplane.event(event, began, &mut self.inputs);
             self.settle();
             self.is_behind = seen >= EVENTS || self.now().since(began) >= SLICE;
             if self.is_behind {
@@ -195,7 +195,7 @@ impl Node {
             self.kernel_events();
         }
         let now = self.now();
-        self.dataplane.turn(&self.engine, now, &mut self.inputs);
+        self.dataplane.turn(now, &mut self.inputs);
         if let Some(home) = self.dataplane.home() {
             self.underlay.answered(now, home);
             self.ways();
@@ -345,9 +345,9 @@ impl Node {
                     }
                 }
                 Effect::Changed { vn, item } => {
-                    self.dataplane.changed(vn, item, self.engine.plane(vn), &mut self.inputs);
+                    self.dataplane.changed(vn, item);
                 }
-                Effect::Do { vn, act } => self.dataplane.act(vn, act, self.engine.plane(vn)),
+                Effect::Do { vn, act } => self.dataplane.order(vn, act),
                 Effect::FindHub { hub } => {
                     // What frames go by goes on without the hub's daemon.
                     let in_use = |vn| self.engine.plane(vn).is_some_and(|plane| plane.uplink().is_some());

@@ -53,6 +53,23 @@ fn what_nobody_holds_is_swept_in_slices() {
 }
 
 #[test]
+fn a_mac_that_left_one_spoke_is_where_it_was_told_to_be() {
+    let (mut hub, two, three) = hub_and_two();
+    let station = mac(STATION);
+    let tell = |hub: &mut Driven, place| {
+        hub.input(Input::News { vn: VN, news: News::Fdb { mac: station, place } });
+        hub.engine.lookup(VN, station)
+    };
+    let (two, three) = (two.vtep(), three.vtep());
+    assert_eq!(tell(&mut hub, Place::At(two)), Place::At(two));
+    assert_eq!(tell(&mut hub, Place::At(three)), Place::At(three));
+    assert_eq!(tell(&mut hub, Place::Left(two)), Place::At(three));
+    assert_eq!(tell(&mut hub, Place::Left(three)), Place::Gone);
+    assert_eq!(tell(&mut hub, Place::Local), Place::Local);
+    assert_eq!(tell(&mut hub, Place::Left(three)), Place::Local);
+}
+
+#[test]
 fn what_the_hub_denied_is_so_for_the_negative_time() {
     let mut spoke = Driven::registered();
     let nobody = mac(STATION);

@@ -274,7 +274,7 @@ impl Client {
         let moved = match place {
             Place::Local => !was_here && self.resolution.knows(mac),
             Place::Tunnel => was_here,
-            Place::At(_) | Place::Gone => false,
+            Place::At(_) | Place::Left(_) | Place::Gone => false,
         };
         if moved && self.restless.moved(cx.now, mac, place) {
             cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
@@ -287,11 +287,11 @@ impl Client {
                     self.learn_local(cx, mac);
                 }
             }
-            Place::Tunnel | Place::At(_) | Place::Gone if was_here => {
+            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone if was_here => {
                 cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
             }
             // Where its frames go the hub says.
-            Place::Tunnel | Place::At(_) | Place::Gone => {}
+            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone => {}
         }
         if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
             self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));

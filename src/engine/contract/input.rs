@@ -35,6 +35,8 @@ pub enum Place {
     Tunnel,
     /// Behind a hub's port for this spoke.
     At(Vtep),
+    /// Not behind the port for this spoke any more; where else it is was told, if that is known.
+    Left(Vtep),
     /// Nowhere any more: the bridge forgot it.
     Gone,
 }

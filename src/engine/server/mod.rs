@@ -271,11 +271,21 @@ impl Server {
 
     /// The bridge tells where a MAC is.
     fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
+        let place = match place {
+            Place::Left(spoke) => {
+                let left = cx.sites.find((spoke.nbma, Some(spoke.vni)));
+                if cx.book.site_of(mac) != left {
+                    return;
+                }
+                Place::Gone
+            }
+            other => other,
+        };
         if self.restless.holds(cx.now, mac, place) {
             return;
         }
         let site = match place {
-            Place::Gone => {
+            Place::Gone | Place::Left(_) => {
                 cx.book.unlearn(cx.now, mac);
                 return;
             }

@@ -4,17 +4,20 @@ use super::alias::{self, Kept, Mark};
 use super::hub::{self, port_name};
 use super::spoke::{set, vtep};
 use super::vn::{Devices, Entry, Found, Part, Ported, Vn};
-use super::worker::{Job, Whose};
-use super::{DEFAULT, Dataplane, Doomed, Inputs, Leave, kmod};
+use super::worker::{Ended, Job, Whose};
+use super::{DEFAULT, Dataplane, Doomed, Due, Inputs, LISTINGS, Leave, kmod};
 use crate::engine::{Engine, Input, Item, News, Place, Plane, VnKey};
 use crate::shell::netlink::{FdbEntry, FdbTable, Kind, Link};
+use crate::time::Instant;
 use crate::types::{Mac, Nbma, VlanId, Vni, Vtep};
 
 impl Dataplane {
     /// A device is there.
-    pub(super) fn see(&mut self, link: &Link, engine: &Engine, inputs: &mut Inputs) {
+    pub(super) fn see(&mut self, link: &Link, inputs: &mut Inputs) {
         self.seen.push(link.index);
-        if !link.may_be_ours() || self.doomed.iter().any(|doomed| doomed.index == link.index) {
+        let goes =
+            |index| self.going.contains_key(&index) || self.doomed.iter().any(|doomed| doomed.index == index);
+        if !link.may_be_ours() || goes(link.index) {
             return;
         }
         let Some((name, mark)) = link.alias.as_deref().and_then(alias::parse) else { return };
@@ -26,7 +29,7 @@ impl Dataplane {
         match (mark, vn) {
             (Mark::Device, Some(vn)) if !is_bridge && vn.is_tunnel(&link.name) => {}
             (Mark::Port(spoke, kept), Some(&mut Vn { key, devices: Devices::Ports(_), .. })) => {
-                self.see_port(key, spoke, kept, link, engine, inputs);
+                self.see_port(key, spoke, kept, link, inputs);
             }
             (Mark::Shared(kept), Some(&mut Vn { key, devices: Devices::Shared(ref mut shared), .. })) => {
                 if shared.index.is_none() && !shared.is_being_made && kmod::of(link).is_some() {
@@ -51,21 +54,14 @@ impl Dataplane {
         };
         if mark == Mark::Device {
             // A spoke's next one may have its name.
-            return self.jobs.push_back(Job::Delete(vec![link.index], false));
+            let delete = self.delete(vec![link.index], false);
+            return self.jobs.push_back(delete);
         }
         let uplink = info.vni.and_then(Vni::new).filter(|vni| port_name(*vni) == link.name);
         self.doomed.push(Doomed { index: link.index, uplink });
     }
 
-    fn see_port(
-        &mut self,
-        key: VnKey,
-        spoke: Vtep,
-        kept: Kept,
-        link: &Link,
-        engine: &Engine,
-        inputs: &mut Inputs,
-    ) {
+    fn see_port(&mut self, key: VnKey, spoke: Vtep, kept: Kept, link: &Link, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let Kind::Vxlan(info) = &link.kind else { return };
         let (Some(uplink), Some(local)) = (info.vni.and_then(Vni::new), info.local.and_then(Nbma::new))
@@ -79,13 +75,9 @@ impl Dataplane {
             None => {
                 ports.insert(spoke, Ported { index: Some(link.index), port, entry: Entry::NotSeen });
                 self.parts.insert(link.index, (key, Part::Port(spoke)));
-                match engine.plane(key).and_then(|plane| plane.port(spoke)) {
-                    None => {
-                        let news = News::FoundPort { spoke, port };
-                        inputs.push_back(Input::News { vn: key, news });
-                    }
-                    Some(_) => self.port(key, spoke, engine.plane(key), true, inputs),
-                }
+                // The engine may know that spoke already, and may want another port for it.
+                inputs.push_back(Input::News { vn: key, news: News::FoundPort { spoke, port } });
+                self.due.push_back(Due::Item(key, Item::Port(spoke)));
             }
             Some(there) if there.index == Some(link.index) => {}
             // A spoke has one.
@@ -107,7 +99,7 @@ impl Dataplane {
     }
 
     /// All devices were seen: what is missing was removed while nobody looked.
-    pub(super) fn all_seen(&mut self, complete: bool, engine: &Engine, inputs: &mut Inputs) {
+    pub(super) fn all_seen(&mut self, complete: bool, inputs: &mut Inputs) {
         self.looking = false;
         let mut seen = core::mem::take(&mut self.seen);
         if !complete {
@@ -116,7 +108,7 @@ impl Dataplane {
         seen.sort_unstable();
         let missing: Vec<u32> =
             self.parts.keys().filter(|index| seen.binary_search(index).is_err()).copied().collect();
-        missing.into_iter().for_each(|index| self.device_gone(index, engine, inputs));
+        missing.into_iter().for_each(|index| self.device_gone(index, inputs));
         self.vns.iter_mut().for_each(|(_, vn)| vn.unported = true);
     }
 
@@ -126,13 +118,12 @@ impl Dataplane {
         whose: Whose,
         table: FdbTable,
         entries: &[FdbEntry],
-        engine: &Engine,
         inputs: &mut Inputs,
     ) {
         let Some(vn) = self.vns.get(&whose.0).filter(|vn| vn.whose() == whose) else { return };
         let (key, adopt) = (vn.key, !vn.adopted);
         if let (FdbTable::Device(_), Devices::Spoke) = (table, &vn.devices) {
-            return entries.iter().for_each(|entry| self.see_shortcut(key, entry, adopt, engine, inputs));
+            return entries.iter().for_each(|entry| self.see_shortcut(key, entry, adopt, inputs));
         }
         for entry in entries {
             match (entry.master, table) {
@@ -189,46 +180,37 @@ impl Dataplane {
 
     /// An entry of a spoke's device. At the start such entries are all there is to go by, and the engine takes them
     /// over; later the engine is right.
-    fn see_shortcut(
-        &mut self,
-        key: VnKey,
-        entry: &FdbEntry,
-        adopt: bool,
-        engine: &Engine,
-        inputs: &mut Inputs,
-    ) {
+    fn see_shortcut(&mut self, key: VnKey, entry: &FdbEntry, adopt: bool, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get(&key).filter(|_| entry.is_ours()) else { return };
         let Some(mac) = Mac::new(entry.mac) else { return };
         let there = vn.leads_to(entry);
-        let plane = engine.plane(key);
         if let Some(listing) = &mut self.listing {
-            listing.seen.insert(mac, ());
+            listing.seen.insert(mac, there);
         }
-        match (plane.and_then(|plane| plane.shortcut(mac)), there) {
-            (Some(wanted), Some(there)) if wanted == there => {}
-            (None, Some(to)) if adopt => {
-                inputs.push_back(Input::News { vn: key, news: News::FoundShortcut { mac, to } });
-            }
-            _ => self.shortcut(key, mac, plane),
+        if let Some(to) = there.filter(|_| adopt) {
+            inputs.push_back(Input::News { vn: key, news: News::FoundShortcut { mac, to } });
         }
     }
 
-    /// The listing is over: what is wanted and was not seen is not there.
-    pub(super) fn listed(&mut self, whose: Whose, again: bool, engine: &Engine, inputs: &mut Inputs) {
-        let Some(listing) = self.listing.take() else { return };
-        let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) else { return };
+    /// A listing is over, and the engine has heard what was in it: what is not as it is wanted is due.
+    pub(super) fn all_listed(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+        let Some(listing) = self.listing.take_if(|listing| listing.ended.is_some()) else { return };
+        let Some(vn) = self.vns.get_mut(&listing.vn.0).filter(|vn| vn.whose() == listing.vn) else { return };
         let key = vn.key;
-        vn.unlisted |= again || listing.is_spoilt;
-        vn.adopted |= vn.standing.tunnel.is_some();
-        vn.left = None;
-        let plane = engine.plane(key);
+        let is_whole = listing.ended == Some(Ended::Whole) && !listing.is_spoilt;
+        if listing.ended == Some(Ended::Failed) {
+            vn.unread = true;
+            return vn.plan_again(now, true);
+        }
         match &vn.devices {
             Devices::Spoke => {
-                let wanted = plane.into_iter().flat_map(Plane::shortcuts);
-                let missing: Vec<Mac> =
-                    wanted.map(|(mac, _)| mac).filter(|mac| !listing.seen.contains_key(mac)).collect();
-                missing.into_iter().for_each(|mac| self.shortcut(key, mac, plane));
-                self.changed(key, Item::Uplink, plane, inputs);
+                let plane = engine.plane(key);
+                let is_other = |mac: &Mac, to| plane.and_then(|plane| plane.shortcut(*mac)) != to;
+                let others = listing.seen.iter().filter(|(mac, to)| is_other(mac, **to)).map(|(mac, _)| *mac);
+                let wanted = plane.into_iter().flat_map(Plane::shortcuts).map(|(mac, _)| mac);
+                let missing = wanted.filter(|mac| !listing.seen.contains_key(mac));
+                self.due.extend(others.chain(missing).map(|mac| Due::Item(key, Item::Shortcut(mac))));
+                self.due.push_back(Due::Item(key, Item::Uplink));
             }
             Devices::Ports(ports) => {
                 let wrong = ports.iter().filter(|(_, p)| p.entry != Entry::Right);
@@ -238,6 +220,16 @@ impl Dataplane {
             }
             Devices::Shared(_) => {}
         }
+        let Some(vn) = self.vns.get_mut(&key) else { return };
+        vn.listings += 1;
+        if !is_whole && vn.listings < LISTINGS {
+            // What this one left out may be in the next.
+            vn.unlisted = true;
+            return;
+        }
+        vn.listings = 0;
+        vn.adopted |= vn.standing.tunnel.is_some();
+        vn.left = None;
         inputs.push_back(Input::News { vn: key, news: News::Listed });
     }
 }

@@ -1,38 +1,60 @@
-//! Makes one item of the kernel's state what the engine wants it to be: after news of the engine, of the kernel, or when
-//! all of a VN are gone through.
+//! Makes items of the kernel's state what the engine wants them to be, whatever made the two differ: the one place where
+//! the plane is read.
 
 use super::hub::{self, Made, NewPort};
 use super::spoke::set;
 use super::vn::{Bridge, Devices, Entry, Part, Ported, Vn};
 use super::worker::{Job, Whose};
-use super::{Dataplane, Inputs, alias, kmod};
-use crate::engine::{Engine, Input, Item, News, Outcome, Plane, VnKey};
+use super::{Dataplane, Due, Inputs, alias, kmod};
+use crate::engine::{Engine, Input, Item, News, Outcome, Plane, Port, VnKey, Wanted};
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use std::sync::Arc;
 
 impl Dataplane {
-    /// An item of the VN's is to be as it is wanted now.
-    pub fn changed(&mut self, key: VnKey, item: Item, plane: Option<&Plane>, inputs: &mut Inputs) {
-        self.is_stirred = true;
+    /// Does what is due, in its order.
+    pub(super) fn reconcile(&mut self, engine: &Engine, inputs: &mut Inputs) {
+        while let Some(due) = self.due.pop_front() {
+            match due {
+                Due::Item(key, item) => self.item(key, item, engine.plane(key), inputs),
+                Due::Gone(key, item, to) => {
+                    let plane = engine.plane(key);
+                    if plane.and_then(|plane| plane.wanted(item)) == Some(Wanted::To(to)) {
+                        self.item(key, item, plane, inputs);
+                    }
+                }
+                Due::Act(key, act) => self.act(key, act, engine.plane(key)),
+            }
+        }
+    }
+
+    /// An item of the VN's becomes what it is wanted to be. The engine is told what became of a port.
+    fn item(&mut self, key: VnKey, item: Item, plane: Option<&Plane>, inputs: &mut Inputs) {
         match item {
             Item::Uplink => self.uplink(key, plane),
             Item::Shortcut(mac) => self.shortcut(key, mac, plane),
-            Item::Port(spoke) => self.port(key, spoke, plane, true, inputs),
+            Item::Port(spoke) => {
+                let want = plane.and_then(|plane| plane.port(spoke));
+                match self.vns.get(&key).map(|vn| &vn.devices) {
+                    Some(Devices::Ports(_)) => self.port(key, spoke, want, inputs),
+                    Some(Devices::Shared(_)) => self.member(key, spoke, want, inputs),
+                    Some(Devices::Spoke) | None => {}
+                }
+            }
             Item::Neighbour(_) => {}
         }
     }
 
     /// Unknown frames go to the hub. What it told stays until it tells otherwise.
-    pub(super) fn uplink(&mut self, key: VnKey, plane: Option<&Plane>) {
+    fn uplink(&mut self, key: VnKey, plane: Option<&Plane>) {
         let entry = self.vns.get(&key).and_then(Vn::uplink_entry);
         if let (Some((index, mac)), Some(to)) = (entry, plane.and_then(Plane::uplink)) {
             self.change(set(index, mac, to), false);
         }
     }
 
-    pub(super) fn shortcut(&mut self, key: VnKey, mac: Mac, plane: Option<&Plane>) {
+    fn shortcut(&mut self, key: VnKey, mac: Mac, plane: Option<&Plane>) {
         let Some(vn) = self.vns.get(&key) else { return };
         let Some(index) = vn.standing.tunnel else { return };
         let spare = vn.standing.users_own;
@@ -43,27 +65,11 @@ impl Dataplane {
         self.change(change, spare);
     }
 
-    /// The way to a spoke. The engine is told what became of it; with `tell` also when it is there already.
-    pub(super) fn port(
-        &mut self,
-        key: VnKey,
-        spoke: Vtep,
-        plane: Option<&Plane>,
-        tell: bool,
-        inputs: &mut Inputs,
-    ) {
-        match self.vns.get(&key).map(|vn| &vn.devices) {
-            Some(Devices::Ports(_)) => self.own_port(key, spoke, plane, tell, inputs),
-            Some(Devices::Shared(_)) => self.member(key, spoke, plane, tell, inputs),
-            Some(Devices::Spoke) | None => {}
-        }
-    }
-
-    fn own_port(&mut self, key: VnKey, spoke: Vtep, plane: Option<&Plane>, tell: bool, inputs: &mut Inputs) {
+    /// The way to a spoke.
+    fn port(&mut self, key: VnKey, spoke: Vtep, want: Option<Port>, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let (whose, wanted, bridge) = (vn.whose(), Arc::clone(&vn.wanted), vn.bridge());
         let Devices::Ports(ports) = &mut vn.devices else { return };
-        let want = plane.and_then(|plane| plane.port(spoke));
         let port = match (want, ports.get(&spoke)) {
             (None, None) => return,
             // It is looked at again when it is made.
@@ -76,7 +82,7 @@ impl Dataplane {
                     ported.port = want;
                     self.jobs.push_back(Job::Mark(index, alias::port(&wanted.name, spoke, mark)));
                 }
-                return inputs.extend(tell.then(|| became(key, spoke, Outcome::Made)));
+                return inputs.push_back(became(key, spoke, Outcome::Made));
             }
             (want, Some(Ported { index: Some(index), port, .. })) => {
                 let (index, uplink) = (*index, port.uplink);
@@ -100,11 +106,10 @@ impl Dataplane {
     }
 
     /// A spoke is one of those that the device for all floods to, or is not any more. The device goes with the last one.
-    fn member(&mut self, key: VnKey, spoke: Vtep, plane: Option<&Plane>, tell: bool, inputs: &mut Inputs) {
+    fn member(&mut self, key: VnKey, spoke: Vtep, want: Option<Port>, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let (whose, wanted, bridge) = (vn.whose(), Arc::clone(&vn.wanted), vn.bridge());
         let Devices::Shared(shared) = &mut vn.devices else { return };
-        let want = plane.and_then(|plane| plane.port(spoke));
         let there = shared.members.get(&spoke).copied();
         if let (Some(port), Some(index)) = (want, shared.index) {
             let mark = shared.kept.and(hub::kept(port));
@@ -114,7 +119,7 @@ impl Dataplane {
         }
         match (want, there) {
             (None, None) | (Some(_), Some(false)) => {}
-            (Some(_), Some(true)) => inputs.extend(tell.then(|| became(key, spoke, Outcome::Made))),
+            (Some(_), Some(true)) => inputs.push_back(became(key, spoke, Outcome::Made)),
             (None, Some(_)) => {
                 shared.members.remove(&spoke);
                 let Some(index) = shared.index else { return };
@@ -138,14 +143,13 @@ impl Dataplane {
                     Some(index) => self.flood(whose, index, spoke),
                     None if core::mem::replace(&mut shared.is_being_made, true) => {}
                     None => {
-                        // One of an earlier time has the same name.
-                        let doomed: Vec<u32> = self.doomed.drain(..).map(|doomed| doomed.index).collect();
-                        if !doomed.is_empty() {
-                            self.jobs.push_back(Job::Delete(doomed, false));
-                        }
                         shared.kept = hub::kept(port);
                         let ports = vec![NewPort { spoke, port }];
                         let make = super::Make { wanted, bridge, ports };
+                        // One of an earlier time has the same name.
+                        while let Some(delete) = self.delete_some(false) {
+                            self.jobs.push_back(delete);
+                        }
                         self.jobs.push_back(Job::MakeShared(whose, Box::new(make)));
                     }
                 }
@@ -162,27 +166,28 @@ impl Dataplane {
         }
     }
 
-    /// Goes through all ports of a VN: those that are wanted, and those that are there.
-    pub(super) fn all_ports(&mut self, key: VnKey, engine: &Engine, inputs: &mut Inputs) {
-        self.vns.get_mut(&key).into_iter().for_each(|vn| vn.unported = false);
-        let plane = engine.plane(key);
-        let mut all: Vec<Vtep> = plane.into_iter().flat_map(Plane::ports).map(|(spoke, _)| spoke).collect();
-        match self.vns.get(&key).map(|vn| &vn.devices) {
-            Some(Devices::Ports(ports)) => all.extend(ports.keys()),
-            Some(Devices::Shared(shared)) => all.extend(shared.members.keys()),
-            Some(Devices::Spoke) | None => return,
+    /// All ports of such VNs are due: those that are wanted, and those that are there.
+    pub(super) fn all_ports(&mut self, engine: &Engine) {
+        for (_, vn) in self.vns.iter_mut().filter(|(_, vn)| vn.unported) {
+            vn.unported = false;
+            let wanted = engine.plane(vn.key).into_iter().flat_map(Plane::ports).map(|(spoke, _)| spoke);
+            let mut all: Vec<Vtep> = match &vn.devices {
+                Devices::Ports(ports) => wanted.chain(ports.keys().copied()).collect(),
+                Devices::Shared(shared) => wanted.chain(shared.members.keys().copied()).collect(),
+                Devices::Spoke => continue,
+            };
+            all.sort_unstable();
+            all.dedup();
+            self.due.extend(all.into_iter().map(|spoke| Due::Item(vn.key, Item::Port(spoke))));
         }
-        all.sort_unstable();
-        all.dedup();
-        all.into_iter().for_each(|spoke| self.port(key, spoke, plane, false, inputs));
     }
 
     /// What went wrong in a VN is tried again.
     pub(super) fn again(&mut self, now: Instant) {
         for (_, vn) in self.vns.iter_mut().filter(|(_, vn)| vn.again.is_some_and(|at| at <= now)) {
             vn.again = None;
-            vn.unsettled |= vn.standing.trouble.is_some();
-            vn.unported = true;
+            (vn.unsettled, vn.unported) = (true, true);
+            vn.unlisted |= core::mem::take(&mut vn.unread);
         }
     }
 
@@ -192,7 +197,6 @@ impl Dataplane {
         whose: Whose,
         NewPort { spoke, port }: NewPort,
         made: Made,
-        engine: &Engine,
         now: Instant,
         inputs: &mut Inputs,
     ) {
@@ -206,7 +210,8 @@ impl Dataplane {
             Ok(index) => {
                 ports.insert(spoke, Ported { index: Some(index), port, entry: Entry::Right });
                 self.parts.insert(index, (key, Part::Port(spoke)));
-                self.port(key, spoke, engine.plane(key), true, inputs);
+                self.due.push_back(Due::Item(key, Item::Port(spoke)));
+                self.has_vanished(index, inputs);
             }
             Err((taken, e)) => {
                 log::warn!("no port for {spoke}: {e}");
@@ -233,6 +238,7 @@ impl Dataplane {
                 let waiting: Vec<Vtep> = shared.members.keys().copied().collect();
                 self.parts.insert(index, (key, Part::Shared));
                 waiting.into_iter().for_each(|spoke| self.flood(whose, index, spoke));
+                self.has_vanished(index, inputs);
             }
             Err((taken, e)) => {
                 let waiting: Vec<Vtep> = shared.members.keys().copied().collect();
@@ -252,7 +258,6 @@ impl Dataplane {
         whose: Whose,
         spoke: Vtep,
         done: Result<(), String>,
-        engine: &Engine,
         now: Instant,
         inputs: &mut Inputs,
     ) {
@@ -264,7 +269,7 @@ impl Dataplane {
         match done {
             Ok(()) => {
                 *there = true;
-                self.port(key, spoke, engine.plane(key), true, inputs);
+                self.due.push_back(Due::Item(key, Item::Port(spoke)));
             }
             Err(e) => {
                 log::warn!("no port for {spoke}: {e}");

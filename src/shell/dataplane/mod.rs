@@ -19,6 +19,9 @@ mod vlan;
 mod vn;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use super::clock::Clock;
 use super::identity::Identity;
 use super::netlink::{Error, FdbChange, FdbTable};
@@ -26,7 +29,7 @@ use super::settings::Names;
 use super::underlay::{Home, Question};
 use crate::config::Config;
 use crate::control::Cause;
-use crate::engine::{Act, Engine, Input, News, Plane, VnKey};
+use crate::engine::{Act, Engine, Input, Item, News, Plane, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
@@ -44,7 +47,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::task::Waker;
 use vn::{Devices, Part, Role, Vn, Wanted};
-use worker::{Job, Report, Worker};
+use worker::{Ended, Job, Report, Worker};
 
 /// What the kernel has to tell the engine.
 pub type Inputs = VecDeque<Input<'static>>;
@@ -69,8 +72,22 @@ const LISTING_PAUSE: Duration = Duration::from_secs(1);
 /// Of so many MACs an event may come while entries are listed; with more of them all are listed once more.
 const NEWER: usize = 4096;
 
+/// Where a listing may have left out something, the next adds to it; so many are as good as can be had.
+const LISTINGS: u8 = 3;
+
 /// So long reports are looked at in a turn.
 const SLICE: Duration = Duration::from_millis(5);
+
+/// What the plane, or the engine, asks for; or what the kernel told that makes a look at the plane due.
+#[derive(Debug)]
+enum Due {
+    /// An item is to be as it is wanted now.
+    Item(VnKey, Item),
+    /// An entry of ours that led there is gone: it is made again where it is still wanted so.
+    Gone(VnKey, Item, Vtep),
+    /// What leaves no state behind.
+    Act(VnKey, Act),
+}
 
 /// A device of ours that is to go.
 #[derive(Clone, Copy, Debug)]
@@ -86,18 +103,20 @@ struct Listing {
     vn: worker::Whose,
     /// Of what entries of this listing are older than what is known: it was told of by an event meanwhile.
     newer: LiteMap<Mac, ()>,
-    /// The shortcuts that were seen.
-    seen: LiteMap<Mac, ()>,
-    /// Whether it cannot be relied on.
+    /// The shortcuts that were seen, and where they lead.
+    seen: LiteMap<Mac, Option<Vtep>>,
+    /// Whether it may have left out something that is there: an entry was removed meanwhile, upon which the kernel,
+    /// which counts them, may pass over another; or more events came than can be kept.
     is_spoilt: bool,
+    /// How it ended.
+    ended: Option<Ended>,
 }
 
 impl Listing {
-    fn is_newer(&mut self, mac: Mac) {
+    fn is_newer(&mut self, mac: Mac, gone: bool) {
+        self.is_spoilt |= gone || self.newer.len() >= NEWER;
         if self.newer.len() < NEWER {
             self.newer.insert(mac, ());
-        } else {
-            self.is_spoilt = true;
         }
     }
 }
@@ -115,7 +134,13 @@ pub struct Dataplane {
     number: u32,
     /// What VNs have for themselves: not their bridges, which they may share.
     parts: LiteMap<u32, (VnKey, Part)>,
+    /// What is to be done as soon as the engine has heard all there is.
+    due: VecDeque<Due>,
     doomed: Vec<Doomed>,
+    /// Devices that the worker is to delete, and may have deleted.
+    going: LiteMap<u32, ()>,
+    /// Devices of ours that went before the worker told that it made them.
+    vanished: Vec<u32>,
     /// Spokes that left a device for all, which is to forget what it learned of them.
     left: Vec<(u32, Vtep)>,
     /// How many of them go at a time, and whether some are going.
@@ -132,6 +157,8 @@ pub struct Dataplane {
     /// The devices that were seen, in order, while all are listed.
     seen: Vec<u32>,
     listing: Option<Listing>,
+    /// The VN whose entries were listed last: the others come first now.
+    listed: Option<VnKey>,
     /// The kernel's answer to a question of the underlay's.
     home: Option<Box<Home>>,
     /// Whether anything happened since jobs were handed out.
@@ -153,7 +180,10 @@ impl Dataplane {
             vns: LiteMap::new(),
             number: 0,
             parts: LiteMap::new(),
+            due: VecDeque::new(),
             doomed: Vec::new(),
+            going: LiteMap::new(),
+            vanished: Vec::new(),
             left: Vec::new(),
             set: SETS.0,
             deleting: false,
@@ -164,12 +194,11 @@ impl Dataplane {
             rests: clock.now(),
             seen: Vec::new(),
             listing: None,
+            listed: None,
             home: None,
             is_stirred: true,
             is_behind: false,
-            alone: SocketAddr::from_abstract_name("dmevpn")
-                .and_then(|address| UnixDatagram::bind_addr(&address))
-                .ok(),
+            alone: None,
         })
     }
 
@@ -229,9 +258,19 @@ impl Dataplane {
         }
     }
 
-    /// Does what leaves no state behind.
-    pub fn act(&mut self, key: VnKey, act: Act, plane: Option<&Plane>) {
+    /// An item of the VN's is wanted another way.
+    pub fn changed(&mut self, key: VnKey, item: Item) {
         self.is_stirred = true;
+        self.due.push_back(Due::Item(key, item));
+    }
+
+    /// The engine wants something done that leaves no state behind.
+    pub fn order(&mut self, key: VnKey, act: Act) {
+        self.is_stirred = true;
+        self.due.push_back(Due::Act(key, act));
+    }
+
+    fn act(&mut self, key: VnKey, act: Act, plane: Option<&Plane>) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let whose = vn.whose();
         match act {
@@ -277,13 +316,13 @@ impl Dataplane {
     }
 
     /// Looks at what the worker has to tell, and at what is due.
-    pub fn turn(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+    pub fn turn(&mut self, now: Instant, inputs: &mut Inputs) {
         self.is_stirred = true;
         loop {
             self.is_behind = self.clock.now().since(now) >= SLICE;
             let report = if self.is_behind { None } else { self.worker.report() };
             let Some(report) = report else { break };
-            self.hear(report, engine, now, inputs);
+            self.hear(report, now, inputs);
         }
         self.again(now);
     }
@@ -324,9 +363,8 @@ impl Dataplane {
         let spokes = self.vns.values().filter(|vn| matches!(vn.devices, Devices::Spoke));
         let keys: Vec<VnKey> = spokes.map(|vn| vn.key).collect();
         keys.into_iter().for_each(|key| self.take_down(key));
-        let doomed: Vec<u32> = self.doomed.drain(..).map(|doomed| doomed.index).collect();
-        for set in doomed.chunks(SETS.1) {
-            self.jobs.push_back(Job::Delete(set.to_vec(), false));
+        while let Some(delete) = self.delete_some(false) {
+            self.jobs.push_back(delete);
         }
         self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
         // What is in it was found, and is not to be made any more.
@@ -383,12 +421,16 @@ impl Dataplane {
         if !core::mem::take(&mut self.is_stirred) {
             return;
         }
-        let unported: Vec<VnKey> = self.vns.values().filter(|vn| vn.unported).map(|vn| vn.key).collect();
-        unported.into_iter().for_each(|key| self.all_ports(key, engine, inputs));
+        self.all_listed(engine, now, inputs);
+        self.all_ports(engine);
+        self.reconcile(engine, inputs);
         self.plan(now, inputs);
         while self.worker.open < OPEN {
-            let Some(job) = self.jobs.pop_front().or_else(|| self.delete_some()) else { break };
+            let Some(job) = self.jobs.pop_front().or_else(|| self.delete_some(true)) else { break };
             self.worker.give(job);
+        }
+        if self.worker.open == 0 {
+            self.vanished.clear();
         }
     }
 
@@ -404,6 +446,8 @@ impl Dataplane {
         if !self.looking && self.look.is_some_and(|at| at <= now) {
             self.look = None;
             self.looking = true;
+            // The daemon before this one may have ended meanwhile.
+            self.alone = self.alone.take().or_else(alone);
             if core::mem::take(&mut self.is_lost) {
                 self.rests = now + LISTING_PAUSE;
                 self.vns.iter_mut().for_each(|(_, vn)| (vn.unsettled, vn.unlisted) = (true, true));
@@ -444,9 +488,16 @@ impl Dataplane {
     }
 
     fn plan_listing(&mut self, inputs: &mut Inputs) {
-        let ready = |vn: &&mut Vn| vn.unlisted && !vn.unsettled && !vn.settling;
-        let Some(vn) = self.vns.iter_mut().map(|(_, vn)| vn).find(ready) else { return };
+        let ready: Vec<VnKey> = self
+            .vns
+            .values()
+            .filter(|vn| vn.unlisted && !vn.unsettled && !vn.settling)
+            .map(|vn| vn.key)
+            .collect();
+        let next = ready.iter().find(|key| Some(**key) > self.listed).or(ready.first()).copied();
+        let Some(vn) = next.and_then(|key| self.vns.get_mut(&key)) else { return };
         vn.unlisted = false;
+        self.listed = next;
         // What the bridge says comes last: it decides first where a frame goes.
         let device = vn.standing.tunnel.or(vn.shared()).map(FdbTable::Device);
         let tables: Vec<FdbTable> =
@@ -454,20 +505,33 @@ impl Dataplane {
         if let Devices::Ports(ports) = &mut vn.devices {
             ports.iter_mut().for_each(|(_, ported)| ported.entry = vn::Entry::NotSeen);
         }
-        self.listing =
-            Some(Listing { vn: vn.whose(), newer: LiteMap::new(), seen: LiteMap::new(), is_spoilt: false });
+        self.listing = Some(Listing {
+            vn: vn.whose(),
+            newer: LiteMap::new(),
+            seen: LiteMap::new(),
+            is_spoilt: false,
+            ended: None,
+        });
         // What events tell from now on is newer than what is listed, and need not be in it.
-        inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
+        if vn.listings == 0 {
+            inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
+        }
         self.jobs.push_back(Job::List(vn.whose(), tables));
     }
 
-    fn delete_some(&mut self) -> Option<Job> {
-        if self.deleting || self.doomed.is_empty() {
+    /// Has the worker delete some of what is doomed; with `timed` only while it is not doing so already.
+    fn delete_some(&mut self, timed: bool) -> Option<Job> {
+        if timed && self.deleting || self.doomed.is_empty() {
             return None;
         }
-        self.deleting = true;
-        let some = self.doomed.drain(..self.set.min(self.doomed.len()));
-        Some(Job::Delete(some.map(|doomed| doomed.index).collect(), true))
+        self.deleting |= timed;
+        let some: Vec<u32> = self.doomed.drain(..self.set.min(self.doomed.len())).map(|d| d.index).collect();
+        Some(self.delete(some, timed))
+    }
+
+    fn delete(&mut self, devices: Vec<u32>, timed: bool) -> Job {
+        self.going.extend(devices.iter().map(|index| (*index, ())));
+        Job::Delete(devices, timed)
     }
 
     /// A change to entries, after all that is to be done already.
@@ -484,7 +548,8 @@ impl Dataplane {
     fn make(&mut self, whose: worker::Whose, wanted: &Arc<Wanted>, bridge: u32, port: NewPort) {
         if let Some(place) = self.doomed.iter().position(|d| d.uplink == Some(port.port.uplink)) {
             let there = self.doomed.swap_remove(place);
-            self.jobs.push_back(Job::Delete(vec![there.index], false));
+            let delete = self.delete(vec![there.index], false);
+            self.jobs.push_back(delete);
         }
         match self.jobs.back_mut() {
             Some(Job::Make(same, make)) if *same == whose && make.ports.len() < PORTS => {
@@ -496,6 +561,11 @@ impl Dataplane {
             }
         }
     }
+}
+
+/// Held by the only daemon of a network namespace, or by the first.
+fn alone() -> Option<UnixDatagram> {
+    SocketAddr::from_abstract_name("dmevpn").and_then(|address| UnixDatagram::bind_addr(&address)).ok()
 }
 
 /// An error of the kernel's, as a sentence for `status`.

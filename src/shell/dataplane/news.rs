@@ -4,22 +4,22 @@ use super::settle::Standing;
 use super::spoke::{set, vtep};
 use super::vn::{Devices, Part, Vn};
 use super::worker::{Job, Report, Whose};
-use super::{DEFAULT, DELETE, Dataplane, Inputs, LISTING_PAUSE, SETS, hub, kmod};
+use super::{DEFAULT, DELETE, Dataplane, Due, Inputs, LISTING_PAUSE, SETS, hub, kmod};
 use crate::control::Cause;
-use crate::engine::{Act, Engine, Input, News, Place, Plane, VnKey};
+use crate::engine::{Act, Input, Item, News, Place, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 
 impl Dataplane {
     /// What the kernel tells.
-    pub fn event(&mut self, event: Kernel, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+    pub fn event(&mut self, event: Kernel, now: Instant, inputs: &mut Inputs) {
         self.is_stirred = true;
         match event {
-            Kernel::Fdb(entry) => self.entry_event(&entry, false, engine, inputs),
+            Kernel::Fdb(entry) => self.entry_event(&entry, false, inputs),
             Kernel::FdbGone(entry) => {
-                self.entry_event(&entry, true, engine, inputs);
-                self.restore(&entry, engine);
+                self.entry_event(&entry, true, inputs);
+                self.restore(&entry);
             }
             Kernel::Miss { index, mac } => {
                 if let (Some((vn, Part::Tunnel)), Some(mac)) = (self.parts.get(&index), Mac::new(mac)) {
@@ -27,7 +27,10 @@ impl Dataplane {
                 }
             }
             Kernel::Link(link) => self.link_event(&link),
-            Kernel::LinkGone(link) => self.device_gone(link.index, engine, inputs),
+            Kernel::LinkGone(link) => {
+                self.may_have_been_seen(&link);
+                self.device_gone(link.index, inputs);
+            }
             Kernel::Port(port) => self.port_event(&port),
             Kernel::Overrun => {
                 log::warn!("events of the kernel were lost: its state is listed anew");
@@ -39,16 +42,16 @@ impl Dataplane {
     }
 
     /// An entry of a bridge, or of a device for all spokes, was made, moved or removed.
-    fn entry_event(&mut self, entry: &FdbEntry, gone: bool, engine: &Engine, inputs: &mut Inputs) {
+    fn entry_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
         if entry.master.is_none() {
-            return self.learned_event(entry, gone, engine, inputs);
+            return self.learned_event(entry, gone, inputs);
         }
         let mut stale = None;
         for vn in self.vns.values() {
             let Some((mac, place)) = vn.told_by(entry, gone, &self.parts) else { continue };
             stale = stale.or_else(|| vn.stale(mac, place));
             if let Some(listing) = self.listing.as_mut().filter(|listing| listing.vn == vn.whose()) {
-                listing.is_newer(mac);
+                listing.is_newer(mac, gone);
             }
             inputs.push_back(Input::News { vn: vn.key, news: News::Fdb { mac, place } });
         }
@@ -58,39 +61,33 @@ impl Dataplane {
     }
 
     /// A device for all spokes learned, or forgot, behind which spoke a MAC is.
-    fn learned_event(&mut self, entry: &FdbEntry, gone: bool, engine: &Engine, inputs: &mut Inputs) {
+    fn learned_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
         let Some((vn, Part::Shared)) = self.parts.get(&entry.index).copied() else { return };
         let Some(mac) = Mac::new(entry.mac) else { return };
         let place = match vtep(entry, None) {
-            // It is at the hub itself now, and what the device had learned was removed for that.
-            _ if gone && matches!(engine.lookup(vn, mac), Place::Local) => return,
-            _ if gone => Place::Gone,
+            // It may be at the hub itself now, and what the device had learned was removed for that.
+            Some(spoke) if gone => Place::Left(spoke),
             Some(spoke) => Place::At(spoke),
             None => return,
         };
         if let Some(listing) = self.listing.as_mut().filter(|listing| listing.vn.0 == vn) {
-            listing.is_newer(mac);
+            listing.is_newer(mac, gone);
         }
         inputs.push_back(Input::News { vn, news: News::Fdb { mac, place } });
     }
 
-    /// An entry of ours is gone that is still wanted: somebody else removed it.
-    fn restore(&mut self, entry: &FdbEntry, engine: &Engine) {
+    /// An entry of ours is gone. If it is still wanted, somebody else removed it.
+    fn restore(&mut self, entry: &FdbEntry) {
         let Some((key, part)) = self.parts.get(&entry.index).copied() else { return };
         let Some(vn) = self.vns.get(&key).filter(|_| entry.is_ours()) else { return };
-        let plane = engine.plane(key);
+        let led = vn.leads_to(entry);
         match (part, Mac::new(entry.mac)) {
             (Part::Tunnel, Some(mac)) => {
-                let wanted = plane.and_then(|plane| plane.shortcut(mac));
-                if wanted.is_some() && wanted == vn.leads_to(entry) {
-                    self.shortcut(key, mac, plane);
-                }
+                self.due.extend(led.map(|to| Due::Gone(key, Item::Shortcut(mac), to)));
             }
             (Part::Tunnel, None) => {
-                let wanted = plane.and_then(|plane| plane.uplink());
-                if vn.uplink_entry() == Some((entry.index, entry.mac)) && wanted == vn.leads_to(entry) {
-                    self.uplink(key, plane);
-                }
+                let led = led.filter(|_| vn.uplink_entry() == Some((entry.index, entry.mac)));
+                self.due.extend(led.map(|to| Due::Gone(key, Item::Uplink, to)));
             }
             (Part::Port(spoke), None) => {
                 let uplink = match &vn.devices {
@@ -116,12 +113,22 @@ impl Dataplane {
         }
     }
 
+    /// A VN's devices that are being settled may have been looked at before this came or went.
+    fn may_have_been_seen(&mut self, link: &Link) {
+        let settling = self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.settling);
+        for vn in settling.filter(|_| !Netlink::is_own_index(link.index)) {
+            let is_known = [vn.standing.bridge, vn.standing.tunnel].contains(&Some(link.index));
+            vn.unsettled |= !is_known && (vn.wanted.bridge == link.name || vn.is_tunnel(&link.name));
+        }
+    }
+
     /// A device is new, or was changed.
     fn link_event(&mut self, link: &Link) {
         let Some((key, part)) = self.parts.get(&link.index).copied() else {
             // What this program makes is nothing that its VNs wait for.
             if !Netlink::is_own_index(link.index) {
                 self.retry_troubled();
+                self.may_have_been_seen(link);
             }
             let theirs =
                 self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.standing.bridge == Some(link.index));
@@ -156,13 +163,15 @@ impl Dataplane {
                         self.jobs.push_back(Job::Keep { index: port.index, bridge, vlan, mtu });
                     }
                 }
+                // One that was made just now.
+                None if Netlink::is_own_index(port.index) => {}
                 Some((_, Part::Tunnel)) | None => vn.unsettled = true,
             }
         }
     }
 
     /// A device is gone. What can be made again is made again.
-    pub(super) fn device_gone(&mut self, index: u32, engine: &Engine, inputs: &mut Inputs) {
+    pub(super) fn device_gone(&mut self, index: u32, inputs: &mut Inputs) {
         let lost = self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.standing.bridge == Some(index));
         for vn in lost {
             vn.standing.bridge = None;
@@ -171,7 +180,12 @@ impl Dataplane {
             vn.unsettled = true;
             vn.is_lost(inputs);
         }
-        let Some((key, part)) = self.parts.remove(&index) else { return };
+        let Some((key, part)) = self.parts.remove(&index) else {
+            if Netlink::is_own_index(index) && self.worker.open > 0 && !self.going.contains_key(&index) {
+                self.vanished.push(index);
+            }
+            return;
+        };
         let Some(vn) = self.vns.get_mut(&key) else { return };
         // A device of the user's is made again by the user; one that sends from an old address is being replaced.
         if part != Part::Tunnel || !vn.standing.users_own && !vn.settling {
@@ -185,7 +199,7 @@ impl Dataplane {
             }
             (Part::Port(spoke), Devices::Ports(ports)) => {
                 ports.remove(&spoke);
-                self.port(key, spoke, engine.plane(key), false, inputs);
+                self.due.push_back(Due::Item(key, Item::Port(spoke)));
             }
             (Part::Shared, Devices::Shared(shared)) => {
                 shared.index = None;
@@ -197,29 +211,34 @@ impl Dataplane {
     }
 
     /// What the worker did.
-    pub(super) fn hear(&mut self, report: Report, engine: &Engine, now: Instant, inputs: &mut Inputs) {
+    pub(super) fn hear(&mut self, report: Report, now: Instant, inputs: &mut Inputs) {
         match report {
-            Report::Settled(whose, standing) => self.settled(whose, *standing, engine, now, inputs),
-            Report::Links(links) => links.iter().for_each(|link| self.see(link, engine, inputs)),
+            Report::Settled(whose, standing) => self.settled(whose, *standing, now, inputs),
+            Report::Links(links) => links.iter().for_each(|link| self.see(link, inputs)),
             Report::LinksListed(done) => {
-                if let Err(e) = &done {
+                let complete = done == Ok(false);
+                if let Err(e) = done {
                     log::error!("{e}");
+                }
+                if !complete {
                     self.look = Some(now + LISTING_PAUSE);
                 }
-                self.all_seen(done.is_ok(), engine, inputs);
+                self.all_seen(complete, inputs);
             }
             Report::Made(whose, made) => {
                 for (port, made) in made {
-                    self.made(whose, port, made, engine, now, inputs);
+                    self.made(whose, port, made, now, inputs);
                 }
             }
             Report::SharedMade(whose, made) => self.shared_made(whose, made, now, inputs),
             Report::Flooded(whose, flooded) => {
                 for (spoke, done) in flooded {
-                    self.flooded(whose, spoke, done, engine, now, inputs);
+                    self.flooded(whose, spoke, done, now, inputs);
                 }
             }
-            Report::Deleted(took) => {
+            Report::Deleted(devices, took) => {
+                self.going.retain(|index, ()| !devices.contains(index));
+                let Some(took) = took else { return };
                 self.deleting = false;
                 if took < DELETE.0 {
                     self.set = (self.set * 2).min(SETS.1);
@@ -227,27 +246,22 @@ impl Dataplane {
                     self.set = (self.set / 2).max(SETS.0);
                 }
             }
-            Report::Entries(whose, table, entries) => self.entries(whose, table, &entries, engine, inputs),
-            Report::Listed(whose, again) => self.listed(whose, again, engine, inputs),
+            Report::Entries(whose, table, entries) => self.entries(whose, table, &entries, inputs),
+            Report::Listed(ended) => {
+                self.listing.as_mut().into_iter().for_each(|listing| listing.ended = Some(ended));
+            }
             Report::Use((vn, _), mac, idle, age) => {
                 inputs.push_back(Input::News { vn, news: News::Use { mac, idle, age } });
             }
             Report::Home(home) => self.home = Some(home),
             Report::Missed((vn, _), mac) => inputs.push_back(Input::News { vn, news: News::Miss(mac) }),
-            Report::Gone(index) if self.parts.contains_key(&index) => self.device_gone(index, engine, inputs),
+            Report::Gone(index) if self.parts.contains_key(&index) => self.device_gone(index, inputs),
             Report::Gone(_) | Report::Done => {}
         }
     }
 
     /// A VN's devices are as they are to be, or it is known why not.
-    fn settled(
-        &mut self,
-        whose: Whose,
-        mut standing: Standing,
-        engine: &Engine,
-        now: Instant,
-        inputs: &mut Inputs,
-    ) {
+    fn settled(&mut self, whose: Whose, mut standing: Standing, now: Instant, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) else {
             // The VN it was for is another one now; a device that was made for it is looked for.
             self.look = Some(now);
@@ -255,11 +269,11 @@ impl Dataplane {
         };
         vn.settling = false;
         let key = vn.key;
-        let plane = engine.plane(key);
         let shared = standing.shared.take();
         let before = core::mem::replace(&mut vn.standing, standing);
         vn.tell_standing(&before);
-        vn.plan_again(now, vn.standing.trouble.as_ref().is_some_and(|trouble| *trouble != Cause::NoWay));
+        let is_troubled = vn.standing.trouble.as_ref().is_some_and(|trouble| *trouble != Cause::NoWay);
+        vn.plan_again(now, is_troubled || vn.unread);
         if before.tunnel != vn.standing.tunnel {
             self.parts.retain(|_, part| *part != (key, Part::Tunnel));
         }
@@ -270,8 +284,10 @@ impl Dataplane {
         self.settle_ports(key, before.bridge, shared, inputs);
         let Some(vn) = self.vns.get_mut(&key) else { return };
         // A new device has none of the entries that are wanted.
-        let is_new = before.tunnel != vn.standing.tunnel;
-        vn.unlisted |= is_new;
+        if before.tunnel != vn.standing.tunnel {
+            vn.unlisted = true;
+            self.due.push_back(Due::Item(key, Item::Uplink));
+        }
         if before.scope != vn.standing.scope && vn.told.is_some() {
             vn.left = Some(before.scope);
             vn.unlisted = true;
@@ -286,13 +302,16 @@ impl Dataplane {
             inputs.extend(gone.map(|news| Input::News { vn: key, news }));
             vn.unlisted = true;
         }
-        if is_new {
-            self.uplink(key, plane);
-            plane.into_iter().flat_map(Plane::shortcuts).for_each(|(mac, _)| self.shortcut(key, mac, plane));
-        }
-        let Some(vn) = self.vns.get_mut(&key) else { return };
-        for (mac, hub) in core::mem::take(&mut vn.announcements) {
-            self.act(key, Act::Announce { mac, hub }, plane);
+        let announcements = core::mem::take(&mut vn.announcements).into_iter();
+        self.due.extend(announcements.map(|(mac, hub)| Due::Act(key, Act::Announce { mac, hub })));
+        let tunnel = vn.standing.tunnel;
+        tunnel.into_iter().for_each(|tunnel| self.has_vanished(tunnel, inputs));
+    }
+
+    /// Whether a device that was made just now is gone already.
+    pub(super) fn has_vanished(&mut self, index: u32, inputs: &mut Inputs) {
+        if self.vanished.contains(&index) {
+            self.device_gone(index, inputs);
         }
     }
 

@@ -144,6 +144,9 @@ pub(super) struct Vn {
     pub left: Option<Scope>,
     /// MACs that are told to the hub, each with the hub's, once the device is as it is to be.
     pub announcements: Vec<(Mac, Mac)>,
+    /// How many listings there were that may have left out something; whether the last one failed.
+    pub listings: u8,
+    pub unread: bool,
     /// When to try again what went wrong, and after what pause.
     pub again: Option<Instant>,
     pause: Duration,
@@ -217,6 +220,8 @@ impl Vn {
             unlisted: false,
             left: None,
             announcements: Vec::new(),
+            listings: 0,
+            unread: false,
             again: None,
             pause: Duration::ZERO,
         }

@@ -76,15 +76,16 @@ pub(super) enum Job {
 pub(super) enum Report {
     Settled(Whose, Box<Standing>),
     Links(Vec<Link>),
-    LinksListed(Result<(), String>),
+    /// Whether some devices may have been left out.
+    LinksListed(Result<bool, String>),
     Made(Whose, Vec<(NewPort, Made)>),
     SharedMade(Whose, Made),
     Flooded(Whose, Vec<(Vtep, Result<(), String>)>),
-    /// So long it took.
-    Deleted(Duration),
+    /// These devices are gone; so long it took, where that matters.
+    Deleted(Vec<u32>, Option<Duration>),
     Entries(Whose, FdbTable, Vec<FdbEntry>),
-    /// The listing is over; whether it may have left out something.
-    Listed(Whose, bool),
+    /// The listing is over.
+    Listed(Ended),
     /// How long ago the entry was used, and written.
     Use(Whose, Mac, Duration, Duration),
     Home(Box<Home>),
@@ -94,6 +95,17 @@ pub(super) enum Report {
     Gone(u32),
     /// Nothing to tell.
     Done,
+}
+
+/// How a listing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ended {
+    /// It told all there is.
+    Whole,
+    /// It may have left out something.
+    Interrupted,
+    /// It told less than there is.
+    Failed,
 }
 
 impl Report {
@@ -181,7 +193,7 @@ struct Hands {
     /// Sends frames into tunnel devices; receives nothing. None without the right to.
     announcer: Option<Socket>,
     /// What is being listed, the current table first.
-    listing: Option<(Whose, Vec<FdbTable>, bool)>,
+    listing: Option<(Whose, Vec<FdbTable>, Ended)>,
     clock: Clock,
     tell: SyncSender<Report>,
     waker: Waker,
@@ -249,7 +261,7 @@ impl Hands {
                 if let Err(e) = netlink.delete_links(&devices) {
                     log::warn!("{e}");
                 }
-                if timed { Report::Deleted(self.clock.now().since(began)) } else { Report::Done }
+                Report::Deleted(devices, timed.then(|| self.clock.now().since(began)))
             }
             Job::Change(changes, spare) => {
                 for index in change(netlink, changes, spare) {
@@ -288,31 +300,31 @@ impl Hands {
         self.report(done);
     }
 
-    fn list_links(&mut self) -> Result<(), Error> {
+    fn list_links(&mut self) -> Result<bool, Error> {
         self.netlink.link_list()?;
         loop {
             let (links, last) = self.netlink.link_part()?;
             self.report(Report::Links(links));
-            if last {
-                return Ok(());
+            if let Some(interrupted) = last {
+                return Ok(interrupted);
             }
         }
     }
 
     /// Begins with the first of these tables.
     fn list(&mut self, whose: Whose, tables: Vec<FdbTable>) {
-        self.listing = Some((whose, tables, false));
+        self.listing = Some((whose, tables, Ended::Whole));
         self.begin();
     }
 
     fn begin(&mut self) {
-        let Some((whose, tables, interrupted)) = &self.listing else { return };
+        let Some((_, tables, ended)) = &self.listing else { return };
         match tables.first().map(|table| self.lists.fdb_list(*table)) {
             Some(Ok(())) => return,
-            None => self.report(Report::Listed(*whose, *interrupted)),
+            None => self.report(Report::Listed(*ended)),
             Some(Err(e)) => {
                 log::warn!("{e}");
-                self.report(Report::Listed(*whose, true));
+                self.report(Report::Listed(Ended::Failed));
             }
         }
         self.listing = None;
@@ -320,27 +332,29 @@ impl Hands {
 
     /// One part.
     fn list_on(&mut self) {
-        let Some((whose, tables, interrupted)) = &mut self.listing else { return };
+        let Some((whose, tables, ended)) = &mut self.listing else { return };
         let Some(table) = tables.first().copied() else { return };
         let whose = *whose;
-        let (entries, last) = match self.lists.fdb_part(table) {
-            Ok(part) => part,
+        let (entries, end) = match self.lists.fdb_part(table) {
+            Ok((entries, None)) => (entries, None),
+            Ok((entries, Some(false))) => (entries, Some(Ended::Whole)),
+            Ok((entries, Some(true))) => (entries, Some(Ended::Interrupted)),
             // With the device its entries are gone.
             Err(e) => {
                 if !e.not_found() {
                     log::warn!("{e}");
                 }
-                (Vec::new(), Some(true))
+                (Vec::new(), Some(Ended::Failed))
             }
         };
-        if let Some(last) = last {
-            *interrupted |= last;
+        if let Some(end) = end {
+            *ended = end.max(*ended);
             tables.remove(0);
         }
         if !entries.is_empty() {
             self.report(Report::Entries(whose, table, entries));
         }
-        if last.is_some() {
+        if end.is_some() {
             self.begin();
         }
     }

@@ -1,0 +1,224 @@
+//! What the kernel tells and what the worker reports may come in any order. Nothing here reaches a kernel: the worker gets
+//! no job, and its reports are made up.
+
+use super::hub::NewPort;
+use super::settle::Standing;
+use super::worker::{Ended, Job, Report, Whose};
+use super::*;
+use crate::engine::settings::VpnMode;
+use crate::engine::{Place, Port};
+use crate::shell::netlink::{Event, FdbEntry, Kind, Link, VxlanInfo};
+use crate::shell::wait::Bell;
+
+const BRIDGE: u32 = 7;
+const ONE: u32 = 0x4000_0001;
+const TWO: u32 = 0x4000_0002;
+
+/// A hub's data plane with VNs in bridges `br-a` and `br-b`, before anything is known of its devices.
+struct Hub {
+    dataplane: Dataplane,
+    engine: Engine,
+    inputs: Inputs,
+    now: Instant,
+    vns: Vec<Whose>,
+}
+
+fn hub() -> Hub {
+    let mut text = "config dmevpn 'main'\n\toption nbma '10.0.0.1'\n".to_owned();
+    for (n, vn) in ["a", "b"].iter().enumerate() {
+        text += &format!("config vn '{vn}'\n\toption vpn_id '{}'\n\toption role 'hub'\n", n + 1);
+        text += &format!("\toption bridge 'br-{vn}'\n\toption dataplane 'bridge'\n");
+    }
+    let config = Config::parse("test", &text).unwrap();
+    let mut names = Names::default();
+    names.learn(&config);
+    let clock = Clock::start();
+    let waker = Bell::new().unwrap().waker();
+    let mut dataplane = Dataplane::open(Identity::random().unwrap(), clock, waker).unwrap();
+    let mut inputs = Inputs::new();
+    dataplane.configure(&config, &names, &mut inputs);
+    let vns = dataplane.vns.values().map(Vn::whose).collect();
+    Hub { dataplane, engine: Engine::new(Duration::from_secs(600), 1, 0), inputs, now: clock.now(), vns }
+}
+
+impl Hub {
+    /// Settles all VNs' devices: each in its bridge.
+    fn settled(&mut self) {
+        self.plan();
+        for (n, whose) in self.vns.clone().into_iter().enumerate() {
+            let standing = Standing { bridge: Some(BRIDGE + n as u32), ..Standing::default() };
+            self.hear(Report::Settled(whose, Box::new(standing)));
+        }
+        self.done();
+    }
+
+    fn hear(&mut self, report: Report) {
+        self.dataplane.hear(report, self.now, &mut self.inputs);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.dataplane.event(event, self.now, &mut self.inputs);
+    }
+
+    /// Does what is due, as when jobs are handed out, but for that.
+    fn done(&mut self) {
+        self.dataplane.all_listed(&self.engine, self.now, &mut self.inputs);
+        self.dataplane.all_ports(&self.engine);
+        self.dataplane.reconcile(&self.engine, &mut self.inputs);
+    }
+
+    /// The jobs that are planned now.
+    fn plan(&mut self) -> Vec<Job> {
+        (self.dataplane.look, self.dataplane.looking) = (None, false);
+        self.dataplane.plan(self.now, &mut self.inputs);
+        self.dataplane.jobs.drain(..).collect()
+    }
+
+    /// What the engine was told of MACs, ports and listings since this was asked last.
+    fn news(&mut self) -> Vec<News> {
+        let news = |input| match input {
+            Input::News { news, .. } => Some(news),
+            _ => None,
+        };
+        self.inputs.drain(..).filter_map(news).collect()
+    }
+
+    fn lists(&mut self) -> Option<Whose> {
+        self.plan().into_iter().find_map(|job| match job {
+            Job::List(whose, _) => Some(whose),
+            _ => None,
+        })
+    }
+}
+
+fn port() -> NewPort {
+    let uplink = Vni::new(0x10).unwrap();
+    let local = Nbma::new([10, 0, 0, 1].into()).unwrap();
+    NewPort { spoke: spoke(), port: Port { uplink, local, mode: VpnMode::Llc, granted: 600 } }
+}
+
+fn spoke() -> Vtep {
+    Vtep { nbma: Nbma::new([10, 0, 0, 2].into()).unwrap(), vni: Vni::new(100).unwrap() }
+}
+
+/// The port's device, as a listing or an event has it.
+fn device(index: u32) -> Link {
+    let NewPort { spoke, port } = port();
+    Link {
+        index,
+        name: port_name(port.uplink),
+        alias: Some(alias::port("a", spoke, hub::kept(port))),
+        master: Some(BRIDGE),
+        up: true,
+        kind: Kind::Vxlan(VxlanInfo {
+            vni: Some(port.uplink.get()),
+            local: Some(port.local.ip()),
+            ..VxlanInfo::default()
+        }),
+        ..Link::default()
+    }
+}
+
+fn bridge(name: &str, index: u32) -> Link {
+    Link { index, name: name.to_owned(), up: true, ..Link::default() }
+}
+
+#[test]
+fn a_port_that_is_being_deleted_is_not_found_again() {
+    let mut hub = hub();
+    hub.settled();
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+    // Nobody wants it.
+    hub.done();
+    let Some(Job::Delete(gone, _)) = hub.dataplane.delete_some(true) else { panic!("it is to be deleted") };
+    assert_eq!(gone, [ONE]);
+    hub.news();
+    let is_found = |news: &News| matches!(news, News::FoundPort { .. });
+    hub.hear(Report::Links(vec![device(ONE)]));
+    assert!(!hub.news().iter().any(is_found), "it goes");
+    hub.hear(Report::Deleted(gone, None));
+    hub.hear(Report::Links(vec![device(ONE)]));
+    assert!(hub.news().iter().any(is_found), "it did not go");
+}
+
+#[test]
+fn a_port_is_gone_before_it_was_told_of() {
+    let mut hub = hub();
+    hub.settled();
+    hub.dataplane.worker.open = 1;
+    hub.tell(Event::LinkGone(device(ONE)));
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE)), (port(), Ok(TWO))]));
+    assert!(!hub.dataplane.parts.contains_key(&ONE) && hub.dataplane.parts.contains_key(&TWO));
+    hub.dataplane.worker.open = 0;
+}
+
+#[test]
+fn a_bridge_is_made_anew_while_the_devices_are_settled() {
+    let mut hub = hub();
+    assert_eq!(hub.plan().len(), 2);
+    // It was seen as number 7, which is gone before that is told.
+    hub.tell(Event::LinkGone(bridge("br-a", BRIDGE)));
+    hub.tell(Event::Link(bridge("br-a", 9)));
+    let standing = Standing { bridge: Some(BRIDGE), ..Standing::default() };
+    hub.hear(Report::Settled(hub.vns[0], Box::new(standing)));
+    let again = hub.plan();
+    assert!(
+        again.iter().any(|job| matches!(job, Job::Settle(whose, _) if *whose == hub.vns[0])),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn a_listing_that_left_out_something_is_added_to() {
+    let mut hub = hub();
+    hub.settled();
+    hub.dataplane.vns.iter_mut().for_each(|(_, vn)| vn.unlisted = vn.key == hub.vns[0].0);
+    hub.news();
+    let mac = |n| [2, 0, 0, 0, 0, n];
+    let at = |n| FdbEntry { index: 3, mac: mac(n), master: Some(BRIDGE), ..FdbEntry::default() };
+    let whole = |news: &[News]| news.iter().any(|news| matches!(news, News::Listed));
+    let begins = |news: &[News]| news.iter().any(|news| matches!(news, News::Listing));
+    for round in 0..3 {
+        assert_eq!(hub.lists(), Some(hub.vns[0]), "{round}");
+        let news = hub.news();
+        assert_eq!(begins(&news), round == 0, "what was seen counts");
+        hub.hear(Report::Entries(hub.vns[0], FdbTable::Bridge(BRIDGE), vec![at(1)]));
+        // Another one goes, and the kernel may pass over one that stays.
+        hub.tell(Event::FdbGone(at(2)));
+        hub.hear(Report::Listed(Ended::Whole));
+        hub.done();
+        let news = hub.news();
+        assert!(news.iter().any(|n| matches!(n, News::Fdb { place: Place::Local, .. })));
+        assert_eq!(whole(&news), round == 2, "three are as good as can be had");
+    }
+    assert_eq!(hub.lists(), None);
+}
+
+#[test]
+fn a_listing_that_fails_waits_and_lets_others_go_first() {
+    let mut hub = hub();
+    hub.settled();
+    hub.dataplane.vns.iter_mut().for_each(|(_, vn)| vn.unlisted = true);
+    assert_eq!(hub.lists(), Some(hub.vns[0]));
+    hub.hear(Report::Listed(Ended::Interrupted));
+    hub.done();
+    assert_eq!(hub.lists(), Some(hub.vns[1]));
+    hub.dataplane.vns.iter_mut().for_each(|(_, vn)| vn.unlisted = true);
+    hub.hear(Report::Listed(Ended::Whole));
+    hub.done();
+    assert_eq!(hub.lists(), Some(hub.vns[0]), "not the same again");
+    hub.hear(Report::Listed(Ended::Failed));
+    hub.done();
+    assert_eq!(hub.lists(), Some(hub.vns[1]));
+    hub.hear(Report::Listed(Ended::Whole));
+    hub.done();
+    assert_eq!(hub.lists(), None, "there is a pause");
+    let at = hub.dataplane.deadline().unwrap();
+    assert!(at > hub.now);
+    hub.dataplane.again(at);
+    hub.now = at;
+    hub.plan();
+    let standing = Standing { bridge: Some(BRIDGE), ..Standing::default() };
+    hub.hear(Report::Settled(hub.vns[0], Box::new(standing)));
+    assert_eq!(hub.lists(), Some(hub.vns[0]));
+}
