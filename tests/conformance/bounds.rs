@@ -213,7 +213,14 @@ fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
     // It ran over once more since that was said: so it is said once more.
     let again = hub.sent().into_iter().find(|sent| sent.path == two.path()).unwrap();
     assert!(withdraws_all(&again) && again.header().request_id != all.header().request_id);
+    // And soon again, but not at once: the spoke asks for all it needs each time.
+    hub.ask(&two, &two.question(999, station(5)));
+    hub.learn(&three, station(5));
     confirm(&mut hub, &two, &again);
+    assert!(hub.sent().is_empty() && hub.pass(SECOND - SECOND / 1000).iter().all(|s| s.path != two.path()));
+    let last = hub.pass(SECOND / 1000).into_iter().find(|sent| sent.path == two.path()).unwrap();
+    assert!(withdraws_all(&last));
+    confirm(&mut hub, &two, &last);
     assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()), "nothing is left to say");
 }
 

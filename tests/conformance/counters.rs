@@ -79,6 +79,15 @@ fn a_hub_counts_each_client() {
     assert_eq!(asker.rx_rate_limited, hub.engine.vn_statistics(VN).rx_rate_limited);
     assert_eq!(counts(&hub, 1).rx_rate_limited, 0);
 
+    // What it says was wrong with a packet of the hub's.
+    let error = Header { vni: None, ..two.header(Kind::Error, 0, 0, address(HUB_MAC)) };
+    let error = write(&error, |w| {
+        w.packet_in_error(&wrong);
+    });
+    hub.pass(10 * SECOND);
+    assert!(hub.hear(two.path(), TAG, &error).is_empty());
+    assert_eq!((counts(&hub, 0).errors, counts(&hub, 1).errors), (2, 0));
+
     // They go with the registration.
     hub.ask(&three, &three.purge(1, 0, &[three.source]));
     assert_eq!(hub.engine.client_counts(VN, None, usize::MAX).len(), 1);

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::report::{MacRow, MacState, VnReport};
-use dmevpn::engine::settings::{ClientSettings, ServerSettings, Settings, VpnMode};
+use dmevpn::engine::settings::{ClientSettings, ServerSettings, Settings, Trigger, VpnMode};
 use dmevpn::engine::{Event, Input, News, Order, Place};
 use dmevpn::types::Mac;
 use dmevpn::wire::nhrp::ProtocolAddress;
@@ -124,6 +124,29 @@ fn j7_j8_an_answer_holds_while_the_hub_is_silent() {
     assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.3", 101)));
     spoke.pass(SECOND);
     assert_eq!(spoke.shortcut(mac(STATION)), None);
+}
+
+/// The bridge forgets what it would not tell of again otherwise, and nothing else.
+#[test]
+fn j8_the_bridge_forgets_with_its_spoke() {
+    let station = mac(STATION);
+    let flush = Input::Order(Order::Flush { vn: None, mac: Some(station) });
+    let local = Input::News { vn: VN, news: News::Fdb { mac: station, place: Place::Local } };
+    for (trigger, input, unlearned) in [
+        (Trigger::Learn, flush, true),
+        (Trigger::Learn, local, false),
+        (Trigger::L2miss, flush, false),
+        (Trigger::L2miss, local, false),
+    ] {
+        let mut spoke = Driven::registered_with(ClientSettings { trigger, ..spoke_role() });
+        spoke.input(Input::Order(Order::Resolve { vn: VN, mac: station }));
+        let question = spoke.one();
+        spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
+        assert!(spoke.shortcut(station).is_some());
+        spoke.input(input);
+        assert_eq!(spoke.shortcut(station), None);
+        assert_eq!(acts(&spoke).contains(&Act::Unlearn(station)), unlearned, "{trigger:?} {input:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! F. Purges.
 
 use super::*;
+use dmevpn::engine::report::VnReport;
 use dmevpn::engine::{Act, Input, Item, News, Place};
 use dmevpn::wire::nhrp::error;
 
@@ -194,6 +195,11 @@ fn f8_purge_is_repeated_until_it_is_confirmed() {
     hub.ask(&two, &two.question(2, address(STATION)));
     hub.learn(&four, address(STATION));
     let first = hub.sent().into_iter().find(|s| s.path == two.path()).unwrap();
+    let owed = |hub: &Driven| match hub.engine.report(hub.now, VN) {
+        Some(VnReport::Hub(report)) => report.purges,
+        _ => panic!("a hub"),
+    };
+    assert_eq!(owed(&hub), 2, "the old site is told, too");
     let mut again = hub.pass(5 * SECOND);
     again.retain(|s| s.path == two.path());
     assert!(again.len() >= 3 && again.iter().all(|s| s.bytes == first.bytes));
@@ -201,6 +207,7 @@ fn f8_purge_is_repeated_until_it_is_confirmed() {
         w.cie(&first.cies()[0]);
     });
     assert!(hub.hear(two.path(), TAG, &reply).is_empty());
+    assert_eq!(owed(&hub), 1);
     assert!(hub.pass(100 * SECOND).iter().all(|s| s.path == three.path()));
 }
 

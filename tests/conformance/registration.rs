@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::report::{Standing, VnReport};
-use dmevpn::engine::settings::VpnMode;
+use dmevpn::engine::settings::{Settings, VpnMode};
 use dmevpn::engine::{Effect, Event, Input, News, Order, Outcome, Path, Via};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
 
@@ -124,6 +124,19 @@ fn a_spoke_stands_with_its_hub_as_it_says() {
     assert!(spoke.engine.is_stopped());
 }
 
+/// Nobody confirms: it is said four times, and that is all.
+#[test]
+fn f8_a_withdrawal_is_repeated_and_not_for_ever() {
+    let mut spoke = Driven::registered();
+    spoke.input(Input::Order(Order::Stop));
+    let first = spoke.one();
+    let mut again = spoke.pass(SECOND);
+    assert!(!spoke.engine.is_stopped());
+    again.extend(spoke.pass(2 * SECOND));
+    assert!(again.len() == 3 && again.iter().all(|sent| sent.bytes == first.bytes));
+    assert!(spoke.engine.is_stopped());
+}
+
 /// What was in the way is gone: nobody waits for the next try.
 #[test]
 fn a_way_that_is_told_again_is_tried_at_once() {
@@ -192,6 +205,9 @@ fn e13_refresh_after_a_third_of_the_holding_time() {
     let sent = spoke.pass(22 * SECOND);
     assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
     assert_ne!(sent[0].header().request_id, 1, "a new request");
+    spoke.hear_from_hub(&accepted(&sent[0].bytes, vni(9000)));
+    let Some(VnReport::Spoke(report)) = spoke.engine.report(spoke.now, VN) else { panic!("a spoke") };
+    assert!(report.uplink.is_some() && report.uplink == spoke.uplink(), "nothing changed");
 }
 
 #[test]
@@ -214,9 +230,15 @@ fn e13_refresh_goes_by_what_the_hub_grants() {
 
 #[test]
 fn e13_refresh_survives_loss() {
-    let mut spoke = Driven::registered();
-    let tries = spoke.pass(599 * SECOND).len();
-    assert!(tries >= 12, "{tries}");
+    for holding in [60, 600] {
+        let holding_time = holding * SECOND;
+        let all = Settings { holding_time, ..settings(Part::Spoke(spoke_role()), VpnMode::Llc) };
+        let mut spoke = Driven::starting(all, 1);
+        let request = spoke.one();
+        spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+        let tries = spoke.pass(holding_time - SECOND).len();
+        assert!(tries >= 10, "{tries} in {holding} s");
+    }
 }
 
 #[test]

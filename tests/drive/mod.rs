@@ -225,7 +225,8 @@ impl Driven {
         Driven::starting(settings(Part::Spoke(spoke_role()), mode), request_id)
     }
 
-    fn starting(settings: Settings, request_id: u32) -> Driven {
+    /// The same with other settings.
+    pub fn starting(settings: Settings, request_id: u32) -> Driven {
         let mut spoke = Driven::new(settings, request_id);
         let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
         spoke.input(Input::Hub { hub: HUB, path: Some(path) });

@@ -77,7 +77,7 @@ mod tests {
             vni: Vni::new(vni).unwrap(),
         };
         let alone = |index, s| Uplinks::default().allocate(first, VpnId::new(VpnId::DEFAULT_OUI, index), s);
-        let mut given: Vec<_> = (1..=50).map(|n| alone(1, Some(spoke(n, 100)))).collect();
+        let mut given: Vec<_> = (1..=250).map(|n| alone(1, Some(spoke(n, 100)))).collect();
         given.extend([
             alone(2, Some(spoke(1, 100))),
             alone(1, Some(spoke(1, 101))),
