@@ -33,12 +33,12 @@ pub use sites::Name as SiteName;
 
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
-use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, error};
+use crate::wire::nhrp::{Fault, Kind};
 use book::Book;
 use client::Client;
 use context::{Context, Due, Timer};
 use contract::statistics::increment;
-use exchange::{Fate, Inbound};
+use exchange::{Arrival, Fate, Inbound};
 use limits::{DEADLINES, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use random::Random;
@@ -241,51 +241,22 @@ impl Engine {
     }
 
     fn packet(&mut self, now: Instant, via: Via, nhrp: &[u8], out: &mut Effects) {
-        let parsed = Message::parse(nhrp);
+        let arrival = Arrival { via, octets: nhrp };
         // The VN a packet belongs to (RFC 2735 section 3.1).
         let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| vn.accepts(via)) else {
-            return self.of_no_vn(now, via, parsed, nhrp, out);
+            return exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival);
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
-        let cx = &mut cx;
-        let wrong = match exchange::open(cx, client.as_deref_mut(), &mut self.strangers, via, parsed, nhrp) {
-            Fate::Dropped => return,
-            Fate::Wrong(fault) => Some(fault),
-            Fate::Taken(inbound) => dispatch(cx, client, server, &inbound).err().inspect(|_| {
-                if let Some(member) = inbound.site.and_then(|site| cx.sites.member_mut(site)) {
-                    increment(&mut member.statistics.errors);
-                }
-            }),
-        };
-        if let Some(fault) = wrong {
-            let own = cx.sites.mac.map(ProtocolAddress::Mac);
-            exchange::error_indication(cx.out, cx.statistics, via, own, fault, nhrp);
-        }
-    }
-
-    fn of_no_vn(
-        &mut self,
-        now: Instant,
-        via: Via,
-        parsed: Result<Message<'_>, Fault>,
-        nhrp: &[u8],
-        out: &mut Effects,
-    ) {
-        if self.strangers.take(now).is_err() {
-            increment(&mut self.statistics.rx_rate_limited);
-            return;
-        }
-        let fault = match parsed {
-            Ok(message) => {
-                increment(&mut self.statistics.rx_unknown_vpn);
-                Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) }
-            }
-            Err(fault) => {
-                increment(&mut self.statistics.rx_malformed);
-                fault
+        let wrong = match exchange::open(&mut cx, client.as_deref_mut(), &mut self.strangers, arrival) {
+            Fate::Dropped => None,
+            Fate::Wrong(site, fault) => Some((site, fault)),
+            Fate::Taken(inbound) => {
+                dispatch(&mut cx, client, server, &inbound).err().map(|fault| (inbound.site, fault))
             }
         };
-        exchange::error_indication(out, &mut self.statistics, via, None, fault, nhrp);
+        if let Some((site, fault)) = wrong {
+            cx.complain(arrival, site, fault);
+        }
     }
 
     /// The way to a hub is known, changed or lost.

@@ -4,13 +4,20 @@ mod open;
 mod request;
 mod seal;
 
-pub use open::{Fate, open};
+pub use open::{Fate, open, turn_away};
 pub use request::{Backoff, Request};
-pub use seal::{Reply, error_indication};
+pub use seal::Reply;
 
 use super::contract::input::Via;
 use super::sites::SiteId;
 use crate::wire::nhrp::{Fault, Message, error};
+
+/// A packet as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub via: Via,
+    pub octets: &'a [u8],
+}
 
 /// A packet that came in, and who sent it.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,16 @@
-//! What comes in is looked at here, once: who sent it, whether that is within its limits, and whether it can be
-//! understood.
+//! What comes in is looked at here, once: whether it can be understood, who sent it, and whether that is within its
+//! limits.
 
 use super::super::client::Client;
 use super::super::context::Context;
+use super::super::contract::effect::Effects;
 use super::super::contract::input::Via;
-use super::super::contract::statistics::increment;
+use super::super::contract::statistics::{Statistics, increment};
 use super::super::limits::TokenBucket;
 use super::super::sites::SiteId;
-use super::Inbound;
+use super::seal::error_indication;
+use super::{Arrival, Inbound};
+use crate::time::Instant;
 use crate::wire::nhrp::{Extension, Fault, Kind, Message, error, kind};
 
 /// What becomes of a packet.
@@ -16,8 +19,8 @@ pub enum Fate<'a> {
     Taken(Inbound<'a>),
     /// It is above the limits of its sender.
     Dropped,
-    /// It is wrong: the sender is told.
-    Wrong(Fault),
+    /// It is wrong: the sender, if it is a site this node has to do with, is told so.
+    Wrong(Option<SiteId>, Fault),
 }
 
 /// Opens a packet for a VN.
@@ -25,10 +28,9 @@ pub fn open<'a>(
     cx: &mut Context<'_>,
     client: Option<&mut Client>,
     strangers: &mut TokenBucket,
-    via: Via,
-    parsed: Result<Message<'a>, Fault>,
-    octets: &[u8],
+    Arrival { via, octets }: Arrival<'a>,
 ) -> Fate<'a> {
+    let parsed = Message::parse(octets);
     // Who cannot be understood is a stranger: no peer sends such things.
     let known = parsed.as_ref().ok();
     let hub = client.filter(|_| known.is_some()).and_then(|client| client.hub_at(cx, via));
@@ -50,16 +52,38 @@ pub fn open<'a>(
         Ok(message) => message,
         Err(fault) => {
             increment(&mut cx.statistics.rx_malformed);
-            return Fate::Wrong(fault);
+            return Fate::Wrong(site, fault);
         }
     };
-    if let Some(fault) = unknown_extension(&message, octets) {
-        if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
-            increment(&mut member.statistics.errors);
-        }
-        return Fate::Wrong(fault);
+    match unknown_extension(&message, octets) {
+        Some(fault) => Fate::Wrong(site, fault),
+        None => Fate::Taken(Inbound { via, site, message }),
     }
-    Fate::Taken(Inbound { via, site, message })
+}
+
+/// A packet that names no VN of this node (RFC 2735 section 3.4, error 17).
+pub fn turn_away(
+    now: Instant,
+    out: &mut Effects,
+    statistics: &mut Statistics,
+    strangers: &mut TokenBucket,
+    arrival: Arrival<'_>,
+) {
+    if strangers.take(now).is_err() {
+        increment(&mut statistics.rx_rate_limited);
+        return;
+    }
+    let fault = match Message::parse(arrival.octets) {
+        Ok(message) => {
+            increment(&mut statistics.rx_unknown_vpn);
+            Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) }
+        }
+        Err(fault) => {
+            increment(&mut statistics.rx_malformed);
+            fault
+        }
+    };
+    error_indication(out, statistics, arrival, None, fault);
 }
 
 /// The server's client a packet is from; a packet from elsewhere than its header says is from nobody. After a restart a

@@ -4,7 +4,8 @@ use super::super::context::Context;
 use super::super::contract::effect::{Effect, Effects};
 use super::super::contract::input::Via;
 use super::super::contract::statistics::{Statistics, increment};
-use super::Inbound;
+use super::super::sites::SiteId;
+use super::{Arrival, Inbound};
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
     Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error, flag, kind,
@@ -45,10 +46,18 @@ impl Context<'_> {
         }
     }
 
+    /// Tells a sender, `site` if it is one, what is wrong with its packet.
+    pub fn complain(&mut self, about: Arrival<'_>, site: Option<SiteId>, fault: Fault) {
+        if let Some(member) = site.and_then(|site| self.sites.member_mut(site)) {
+            increment(&mut member.statistics.errors);
+        }
+        let own = self.sites.mac.map(ProtocolAddress::Mac);
+        error_indication(self.out, self.statistics, about, own, fault);
+    }
+
     fn too_large(&mut self, via: Via, header: &Header) {
         let fault = Fault { code: error::SDU_SIZE, offset: 0, header: Some(*header) };
-        let own = self.sites.mac.map(ProtocolAddress::Mac);
-        error_indication(self.out, self.statistics, via, own, fault, &[]);
+        self.complain(Arrival { via, octets: &[] }, None, fault);
     }
 }
 
@@ -109,14 +118,13 @@ impl Reply {
     }
 }
 
-/// Reports `fault` in `packet` to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
+/// Reports the fault in a packet to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
 pub fn error_indication(
     out: &mut Effects,
     statistics: &mut Statistics,
-    via: Via,
+    Arrival { via, octets: packet }: Arrival<'_>,
     source: Option<ProtocolAddress>,
     fault: Fault,
-    packet: &[u8],
 ) {
     if packet.get(17) == Some(&(Kind::Error as u8)) {
         return;
