@@ -7,9 +7,9 @@ use super::contract::statistics::Statistics;
 use super::plane::{Item, Plane, Wanted};
 use super::random::Random;
 use super::request_id::RequestIds;
-use super::server::Uplinks;
 use super::sites::{SiteId, Sites};
 use super::timers::{Alarm, Timers};
+use super::uplinks::Uplinks;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
 use core::time::Duration;
@@ -80,6 +80,15 @@ pub struct Context<'a> {
     pub book: &'a mut Book,
     pub plane: &'a mut Plane,
     pub statistics: &'a mut Statistics,
+}
+
+/// What a VN's halves read when they report.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub now: Instant,
+    pub sites: &'a Sites,
+    pub book: &'a Book,
+    pub plane: &'a Plane,
 }
 
 impl Context<'_> {

@@ -22,6 +22,7 @@ mod room;
 mod server;
 mod sites;
 mod timers;
+mod uplinks;
 
 pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Table, Why};
 pub use contract::input::{Input, News, Order, Outcome, Path, Place, Via};
@@ -36,17 +37,18 @@ use crate::types::{Mac, VpnId};
 use crate::wire::nhrp::{Fault, Kind};
 use book::Book;
 use client::Client;
-use context::{Context, Due, Timer};
+use context::{Context, Due, Timer, View};
 use contract::statistics::increment;
 use exchange::{Arrival, Fate, Inbound};
 use limits::{DEADLINES, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use random::Random;
 use request_id::RequestIds;
-use server::{Server, Uplinks};
+use server::Server;
 use settings::{HubSettings, VnSettings};
 use sites::{SiteId, Sites};
 use timers::Timers;
+use uplinks::Uplinks;
 
 /// A virtual network.
 #[derive(Debug)]
@@ -191,9 +193,10 @@ impl Engine {
     /// A VN's state, as a spoke or as a hub.
     pub fn report(&self, now: Instant, vn: VnKey) -> Option<report::VnReport> {
         let vn = self.vns.get(&vn)?;
+        let view = vn.view(now);
         match (&vn.client, &vn.server) {
-            (Some(client), _) => client.report(now, vn).map(report::VnReport::Spoke),
-            (None, Some(server)) => Some(report::VnReport::Hub(server.report(now, vn))),
+            (Some(client), _) => client.report(view).map(report::VnReport::Spoke),
+            (None, Some(server)) => Some(report::VnReport::Hub(server.report(view))),
             (None, None) => None,
         }
     }
@@ -201,9 +204,10 @@ impl Engine {
     /// The first `max` MACs of a VN behind `after`, in their order.
     pub fn macs(&self, now: Instant, vn: VnKey, after: Option<Mac>, max: usize) -> Vec<report::MacRow> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
+        let view = vn.view(now);
         match (&vn.client, &vn.server) {
-            (Some(client), _) => client.rows(now, vn, after).take(max).collect(),
-            (None, Some(server)) => server.rows(now, vn, after).take(max).collect(),
+            (Some(client), _) => client.rows(view, after).take(max).collect(),
+            (None, Some(server)) => server.rows(view, after).take(max).collect(),
             (None, None) => Vec::new(),
         }
     }
@@ -330,7 +334,7 @@ impl Vn {
             key,
             vpn_id,
             mtu,
-            sites: Sites::new(vpn_id),
+            sites: Sites::default(),
             book: Book::default(),
             plane: Plane::new(key),
             client: client.map(|client| Client::new(now, client, mode(&client).unwrap_or_default())),
@@ -363,6 +367,10 @@ impl Vn {
             statistics: &mut self.statistics,
         };
         (self.client.as_mut(), self.server.as_mut(), cx)
+    }
+
+    fn view(&self, now: Instant) -> View<'_> {
+        View { now, sites: &self.sites, book: &self.book, plane: &self.plane }
     }
 
     /// Whether packets that come by this way belong here.

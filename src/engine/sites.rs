@@ -2,9 +2,9 @@
 //! that answers name.
 
 use super::contract::input::{Path, Via};
-use super::contract::settings::VpnMode;
 use super::server::Member;
-use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::VpnTag;
 use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 
@@ -28,10 +28,9 @@ pub type Name = (Nbma, Option<Vni>);
 pub struct Site {
     pub nbma: Nbma,
     pub vni: Option<Vni>,
-    /// The address of ours that packets to it leave from; `None` for a place that is only known from answers.
-    local: Option<Nbma>,
-    /// How they name the VN.
-    mode: VpnMode,
+    /// The address of ours that packets to it leave from, and how they name the VN; `None` for a place that is only known
+    /// from answers.
+    way: Option<(Nbma, VpnTag)>,
     /// What a server keeps of its client.
     pub member: Option<Box<Member>>,
     /// How many of our registrations name it.
@@ -41,7 +40,7 @@ pub struct Site {
 impl Site {
     /// Packets get to it by this way, whose other end it is.
     pub fn set_way(&mut self, via: Via) {
-        (self.local, self.mode) = (Some(via.path.local), VpnMode::of(via.tag));
+        self.way = Some((via.path.local, via.tag));
     }
 
     pub fn vtep(&self) -> Option<Vtep> {
@@ -56,9 +55,8 @@ struct Slot {
 }
 
 /// All sites of a VN.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sites {
-    vpn_id: VpnId,
     /// This node's protocol address in the VN, if its devices are there: a hub's bridge's MAC, one of a spoke's own.
     pub mac: Option<Mac>,
     slots: Vec<Slot>,
@@ -67,10 +65,6 @@ pub struct Sites {
 }
 
 impl Sites {
-    pub fn new(vpn_id: VpnId) -> Sites {
-        Sites { vpn_id, mac: None, slots: Vec::new(), free: Vec::new(), names: BTreeMap::new() }
-    }
-
     pub fn find(&self, name: Name) -> Option<SiteId> {
         self.names.get(&name).copied()
     }
@@ -80,7 +74,7 @@ impl Sites {
         if let Some(id) = self.find(name) {
             return id;
         }
-        let site = Site { nbma: name.0, vni: name.1, local: None, mode: VpnMode::Llc, member: None, pins: 0 };
+        let site = Site { nbma: name.0, vni: name.1, way: None, member: None, pins: 0 };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: NonZeroU32::MIN, site: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -123,8 +117,8 @@ impl Sites {
     /// How packets get to a site.
     pub fn via(&self, id: SiteId) -> Option<Via> {
         let site = self.get(id)?;
-        let path = Path { local: site.local?, remote: site.nbma };
-        Some(Via { path, tag: site.mode.tag(self.vpn_id) })
+        let (local, tag) = site.way?;
+        Some(Via { path: Path { local, remote: site.nbma }, tag })
     }
 
     pub fn member(&self, id: SiteId) -> Option<&Member> {
@@ -182,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_name_of_a_site_that_is_gone_means_nobody() {
-        let mut sites = Sites::new(VpnId::new(VpnId::DEFAULT_OUI, 1));
+        let mut sites = Sites::default();
         let name = |n: u8| (format!("10.0.0.{n}").parse().unwrap(), None);
         let first = sites.enter(name(1));
         assert_eq!(sites.enter(name(1)), first);

@@ -5,7 +5,7 @@ mod registration;
 mod resolution;
 
 use super::book::Change;
-use super::context::{ClientDue, Context, Due};
+use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::{Act, Event, Why};
 use super::contract::input::{News, Path, Place, Via};
 use super::contract::report::{MacRow, SpokeReport, Standing};
@@ -71,21 +71,18 @@ impl Client {
 
     /// The way to a hub is known, changed or lost.
     pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
-        let settings = self.settings;
         let Some(registration) = self.registrations.get_mut(&hub) else { return };
         if registration.path() == path {
             // It was told again because something was in the way.
-            registration.retry(cx, &settings);
+            registration.retry(cx, &self.settings);
             return;
         }
-        registration.leave(cx, &settings);
+        registration.leave(cx, &self.settings);
         if path.is_none() {
             // Nobody can tell any more when one of them becomes untrue, and time would not end them.
-            self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+            self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
         }
-        if let Some(registration) = self.registrations.get_mut(&hub) {
-            registration.set_path(cx, path);
-        }
+        registration.set_path(cx, path);
         self.enter(cx);
     }
 
@@ -126,9 +123,8 @@ impl Client {
     pub fn due(&mut self, cx: &mut Context<'_>, due: ClientDue) {
         match due {
             ClientDue::Registration(hub) => {
-                let settings = self.settings;
                 if let Some(registration) = self.registrations.get_mut(&hub) {
-                    registration.due(cx, &settings);
+                    registration.due(cx, &self.settings);
                 }
             }
             ClientDue::Questions => self.ask(cx, |resolution, cx, asker| resolution.ask_queued(cx, asker)),
@@ -151,15 +147,13 @@ impl Client {
     /// A packet of a hub's. What is wrong with it goes back.
     pub fn packet(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
         let header = &from.message.header;
-        let hub = self.settings.hub;
-        let settings = self.settings;
-        let Some(registration) = self.registrations.get_mut(&hub) else { return Ok(()) };
+        let Some(registration) = with(&mut self.registrations, from.site) else { return Ok(()) };
         if cx.sites.mac.is_none() {
             return Ok(());
         }
         match header.kind {
             Kind::RegistrationReply => {
-                if registration.reply(cx, &settings, from) {
+                if registration.reply(cx, &self.settings, from) {
                     // First the hub learns who is here, then it is asked who is elsewhere.
                     let hub = self.hub_mac();
                     self.locals.announce(cx, hub);
@@ -181,11 +175,10 @@ impl Client {
 
     /// Withdraws; with `wait` until the hub confirms.
     pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
-        let settings = self.settings;
         for (_, registration) in self.registrations.iter_mut() {
-            registration.withdraw(cx, &settings, wait);
+            registration.withdraw(cx, &self.settings, wait);
         }
-        self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+        self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
         self.forget_locals(cx);
     }
 
@@ -208,7 +201,7 @@ impl Client {
         self.resolution.is_denied(mac)
     }
 
-    pub fn report(&self, now: Instant, vn: &super::Vn) -> Option<SpokeReport> {
+    pub fn report(&self, vn: View<'_>) -> Option<SpokeReport> {
         let registration = self.registrations.get(&self.settings.hub)?;
         let path = registration.path();
         let complete = match (vn.sites.mac, path) {
@@ -217,7 +210,7 @@ impl Client {
             (None, _) => Err(Standing::NoDevice),
             _ => Ok(()),
         };
-        let (standing, since) = registration.report(now, complete);
+        let (standing, since) = registration.report(vn.now, complete);
         let (shortcuts, asking, negative) = self.resolution.count();
         Some(SpokeReport {
             standing,
@@ -235,13 +228,8 @@ impl Client {
     }
 
     /// Rows of the remote MACs after `last`, in their order.
-    pub fn rows<'a>(
-        &'a self,
-        now: Instant,
-        vn: &'a super::Vn,
-        last: Option<Mac>,
-    ) -> impl Iterator<Item = MacRow> + 'a {
-        self.resolution.rows(now, vn, last)
+    pub fn rows<'a>(&'a self, vn: View<'a>, last: Option<Mac>) -> impl Iterator<Item = MacRow> + 'a {
+        self.resolution.rows(vn, last)
     }
 
     /// The devices are there with this MAC, changed, or are gone.
@@ -249,12 +237,11 @@ impl Client {
         if cx.sites.mac == mac {
             return;
         }
-        let settings = self.settings;
         for (_, registration) in self.registrations.iter_mut() {
-            registration.leave(cx, &settings);
+            registration.leave(cx, &self.settings);
         }
         if mac.is_none() {
-            self.resolution.forget_all(cx, settings.trigger, Why::Stopped);
+            self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
             self.forget_locals(cx);
         }
         cx.sites.mac = mac;
@@ -321,10 +308,9 @@ impl Client {
 
     fn resolution_reply(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
         // A hub that was started anew does not know who asks. Then nothing it does not know either is held against it.
-        let settings = self.settings;
         let forgot = from.message.cies().any(|c| c.code == code::PROHIBITED)
             && self.resolution.waits_for(from)
-            && self.registrations.get_mut(&settings.hub).is_some_and(|r| r.doubt(cx, &settings));
+            && with(&mut self.registrations, from.site).is_some_and(|r| r.doubt(cx, &self.settings));
         let mut taken = false;
         self.ask(cx, |resolution, cx, asker| {
             taken = match forgot {
@@ -362,7 +348,7 @@ impl Client {
                 }
             }
         }
-        if anew && self.registrations.get(&self.settings.hub).is_some_and(|r| r.is_young(cx.now)) {
+        if anew && with(&mut self.registrations, from.site).is_some_and(|r| r.is_young(cx.now)) {
             // A hub that takes everything back at once was started anew: it knows nothing of who is here either.
             let hub = self.hub_mac();
             self.locals.announce(cx, hub);
@@ -389,10 +375,9 @@ impl Client {
         if ours.header.source != own {
             return;
         }
-        let settings = self.settings;
         match ours.header.kind {
             Kind::RegistrationRequest => {
-                if let Some(registration) = self.registrations.get_mut(&settings.hub) {
+                if let Some(registration) = with(&mut self.registrations, from.site) {
                     registration.error(cx, from.site, ours.header.request_id, code);
                 }
             }
@@ -412,10 +397,9 @@ impl Client {
 
     /// Registers, if the devices and the ways are there.
     fn enter(&mut self, cx: &mut Context<'_>) {
-        let settings = self.settings;
         let mut complete = false;
         for (_, registration) in self.registrations.iter_mut() {
-            complete |= registration.enter(cx, &settings);
+            complete |= registration.enter(cx, &self.settings);
         }
         if complete {
             cx.act(Act::List);
@@ -452,6 +436,12 @@ impl Client {
         };
         f(&mut self.resolution, cx, &mut asker);
     }
+}
+
+/// The registration with a hub.
+fn with(registrations: &mut LiteMap<HubKey, Registration>, hub: Option<SiteId>) -> Option<&mut Registration> {
+    let hub = hub?;
+    registrations.iter_mut().map(|(_, registration)| registration).find(|r| r.site() == Some(hub))
 }
 
 /// A MAC is not here any more, though the bridge thinks so.

@@ -1,7 +1,7 @@
 //! A client's remote MACs: asked for, installed as shortcuts, renewed while used, forgotten
 //! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2). Where they are and for how long stands in the book.
 
-use super::super::context::{ClientDue, Context, Due, seconds};
+use super::super::context::{ClientDue, Context, Due, View, seconds};
 use super::super::contract::effect::{Act, Event, Refusal, Why};
 use super::super::contract::report::{MacRow, MacState};
 use super::super::contract::settings::{ClientSettings, Trigger};
@@ -361,12 +361,7 @@ impl Resolution {
     }
 
     /// Rows for `macs`, after `last`.
-    pub fn rows<'a>(
-        &'a self,
-        now: Instant,
-        vn: &'a super::super::Vn,
-        last: Option<Mac>,
-    ) -> impl Iterator<Item = MacRow> + 'a {
+    pub fn rows<'a>(&'a self, vn: View<'a>, last: Option<Mac>) -> impl Iterator<Item = MacRow> + 'a {
         let rest = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         self.entries.range(rest).map(move |(mac, e)| MacRow {
             mac: *mac,
@@ -379,7 +374,7 @@ impl Resolution {
             left: e
                 .shortcut
                 .and_then(|_| vn.book.get(ProtocolAddress::Mac(*mac)))
-                .map(|entry| seconds(entry.until(), now)),
+                .map(|entry| seconds(entry.until(), vn.now)),
             askers: 0,
         })
     }

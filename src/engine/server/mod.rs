@@ -6,12 +6,10 @@ mod late;
 mod member;
 mod purge;
 mod registrar;
-mod uplinks;
 
 pub use member::Member;
-pub use uplinks::Uplinks;
 
-use super::context::{Context, Due, ServerDue, seconds};
+use super::context::{Context, Due, ServerDue, View, seconds};
 use super::contract::effect::{Act, Event, Table, Why};
 use super::contract::input::{News, Path, Place, Via};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
@@ -211,10 +209,10 @@ impl Server {
         }
     }
 
-    pub fn report(&self, now: Instant, vn: &super::Vn) -> HubReport {
+    pub fn report(&self, vn: View<'_>) -> HubReport {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         HubReport {
-            since: now.since(self.since).as_secs(),
+            since: vn.now.since(self.since).as_secs(),
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
             macs: count(vn.book.macs()),
@@ -223,12 +221,7 @@ impl Server {
     }
 
     /// Rows of the MACs after `last`, in their order.
-    pub fn rows<'a>(
-        &'a self,
-        now: Instant,
-        vn: &'a super::Vn,
-        last: Option<Mac>,
-    ) -> impl Iterator<Item = MacRow> + 'a {
+    pub fn rows<'a>(&'a self, vn: View<'a>, last: Option<Mac>) -> impl Iterator<Item = MacRow> + 'a {
         let all = self.spokes as usize;
         let macs =
             vn.book.after(last.map(ProtocolAddress::Mac)).map_while(|(address, entry)| match address {
@@ -243,8 +236,8 @@ impl Server {
                 mac,
                 state: if lives { MacState::Learned } else { MacState::Held },
                 at: site.and_then(Site::vtep),
-                left: member.and_then(Member::until).map(|until| seconds(until, now)),
-                askers: u32::try_from(entry.holders(now, all)).unwrap_or(u32::MAX),
+                left: member.and_then(Member::until).map(|until| seconds(until, vn.now)),
+                askers: u32::try_from(entry.holders(vn.now, all)).unwrap_or(u32::MAX),
             })
         })
     }
