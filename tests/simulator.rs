@@ -218,6 +218,41 @@ fn a_hub_that_restarts_interrupts_nothing() {
     assert!(lost < 19 * 4, "{lost} frames were lost, the move's included");
 }
 
+/// What the last run could not take back any more, and what changed while none ran, is set right soon after. What is
+/// right stays.
+#[test]
+fn a_hub_that_restarts_sets_right_what_it_missed() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    sim.add(&[hub_nbma()], hub_settings(3600), None);
+    for n in 1..=20 {
+        sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
+        sim.settle(station(n), n, VN);
+    }
+    all_register(&mut sim);
+    for peer in 3..=15 {
+        sim.converse(station(1), station(peer), SECOND, 60 * MINUTE);
+        sim.converse(station(2), station(peer), SECOND, 60 * MINUTE);
+    }
+    sim.converse(station(18), station(19), SECOND, 60 * MINUTE);
+    sim.run_secs(60);
+    // One of them is not told in time.
+    sim.cut(0, 5);
+    move_station(&mut sim, station(1), 16);
+    sim.run_secs(40);
+    assert_eq!(sim.wrong_shortcuts(), 1);
+    sim.nodes[0].sleeps = true;
+    sim.cut.clear();
+    move_station(&mut sim, station(2), 17);
+    sim.run_secs(40);
+    assert!(sim.wrong_shortcuts() > 10);
+    sim.restart(0);
+    sim.run_secs(5);
+    assert_eq!(sim.wrong_shortcuts(), 0);
+    let down = |e: &Event| matches!(e, Event::ShortcutDown { mac, .. } if *mac == station(19));
+    assert_eq!(sim.told(18, down), 0, "nothing is wrong with it");
+    assert!(has_shortcut(&sim, 18, station(19)));
+}
+
 /// What a spoke was told lasts as long as the others' registrations, not as its own.
 #[test]
 fn a_spoke_with_a_short_holding_time_hears_of_moves_after_a_restart() {

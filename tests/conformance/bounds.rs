@@ -167,6 +167,7 @@ fn f5_a_hub_without_a_port_takes_back_what_it_said_before_a_reboot() {
     let started = hub.now;
     let mut young = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 1);
     young.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    young.input(Input::News { vn: VN, news: News::Listed });
     let (two, three) = (client(2), client(3));
     let sent = young.hear(two.path(), TAG, &two.registration(1));
     let purge = sent.iter().find(|sent| withdraws_all(sent)).expect("a Purge of all MACs");

@@ -2,9 +2,10 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Act, Effect, Input, Item, News, Place};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Path, Place, Port, Table};
 use dmevpn::types::Vni;
-use dmevpn::wire::nhrp::Message;
+use dmevpn::wire::nhrp::{Message, ProtocolAddress};
+use std::collections::BTreeSet;
 
 fn found(spoke: &mut Driven, to: dmevpn::types::Vtep) {
     spoke.input(Input::News { vn: VN, news: News::FoundShortcut { mac: mac(STATION), to } });
@@ -62,11 +63,155 @@ fn uplinks_are_given_back() {
     assert_eq!(hub.register(&four).codes(), [0]);
 }
 
+/// A hub of a new run, whose devices are there.
+fn restarted() -> Driven {
+    let mut hub = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    hub
+}
+
+/// It finds the ports of these, and stations.
+fn finds(hub: &mut Driven, clients: &[Client], stations: &[(&str, Client)]) {
+    hub.input(Input::News { vn: VN, news: News::Listing });
+    for (client, n) in clients.iter().zip(0..) {
+        let port =
+            Port { uplink: vni(0x90_0000 + n), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 300 };
+        hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
+    }
+    stations.iter().for_each(|(station, client)| hub.learn(client, address(station)));
+    assert!(hub.sent().is_empty(), "where it was, as far as anybody knows");
+    hub.input(Input::News { vn: VN, news: News::Listed });
+}
+
+/// Confirms all purges of these and those that come within so much time. Whom they told about what.
+fn confirmed(hub: &mut Driven, sent: Vec<Sent>, time: Duration) -> Vec<(Path, ProtocolAddress)> {
+    let mut sent = sent;
+    sent.extend(hub.pass(time));
+    for purge in sent.iter().filter(|sent| sent.header().kind == Kind::PurgeRequest) {
+        let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+            purge.cies().iter().for_each(|cie| {
+                w.cie(cie);
+            });
+        });
+        hub.hear(purge.path, TAG, &reply);
+    }
+    let all = sent.iter().flat_map(|sent| sent.cies().into_iter().map(|cie| (sent.path, cie)));
+    let about: BTreeSet<_> = all.filter_map(|(path, cie)| Some((path, cie.address?))).collect();
+    about.into_iter().collect()
+}
+
+/// Of whom a port was found may hold an answer of before. Nobody has to remember that for a MAC to be taken back that
+/// the bridge forgot, and that turns up elsewhere.
+#[test]
+fn f5_what_was_forgotten_since_a_restart_is_taken_back() {
+    let mut hub = restarted();
+    let (two, three, four) = (client(2), client(3), client(4));
+    finds(&mut hub, &[two, three, four], &[(STATION, three)]);
+    confirmed(&mut hub, Vec::new(), 200 * SECOND);
+    [two, three, four].iter().for_each(|client| assert_eq!(hub.register(client).codes(), [0]));
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place: Place::Gone } });
+    assert_eq!(hub.ask(&two, &two.question(2, address(STATION))).cies()[0].nbma, Some(three.nbma), "held");
+    hub.pass(200 * SECOND);
+    hub.learn(&four, address(STATION));
+    let told = hub.sent();
+    let told = confirmed(&mut hub, told, SECOND);
+    assert_eq!(told, [two, three].map(|client| (client.path(), address(STATION))));
+    // In the end nobody holds what is not known any more.
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place: Place::Gone } });
+    [two, three, four].iter().for_each(|client| assert_eq!(hub.register(client).codes(), [0]));
+    hub.pass(250 * SECOND);
+    let known = hub.engine.macs(hub.now, VN, None, usize::MAX);
+    assert!(known.iter().all(|row| row.mac != mac(STATION)), "{known:?}");
+}
+
+/// So it is with what the bridge did not know at the start, be it somewhere or denied: for as long as a denial lasts.
+#[test]
+fn f5_what_a_restarted_hub_never_knew_is_taken_back() {
+    for (after, told) in [(50, 2), (70, 0)] {
+        let mut hub = restarted();
+        let (two, three, four) = (client(2), client(3), client(4));
+        finds(&mut hub, &[two, three, four], &[]);
+        confirmed(&mut hub, Vec::new(), after * SECOND);
+        hub.learn(&four, address(STATION));
+        assert_eq!(hub.sent().len(), told, "{after}");
+        assert!(hub.sent().iter().all(|sent| sent.path != four.path()));
+    }
+}
+
+/// It asks those whose ports it found to register: by a Purge of its own address.
+#[test]
+fn a_restarted_hub_makes_itself_known() {
+    let mut hub = restarted();
+    let clients: Vec<Client> = (2..102).map(client).collect();
+    finds(&mut hub, &clients, &[]);
+    assert!(hub.sent().len() < 10, "not all at once");
+    let sent = hub.sent();
+    let told = confirmed(&mut hub, sent, 2 * SECOND);
+    let all: Vec<_> = clients.iter().map(|client| (client.path(), address(HUB_MAC))).collect();
+    assert_eq!(told, all);
+    assert!(hub.pass(20 * SECOND).is_empty(), "once");
+}
+
+#[test]
+fn a_spoke_registers_with_a_hub_that_makes_itself_known() {
+    let mut spoke = spoke_with_shortcut();
+    let denied = mac("52:54:00:00:00:0d");
+    spoke.heard(denied);
+    let question = spoke.one();
+    spoke.hear_from_hub(&answer(&question.bytes, &[Cie::nak(12)]));
+    let header = Message::parse(&purge(0, 0xff, None)).unwrap().header;
+    let request = write(&header, |w| {
+        w.cie(&Cie { prefix: 0xff, address: Some(address(HUB_MAC)), ..Cie::default() });
+    });
+    let sent = spoke.hear_from_hub(&request);
+    let kinds: Vec<Kind> = sent.iter().map(|sent| sent.header().kind).collect();
+    assert_eq!(kinds, [Kind::PurgeReply, Kind::RegistrationRequest]);
+    let sent = spoke.hear_from_hub(&accepted(&sent[1].bytes, vni(9000)));
+    let asked: Vec<_> = sent.iter().filter_map(|sent| sent.header().destination).collect();
+    assert_eq!(
+        asked,
+        [address(STATION), ProtocolAddress::Mac(denied)],
+        "what it held, and what it was denied"
+    );
+    assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep("10.0.0.3", 101)), "it stays meanwhile");
+    // A hub that says so all the time is not registered with all the time.
+    assert_eq!(spoke.hear_from_hub(&request).len(), 1);
+}
+
+/// Who registers before it is known whether there are ports may hold anything, or nothing.
+#[test]
+fn f5_all_is_taken_back_when_it_is_known_that_there_was_no_port() {
+    let (two, three) = (client(2), client(3));
+    for ports in [&[][..], &[three]] {
+        let mut hub = restarted();
+        assert_eq!(hub.ask(&two, &two.question(1, address(HUB_MAC))).codes(), [4]);
+        assert_eq!(hub.register(&two).codes(), [0], "and nothing else");
+        finds(&mut hub, ports, &[]);
+        let all = |sent: &Sent| sent.path == two.path() && sent.cies().iter().all(|cie| cie.prefix == 1);
+        assert_eq!(hub.sent().iter().filter(|sent| all(sent)).count(), usize::from(ports.is_empty()));
+    }
+}
+
+/// A table that has become smaller keeps no more ports than it may have.
+#[test]
+fn e12_no_more_ports_are_found_than_there_may_be_spokes() {
+    let mut role = hub_role();
+    role.max_spokes = 2;
+    let mut hub = Driven::new(settings(Part::Hub(role), VpnMode::Llc), 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let (two, three, four) = (client(2), client(3), client(4));
+    finds(&mut hub, &[two, three], &[]);
+    let port = Port { uplink: vni(0x90_0007), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 300 };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: four.vtep(), port } });
+    assert_eq!(hub.changed().collect::<Vec<_>>(), [Item::Port(four.vtep())], "it goes");
+    assert!(hub.told(&Event::Full(Table::Spokes)));
+    assert_eq!(hub.ports().iter().map(|(spoke, _)| *spoke).collect::<Vec<_>>(), [two.vtep(), three.vtep()]);
+}
+
 /// A hub that was away does not know what it told; who confirmed that it forgot all is told no more of it.
 #[test]
 fn who_forgot_all_is_told_no_more() {
-    let mut hub = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 6);
-    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let mut hub = restarted();
     hub.input(Input::News { vn: VN, news: News::Listed });
     let (two, three, four) = (client(2), client(3), client(4));
     for client in [two, three, four] {

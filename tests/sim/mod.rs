@@ -464,14 +464,14 @@ impl Sim {
 
     fn boot(&mut self, id: NodeId) {
         let settings = self.nodes[id].settings.clone();
+        for plane in self.nodes[id].planes.values_mut() {
+            plane.is_listed = false;
+        }
         self.call(id, Cause::Other, |engine, now, out| engine.apply(now, settings, out));
         for (hub, path) in self.nodes[id].hubs.clone() {
             self.input(id, Input::Hub { hub, path: Some(path) });
         }
         self.make_planes(id);
-        for plane in self.nodes[id].planes.values_mut() {
-            plane.is_listed = false;
-        }
         let up = self.nodes[id].planes.iter().filter(|(_, plane)| plane.is_up);
         let planes: Vec<(VnKey, Mac)> = up.map(|(key, p)| (*key, p.mac)).collect();
         for (vn, mac) in planes {

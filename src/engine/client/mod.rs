@@ -253,7 +253,7 @@ impl Client {
         let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
         if was_here && place == Place::Local {
             // It is listed again.
-            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
+            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
         }
         if self.restless.holds(cx.now, mac, place) {
             return;
@@ -291,7 +291,8 @@ impl Client {
             return;
         }
         // Nobody asks a client.
-        let _: Result<Option<Change>, ()> = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
+        let _: Result<Option<Change>, ()> =
+            cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
         let hub = self.hub_mac();
         self.locals.learned(cx, mac, hub);
     }
@@ -333,7 +334,7 @@ impl Client {
         increment(&mut cx.statistics.rx_purge_req);
         cx.confirm_purge(from);
         let own = (Some(from.via.path.local), Some(self.settings.vni));
-        let mut anew = false;
+        let (mut anew, mut is_doubtful) = (false, false);
         for cie in from.message.cies() {
             match cie.address {
                 // A MAC that was here is elsewhere now, and the bridge has not noticed; or nobody knows which are.
@@ -343,9 +344,16 @@ impl Client {
                     _ => {}
                 },
                 _ => {
+                    is_doubtful |= cie.address == from.message.header.source;
                     anew |= cie.prefix == 1;
                     self.ask(cx, |resolution, cx, asker| resolution.purge(cx, asker, &cie));
                 }
+            }
+        }
+        if is_doubtful {
+            // The hub takes its own address back: it was restarted, and knows nobody.
+            if let Some(registration) = with(&mut self.registrations, from.site) {
+                registration.doubt(cx, &self.settings);
             }
         }
         if anew && with(&mut self.registrations, from.site).is_some_and(|r| r.is_young(cx.now)) {

@@ -150,8 +150,8 @@ impl Resolution {
     }
 
     /// The registration came about, or the uplink changed: what waited is asked, and what was asked of a hub at another
-    /// address is asked of this one. So is what was known before, since the hub may have forgotten whom to tell when it
-    /// becomes untrue.
+    /// address is asked of this one. So is what was known or denied before, since the hub may have forgotten whom to tell
+    /// when it becomes untrue.
     pub fn registered(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         let all: Vec<Mac> = self.entries.keys().copied().collect();
         for mac in all {
@@ -162,14 +162,12 @@ impl Resolution {
             }
             let Some(entry) = self.entries.get(&mac) else { continue };
             let waits = matches!(entry.phase, Phase::Queued | Phase::Asking(_));
-            match entry.shortcut {
-                Some(Shortcut { relay: false, .. }) if waits => {}
-                Some(Shortcut { relay: false, .. }) => self.enqueue(cx, asker, mac),
-                relay => {
-                    if asker.settings.trigger == Trigger::L2miss && (relay.is_some() || waits) {
-                        self.relay(cx, asker, mac);
-                    }
-                }
+            let (relay, holds) = (entry.shortcut.is_some_and(|s| s.relay), entry.shortcut.is_some());
+            if asker.settings.trigger == Trigger::L2miss && (relay || (!holds && waits)) {
+                self.relay(cx, asker, mac);
+            }
+            if !waits {
+                self.enqueue(cx, asker, mac);
             }
         }
         self.ask_queued(cx, asker);

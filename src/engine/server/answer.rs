@@ -15,7 +15,7 @@ const VPN_AWARE: u8 = 1;
 
 /// For so long a server remembers whom it told that it does not know an address. A spoke may ask because it heard a
 /// station directly before the hub did.
-const DENIAL: Duration = Duration::from_secs(60);
+pub(super) const DENIAL: Duration = Duration::from_secs(60);
 
 /// What is said of an address, and until when that holds; or a NAK code.
 type Answer = Result<(Cie, Instant), u8>;

@@ -6,17 +6,18 @@ mod late;
 mod member;
 mod purge;
 mod registrar;
+mod restart;
 
 pub use member::Member;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
 use super::contract::effect::{Act, Event, Table, Why};
-use super::contract::input::{News, Path, Place, Via};
+use super::contract::input::{News, Place};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::Inbound;
-use super::plane::{Item, Port, Wanted};
+use super::plane::Item;
 use super::restless::Restless;
 use super::room::Room;
 use super::sites::{Site, SiteId};
@@ -28,7 +29,6 @@ use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
 use core::net::IpAddr;
 use core::time::Duration;
 use late::Gone;
-use member::MemberPort;
 
 /// Held bindings are looked through at most this often.
 const SWEEP_APART: Duration = Duration::from_secs(30);
@@ -48,8 +48,10 @@ pub struct Server {
     since: Instant,
     /// Whether it is known what the bridge knew when it came.
     is_listed: bool,
-    /// Until then clients whose ports were found may hold answers of an earlier run of the daemon.
+    /// Until then clients whose ports were found may hold answers of an earlier run of the daemon; and until then, some
+    /// that are about addresses that this one has not heard of.
     amnesia: Instant,
+    unheard_until: Instant,
     /// No port was found: until then whoever registers first may hold answers from before a reboot.
     fresh_until: Option<Instant>,
     /// Clients with a VNI, and those without.
@@ -86,6 +88,7 @@ impl Server {
             is_listed: false,
             since: now,
             amnesia: Instant::default(),
+            unheard_until: Instant::default(),
             fresh_until: None,
             spokes: 0,
             others: 0,
@@ -278,10 +281,7 @@ impl Server {
             return;
         }
         let site = match place {
-            Place::Gone | Place::Left(_) => {
-                cx.book.unlearn(cx.now, mac);
-                return;
-            }
+            Place::Gone | Place::Left(_) => return self.unlearn(cx, mac),
             Place::Local => SiteId::HERE,
             Place::At(spoke) => match cx.sites.find((spoke.nbma, Some(spoke.vni))) {
                 Some(site) => site,
@@ -289,7 +289,8 @@ impl Server {
             },
             Place::Tunnel => return,
         };
-        let Ok(change) = cx.book.learn(cx.now, mac, site, self.settings.max_macs as usize) else {
+        let max = self.settings.max_macs as usize;
+        let Ok(change) = cx.book.learn(cx.now, mac, site, max, self.unheard_until) else {
             self.room.refused(cx, Due::Server(ServerDue::Refused));
             return;
         };
@@ -311,47 +312,24 @@ impl Server {
         self.take_back(cx, address, &change);
     }
 
-    /// The listing is complete: what it did not hold, the bridge forgot.
-    fn listed(&mut self, cx: &mut Context<'_>) {
-        self.is_listed = true;
-        let mut last = None;
-        while let Some(mac) = cx.book.next_unlisted(last) {
-            cx.book.unlearn(cx.now, mac);
-            last = Some(ProtocolAddress::Mac(mac));
+    /// The bridge forgot a MAC.
+    fn unlearn(&mut self, cx: &mut Context<'_>, mac: Mac) {
+        cx.book.unlearn(cx.now, mac, self.amnesia);
+        if self.amnesia > cx.now {
+            self.sweep_at(cx, self.amnesia);
         }
     }
 
-    /// A port of an earlier run was found.
-    fn found(&mut self, cx: &mut Context<'_>, spoke: Vtep, port: Port) {
-        let site = cx.sites.enter((spoke.nbma, Some(spoke.vni)));
-        if !self.become_member(cx, site) {
-            return;
+    /// The listing is complete: what it did not hold, the bridge forgot.
+    fn listed(&mut self, cx: &mut Context<'_>) {
+        let mut last = None;
+        while let Some(mac) = cx.book.next_unlisted(last) {
+            self.unlearn(cx, mac);
+            last = Some(ProtocolAddress::Mac(mac));
         }
-        let until = cx.now
-            + match port.granted {
-                0 => cx.holding_time,
-                granted => Duration::from_secs(granted.into()),
-            };
-        let uplink = port.uplink;
-        let path = Path { local: port.local, remote: spoke.nbma };
-        if let Some(there) = cx.sites.get_mut(site) {
-            there.set_way(Via { path, tag: port.mode.tag(cx.vpn_id) });
+        if !core::mem::replace(&mut self.is_listed, true) {
+            self.take_up(cx);
         }
-        if let Some(member) = cx.sites.member_mut(site) {
-            member.port = Some(MemberPort { uplink, is_up: true, reply: None });
-            member.grace = Some(until);
-            member.holds_unknown = true;
-        }
-        // What it was told may last as long as anybody was granted, or as long as what is said of hosts here.
-        self.amnesia = self.amnesia.max(until).max(cx.now + cx.holding_time);
-        self.fresh_until = Some(Instant::default());
-        cx.plane.adopt(Item::Port(spoke), Some(Wanted::Port(port)));
-        cx.uplinks.reserve(uplink);
-        if self.settings.shared_uplink {
-            self.shared = Some(uplink);
-        }
-        self.arm(cx, site);
-        cx.tell(Event::SpokeUp { spoke, uplink });
     }
 
     /// A client withdraws what it registered, or a MAC that was behind it.

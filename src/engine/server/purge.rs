@@ -225,6 +225,16 @@ impl Server {
         queue(cx, site, (About::All(Protocol::Ethernet), None), until);
     }
 
+    /// Takes back where this server itself is, not before `at`.
+    pub(super) fn take_self_back(&mut self, cx: &mut Context<'_>, site: SiteId, at: Instant, until: Instant) {
+        let Some(own) = cx.sites.mac else { return };
+        queue(cx, site, (About::One(ProtocolAddress::Mac(own)), None), until);
+        let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
+        if let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) {
+            cx.timers.set(&mut line.alarm, at, timer);
+        }
+    }
+
     /// A client confirmed (RFC 2332 section 5.2.6).
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_reply);

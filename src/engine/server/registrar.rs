@@ -208,7 +208,7 @@ impl Server {
     fn enter(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> SiteId {
         let header = &from.message.header;
         let site = cx.sites.enter((header.nbma, header.vni));
-        let new = self.become_member(cx, site);
+        let is_new = self.become_member(cx, site);
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(from.via);
         }
@@ -216,8 +216,8 @@ impl Server {
             member.note(cx.now, source, header.request_id);
             member.grace = None;
         }
-        if let Some(until) = self.fresh_until.filter(|until| new && header.vni.is_some() && *until > cx.now) {
-            self.take_all_back(cx, site, until);
+        if is_new && header.vni.is_some() {
+            self.may_hold_anything(cx, site);
         }
         site
     }

@@ -1,0 +1,89 @@
+//! What a server finds of an earlier run of its daemon, and what others may still hold of it.
+
+use super::super::context::Context;
+use super::super::contract::effect::Event;
+use super::super::contract::input::{Path, Via};
+use super::super::plane::{Item, Port, Wanted};
+use super::super::sites::SiteId;
+use super::Server;
+use super::answer::DENIAL;
+use super::member::MemberPort;
+use crate::time::Instant;
+use crate::types::Vtep;
+use core::time::Duration;
+
+/// How far apart spokes are asked to register after a restart: each then asks for all it holds.
+const APART: Duration = Duration::from_millis(10);
+
+impl Server {
+    /// A port of an earlier run was found. There is no room for more than there may be spokes.
+    pub(super) fn found(&mut self, cx: &mut Context<'_>, spoke: Vtep, port: Port) {
+        let name = (spoke.nbma, Some(spoke.vni));
+        if cx.sites.find(name).is_some_and(|site| cx.sites.member(site).is_some()) {
+            return;
+        }
+        self.fresh_until = Some(Instant::default());
+        if self.spokes >= self.settings.max_spokes.into() {
+            self.table_full(cx);
+            return cx.plane.differs(cx.out, Item::Port(spoke));
+        }
+        let site = cx.sites.enter(name);
+        self.become_member(cx, site);
+        let until = cx.now
+            + match port.granted {
+                0 => cx.holding_time,
+                granted => Duration::from_secs(granted.into()),
+            };
+        let uplink = port.uplink;
+        let path = Path { local: port.local, remote: spoke.nbma };
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.set_way(Via { path, tag: port.mode.tag(cx.vpn_id) });
+        }
+        if let Some(member) = cx.sites.member_mut(site) {
+            member.port = Some(MemberPort { uplink, is_up: true, reply: None });
+            member.grace = Some(until);
+            member.holds_unknown = true;
+        }
+        // What it was told may last as long as anybody was granted, or as long as what is said of hosts here, or denied.
+        self.amnesia = self.amnesia.max(until).max(cx.now + cx.holding_time.max(DENIAL));
+        cx.plane.adopt(Item::Port(spoke), Some(Wanted::Port(port)));
+        cx.uplinks.reserve(uplink);
+        if self.settings.shared_uplink {
+            self.shared = Some(uplink);
+        }
+        self.arm(cx, site);
+        cx.tell(Event::SpokeUp { spoke, uplink });
+    }
+
+    /// A client is new. After a reboot it may be one of before; until the bridge is listed nobody knows whether there
+    /// are ports, so whether there was a reboot.
+    pub(super) fn may_hold_anything(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(until) = self.fresh_until.filter(|until| *until > cx.now) else { return };
+        if let Some(member) = cx.sites.member_mut(site) {
+            member.holds_unknown = true;
+        }
+        if self.is_listed {
+            self.take_all_back(cx, site, until);
+        }
+    }
+
+    /// The bridge is listed for the first time: now questions can be answered. After a reboot, which leaves no ports, all
+    /// is taken back. After a restart shortcuts stay: a Purge of the hub's own address has a spoke register, and then
+    /// ask for all it holds and for what it was denied, so that what changed while no daemon ran, what was not taken
+    /// back in time, and whom to tell of later changes becomes known.
+    pub(super) fn take_up(&mut self, cx: &mut Context<'_>) {
+        self.unheard_until = cx.now + DENIAL;
+        let holders = cx.sites.members().filter(|(_, _, member)| member.holds_unknown);
+        let holders: Vec<SiteId> = holders.map(|(site, ..)| site).collect();
+        let fresh = self.fresh_until.filter(|until| *until > cx.now);
+        for (site, n) in holders.into_iter().zip(0..) {
+            match fresh {
+                Some(until) => self.take_all_back(cx, site, until),
+                None if cx.now < self.amnesia => {
+                    self.take_self_back(cx, site, cx.now + APART * n, self.amnesia);
+                }
+                None => {}
+            }
+        }
+    }
+}
