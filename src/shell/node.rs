@@ -21,8 +21,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// So much is read of each source in a turn, by number and by time; then all others have theirs. What comes faster than
-/// it is read, as when MACs seem to move all the time, so keeps nobody waiting for longer than that.
-const PACKETS: usize = 64;
+/// it is read, as when MACs seem to move all the time, so keeps nobody waiting for longer than that. Packets get their
+/// whole time: answers to what a storm of events makes the hub say come in bursts, and what waits too long is lost.
+const PACKETS: usize = 512;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
 

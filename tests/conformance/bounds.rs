@@ -225,6 +225,44 @@ fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
     assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()), "nothing is left to say");
 }
 
+/// As long as more becomes untrue than a line takes, it is not filled anew: all is taken back once a second.
+#[test]
+fn f8_a_line_that_runs_over_again_and_again() {
+    const STATIONS: u16 = 513;
+    let (mut hub, _, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    (0..STATIONS).for_each(|n| hub.learn(&three, station(n)));
+    let mut said = [0; 4];
+    for (round, said) in said.iter_mut().enumerate() {
+        let (to, from) = if round % 2 == 0 { (&four, &three) } else { (&three, &four) };
+        let mut all = Vec::new();
+        for n in 0..STATIONS {
+            all.extend(hub.pass(SECOND / 1000));
+            hub.learn(to, station(n));
+            all.extend(hub.sent());
+        }
+        *said = all.iter().filter(|sent| sent.path == from.path()).count();
+        for client in [&three, &four] {
+            if let Some(last) = all.iter().rfind(|sent| sent.path == client.path()) {
+                confirm(&mut hub, client, last);
+            }
+        }
+    }
+    assert!(said[0] > 10 && said[1] > 10 && said[2] <= 2 && said[3] <= 2, "{said:?}");
+    // Later a lone one is told as such.
+    for _ in 0..5 {
+        for sent in hub.pass(3 * SECOND) {
+            let client = if sent.path == three.path() { &three } else { &four };
+            confirm(&mut hub, client, &sent);
+        }
+    }
+    assert_eq!(hub.pass(10 * SECOND).len(), 0);
+    hub.learn(&four, station(1));
+    let sent = hub.one();
+    assert_eq!((sent.path, sent.cies()[0].address), (three.path(), Some(station(1))));
+}
+
 /// The same for IP addresses, of which clients may ask for any.
 #[test]
 fn f8_a_line_of_ip_addresses_runs_over_as_well() {

@@ -85,6 +85,10 @@ pub struct Line {
     request: Option<Request>,
     /// All addresses are not taken back more often than [`ALL_APART`]: not before this.
     all_after: Instant,
+    /// For how many withdrawals the next one of all addresses stands. While it is more than the line takes, the line is
+    /// not filled again before it runs over again.
+    covered: usize,
+    storms: bool,
     alarm: Alarm,
 }
 
@@ -119,10 +123,19 @@ impl Line {
     fn push(&mut self, (about, old): Key, own: Option<Vtep>, until: Instant) -> Pushed {
         let is_own = |old: Option<Vtep>| old.is_some() && old == own;
         let all = (About::All(about.protocol()), old.filter(|_| is_own(old)));
-        let key = if self.waiting.contains_key(&all) { all } else { (about, old) };
-        let full = self.waiting.len() >= PURGES_PER_PEER && !self.waiting.contains_key(&key);
-        let key = if full { all } else { key };
+        // Those of all addresses come first.
+        let has_all = matches!(self.waiting.first(), Some(((About::All(_), _), _)));
+        let key = if has_all && self.waiting.contains_key(&all) { all } else { (about, old) };
+        if let Some(waits) = self.waiting.get_mut(&key) {
+            waits.until = waits.until.max(until);
+            waits.again = waits.sent;
+            let covered = key == all && about != all.0;
+            self.covered += usize::from(covered);
+            return if covered { Pushed::Covered } else { Pushed::InLine };
+        }
         let before = self.waiting.len();
+        let full = before >= PURGES_PER_PEER;
+        let key = if full || self.storms { all } else { key };
         let mut until = until;
         if full {
             self.waiting.retain(|(about, old), withdrawal| {
@@ -133,21 +146,15 @@ impl Line {
                 !covered
             });
         }
-        match self.waiting.get_mut(&key) {
-            Some(waits) => {
-                waits.until = waits.until.max(until);
-                waits.again = waits.sent;
-            }
-            None => {
-                self.waiting.insert(key, Withdrawal { until, sent: false, again: false });
-            }
-        }
-        match full {
+        self.waiting.insert(key, Withdrawal { until, sent: false, again: false });
+        if full {
+            self.covered += before;
             // The one that stands for them is there now.
-            true => Pushed::Over(before + 2 - self.waiting.len()),
-            false if key == all && about != all.0 => Pushed::Covered,
-            false => Pushed::InLine,
+            return Pushed::Over(before + 2 - self.waiting.len());
         }
+        let covered = key == all && about != all.0;
+        self.covered += usize::from(covered);
+        if covered { Pushed::Covered } else { Pushed::InLine }
     }
 
     /// What the next request says: all addresses of a packet are of one protocol.
@@ -249,6 +256,13 @@ impl Server {
                         member.holds_unknown = false;
                     }
                     line.done();
+                    if line.waiting.is_empty() && line.all_after > cx.now {
+                        // What it knows of the last one of all addresses is needed as long as there may be no other.
+                        line.waiting = LiteMap::new();
+                        let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
+                        let at = line.all_after;
+                        return cx.timers.set(&mut line.alarm, at, timer);
+                    }
                     if line.waiting.is_empty() {
                         cx.timers.clear(&mut line.alarm);
                         member.line = None;
@@ -309,6 +323,9 @@ impl Server {
         cx.send(via, &header, |w| {
             if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;
+                if line.request.is_none() {
+                    line.storms = core::mem::take(&mut line.covered) >= PURGES_PER_PEER;
+                }
             }
             for ((about, old), withdrawal) in line.batch() {
                 withdrawal.sent = true;
