@@ -185,6 +185,11 @@ impl Engine {
         self.vns.get(&vn).map_or(Place::Gone, |vn| vn.lookup(mac))
     }
 
+    /// Whether a spoke's hub has it registered, as far as the spoke knows.
+    pub fn is_registered(&self, vn: VnKey) -> bool {
+        self.client(vn).is_some_and(Client::is_registered)
+    }
+
     /// Whether a spoke's hub did not know the MAC, and is not asked again yet.
     pub fn is_denied(&self, vn: VnKey, mac: Mac) -> bool {
         self.client(vn).is_some_and(|client| client.is_denied(mac))

@@ -350,9 +350,8 @@ impl Node {
                 }
                 Effect::Do { vn, act } => self.dataplane.order(vn, act),
                 Effect::FindHub { hub } => {
-                    // What frames go by goes on without the hub's daemon.
-                    let in_use = |vn| self.engine.plane(vn).is_some_and(|plane| plane.uplink().is_some());
-                    self.underlay.seek(self.clock.now(), hub, in_use);
+                    let is_registered = |vn| self.engine.is_registered(vn);
+                    self.underlay.seek(self.clock.now(), hub, is_registered);
                 }
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);

@@ -122,6 +122,28 @@ fn a_hub_whose_first_address_is_silent() {
     });
 }
 
+/// The address of a name that a spoke was registered at becomes silent, and the hub is at the other one.
+#[test]
+fn a_hub_that_is_at_the_other_address_of_its_name() {
+    in_small(Plan { holding_time: 9, ..plan() }, |lab| {
+        let _hosts = Hosts::new(lab.node("spoke1"), "10.0.0.1 hub.test\n10.0.0.9 hub.test");
+        use_hub_name(lab.node("spoke1"), "hub.test");
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        wait_status(spoke1, "valid for");
+        hub.ns.ip("addr add 10.0.0.9/24 dev eth1").unwrap();
+        hub.edit_config(|text| text.replace("10.0.0.1", "10.0.0.9")).unwrap();
+        hub.signal(libc::SIGHUP).unwrap();
+        let there = wait_until(Duration::from_secs(40), || {
+            std::thread::sleep(Duration::from_millis(200));
+            let said = status(spoke1);
+            said.contains("valid for") && said.contains("10.0.0.9")
+        });
+        assert!(there, "{}", status(spoke1));
+    });
+}
+
 /// A name that leads back to the router itself, as one that stands beside its own in `/etc/hosts`.
 #[test]
 fn a_hub_whose_name_is_the_router_itself() {
@@ -296,6 +318,10 @@ fn a_gre_device_with_neighbours_is_made_again() {
             hub.ns.ip("link del tunnel1").unwrap();
             std::thread::sleep(Duration::from_millis(300));
             hub.ns.ip(make).unwrap();
+            wait("the kernel is told again", is_behind);
+            hub.ns.ip("link set tunnel1 down").unwrap();
+            wait_status(hub, "interface 'tunnel1' is down");
+            hub.ns.ip("link set tunnel1 up").unwrap();
             wait("the kernel is told again", is_behind);
         }
     });

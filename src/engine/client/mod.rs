@@ -196,6 +196,10 @@ impl Client {
         !complete || self.registrations.values().all(|r| r.path().is_none() || r.is_over())
     }
 
+    pub fn is_registered(&self) -> bool {
+        self.registrations.values().any(Registration::is_registered)
+    }
+
     /// Whether the hub did not know the MAC, and is not asked again yet.
     pub fn is_denied(&self, mac: Mac) -> bool {
         self.resolution.is_denied(mac)

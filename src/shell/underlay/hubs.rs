@@ -8,7 +8,11 @@ use crate::engine::{HubKey, Path, VnKey};
 use crate::shell::settings::Names;
 use crate::time::Instant;
 use crate::types::Nbma;
+use core::time::Duration;
 use litemap::LiteMap;
+
+/// An address of a hub's name is tried for so long before the next one is: not each VN's silence makes a turn.
+const CHANCE: Duration = Duration::from_secs(5);
 
 /// A hub.
 #[derive(Debug)]
@@ -21,8 +25,9 @@ pub(super) struct Hub {
     found: Vec<Nbma>,
     /// What the resolver said last, if it found none.
     unresolved: Option<Cause>,
-    /// When it was sought last because it was silent.
+    /// When it was sought last because it was silent, and when another address of its name got its turn.
     sought: Option<Instant>,
+    turned: Option<Instant>,
     pub path: Option<Path>,
     pub trouble: Option<Cause>,
 }
@@ -43,6 +48,7 @@ pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
                 found: Vec::new(),
                 unresolved: None,
                 sought: None,
+                turned: None,
                 path: None,
                 trouble: None,
             };
@@ -159,17 +165,20 @@ impl Underlay {
     }
 
     /// The hub does not answer: it may have another address, or the way to it may be another one. One look is enough
-    /// for many VNs. Where `in_use` says that no VN has anything of it, the next of its name's addresses is tried.
-    pub fn seek(&mut self, now: Instant, key: HubKey, in_use: impl Fn(VnKey) -> bool) {
+    /// for many VNs. Where no VN `is_registered` there any more, the next of its name's addresses is tried.
+    pub fn seek(&mut self, now: Instant, key: HubKey, is_registered: impl Fn(VnKey) -> bool) {
         let Some(hub) = self.hubs.get_mut(&key) else { return };
-        if hub.sought.is_some_and(|sought| now.since(sought) < SILENCE) {
+        let silent = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
+        let is_new = hub.turned.is_some_and(|turned| now.since(turned) < CHANCE);
+        if let Some(silent) = silent.filter(|_| !is_new && hub.found.len() > 1)
+            && !hub.spokes.iter().any(|vn| is_registered(*vn))
+        {
+            hub.found.rotate_left(silent + 1);
+            hub.turned = Some(now);
+        } else if hub.sought.is_some_and(|sought| now.since(sought) < SILENCE) {
             return;
         }
         hub.sought = Some(now);
-        let silent = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
-        if let Some(silent) = silent.filter(|_| !hub.spokes.iter().any(|vn| in_use(*vn))) {
-            hub.found.rotate_left(silent + 1);
-        }
         self.due = Some(now);
         self.look_up(now, key);
     }

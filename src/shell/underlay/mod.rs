@@ -102,7 +102,8 @@ impl Underlay {
         })
     }
 
-    /// Takes over a configuration; [`Underlay::look`] and [`Underlay::ways`] do the rest. Hubs that are in use no more are told at once.
+    /// Takes over a configuration; [`Underlay::look`] and [`Underlay::ways`] do the rest. Hubs that are in use no more
+    /// are told at once.
     pub fn configure(&mut self, config: &Config, names: &Names) -> News {
         if self.transport != config.main.transport {
             self.tunnels.close_others(&[]);
@@ -183,7 +184,7 @@ impl Underlay {
         });
         // Without its device a tunnel cannot be opened.
         let of_device = matches!(&self.transport, Transport::Device(name) if link.name == *name)
-            && (gone || !matches!(&self.device, Some(Ok((_, gre))) if gre.index == link.index));
+            && (gone || !matches!(&self.device, Some(Ok((_, gre))) if gre.index == link.index && link.up));
         of_interface || of_device
     }
 
@@ -232,7 +233,8 @@ impl Underlay {
     pub fn ways(&mut self, now: Instant) -> News {
         let question = self.question();
         if !question.is_empty() && question != self.home.question {
-            // The answer is to come.
+            // The answer is to come, and with it what is missing then.
+            self.again = None;
             return News::new();
         }
         let mut changed = self.look_at_home();
@@ -456,6 +458,26 @@ mod tests {
         underlay.answered(later + SECOND, home);
         assert!(underlay.is_stale && underlay.ways(later + SECOND).is_empty());
         assert!(underlay.own.link.is_some(), "{:?}", underlay.own);
+    }
+
+    #[test]
+    fn a_question_under_way_is_waited_for() {
+        let (mut underlay, mut netlink, now) = on_lo("192.0.2.1");
+        let configure = |underlay: &mut Underlay, interface: &str| {
+            let text = format!("config dmevpn 'main'\n\toption interface '{interface}'\n");
+            drop(underlay.configure(&Config::parse("test", &text).unwrap(), &Names::default()));
+        };
+        configure(&mut underlay, "nowhere");
+        look(&mut underlay, &mut netlink, now);
+        let again = underlay.deadline(now).expect("it is looked for again");
+        configure(&mut underlay, "elsewhere");
+        let question = underlay.look(now).unwrap();
+        underlay.ways(now);
+        assert!(!underlay.hear(again, &Sources::default()));
+        assert_eq!(underlay.deadline(again), None);
+        underlay.answered(again, question.ask(&mut netlink));
+        underlay.ways(again);
+        assert!(underlay.deadline(again) > Some(again));
     }
 
     #[test]

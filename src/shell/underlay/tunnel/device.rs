@@ -30,6 +30,9 @@ pub fn gre(name: &str, link: Option<&Link>, own: &Own) -> Result<(Nbma, Gre), Ca
     let Some((link, Kind::Gre(info))) = link.map(|l| (l, &l.kind)) else {
         return Err(Cause::NoGre(name.to_owned()));
     };
+    if !link.up {
+        return Err(Cause::InterfaceDown(name.to_owned()));
+    }
     let remote = info.remote.and_then(Nbma::new);
     if info.ipv6 && remote.is_none() {
         // Linux sends from such a device, but does not tell from where a packet came (no `header_ops.parse`).
