@@ -1,6 +1,5 @@
 //! What is wrong with a configuration file, fit to be printed.
 
-use super::uci::Section;
 use core::fmt;
 
 /// One thing that is to be said about a file: that is wrong, or hardly meant so.
@@ -20,11 +19,6 @@ impl Finding {
     /// What is to be said about `line`.
     pub(super) fn at(line: u32, text: String) -> Finding {
         Finding { line, section: None, option: None, text }
-    }
-
-    /// What is to be said about `section` in `line`.
-    pub(super) fn of(section: &Section, line: u32, option: Option<&str>, text: String) -> Finding {
-        Finding { line, section: section.name.clone(), option: option.map(str::to_owned), text }
     }
 }
 

@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
     /// Reports what is wrong with the section since `option` is not set.
     pub fn refuse_unset(&mut self, option: &Opt, why: &str) -> Reported {
         let text = format!("section {}: {why}", self.section);
-        self.errors.push(Finding::of(self.section, self.section.line, Some(option.name), text));
+        self.errors.push(self.section.finding(self.section.line, Some(option.name), text));
         Reported
     }
 
@@ -185,13 +185,13 @@ impl<'a> Reader<'a> {
 
     fn report(&mut self, line: u32, option: &str, why: &str) {
         let text = format!("option '{}': {why}", shown(option));
-        self.errors.push(Finding::of(self.section, line, Some(option), text));
+        self.errors.push(self.section.finding(line, Some(option), text));
     }
 
     /// Reports what is wrong with the section.
     pub fn refuse_section(&mut self, why: &str) -> Reported {
         let text = format!("section {}: {why}", self.section);
-        self.errors.push(Finding::of(self.section, self.section.line, None, text));
+        self.errors.push(self.section.finding(self.section.line, None, text));
         Reported
     }
 }

@@ -414,6 +414,11 @@ impl Builder {
 }
 
 impl Section {
+    /// What is to be said about it in `line`.
+    pub(super) fn finding(&self, line: u32, option: Option<&str>, text: String) -> Finding {
+        Finding { line, section: self.name.clone(), option: option.map(str::to_owned), text }
+    }
+
     fn set(&mut self, name: String, text: Text, list: bool) -> Result<(), String> {
         let Some(at) = self.options.iter().position(|o| o.name == name) else {
             if !list && text.text.is_empty() {

@@ -5,6 +5,7 @@
 //! `confine` gives up what the daemon has no use for.
 
 mod audience;
+mod beside;
 pub mod clock;
 mod confine;
 pub mod daemon;

@@ -3,8 +3,8 @@
 //! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. It is
 //! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
 
+use super::beside::beside;
 use super::identity::Identity;
-use super::task::beside;
 use super::words::InWords;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};

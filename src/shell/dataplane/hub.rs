@@ -10,9 +10,8 @@ use crate::shell::netlink::{Error, Netlink, NewVxlan};
 use crate::types::{Nbma, VlanId, Vni, VpnId, Vtep};
 use std::sync::Arc;
 
-/// Part of the MAC of a port, and of a device for all spokes.
+/// Part of the MAC of a port.
 const PORT: u8 = 2;
-const SHARED: u8 = 3;
 
 /// The name of the device whose frames go by this uplink VNI.
 pub fn port_name(uplink: Vni) -> String {
@@ -61,19 +60,7 @@ impl Make {
         self.ports.iter().copied().zip(made.into_iter().map(|made| made.map_err(|e| refused(&e)))).collect()
     }
 
-    /// One device for all spokes, as the first of them needs it.
-    pub fn shared(self, netlink: &mut Netlink) -> Made {
-        let first = self.ports[0];
-        let (name, alias) =
-            (port_name(first.port.uplink), alias::shared(&self.wanted.name, kept(first.port)));
-        let mac = Some(tunnel_mac(first.port.uplink, SHARED));
-        let new = NewVxlan { mac, ..self.device(first.port, &name, &alias) };
-        // If it exists, another VNI would not help.
-        let made = netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()));
-        made.and_then(|index| super::kmod::complete(netlink, index, first.port.uplink))
-    }
-
-    fn device<'a>(&self, port: Port, name: &'a str, alias: &'a str) -> NewVxlan<'a> {
+    pub(super) fn device<'a>(&self, port: Port, name: &'a str, alias: &'a str) -> NewVxlan<'a> {
         NewVxlan {
             name,
             vni: None,
@@ -130,7 +117,7 @@ pub(super) fn bridge_mac(vpn: VpnId) -> [u8; 6] {
 
 /// A MAC for a tunnel device. Its high first octet keeps a bridge, which takes the lowest MAC of its ports, from
 /// taking this one.
-fn tunnel_mac(vni: Vni, part: u8) -> [u8; 6] {
+pub(super) fn tunnel_mac(vni: Vni, part: u8) -> [u8; 6] {
     let [_, a, b, c] = vni.get().to_be_bytes();
     [0xfe, 0xd0, part, a, b, c]
 }

@@ -2,17 +2,21 @@
 //! spoke a MAC is, looks up by itself where a frame goes, and floods to all spokes but the one a frame came from.
 //! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
 
-use super::hub::Made;
-use super::settle::join;
+use super::alias;
+use super::hub::{Made, Make, kept, port_name, tunnel_mac};
+use super::join::join;
 use super::spoke::{destination, vtep};
 use super::{DEFAULT, Wanted, shown};
 use crate::config::{Config, Dataplane, HubRole, Role};
-use crate::shell::netlink::{Error, FdbChange, FdbEntry, Kind, Link, Netlink};
+use crate::shell::netlink::{Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan};
 use crate::types::{Nbma, Vni, Vtep};
 use std::fs;
 
 /// The names the patched driver may have, each with a parameter that says whether it does what it was patched for.
 const DRIVERS: [&str; 2] = ["vxlan_dmevpn", "vxlan"];
+
+/// Part of the MAC of a device for all spokes.
+const SHARED: u8 = 3;
 
 /// What forwards a hub's frames, and why that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +101,22 @@ pub(super) fn find(
     Ok(Some((uplink, local, members)))
 }
 
+impl Make {
+    /// One device for all spokes, as the first of them needs it.
+    pub fn shared(self, netlink: &mut Netlink) -> Made {
+        let first = self.ports[0];
+        let (name, alias) =
+            (port_name(first.port.uplink), alias::shared(&self.wanted.name, kept(first.port)));
+        let mac = Some(tunnel_mac(first.port.uplink, SHARED));
+        let new = NewVxlan { mac, ..self.device(first.port, &name, &alias) };
+        // If it exists, another VNI would not help.
+        let made = netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()));
+        made.and_then(|index| complete(netlink, index, first.port.uplink))
+    }
+}
+
 /// What a new device for all spokes needs beside what others have; on failure, whether the VNI is somebody else's.
-pub(super) fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> Made {
+fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> Made {
     let filters = matches!(netlink.link_by_index(index),
         Ok(Some(Link { kind: Kind::Vxlan(info), .. })) if info.vnifilter);
     let accepted = match filters {

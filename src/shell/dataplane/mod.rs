@@ -11,6 +11,7 @@ pub(super) mod alias;
 mod found;
 mod hub;
 mod items;
+mod join;
 mod kmod;
 mod news;
 mod settle;

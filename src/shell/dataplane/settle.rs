@@ -1,6 +1,7 @@
 //! Makes the devices that a VN always has what they are to be: its bridge, and a spoke's VXLAN device. In the worker's
 //! thread; devices are never made anew for what can be changed.
 
+use super::join::join;
 use super::vlan::{self, Scope};
 use super::{Role, Wanted, alias, hub, kmod, shown, spoke};
 use crate::control::Cause;
@@ -262,30 +263,6 @@ impl Settling<'_> {
         let is_ours = |index| Some(index) == tunnel || self.order.ours.binary_search(&index).is_ok();
         vlan::judge(&of_bridge, tunnel, is_ours, as_new, &wanted.bridge, vxlan)
     }
-}
-
-/// Makes a device an active port of the bridge. It is in the VN's VLAN before a frame can pass it.
-pub(super) fn join(
-    netlink: &mut Netlink,
-    link: &Link,
-    bridge: u32,
-    vlan: Option<VlanId>,
-    mtu: u32,
-) -> Result<(), Error> {
-    let change =
-        LinkChange { up: Some(true), master: Some(Some(bridge)), mtu: Some(mtu), ..LinkChange::default() };
-    if let Some(vlan) = vlan {
-        if link.master != Some(bridge) {
-            let off = LinkChange { up: Some(false), ..LinkChange::default() };
-            netlink.set_link(link.index, &off)?;
-            netlink.set_link(link.index, &LinkChange { up: None, ..change.clone() })?;
-        }
-        netlink.set_only_vlan(link.index, vlan)?;
-    }
-    if link.master == Some(bridge) && link.up && link.mtu == mtu {
-        return Ok(());
-    }
-    netlink.set_link(link.index, &change)
 }
 
 impl Leave {

@@ -6,7 +6,8 @@
 //! other jobs. It knows nothing between two of them.
 
 use super::hub::{self, Made, NewPort};
-use super::settle::{Leave, Settle, Standing, join, settle};
+use super::join::join;
+use super::settle::{Leave, Settle, Standing, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
 use crate::engine::VnKey;

@@ -1,7 +1,7 @@
 //! The names of hubs, looked up beside the daemon's thread: a resolver may take its time.
 
 use crate::engine::HubKey;
-use crate::shell::task::beside;
+use crate::shell::beside::beside;
 use crate::shell::words::InWords;
 use crate::time::Instant;
 use crate::types::Nbma;
