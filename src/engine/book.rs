@@ -68,7 +68,8 @@ pub struct Entry {
     until: Instant,
     /// Whether the bridge still knows it.
     learned: bool,
-    listed: bool,
+    /// The last listing that told of it.
+    listed: u32,
 }
 
 impl Entry {
@@ -151,6 +152,8 @@ pub struct Book {
     /// How many are here, and how many MACs are anywhere.
     here: usize,
     macs: usize,
+    /// Which listing is the present one.
+    listing: u32,
 }
 
 impl Book {
@@ -211,7 +214,7 @@ impl Book {
         let before = entry.places();
         entry.seen = Some(site);
         entry.learned = true;
-        entry.listed = true;
+        entry.listed = self.listing;
         let was = before.site();
         let news = match was {
             Some(was) => was != site,
@@ -235,13 +238,13 @@ impl Book {
 
     /// A complete listing begins.
     pub fn listing(&mut self) {
-        self.table.values_mut().for_each(|e| e.listed = false);
+        self.listing = self.listing.wrapping_add(1);
     }
 
     /// The listing is complete: what it did not hold, the bridge forgot. The next such address after `last`.
     pub fn next_unlisted(&self, last: Option<ProtocolAddress>) -> Option<Mac> {
         self.after(last).find_map(|(address, entry)| match address {
-            ProtocolAddress::Mac(mac) if entry.learned && !entry.listed => Some(mac),
+            ProtocolAddress::Mac(mac) if entry.learned && entry.listed != self.listing => Some(mac),
             _ => None,
         })
     }
