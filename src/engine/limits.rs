@@ -7,8 +7,8 @@ use core::time::Duration;
 /// does not starve the NHS).
 pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
 
-/// Packets of one registered spoke.
-pub const PEER: Rate = Rate { per_second: 200, burst: 500 };
+/// Packets of one registered client.
+pub const CLIENT: Rate = Rate { per_second: 200, burst: 500 };
 
 /// Packets of a hub of ours in one VN: answers to all [`QUESTIONS`], and as many Purges as it may have.
 pub const HUB: Rate = Rate { per_second: 1000, burst: 2000 };
@@ -19,8 +19,8 @@ pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
 /// Announcements of new local MACs by a spoke in one VN; those above wait for the next round.
 pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
 
-/// Addresses one spoke may register in a VN.
-pub const ADDRESSES_PER_PEER: usize = 8;
+/// Addresses one client may register in a VN.
+pub const ADDRESSES_PER_CLIENT: usize = 8;
 
 /// CIEs of one Registration Request that are looked at; further ones get NAK 5.
 pub const CIES_PER_REQUEST: usize = 32;
@@ -28,8 +28,8 @@ pub const CIES_PER_REQUEST: usize = 32;
 /// Spokes remembered by name as askers for one MAC; above, every spoke counts as an asker.
 pub const ASKERS: usize = 12;
 
-/// Purges that wait for one spoke's confirmation.
-pub const PURGES_PER_PEER: usize = 512;
+/// Purges that wait for one client's confirmation.
+pub const PURGES_PER_CLIENT: usize = 512;
 
 /// CIEs in one Purge Request; so many fit a packet of either address family.
 pub const CIES_PER_PURGE: usize = 32;

@@ -2,7 +2,7 @@
 
 use super::super::contract::statistics::ClientStatistics;
 use super::super::exchange::Reply;
-use super::super::limits::{PEER, TokenBucket};
+use super::super::limits::{CLIENT, TokenBucket};
 use super::super::timers::Alarm;
 use super::late::Newest;
 use super::purge::Line;
@@ -38,7 +38,7 @@ pub struct Member {
     pub address: Option<ProtocolAddress>,
     /// Its newest request.
     pub newest: Option<Newest>,
-    /// At most [`super::super::limits::ADDRESSES_PER_PEER`].
+    /// At most [`super::super::limits::ADDRESSES_PER_CLIENT`].
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
     pub grace: Option<Instant>,
@@ -63,7 +63,7 @@ impl Default for Member {
             holds_unknown: false,
             port: None,
             alarm: Alarm::default(),
-            bucket: TokenBucket::new(PEER),
+            bucket: TokenBucket::new(CLIENT),
             line: None,
             statistics: ClientStatistics::default(),
         }

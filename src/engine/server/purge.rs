@@ -5,7 +5,7 @@ use super::super::context::{Context, Due, ServerDue, Timer};
 use super::super::contract::effect::{Event, Table};
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
-use super::super::limits::{CIES_PER_PURGE, PURGES_PER_PEER};
+use super::super::limits::{CIES_PER_PURGE, PURGES_PER_CLIENT};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::Server;
@@ -134,7 +134,7 @@ impl Line {
             return if covered { Pushed::Covered } else { Pushed::InLine };
         }
         let before = self.waiting.len();
-        let full = before >= PURGES_PER_PEER;
+        let full = before >= PURGES_PER_CLIENT;
         let key = if full || self.storms { all } else { key };
         let mut until = until;
         if full {
@@ -324,7 +324,7 @@ impl Server {
             if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;
                 if line.request.is_none() {
-                    line.storms = core::mem::take(&mut line.covered) >= PURGES_PER_PEER;
+                    line.storms = core::mem::take(&mut line.covered) >= PURGES_PER_CLIENT;
                 }
             }
             for ((about, old), withdrawal) in line.batch() {

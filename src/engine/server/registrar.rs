@@ -6,7 +6,7 @@ use super::super::contract::input::Outcome;
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Reply};
-use super::super::limits::{ADDRESSES_PER_PEER, CIES_PER_REQUEST};
+use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST};
 use super::super::plane::{Item, Port, Wanted};
 use super::super::sites::SiteId;
 use super::member::{MemberPort, Registered};
@@ -164,7 +164,7 @@ impl Server {
         let header = &from.message.header;
         let site = cx.sites.find((header.nbma, header.vni));
         let member = site.and_then(|site| cx.sites.member(site));
-        let mut room = ADDRESSES_PER_PEER - member.map_or(0, |member| member.registered.len());
+        let mut room = ADDRESSES_PER_CLIENT - member.map_or(0, |member| member.registered.len());
         let verdict = |cie: Cie| {
             let registered = self.registered(cx, from, &cie).ok_or(code::PROHIBITED)?;
             if self.is_unique_elsewhere(cx, registered.address, header.nbma) {
