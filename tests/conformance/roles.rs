@@ -8,7 +8,8 @@ use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
     let mut spoke = spoke_with_shortcut();
     let mut asked = false;
-    let end = spoke.now + 205 * SECOND;
+    let start = spoke.now;
+    let end = start + 205 * SECOND;
     while let Some(at) = spoke.engine.deadline().filter(|at| *at <= end) {
         spoke.now = at;
         spoke.input(Input::Tick);
@@ -18,10 +19,13 @@ fn j7_j8_shortcut_is_renewed_while_it_is_used() {
         }
     }
     assert!(asked, "two thirds of the holding time: is it used?");
-    let usage = |idle| Input::News { vn: VN, news: News::Use { mac: mac(STATION), idle, age: 200 * SECOND } };
-    spoke.input(usage(200 * SECOND));
-    assert!(spoke.sent().is_empty(), "not used, not renewed");
-    spoke.input(usage(SECOND));
+    let age = spoke.now.since(start);
+    let usage = |idle| Input::News { vn: VN, news: News::Use { mac: mac(STATION), idle, age } };
+    for idle in [age, age - Duration::from_millis(30)] {
+        spoke.input(usage(idle));
+        assert!(spoke.sent().is_empty(), "not used but by who wrote it, not renewed");
+    }
+    spoke.input(usage(age - Duration::from_millis(40)));
     let question = spoke.one();
     assert_eq!(question.header().kind, Kind::ResolutionRequest);
     spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), 300)]));
