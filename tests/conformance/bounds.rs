@@ -266,33 +266,44 @@ fn f8_a_line_that_runs_over_again_and_again() {
 /// The same for IP addresses, of which clients may ask for any.
 #[test]
 fn f8_a_line_of_ip_addresses_runs_over_as_well() {
-    let mut hub = Driven::hub();
-    let asks = ip_client(8, "192.0.2.8");
-    hub.hear(asks.path(), VpnTag::None, &ip_registration(&asks, true, &[]));
-    let unknown = |n: u16| ProtocolAddress::Ip([198, 18, n.to_be_bytes()[0], n.to_be_bytes()[1]].into());
-    for n in 0..600 {
-        hub.now = hub.now + SECOND / 100;
-        let question = asks.question(2 + u32::from(n), unknown(n));
-        assert_eq!(hub.hear(asks.path(), VpnTag::None, &question)[0].codes(), [12]);
+    for (net, halves, server) in [
+        ("198.18.", ["0.0.0.0", "128.0.0.0"], "192.0.2.1"),
+        ("2001:db8:9::", ["::", "8000::"], "2001:db8:1::1"),
+    ] {
+        let dot = if net.contains(':') { ':' } else { '.' };
+        let unknown = |n: u16| address(&format!("{net}{}{dot}{}", n / 100, n % 100));
+        let register = |hub: &mut Driven, client: &Client, addresses: &mut dyn Iterator<Item = u16>| {
+            let header = client.header(Kind::RegistrationRequest, 0, 1, address(server));
+            let request = write(&header, |w| {
+                for address in addresses.map(unknown) {
+                    w.cie(&Cie { holding: 600, address: Some(address), ..Cie::default() });
+                }
+            });
+            hub.hear(client.path(), VpnTag::None, &request)
+        };
+        let mut hub = Driven::hub();
+        let asks = Client { source: unknown(9000), ..ip_client(8, "192.0.2.8") };
+        register(&mut hub, &asks, &mut [9000].into_iter());
+        for n in 0..600 {
+            hub.now = hub.now + SECOND / 100;
+            let question = asks.question(2 + u32::from(n), unknown(n));
+            assert_eq!(hub.hear(asks.path(), VpnTag::None, &question)[0].codes(), [12]);
+        }
+        let mut said = Vec::new();
+        for n in 0..75_u8 {
+            let one = Client { source: unknown(9001), ..ip_client(20 + n, "192.0.2.9") };
+            let first = u16::from(n) * 8;
+            said.extend(register(&mut hub, &one, &mut (first..first + 8)));
+        }
+        let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+        assert!(report.purges <= 512, "{} wait", report.purges);
+        assert_eq!(hub.engine.statistics().purges_dropped, 600);
+        said.extend(hub.pass(SECOND));
+        let all = halves.map(|half| (1, Some(address(half))));
+        let is_all = |sent: &Sent| sent.cies().iter().map(|cie| (cie.prefix, cie.address)).eq(all);
+        let all = said.iter().rfind(|sent| sent.path == asks.path()).filter(|sent| is_all(sent)).unwrap();
+        assert_eq!(all.header().source, Some(address(server)));
     }
-    let mut said = Vec::new();
-    for n in 0..75 {
-        let one = ip_client(20 + n, "192.0.2.99");
-        let request = write(&one.header(Kind::RegistrationRequest, 0, 1, address("192.0.2.1")), |w| {
-            for address in (0..8).map(|k| unknown(u16::from(n) * 8 + k)) {
-                w.cie(&Cie { prefix: 32, holding: 600, address: Some(address), ..Cie::default() });
-            }
-        });
-        said.extend(hub.hear(one.path(), VpnTag::None, &request));
-    }
-    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
-    assert!(report.purges <= 512, "{} wait", report.purges);
-    assert_eq!(hub.engine.statistics().purges_dropped, 600);
-    said.extend(hub.pass(SECOND));
-    let all = ["0.0.0.0", "128.0.0.0"].map(|half| (1, Some(address(half))));
-    let is_all = |sent: &Sent| sent.cies().iter().map(|cie| (cie.prefix, cie.address)).eq(all);
-    let all = said.iter().rfind(|sent| sent.path == asks.path()).filter(|sent| is_all(sent)).unwrap();
-    assert_eq!(all.header().source, Some(address("192.0.2.1")));
 }
 
 #[test]
