@@ -256,7 +256,8 @@ impl Engine {
             return exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival);
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
-        let wrong = match exchange::open(&mut cx, client.as_deref_mut(), &mut self.strangers, arrival) {
+        let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
+        let wrong = match exchange::open(&mut cx, hub, &mut self.strangers, arrival) {
             Fate::Dropped => None,
             Fate::Wrong(site, fault) => Some((site, fault)),
             Fate::Taken(inbound) => {

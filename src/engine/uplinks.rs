@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_gets_its_vni_again_and_no_two_share_one() {
+    fn a_spoke_gets_its_vni_again_and_no_two_share_one() {
         let first = Vni::new(Vni::MAX.get() - 9).unwrap();
         let vpn = VpnId::new(VpnId::DEFAULT_OUI, 1);
         let spoke =
@@ -70,7 +70,7 @@ mod tests {
 
     /// After a restart spokes come in another order, and each has to find its own VNI free.
     #[test]
-    fn what_a_peer_gets_is_its_own_whoever_else_there_is() {
+    fn what_a_spoke_gets_is_its_own_whoever_else_there_is() {
         let first = Vni::new(1 << 20).unwrap();
         let spoke = |n: u8, vni: u32| Vtep {
             nbma: format!("10.0.0.{n}").parse().unwrap(),

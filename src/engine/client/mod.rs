@@ -64,8 +64,8 @@ impl Client {
     }
 
     /// The hub that packets come from by this way, and how many of them are taken.
-    pub fn hub_at(&mut self, cx: &Context<'_>, via: Via) -> Option<(SiteId, &mut TokenBucket)> {
-        let site = self.registrations.values().find(|r| r.via(cx.vpn_id) == Some(via))?.site()?;
+    pub fn hub_at(&mut self, vpn_id: VpnId, via: Via) -> Option<(SiteId, &mut TokenBucket)> {
+        let site = self.registrations.values().find(|r| r.via(vpn_id) == Some(via))?.site()?;
         Some((site, &mut self.bucket))
     }
 

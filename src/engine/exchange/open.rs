@@ -1,7 +1,6 @@
 //! What comes in is looked at here, once: whether it can be understood, who sent it, and whether that is within its
 //! limits.
 
-use super::super::client::Client;
 use super::super::context::Context;
 use super::super::contract::effect::Effects;
 use super::super::contract::input::Via;
@@ -23,18 +22,17 @@ pub enum Fate<'a> {
     Wrong(Option<SiteId>, Fault),
 }
 
-/// Opens a packet for a VN.
+/// Opens a packet for a VN. `hub`: whom it is from if it came by the way to a hub of ours, and the limit of that one.
 pub fn open<'a>(
     cx: &mut Context<'_>,
-    client: Option<&mut Client>,
+    hub: Option<(SiteId, &mut TokenBucket)>,
     strangers: &mut TokenBucket,
     Arrival { via, octets }: Arrival<'a>,
 ) -> Fate<'a> {
     let parsed = Message::parse(octets);
     // Who cannot be understood is a stranger: no peer sends such things.
     let known = parsed.as_ref().ok();
-    let hub = client.filter(|_| known.is_some()).and_then(|client| client.hub_at(cx, via));
-    let (site, limit) = match hub {
+    let (site, limit) = match hub.filter(|_| known.is_some()) {
         Some((site, limit)) => (Some(site), Some(limit)),
         None => (known.and_then(|message| client_of(cx, via, message)), None),
     };
