@@ -375,3 +375,39 @@ fn somebody_holds_the_kernels_lock() {
         all_is_well(lab);
     });
 }
+
+/// Where nothing may be written to `/proc/sys`, as service managers and containers have it, ports have no address of
+/// IPv6 either: netlink says so before they are up.
+#[test]
+fn ports_where_proc_is_read_only() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        // As it is elsewhere: a device that is switched on takes an address.
+        let usual = || fs::write("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "0");
+        hub.ns.run(usual).unwrap().unwrap();
+        let script = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec \"$0\" daemon --config \"$1\"";
+        let mut command = hub.ns.command("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(program().path).arg(hub.config());
+        let log = fs::File::create(hub.log()).unwrap();
+        command.env("DMEVPN_SECCOMP", "kill").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let _own = super::log::Own(command.spawn().unwrap());
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "valid for");
+        let hub = lab.node("hub");
+        let port = hub.ports().unwrap().into_keys().next().unwrap();
+        let read = |what: &str| {
+            let file = format!("/proc/sys/net/ipv6/conf/{port}/{what}");
+            hub.ns.run(|| fs::read_to_string(file)).unwrap().unwrap()
+        };
+        assert_eq!(
+            (read("disable_ipv6").trim(), read("addr_gen_mode").trim()),
+            ("0", "1"),
+            "the other way is closed"
+        );
+        // A device's address comes with its first second.
+        std::thread::sleep(Duration::from_secs(2));
+        let addresses = hub.ns.command("ip").args(["-6", "addr", "show", "dev", &port]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&addresses.stdout), "");
+        assert!(show(hub, &port).contains(",UP"), "{}", show(hub, &port));
+    });
+}

@@ -229,7 +229,8 @@ impl Asked {
 }
 
 /// The kernel lets who has CAP_NET_ADMIN write this, root or not. `false` where it cannot be had: without IPv6, or where
-/// `/proc/sys` is not to be written to.
+/// `/proc/sys` is not to be written to. Then a port has no address by [`no_ipv6_address`], and says nothing but, where
+/// IPv6 is forwarded, that it is a router (MLD, two frames); netlink offers no more.
 fn switch_ipv6_off(name: &str) -> bool {
     fs::OpenOptions::new()
         .write(true)
