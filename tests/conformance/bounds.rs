@@ -207,11 +207,13 @@ fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
         said.extend(hub.sent().into_iter().filter(|sent| sent.path == two.path()));
     }
     assert_eq!(hub.engine.statistics().purges_dropped, 2 * 600, "of who asked, and of the old site");
-    assert!(said.len() < 40, "{} packets", said.len());
+    assert!(said.len() <= 1, "{} packets", said.len());
     said.extend(hub.pass(20 * SECOND).into_iter().filter(|sent| sent.path == two.path()));
     let all = said.iter().rfind(|sent| sent.cies()[..2].iter().all(|cie| cie.prefix == 1)).unwrap();
+    hub.ask(&two, &two.question(1000, station(0)));
+    hub.learn(&three, station(0));
     confirm(&mut hub, &two, all);
-    // It ran over once more since that was said: so it is said once more.
+    // One became untrue once more since that was said: so it is said once more.
     let again = hub.sent().into_iter().find(|sent| sent.path == two.path()).unwrap();
     assert!(withdraws_all(&again) && again.header().request_id != all.header().request_id);
     // And soon again, but not at once: the spoke asks for all it needs each time.
@@ -249,7 +251,8 @@ fn f8_a_line_that_runs_over_again_and_again() {
             }
         }
     }
-    assert!(said[0] > 10 && said[1] > 10 && said[2] <= 2 && said[3] <= 2, "{said:?}");
+    assert!(said[0] > 2 && said[1] > 2 && said.iter().sum::<usize>() < 20, "no request for each: {said:?}");
+    assert!(said[2] <= 2 && said[3] <= 2, "{said:?}");
     // Later a lone one is told as such.
     for _ in 0..5 {
         for sent in hub.pass(3 * SECOND) {

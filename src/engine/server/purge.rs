@@ -22,6 +22,10 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Durati
 /// How far apart a client is told to forget every address: each time it asks for all it needs.
 const ALL_APART: Duration = Duration::from_secs(1);
 
+/// A request that is not confirmed yet is replaced by one that says more after this: not for each address anew, where
+/// many become untrue one after the other.
+const GROWS: Duration = Duration::from_millis(20);
+
 /// What is to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
@@ -83,6 +87,8 @@ struct Withdrawal {
 pub struct Line {
     waiting: LiteMap<Key, Withdrawal>,
     request: Option<Request>,
+    /// When that was sent last.
+    sent: Instant,
     /// All addresses are not taken back more often than [`ALL_APART`]: not before this.
     all_after: Instant,
     /// For how many withdrawals the next one of all addresses stands. While it is more than the line takes, the line is
@@ -171,9 +177,10 @@ impl Line {
 
     /// When the next request may be sent, at the earliest.
     fn soonest(&self, now: Instant) -> Instant {
+        let grows = self.request.map_or(now, |_| now.max(self.sent + GROWS));
         match self.waiting.first() {
-            Some(((About::All(_), _), _)) => now.max(self.all_after),
-            _ => now,
+            Some(((About::All(_), _), _)) => grows.max(self.all_after),
+            _ => grows,
         }
     }
 
@@ -342,7 +349,7 @@ impl Server {
             }
         });
         increment(&mut cx.statistics.tx_purge_req);
-        line.request = Some(request);
+        (line.request, line.sent) = (Some(request), now);
         cx.arm(&mut line.alarm, again, Due::Server(ServerDue::Purge(site)));
         if let Some(member) = cx.sites.member_mut(site) {
             increment(&mut member.statistics.tx_purge_req);
