@@ -107,7 +107,7 @@ struct Listing {
     /// The shortcuts that were seen, and where they lead.
     seen: LiteMap<Mac, Option<Vtep>>,
     /// Whether it may have left out something that is there: an entry was removed meanwhile, upon which the kernel,
-    /// which counts them, may pass over another; or more events came than can be kept.
+    /// which counts them, may pass over another; or more events came than can be kept, or some were lost.
     is_spoilt: bool,
     /// How it ended.
     ended: Option<Ended>,

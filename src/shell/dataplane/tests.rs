@@ -194,6 +194,24 @@ fn a_listing_that_left_out_something_is_added_to() {
     assert_eq!(hub.lists(), None);
 }
 
+/// What was removed and learned again behind the listing's back is neither in it nor told of.
+#[test]
+fn a_listing_during_which_events_are_lost_says_of_nothing_that_it_is_gone() {
+    let mut hub = hub();
+    hub.settled();
+    hub.dataplane.vns.iter_mut().for_each(|(_, vn)| vn.unlisted = vn.key == hub.vns[0].0);
+    let whole = |hub: &mut Hub| hub.news().iter().any(|news| matches!(news, News::Listed));
+    for lost in [true, false] {
+        assert_eq!(hub.lists(), Some(hub.vns[0]), "{lost}");
+        if lost {
+            hub.tell(Event::Overrun);
+        }
+        hub.hear(Report::Listed(Ended::Whole));
+        hub.done();
+        assert_eq!(whole(&mut hub), !lost);
+    }
+}
+
 #[test]
 fn a_listing_that_fails_waits_and_lets_others_go_first() {
     let mut hub = hub();
