@@ -371,7 +371,7 @@ impl Model {
                 let at = Vtep { nbma, vni };
                 let until = now + Duration::from_secs(cie.holding.into());
                 expect(until <= now + self.hub_holding, "an answer that lasts too long");
-                let hub = sim.nodes[HUB_NODE].addresses.contains(&nbma);
+                let hub = self.own.contains(&(HUB_NODE, nbma));
                 if !hub {
                     let registered = self.clients.get(&(vn, at)).copied().unwrap_or_default();
                     expect(until <= registered + SLACK, "an answer that outlives the registration");
@@ -528,6 +528,10 @@ impl Model {
 
     /// Looks at all tables.
     pub fn check(&mut self, sim: &Sim) {
+        for (id, node) in sim.nodes.iter().enumerate() {
+            // What is under way to an address arrives, though it was changed while no daemon ran.
+            self.own.extend(node.addresses.iter().map(|address| (id, *address)));
+        }
         for (id, node) in sim.nodes.iter().enumerate().filter(|(_, node)| node.alive && !node.sleeps) {
             self.count(sim, id);
             for vn in node.planes.keys() {
