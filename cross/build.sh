@@ -119,9 +119,9 @@ prepare() {
         # Without the texts of panics nobody writes where one happened, nor what `Debug` makes of values.
         flags+=" -Zlocation-detail=none -Zfmt-debug=none"
         export CARGO_PROFILE_RELEASE_PANIC=immediate-abort
-        for flag in "${small_mips[@]}"; do flags+=" -Cllvm-args=-$flag"; done
         ;;
     esac
+    case $1 in mips*) for flag in "${small_mips[@]}"; do flags+=" -Cllvm-args=-$flag"; done ;; esac
     # On musl of 32 bits the libc crate's time_t has 32 bits. That is also what rustix takes for MIPS when told
     # so; otherwise timerfd gets garbage there and every timer of async-io hangs.
     case $1 in mips*) flags+=" --cfg=fix_y2038" ;; esac
