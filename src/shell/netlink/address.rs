@@ -1,14 +1,11 @@
 //! The router's own addresses, and the neighbours of its tunnels.
 
-use super::message::{self, Message};
+use super::message::{self, Attributes, Message};
 use super::{Error, Netlink, fdb};
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Ifa, IfaF, Nda, Ntf, Nud, RtAddrFamily, RtScope, Rtm, Rtn};
-use neli::rtnl::{Ifaddrmsg, IfaddrmsgBuilder, Ndmsg, NdmsgBuilder};
+use neli::rtnl::{IfaddrmsgBuilder, Ndmsg, NdmsgBuilder};
 use std::net::IpAddr;
-
-/// The length of `struct ifaddrmsg`.
-const HEADER: usize = 8;
 
 /// An address of this router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +27,8 @@ impl Address {
         if Rtm::from(message.kind) != Rtm::Newaddr {
             return None;
         }
-        let (header, attributes) = message::header::<Ifaddrmsg>(message.body, HEADER)?;
-        let mut flags = u32::from(header.ifa_flags().bits());
+        let ([_, prefix, flags, scope, index @ ..], attributes) = header(message)?;
+        let mut flags = u32::from(flags);
         let (mut local, mut address) = (None, None);
         for (kind, payload) in attributes {
             match Ifa::from(kind) {
@@ -43,11 +40,11 @@ impl Address {
             }
         }
         Some(Address {
-            index: *header.ifa_index(),
+            index: u32::from_ne_bytes(index),
             // On a point-to-point interface IFA_ADDRESS is the peer's.
             ip: local.or(address)?,
-            prefix: *header.ifa_prefixlen(),
-            scope: u8::from(*header.ifa_scope()),
+            prefix,
+            scope,
             flags,
         })
     }
@@ -55,7 +52,12 @@ impl Address {
 
 /// The interface that a message about an address is about.
 pub(super) fn index(message: &Message<'_>) -> Option<u32> {
-    message::header::<Ifaddrmsg>(message.body, HEADER).map(|(header, _)| *header.ifa_index())
+    header(message).map(|([_, _, _, _, index @ ..], _)| u32::from_ne_bytes(index))
+}
+
+/// `struct ifaddrmsg`: family, length of the prefix, flags, scope, interface.
+fn header<'a>(message: &Message<'a>) -> Option<([u8; 8], Attributes<'a>)> {
+    message::header(message.body)
 }
 
 impl Netlink {

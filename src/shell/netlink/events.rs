@@ -4,7 +4,6 @@ use super::message::{self, Message};
 use super::{BridgePort, FdbEntry, Link, socket};
 use super::{address, fdb};
 use neli::consts::rtnl::{Nda, Rtm};
-use neli::rtnl::Ndmsg;
 use socket2::{SockFilter, Socket};
 use std::io;
 use std::ops::Range;
@@ -76,7 +75,7 @@ impl Event {
 /// A VXLAN device's miss is RTM_GETNEIGH with a MAC and no destination. Its family is AF_INET, not
 /// AF_BRIDGE; what tells it from the request to resolve an IP neighbour is that this has a destination.
 fn miss(message: &Message<'_>) -> Option<Event> {
-    let (header, attributes) = message::header::<Ndmsg>(message.body, fdb::HEADER)?;
+    let ([_, _, _, _, i0, i1, i2, i3, ..], attributes) = fdb::header(message)?;
     let mut found = None;
     for (kind, payload) in attributes {
         match Nda::from(kind) {
@@ -85,7 +84,7 @@ fn miss(message: &Message<'_>) -> Option<Event> {
             _ => {}
         }
     }
-    Some(Event::Miss { index: u32::try_from(*header.ndm_index()).ok()?, mac: found? })
+    Some(Event::Miss { index: message::index_of([i0, i1, i2, i3])?, mac: found? })
 }
 
 /// The socket that hears [`Event`]s. It does not block: wait until it is readable, then call

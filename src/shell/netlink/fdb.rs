@@ -1,6 +1,6 @@
 //! Forwarding entries: a VXLAN device's own (MAC to tunnel end point) and a bridge's (MAC to port).
 
-use super::message::{self, Message};
+use super::message::{self, Attributes, Message};
 use super::{Error, Kind, Netlink, Refusal, Reply};
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Nda, Ntf, Nud, RtAddrFamily, Rtm, Rtn};
@@ -10,8 +10,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The length of `struct ndmsg`.
-pub(super) const HEADER: usize = 12;
 /// AF_BRIDGE, which neli has no name for.
 const BRIDGE: u8 = libc::AF_BRIDGE as u8;
 /// As many requests as are answered without overflowing the kernel's default receive buffer.
@@ -149,14 +147,14 @@ impl FdbEntry {
         if *message.body.first()? != BRIDGE {
             return None;
         }
-        let (header, attributes) = message::header::<Ndmsg>(message.body, HEADER)?;
+        let ([_, _, _, _, i0, i1, i2, i3, s0, s1, flags, _], attributes) = header(message)?;
         let mut mac = None;
         let mut entry = FdbEntry {
-            index: u32::try_from(*header.ndm_index()).ok()?,
+            index: message::index_of([i0, i1, i2, i3])?,
             mac: [0; 6],
             master: None,
-            state: header.ndm_state().bits(),
-            flags: header.ndm_flags().bits(),
+            state: u16::from_ne_bytes([s0, s1]),
+            flags,
             dst: None,
             vni: None,
             port: None,
@@ -181,6 +179,11 @@ impl FdbEntry {
         entry.mac = mac?;
         Some(entry)
     }
+}
+
+/// `struct ndmsg`: family, three unused octets, interface, state, flags, type.
+pub(super) fn header<'a>(message: &Message<'a>) -> Option<([u8; 12], Attributes<'a>)> {
+    message::header(message.body)
 }
 
 /// `ndm_used` and `ndm_updated`, the second and third of four numbers.

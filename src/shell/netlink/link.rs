@@ -10,8 +10,6 @@ use neli::rtnl::{Ifinfomsg, IfinfomsgBuilder, Rtattr};
 use neli::types::Buffer;
 use std::net::IpAddr;
 
-/// The length of `struct ifinfomsg`.
-pub(super) const HEADER: usize = 16;
 /// RTEXT_FILTER_SKIP_STATS: counters are most of a link message, and nobody here reads them.
 const SKIP_STATS: u32 = 1 << 3;
 
@@ -178,14 +176,14 @@ impl Link {
         if *message.body.first()? != libc::AF_UNSPEC as u8 {
             return None;
         }
-        let (header, attributes) = message::header::<Ifinfomsg>(message.body, HEADER)?;
+        let ((index, flags), attributes) = header_of(message)?;
         let mut link = Link {
-            index: u32::try_from(*header.ifi_index()).ok()?,
+            index,
             name: String::new(),
             mac: None,
             mtu: 0,
-            up: header.ifi_flags().contains(Iff::UP),
-            running: header.ifi_flags().contains(Iff::RUNNING),
+            up: flags.contains(Iff::UP),
+            running: flags.contains(Iff::RUNNING),
             master: None,
             alias: None,
             kind: Kind::Other,
@@ -210,6 +208,14 @@ impl Link {
         }
         Some(link)
     }
+}
+
+/// `struct ifinfomsg`: family, an unused octet, type, interface, flags, which of them change. The interface and its flags.
+pub(super) fn header_of<'a>(message: &Message<'a>) -> Option<((u32, Iff), Attributes<'a>)> {
+    let (header, attributes) = message::header::<16>(message.body)?;
+    let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
+    let flags = Iff::from_bits_retain(u32::from_ne_bytes([f0, f1, f2, f3]));
+    Some(((message::index_of([i0, i1, i2, i3])?, flags), attributes))
 }
 
 impl Kind {

@@ -8,7 +8,7 @@ use neli::consts::rtnl::{RtaType, Rtm};
 use neli::nl::{NlPayload, NlmsghdrBuilder};
 use neli::rtnl::{Rtattr, RtattrBuilder};
 use neli::types::{Buffer, RtBuffer};
-use neli::{FromBytesWithInput, ToBytes};
+use neli::ToBytes;
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 
@@ -132,15 +132,16 @@ fn aligned(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 
-/// neli's typed fixed header `H` at the start of `body`, and the octets of the attributes after it.
-pub(super) fn header<H>(body: &[u8], length: usize) -> Option<(H, Attributes<'_>)>
-where
-    H: FromBytesWithInput<Input = usize>,
-{
-    let (fixed, attributes) = body.split_at_checked(length)?;
-    // Only the fixed part is shown to neli: it would copy every attribute.
-    let header = H::from_bytes_with_input(&mut Cursor::new(fixed), length).ok()?;
-    Some((header, Attributes(attributes)))
+/// The fixed header at the start of `body`, and the attributes after it. neli's types for such headers would copy every
+/// attribute, and take 5 kB of a program each.
+pub(super) fn header<const N: usize>(body: &[u8]) -> Option<([u8; N], Attributes<'_>)> {
+    let (fixed, attributes) = body.split_first_chunk()?;
+    Some((*fixed, Attributes(attributes)))
+}
+
+/// A device's index, which the kernel has as a signed number.
+pub(super) fn index_of(octets: [u8; 4]) -> Option<u32> {
+    u32::try_from(i32::from_ne_bytes(octets)).ok()
 }
 
 pub(super) fn u16_of(payload: &[u8]) -> Option<u16> {

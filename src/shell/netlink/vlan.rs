@@ -1,6 +1,6 @@
 //! The VLANs of a filtering bridge's ports, and of the bridge itself.
 
-use super::link::{HEADER, with_family};
+use super::link::{header_of, with_family};
 use super::message::{self, Attributes, Message};
 use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
@@ -73,8 +73,7 @@ impl BridgePort {
         if Rtm::from(message.kind) != Rtm::Newlink || *message.body.first()? != BRIDGE {
             return None;
         }
-        let (header, attributes) = message::header::<Ifinfomsg>(message.body, HEADER)?;
-        let index = u32::try_from(*header.ifi_index()).ok()?;
+        let ((index, _), attributes) = header_of(message)?;
         let mut bridge = None;
         let mut vlans = Vec::new();
         for (kind, payload) in attributes {
