@@ -16,6 +16,7 @@ pub mod leave;
 pub mod netlink;
 mod node;
 mod packet;
+mod queue;
 mod settings;
 mod signals;
 pub mod state;

@@ -14,12 +14,14 @@ use crate::engine::VnKey;
 use crate::shell::clock::Clock;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
 use crate::shell::packet;
+use crate::shell::queue::Queue;
 use crate::shell::underlay::{Home, Question};
 use crate::types::{Mac, Nbma, VlanId, Vtep};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::IpAddr;
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
+use std::sync::Arc;
+use std::sync::mpsc::TryRecvError;
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -118,8 +120,8 @@ impl Report {
 /// The other end of the thread.
 #[derive(Debug)]
 pub(super) struct Worker {
-    jobs: Option<Sender<Job>>,
-    reports: Receiver<Report>,
+    jobs: Arc<Queue<Job>>,
+    reports: Arc<Queue<Report>>,
     thread: Option<JoinHandle<()>>,
     /// How many jobs are not answered yet.
     pub open: usize,
@@ -128,8 +130,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts it; `waker` is called when there is a report.
     pub fn start(clock: Clock, waker: Waker) -> io::Result<Worker> {
-        let (jobs, todo) = mpsc::channel();
-        let (tell, reports) = mpsc::sync_channel(AHEAD);
+        let (jobs, reports) = (Queue::new(usize::MAX), Queue::new(AHEAD));
         let announcer = packet::open(Domain::PACKET, Type::RAW, 0, "announcing MACs to the hub");
         let hands = Hands {
             netlink: Netlink::open()?,
@@ -137,32 +138,30 @@ impl Worker {
             announcer: announcer.inspect_err(|e| log::warn!("{e}")).ok(),
             listing: None,
             clock,
-            tell,
+            todo: Arc::clone(&jobs),
+            tell: Arc::clone(&reports),
             waker,
         };
-        let thread = thread::Builder::new()
-            .name("kernel".into())
-            .stack_size(STACK)
-            .spawn(move || hands.work(&todo))?;
-        Ok(Worker { jobs: Some(jobs), reports, thread: Some(thread), open: 0 })
+        let thread =
+            thread::Builder::new().name("kernel".into()).stack_size(STACK).spawn(move || hands.work())?;
+        Ok(Worker { jobs, reports, thread: Some(thread), open: 0 })
     }
 
     /// One more to do.
     pub fn give(&mut self, job: Job) {
         self.open += 1;
-        // It works as long as there is this end.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        self.jobs.put(job);
     }
 
     /// The next report, if there is one.
     pub fn report(&mut self) -> Option<Report> {
-        match self.reports.try_recv() {
+        match self.reports.try_take() {
             Ok(report) => {
                 self.open -= usize::from(report.is_last());
                 Some(report)
             }
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) if self.jobs.is_none() => None,
+            Err(TryRecvError::Disconnected) if self.thread.is_none() => None,
             // It never ends by itself: a fault of the program, which cannot go on without.
             Err(TryRecvError::Disconnected) => panic!("the kernel's thread is gone"),
         }
@@ -173,16 +172,23 @@ impl Worker {
         if self.open == 0 {
             return None;
         }
-        let report = self.reports.recv().ok()?;
+        let report = self.reports.take()?;
         self.open -= usize::from(report.is_last());
         Some(report)
     }
 
     /// Waits until all is done.
     pub fn finish(&mut self) {
-        self.jobs = None;
-        while self.reports.recv().is_ok() {}
+        self.jobs.close();
+        while self.reports.take().is_some() {}
         self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs.close();
+        self.reports.close();
     }
 }
 
@@ -196,16 +202,23 @@ struct Hands {
     /// What is being listed, the current table first.
     listing: Option<(Whose, Vec<FdbTable>, Ended)>,
     clock: Clock,
-    tell: SyncSender<Report>,
+    todo: Arc<Queue<Job>>,
+    tell: Arc<Queue<Report>>,
     waker: Waker,
 }
 
+impl Drop for Hands {
+    fn drop(&mut self) {
+        self.tell.close();
+    }
+}
+
 impl Hands {
-    fn work(mut self, todo: &Receiver<Job>) {
+    fn work(mut self) {
         loop {
             let job = match self.listing {
-                None => todo.recv().map_err(|_| TryRecvError::Disconnected),
-                Some(_) => todo.try_recv(),
+                None => self.todo.take().ok_or(TryRecvError::Disconnected),
+                Some(_) => self.todo.try_take(),
             };
             match job {
                 Ok(job) => self.do_job(job),
@@ -217,7 +230,7 @@ impl Hands {
 
     fn report(&self, report: Report) {
         // Nobody listens while the daemon ends.
-        let _ = self.tell.send(report);
+        self.tell.put(report);
         self.waker.wake_by_ref();
     }
 

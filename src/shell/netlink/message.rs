@@ -3,12 +3,12 @@
 //! Messages are built with neli's types. They are taken apart here: neli's own framing loses a
 //! successful acknowledgement that carries a warning, and trusts lengths.
 
+use neli::ToBytes;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{RtaType, Rtm};
 use neli::nl::{NlPayload, NlmsghdrBuilder};
 use neli::rtnl::{Rtattr, RtattrBuilder};
 use neli::types::{Buffer, RtBuffer};
-use neli::ToBytes;
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 

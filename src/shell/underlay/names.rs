@@ -2,12 +2,13 @@
 
 use crate::engine::HubKey;
 use crate::shell::beside::beside;
+use crate::shell::queue::Queue;
 use crate::shell::words::InWords;
 use crate::time::Instant;
 use crate::types::Nbma;
 use litemap::LiteMap;
 use std::net::ToSocketAddrs;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -32,8 +33,7 @@ pub struct Found {
 #[derive(Debug)]
 pub struct LookUps {
     waker: Waker,
-    tell: Sender<Found>,
-    told: Receiver<Found>,
+    told: Arc<Queue<Found>>,
     under_way: LiteMap<HubKey, LookUp>,
 }
 
@@ -50,8 +50,7 @@ struct LookUp {
 impl LookUps {
     /// None yet. `waker` is called when [`LookUps::found`] has something.
     pub fn new(waker: Waker) -> LookUps {
-        let (tell, told) = mpsc::channel();
-        LookUps { waker, tell, told, under_way: LiteMap::new() }
+        LookUps { waker, told: Queue::new(usize::MAX), under_way: LiteMap::new() }
     }
 
     /// Looks the name up, again and again until it is found. Where that goes on already nothing is begun.
@@ -89,7 +88,7 @@ impl LookUps {
     /// What was found meanwhile.
     pub fn found(&mut self, now: Instant) -> Option<Found> {
         loop {
-            let found = self.told.try_recv().ok()?;
+            let found = self.told.try_take().ok()?;
             // The hub may have got another name.
             let Some(l) = self.under_way.get_mut(&found.hub).filter(|l| l.name == found.name) else {
                 continue;
@@ -106,15 +105,14 @@ impl LookUps {
     }
 
     fn ask(&self, hub: HubKey, name: String) {
-        let (tell, waker, asked) = (self.tell.clone(), self.waker.clone(), name.clone());
+        let (tell, waker, asked) = (Arc::clone(&self.told), self.waker.clone(), name.clone());
         let ask = move || {
             let addresses = addresses_of(&asked);
-            // The daemon may have ended.
-            let _ = tell.send(Found { hub, name: asked, addresses });
+            tell.put(Found { hub, name: asked, addresses });
             waker.wake();
         };
         if let Err(e) = beside("name", ask) {
-            let _ = self.tell.send(Found { hub, name, addresses: Err(InWords(&e).to_string()) });
+            self.told.put(Found { hub, name, addresses: Err(InWords(&e).to_string()) });
             self.waker.wake_by_ref();
         }
     }
