@@ -3,8 +3,8 @@
 use super::message::{self, Attributes, Message};
 use super::{Error, Netlink, fdb};
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Ifa, IfaF, Nda, Ntf, Nud, RtAddrFamily, RtScope, Rtm, Rtn};
-use neli::rtnl::{IfaddrmsgBuilder, Ndmsg, NdmsgBuilder};
+use neli::consts::rtnl::{Ifa, Nda, Nud, Rtm};
+use neli::types::Buffer;
 use std::net::IpAddr;
 
 /// An address of this router.
@@ -63,17 +63,9 @@ fn header<'a>(message: &Message<'a>) -> Option<([u8; 8], Attributes<'a>)> {
 impl Netlink {
     /// All addresses of this router, of both families.
     pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
-        let everything = || {
-            IfaddrmsgBuilder::default()
-                .ifa_family(RtAddrFamily::Unspecified)
-                .ifa_prefixlen(0)
-                .ifa_flags(IfaF::empty())
-                .ifa_scope(RtScope::Universe)
-                .ifa_index(0)
-                .build()
-                .expect("all fields are set")
-        };
-        self.dump(Rtm::Getaddr, everything, Address::parse).map_err(|e| e.during("list addresses"))
+        // Of all families, on all interfaces.
+        self.dump(Rtm::Getaddr, &message::body(&[0; 8], &[]), Address::parse)
+            .map_err(|e| e.during("list addresses"))
     }
 
     /// Make `ip` reachable at the link-layer address `lladdr` on `index`: on a multipoint GRE device
@@ -99,16 +91,9 @@ impl Netlink {
     }
 }
 
-fn neighbour(index: u32, ip: IpAddr, lladdr: Option<&[u8]>) -> Ndmsg {
+fn neighbour(index: u32, ip: IpAddr, lladdr: Option<&[u8]>) -> Buffer {
     let mut attributes = vec![message::ip_attribute(Nda::Dst, ip)];
     attributes.extend(lladdr.map(|lladdr| message::attribute(Nda::Lladdr, lladdr)));
-    NdmsgBuilder::default()
-        .ndm_family(if ip.is_ipv4() { RtAddrFamily::Inet } else { RtAddrFamily::Inet6 })
-        .ndm_index(index as libc::c_int)
-        .ndm_state(Nud::NOARP)
-        .ndm_flags(Ntf::from_bits_retain(fdb::NTF_EXT_LEARNED))
-        .ndm_type(Rtn::Unspec)
-        .rtattrs(message::list(attributes))
-        .build()
-        .expect("family, index, state and type are set")
+    let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    fdb::body(family as u8, index, Nud::NOARP, fdb::NTF_EXT_LEARNED, &attributes)
 }

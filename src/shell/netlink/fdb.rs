@@ -1,10 +1,9 @@
 //! Forwarding entries: a VXLAN device's own (MAC to tunnel end point) and a bridge's (MAC to port).
 
-use super::message::{self, Attributes, Message};
+use super::message::{self, Attribute, Attributes, Message};
 use super::{Error, Kind, Netlink, Refusal, Reply};
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Nda, Ntf, Nud, RtAddrFamily, Rtm, Rtn};
-use neli::rtnl::{Ndmsg, NdmsgBuilder, Rtattr};
+use neli::consts::rtnl::{Nda, Nud, Rtm};
 use neli::types::Buffer;
 use std::fmt;
 use std::net::IpAddr;
@@ -211,7 +210,7 @@ impl FdbChange {
         matches!(self, FdbChange::Set { mac, .. } if mac[0] & 1 != 0 || *mac == [0; 6])
     }
 
-    fn request(&self) -> (Rtm, NlmF, Ndmsg) {
+    fn request(&self) -> (Rtm, NlmF, Buffer) {
         match *self {
             FdbChange::Set { index, mac, to } => {
                 // NLM_F_REPLACE changes the destination in place; for zero and group MACs it is refused.
@@ -316,11 +315,9 @@ impl Netlink {
         wanted: impl Fn(&FdbEntry) -> bool,
     ) -> Result<Vec<FdbEntry>, Refusal> {
         // The kernel mixes a port's own entries with the bridge's; one without strict checking sends all.
-        self.dump(
-            Rtm::Getneigh,
-            || dump_request(device, bridge),
-            |message| FdbEntry::parse(message).filter(&wanted),
-        )
+        self.dump(Rtm::Getneigh, &dump_request(device, bridge), |message| {
+            FdbEntry::parse(message).filter(&wanted)
+        })
     }
 
     /// The entry of `mac` that the VXLAN device `index` itself has.
@@ -450,41 +447,40 @@ pub(super) fn together(changes: &[FdbChange]) -> usize {
     most
 }
 
-fn dump_request(device: Option<u32>, bridge: Option<u32>) -> Ndmsg {
-    let bridge = bridge.map(|index| message::attribute(Nda::from(NDA_MASTER), &index.to_ne_bytes()));
+fn dump_request(device: Option<u32>, bridge: Option<u32>) -> Buffer {
+    let bridge = bridge.map(|index| message::attribute(NDA_MASTER, &index.to_ne_bytes()));
     neighbour(device.unwrap_or(0), Nud::empty(), 0, bridge.into_iter().collect())
 }
 
 /// A request about a forwarding entry.
-fn neighbour(index: u32, state: Nud, flags: u8, attributes: Vec<Rtattr<Nda, Buffer>>) -> Ndmsg {
-    NdmsgBuilder::default()
-        .ndm_family(RtAddrFamily::from(BRIDGE))
-        .ndm_index(index as libc::c_int)
-        .ndm_state(state)
-        .ndm_flags(Ntf::from_bits_retain(flags))
-        .ndm_type(Rtn::Unspec)
-        .rtattrs(message::list(attributes))
-        .build()
-        .expect("family, index, state and type are set")
+fn neighbour(index: u32, state: Nud, flags: u8, attributes: Vec<Attribute>) -> Buffer {
+    body(BRIDGE, index, state, flags, &attributes)
+}
+
+/// The body of a request about a forwarding entry or another neighbour, with its [`header`].
+pub(super) fn body(family: u8, index: u32, state: Nud, flags: u8, attributes: &[Attribute]) -> Buffer {
+    let [i0, i1, i2, i3] = index.to_ne_bytes();
+    let [s0, s1] = state.bits().to_ne_bytes();
+    message::body(&[family, 0, 0, 0, i0, i1, i2, i3, s0, s1, flags, 0], attributes)
 }
 
 /// NUD_REACHABLE and not NUD_PERMANENT, which would make a learning device drop the frames of a
 /// station that moved; NTF_EXT_LEARNED keeps it from ageing.
-pub(super) fn set_message(index: u32, mac: [u8; 6], to: Destination) -> Ndmsg {
+pub(super) fn set_message(index: u32, mac: [u8; 6], to: Destination) -> Buffer {
     neighbour(index, Nud::REACHABLE, NTF_SELF | NTF_EXT_LEARNED, attributes(mac, Some(to)))
 }
 
-pub(super) fn unlearn_message(index: u32, mac: [u8; 6], vlan: Option<u16>) -> Ndmsg {
+pub(super) fn unlearn_message(index: u32, mac: [u8; 6], vlan: Option<u16>) -> Buffer {
     let mut what = attributes(mac, None);
     what.extend(vlan.map(in_vlan));
     neighbour(index, Nud::empty(), NTF_MASTER, what)
 }
 
-fn in_vlan(vlan: u16) -> Rtattr<Nda, Buffer> {
+fn in_vlan(vlan: u16) -> Attribute {
     message::attribute(Nda::Vlan, &vlan.to_ne_bytes())
 }
 
-fn attributes(mac: [u8; 6], to: Option<Destination>) -> Vec<Rtattr<Nda, Buffer>> {
+fn attributes(mac: [u8; 6], to: Option<Destination>) -> Vec<Attribute> {
     let mut attributes = vec![message::attribute(Nda::Lladdr, &mac)];
     if let Some(Destination { ip, vni, port }) = to {
         attributes.push(message::ip_attribute(Nda::Dst, ip));

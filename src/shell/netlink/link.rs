@@ -1,12 +1,11 @@
 //! Network devices: what there is, making them, changing them.
 
 use super::message::Batch;
-use super::message::{self, Attributes, Message};
+use super::message::{self, Attribute, Attributes, Message};
 use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Iff, Ifla, IflaInfo, RtAddrFamily, Rtm};
-use neli::rtnl::{Ifinfomsg, IfinfomsgBuilder, Rtattr};
+use neli::consts::rtnl::{Iff, Ifla, IflaInfo, Rtm};
 use neli::types::Buffer;
 use std::net::IpAddr;
 
@@ -309,15 +308,13 @@ impl GreInfo {
 impl Netlink {
     /// All network devices.
     pub fn links(&mut self) -> Result<Vec<Link>, Error> {
-        let everything = || header(0, Iff::empty(), Iff::empty(), vec![skip_stats()]);
-        self.dump(Rtm::Getlink, everything, Link::parse).map_err(|e| e.during("list network devices"))
+        self.dump(Rtm::Getlink, &by_index(0), Link::parse).map_err(|e| e.during("list network devices"))
     }
 
     /// Lists all network devices, which may be thousands: [`Netlink::link_part`] tells of them, part by part. Nothing else
     /// may be asked for meanwhile.
     pub fn link_list(&mut self) -> Result<(), Error> {
-        let everything = header(0, Iff::empty(), Iff::empty(), vec![skip_stats()]);
-        self.begin(Rtm::Getlink, everything).map_err(|e| e.during("list network devices"))
+        self.begin(Rtm::Getlink, by_index(0)).map_err(|e| e.during("list network devices"))
     }
 
     /// The next devices, some dozens; then, for the last part, whether some may have been left out.
@@ -343,7 +340,7 @@ impl Netlink {
         self.link(by_index(index)).map_err(|e| e.during(format!("look up interface {index}")))
     }
 
-    pub(super) fn link(&mut self, request: Ifinfomsg) -> Result<Option<Link>, Refusal> {
+    pub(super) fn link(&mut self, request: Buffer) -> Result<Option<Link>, Refusal> {
         let mut link = None;
         match self.request(Rtm::Getlink, NlmF::empty(), request, |message| link = Link::parse(message)) {
             Err(e) if e.errno != libc::ENODEV => Err(e),
@@ -374,7 +371,7 @@ impl Netlink {
         name: &str,
         alias: &str,
         up: bool,
-        attributes: Vec<Rtattr<Ifla, Buffer>>,
+        attributes: Vec<Attribute>,
     ) -> Result<u32, Refusal> {
         let index = self.take_indices(1);
         let (none, on) = (Iff::empty(), if up { Iff::UP } else { Iff::empty() });
@@ -436,7 +433,7 @@ impl Netlink {
     pub fn accept_vni(&mut self, index: u32, vni: u32) -> Result<(), Error> {
         let start = [message::attribute(FILTER_ENTRY_START, &vni.to_ne_bytes())];
         let entry = message::nested(FILTER_ENTRY, &start);
-        let request = message::plain(&tunnel_header(index), &[entry]);
+        let request = message::body(&tunnel_header(index), &[entry]);
         self.request(Rtm::from(RTM_NEWTUNNEL), NlmF::CREATE, request, |_| {})
             .map_err(|e| e.during(format!("let interface {index} accept vni {vni}")))
     }
@@ -458,35 +455,18 @@ impl Netlink {
     }
 }
 
-pub(super) fn header(
-    index: u32,
-    flags: Iff,
-    change: Iff,
-    attributes: Vec<Rtattr<Ifla, Buffer>>,
-) -> Ifinfomsg {
-    about(RtAddrFamily::Unspecified, index, flags, change, attributes)
+pub(super) fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Attribute>) -> Buffer {
+    about(libc::AF_UNSPEC as u8, index, flags, change, attributes)
 }
 
 /// A message about a device as that family sees it.
-pub(super) fn with_family(family: u8, index: u32, attributes: Vec<Rtattr<Ifla, Buffer>>) -> Ifinfomsg {
-    about(RtAddrFamily::from(family), index, Iff::empty(), Iff::empty(), attributes)
+pub(super) fn with_family(family: u8, index: u32, attributes: Vec<Attribute>) -> Buffer {
+    about(family, index, Iff::empty(), Iff::empty(), attributes)
 }
 
-fn about(
-    family: RtAddrFamily,
-    index: u32,
-    flags: Iff,
-    change: Iff,
-    attributes: Vec<Rtattr<Ifla, Buffer>>,
-) -> Ifinfomsg {
-    IfinfomsgBuilder::default()
-        .ifi_family(family)
-        .ifi_index(index as libc::c_int)
-        .ifi_flags(flags)
-        .ifi_change(change)
-        .rtattrs(message::list(attributes))
-        .build()
-        .expect("the family is set")
+fn about(family: u8, index: u32, flags: Iff, change: Iff, attributes: Vec<Attribute>) -> Buffer {
+    let numbers = [u32::from_ne_bytes([family, 0, 0, 0]), index, flags.bits(), change.bits()];
+    message::body(&numbers.map(u32::to_ne_bytes).concat(), &attributes)
 }
 
 /// `struct tunnel_msg`: family, flags, two unused octets, interface.
@@ -495,18 +475,19 @@ fn tunnel_header(index: u32) -> [u8; 8] {
     [libc::AF_BRIDGE as u8, 0, 0, 0, a, b, c, d]
 }
 
-pub(super) fn by_index(index: u32) -> Ifinfomsg {
+/// About the device `index`, or all of them if it is 0.
+pub(super) fn by_index(index: u32) -> Buffer {
     header(index, Iff::empty(), Iff::empty(), vec![skip_stats()])
 }
 
-fn by_name(name: &str) -> Ifinfomsg {
+fn by_name(name: &str) -> Buffer {
     header(0, Iff::empty(), Iff::empty(), vec![ifname(name), skip_stats()])
 }
 
-pub(super) fn ifname(name: &str) -> Rtattr<Ifla, Buffer> {
+pub(super) fn ifname(name: &str) -> Attribute {
     message::text_attribute(Ifla::Ifname, name)
 }
 
-fn skip_stats() -> Rtattr<Ifla, Buffer> {
+fn skip_stats() -> Attribute {
     message::attribute(Ifla::ExtMask, &SKIP_STATS.to_ne_bytes())
 }

@@ -1,14 +1,15 @@
 //! Netlink framing, as pure functions over octets: nothing in here can panic on what comes in.
 //!
-//! Messages are built with neli's types. They are taken apart here: neli's own framing loses a
-//! successful acknowledgement that carries a warning, and trusts lengths.
+//! Messages and attributes are built with neli's types, of which those with a type of their own for each kind of
+//! attribute would be in a program once for each. Messages are taken apart here: neli's own framing loses a successful
+//! acknowledgement that carries a warning, and trusts lengths.
 
 use neli::ToBytes;
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{RtaType, Rtm};
+use neli::consts::rtnl::Rtm;
 use neli::nl::{NlPayload, NlmsghdrBuilder};
 use neli::rtnl::{Rtattr, RtattrBuilder};
-use neli::types::{Buffer, RtBuffer};
+use neli::types::Buffer;
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 
@@ -199,8 +200,15 @@ pub(super) fn ip_octets(ip: IpAddr) -> ([u8; 16], usize) {
     }
 }
 
+/// An attribute, whatever it is about.
+pub(super) type Attribute = Rtattr<u16, Buffer>;
+
 /// An attribute of type `kind` holding `payload`.
-pub(super) fn attribute<T: RtaType>(kind: T, payload: &[u8]) -> Rtattr<T, Buffer> {
+pub(super) fn attribute(kind: impl Into<u16>, payload: &[u8]) -> Attribute {
+    numbered(kind.into(), payload)
+}
+
+fn numbered(kind: u16, payload: &[u8]) -> Attribute {
     let payload = payload.get(..LONGEST_ATTRIBUTE).unwrap_or(payload);
     RtattrBuilder::default()
         .rta_type(kind)
@@ -210,12 +218,12 @@ pub(super) fn attribute<T: RtaType>(kind: T, payload: &[u8]) -> Rtattr<T, Buffer
 }
 
 /// An attribute of type `kind` holding the attributes `inner`.
-pub(super) fn nested<T: RtaType, I: RtaType>(kind: T, inner: &[Rtattr<I, Buffer>]) -> Rtattr<T, Buffer> {
-    attribute(kind, plain(&[], inner).as_ref())
+pub(super) fn nested(kind: impl Into<u16>, inner: &[Attribute]) -> Attribute {
+    numbered(kind.into(), body(&[], inner).as_ref())
 }
 
-/// The payload of a request whose fixed `header` neli has no type for.
-pub(super) fn plain<T: RtaType>(header: &[u8], attributes: &[Rtattr<T, Buffer>]) -> Buffer {
+/// The body of a request: its fixed header and its attributes.
+pub(super) fn body(header: &[u8], attributes: &[Attribute]) -> Buffer {
     let mut payload = Cursor::new(Vec::new());
     payload.get_mut().extend_from_slice(header);
     payload.set_position(header.len() as u64);
@@ -226,24 +234,17 @@ pub(super) fn plain<T: RtaType>(header: &[u8], attributes: &[Rtattr<T, Buffer>])
 }
 
 /// The attribute holding an address.
-pub(super) fn ip_attribute<T: RtaType>(kind: T, ip: IpAddr) -> Rtattr<T, Buffer> {
+pub(super) fn ip_attribute(kind: impl Into<u16>, ip: IpAddr) -> Attribute {
     let (octets, length) = ip_octets(ip);
-    attribute(kind, octets.get(..length).unwrap_or(&octets))
+    numbered(kind.into(), octets.get(..length).unwrap_or(&octets))
 }
 
 /// The attribute holding a NUL-terminated text.
-pub(super) fn text_attribute<T: RtaType>(kind: T, text: &str) -> Rtattr<T, Buffer> {
+pub(super) fn text_attribute(kind: impl Into<u16>, text: &str) -> Attribute {
     let mut octets = Vec::with_capacity(text.len() + 1);
     octets.extend_from_slice(text.as_bytes());
     octets.push(0);
-    attribute(kind, &octets)
-}
-
-/// The attributes of a message.
-pub(super) fn list<T: RtaType>(
-    attributes: impl IntoIterator<Item = Rtattr<T, Buffer>>,
-) -> RtBuffer<T, Buffer> {
-    attributes.into_iter().collect()
+    numbered(kind.into(), &octets)
 }
 
 /// Requests to be sent together, numbered from `first_seq` on.
@@ -268,13 +269,7 @@ impl Batch {
     }
 
     /// Append a request; it is answered by exactly one acknowledgement, or one end of a dump.
-    pub fn push<P: ToBytes>(&mut self, kind: Rtm, flags: NlmF, payload: P) {
-        let mut octets = Cursor::new(Vec::new());
-        payload.to_bytes(&mut octets).expect("a Vec takes every octet");
-        self.push_octets(kind, flags, Buffer::from(octets.into_inner()));
-    }
-
-    fn push_octets(&mut self, kind: Rtm, flags: NlmF, payload: Buffer) {
+    pub fn push(&mut self, kind: Rtm, flags: NlmF, body: Buffer) {
         let unasked = flags.contains(NlmF::DUMP) || self.quiet;
         let answered = if unasked { NlmF::REQUEST } else { NlmF::REQUEST | NlmF::ACK };
         self.last = self.bytes.get_ref().len();
@@ -282,7 +277,7 @@ impl Batch {
             .nl_type(kind)
             .nl_flags(flags | answered)
             .nl_seq(self.first_seq.wrapping_add(self.count))
-            .nl_payload(NlPayload::Payload(payload))
+            .nl_payload(NlPayload::Payload(body))
             .build()
             .expect("type, flags and payload are set")
             .to_bytes(&mut self.bytes)

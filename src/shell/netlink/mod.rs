@@ -27,9 +27,9 @@ pub use vxlan::NewVxlan;
 
 use super::words::InWords;
 use message::{Batch, Malformed, Message, Refusal};
-use neli::ToBytes;
 use neli::consts::nl::{NlmF, Nlmsg};
 use neli::consts::rtnl::Rtm;
+use neli::types::Buffer;
 use socket2::Socket;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
@@ -178,22 +178,28 @@ impl Netlink {
     }
 
     /// Make one request; `each` sees the messages of its answer.
-    fn request<P: ToBytes>(
+    fn request(
         &mut self,
         kind: Rtm,
         flags: NlmF,
-        payload: P,
+        body: Buffer,
         mut each: impl FnMut(&Message<'_>),
     ) -> Result<(), Refusal> {
-        let mut batch = self.batch();
-        batch.push(kind, flags, payload);
-        self.exchange_one(&batch, &mut each)
+        self.request_one(kind, flags, body, &mut each)
     }
 
     /// Not generic, as all that does the work: there are many kinds of requests.
-    fn exchange_one(&mut self, batch: &Batch, each: &mut dyn FnMut(&Message<'_>)) -> Result<(), Refusal> {
+    fn request_one(
+        &mut self,
+        kind: Rtm,
+        flags: NlmF,
+        body: Buffer,
+        each: &mut dyn FnMut(&Message<'_>),
+    ) -> Result<(), Refusal> {
+        let mut batch = self.batch();
+        batch.push(kind, flags, body);
         let mut end = Refusal::default();
-        self.exchange(batch, &mut |_, reply| match reply {
+        self.exchange(&batch, &mut |_, reply| match reply {
             Reply::Data(message) => each(message),
             Reply::End(refusal) => end = refusal,
         })?;
@@ -201,17 +207,17 @@ impl Netlink {
     }
 
     /// Everything that `parse` recognises in the answer to a dump.
-    fn dump<P: ToBytes, T>(
+    fn dump<T>(
         &mut self,
         kind: Rtm,
-        payload: impl Fn() -> P,
+        body: &Buffer,
         parse: impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Vec<T>, Refusal> {
         let mut tries = 0;
         loop {
             let mut found = Vec::new();
             let mut interrupted = false;
-            self.request(kind, NlmF::DUMP, payload(), |message| {
+            self.request(kind, NlmF::DUMP, body.clone(), |message| {
                 interrupted |= message.flags & NlmF::DUMP_INTR.bits() != 0;
                 found.extend(parse(message));
             })?;
@@ -225,10 +231,10 @@ impl Netlink {
     }
 
     /// Asks for a dump whose parts [`Netlink::part`] takes one after the other. Nothing else may be asked for meanwhile.
-    fn begin<P: ToBytes>(&mut self, kind: Rtm, payload: P) -> Result<(), Refusal> {
+    fn begin(&mut self, kind: Rtm, body: Buffer) -> Result<(), Refusal> {
         self.interrupted = false;
         let mut batch = self.batch();
-        batch.push(kind, NlmF::DUMP, payload);
+        batch.push(kind, NlmF::DUMP, body);
         self.seq = batch.first_seq;
         Ok(self.send(batch.bytes())?)
     }

@@ -67,7 +67,7 @@ fn ten() -> VlanId {
 }
 
 /// The port that `request` would tell of, were it the kernel's.
-fn port(request: neli::rtnl::Ifinfomsg) -> BridgePort {
+fn port(request: neli::types::Buffer) -> BridgePort {
     let mut batch = Batch::new(1);
     batch.push(Rtm::Newlink, NlmF::empty(), request);
     let (message, _) = message::first(batch.bytes()).unwrap().unwrap();

@@ -1,12 +1,11 @@
 //! The VLANs of a filtering bridge's ports, and of the bridge itself.
 
 use super::link::{header_of, with_family};
-use super::message::{self, Attributes, Message};
+use super::message::{self, Attribute, Attributes, Message};
 use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Ifla, Rtm};
-use neli::rtnl::{Ifinfomsg, Rtattr};
 use neli::types::Buffer;
 
 const BRIDGE: u8 = libc::AF_BRIDGE as u8;
@@ -106,8 +105,8 @@ fn vlans_of(bridge_spec: &[u8]) -> Vec<Vlans> {
 impl Netlink {
     /// The ports of all bridges and the bridges themselves.
     pub fn bridge_ports(&mut self) -> Result<Vec<BridgePort>, Error> {
-        let mask = || message::attribute(Ifla::ExtMask, &TELL_VLANS.to_ne_bytes());
-        self.dump(Rtm::Getlink, || with_family(BRIDGE, 0, vec![mask()]), BridgePort::parse)
+        let mask = message::attribute(Ifla::ExtMask, &TELL_VLANS.to_ne_bytes());
+        self.dump(Rtm::Getlink, &with_family(BRIDGE, 0, vec![mask]), BridgePort::parse)
             .map_err(|e| e.during("list bridge ports"))
     }
 
@@ -132,12 +131,12 @@ impl Netlink {
     }
 }
 
-pub(super) fn untagged_in(index: u32, vlan: VlanId) -> Ifinfomsg {
+pub(super) fn untagged_in(index: u32, vlan: VlanId) -> Buffer {
     about_vlans(index, vec![vlan_info(PVID | UNTAGGED, vlan.get())])
 }
 
 /// The VLANs beside `vlan`, to be left.
-pub(super) fn other_vlans(index: u32, vlan: VlanId) -> Ifinfomsg {
+pub(super) fn other_vlans(index: u32, vlan: VlanId) -> Buffer {
     let mut ranges = Vec::new();
     for (first, last) in [(1, vlan.get() - 1), (vlan.get() + 1, LAST)] {
         if first < last {
@@ -149,12 +148,12 @@ pub(super) fn other_vlans(index: u32, vlan: VlanId) -> Ifinfomsg {
     about_vlans(index, ranges)
 }
 
-fn about_vlans(index: u32, spec: Vec<Rtattr<u16, Buffer>>) -> Ifinfomsg {
+fn about_vlans(index: u32, spec: Vec<Attribute>) -> Buffer {
     with_family(BRIDGE, index, vec![message::nested(Ifla::AfSpec, &spec)])
 }
 
 /// `struct bridge_vlan_info`.
-fn vlan_info(flags: u16, vid: u16) -> Rtattr<u16, Buffer> {
+fn vlan_info(flags: u16, vid: u16) -> Attribute {
     let [a, b] = flags.to_ne_bytes();
     let [c, d] = vid.to_ne_bytes();
     message::attribute(VLAN_INFO, &[a, b, c, d])

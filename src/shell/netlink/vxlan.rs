@@ -3,16 +3,12 @@
 
 use super::fdb::set_message;
 use super::link::{header, ifname, vxlan as attr};
-use super::message::{self, Batch};
+use super::message::{self, Attribute, Batch};
 use super::vlan::{other_vlans, untagged_in};
 use super::{Destination, Error, Netlink, OWN_INDICES, Refusal};
 use crate::types::VlanId;
-use neli::ToBytes;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, Rtm};
-#[cfg(test)]
-use neli::rtnl::Ifinfomsg;
-use neli::rtnl::Rtattr;
 use neli::types::Buffer;
 use std::fs;
 use std::io::Write;
@@ -216,13 +212,13 @@ impl Asked {
         Asked { batch: Batch::quiet(first_seq), steps: Vec::new() }
     }
 
-    fn push<P: ToBytes>(&mut self, device: usize, kind: Rtm, flags: NlmF, request: P) {
+    fn push(&mut self, device: usize, kind: Rtm, flags: NlmF, request: Buffer) {
         self.batch.push(kind, flags, request);
         self.steps.push(Step { device, must: true });
     }
 
     /// A request that may fail.
-    fn may<P: ToBytes>(&mut self, device: usize, kind: Rtm, request: P) {
+    fn may(&mut self, device: usize, kind: Rtm, request: Buffer) {
         self.batch.push(kind, NlmF::empty(), request);
         self.steps.push(Step { device, must: false });
     }
@@ -244,16 +240,16 @@ fn missing() -> Refusal {
 }
 
 #[cfg(test)]
-pub(super) fn new_vxlan(new: &NewVxlan<'_>) -> Ifinfomsg {
+pub(super) fn new_vxlan(new: &NewVxlan<'_>) -> Buffer {
     header(0, Iff::empty(), Iff::empty(), vxlan_attributes(new, true))
 }
 
-fn no_ipv6_address() -> Rtattr<Ifla, Buffer> {
+fn no_ipv6_address() -> Attribute {
     let mode = message::attribute(ADDR_GEN_MODE, &[ADDR_GEN_NONE]);
     message::nested(Ifla::AfSpec, &[message::nested(libc::AF_INET6 as u16, &[mode])])
 }
 
-fn vxlan_attributes(new: &NewVxlan<'_>, zero_checksums: bool) -> Vec<Rtattr<Ifla, Buffer>> {
+fn vxlan_attributes(new: &NewVxlan<'_>, zero_checksums: bool) -> Vec<Attribute> {
     let local = if new.local.is_ipv4() { attr::LOCAL } else { attr::LOCAL6 };
     let mut data = vec![
         message::ip_attribute(local, new.local),
