@@ -5,6 +5,7 @@ use super::audience::log::{self as audience, OPERATOR};
 use super::confine::confine;
 use super::file::{load, reload};
 use super::node::Node;
+use super::reactor::Reactor;
 use super::signals::{Signal, Signals};
 use super::task::{Shared, spawn};
 use super::wait::{Bell, Sources};
@@ -70,9 +71,16 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     node.borrow_mut().apply(config);
 
     let executor = Rc::new(LocalExecutor::new());
-    let server = control::serve(server, Rc::clone(&node), config_path.to_owned(), Rc::clone(&executor));
+    let reactor = Rc::new(Reactor::new(node.borrow().clock));
+    let server = control::serve(
+        server,
+        Rc::clone(&node),
+        config_path.to_owned(),
+        Rc::clone(&executor),
+        Rc::clone(&reactor),
+    );
     spawn(&executor, server).detach();
-    match go_on(&node, &bell, signals, &executor, config_path)? {
+    match go_on(&node, &bell, signals, &executor, &reactor, config_path)? {
         Ending::ForGood => {
             node.borrow_mut().leave();
             log::info!(target: OPERATOR, "dmevpn ends");
@@ -106,6 +114,7 @@ fn go_on(
     bell: &std::sync::Arc<Bell>,
     signals: &Signals,
     executor: &LocalExecutor<'static>,
+    reactor: &Reactor,
     config_path: &str,
 ) -> io::Result<Ending> {
     let mut sources = Sources::default();
@@ -132,7 +141,8 @@ fn go_on(
                 }
             }
         }
-        if sources.have(bell.as_fd()) && bell.was_rung() {
+        let goes_on = reactor.wake(|fd| sources.have_raw(fd));
+        if (goes_on || sources.have(bell.as_fd())) && bell.was_rung() {
             let _ = clients.as_mut().poll(&mut to_wake);
         }
         let mut node = node.borrow_mut();
@@ -145,8 +155,8 @@ fn go_on(
             log::warn!(target: OPERATOR, "the hub did not confirm the withdrawal");
             return Ok(Ending::ForGood);
         }
-        let until = node.deadline().into_iter().chain(end).min();
+        let until = node.deadline().into_iter().chain(end).chain(reactor.deadline()).min();
         let all = [bell.as_fd(), signals.as_fd()].into_iter().chain(node.sources(now));
-        sources.wait(all, until.map(|until| until.since(now)))?;
+        sources.wait(all, reactor, until.map(|until| until.since(now)))?;
     }
 }

@@ -17,6 +17,7 @@ pub mod netlink;
 mod node;
 mod packet;
 mod queue;
+mod reactor;
 mod settings;
 mod signals;
 pub mod state;

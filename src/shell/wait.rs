@@ -1,10 +1,11 @@
-//! Where the daemon's thread waits: in one system call for all that it reads, and for the time.
+//! Where the daemon's thread waits: in one system call for all that it and its tasks read and write, and for the time.
 //!
 //! Nothing is registered anywhere, so nothing is to be registered again: who waits says anew for what.
 
+use super::reactor::Reactor;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -14,18 +15,17 @@ use std::time::Duration;
 pub struct Sources(Vec<libc::pollfd>);
 
 impl Sources {
-    /// Waits until there is something to read in one of `sources`, though no longer than `most`.
+    /// Waits until there is something to read in one of `sources`, or one of `tasks` can go on, though no longer than `most`.
     pub fn wait<'fd>(
         &mut self,
         sources: impl Iterator<Item = BorrowedFd<'fd>>,
+        tasks: &Reactor,
         most: Option<Duration>,
     ) -> io::Result<()> {
+        let polled = |fd, events| libc::pollfd { fd, events, revents: 0 };
         self.0.clear();
-        self.0.extend(sources.map(|fd| libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        }));
+        self.0.extend(sources.map(|fd| polled(fd.as_raw_fd(), libc::POLLIN)));
+        tasks.descriptors(|fd, events| self.0.push(polled(fd, events)));
         // Upwards: what is due after a part of a millisecond is not yet.
         let most = most.map_or(-1, |most| {
             let whole = most.as_micros().div_ceil(1000);
@@ -47,7 +47,12 @@ impl Sources {
 
     /// Whether there is something to read, be it an error.
     pub fn have(&self, source: BorrowedFd<'_>) -> bool {
-        self.0.iter().any(|polled| polled.fd == source.as_raw_fd() && polled.revents != 0)
+        self.have_raw(source.as_raw_fd())
+    }
+
+    /// As [`Sources::have`], of what tasks wait for, too.
+    pub fn have_raw(&self, fd: RawFd) -> bool {
+        self.0.iter().any(|polled| polled.fd == fd && polled.revents != 0)
     }
 }
 
@@ -106,12 +111,13 @@ mod tests {
     fn a_bell_is_heard_once_and_time_passes() {
         let (bell, silent) = (Bell::new().unwrap(), Bell::new().unwrap());
         let mut sources = Sources::default();
+        let clock = crate::shell::clock::Clock::start();
+        let tasks = Reactor::new(clock);
         let mut both = |most| {
-            sources.wait([silent.as_fd(), bell.as_fd()].into_iter(), most).unwrap();
+            sources.wait([silent.as_fd(), bell.as_fd()].into_iter(), &tasks, most).unwrap();
             assert!(!sources.have(silent.as_fd()));
             sources.have(bell.as_fd())
         };
-        let clock = crate::shell::clock::Clock::start();
         assert!(!both(Some(Duration::from_micros(299_001))));
         assert!((300..2000).contains(&clock.now().as_millis()), "{:?}", clock.now());
         let waker = bell.waker();

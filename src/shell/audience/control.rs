@@ -1,5 +1,6 @@
 //! The control socket: who asks.
 
+use super::super::reactor::Reactor;
 use super::super::task::{Shared, spawn};
 use super::super::words::InWords;
 use super::Listener;
@@ -7,13 +8,11 @@ use super::answer::{Making, Next};
 use crate::control::frame::{Decoder, FrameError, Framing, Kind, piece};
 use crate::control::{Form, Question, Request};
 use crate::view::{FAILED, Failure};
-use async_io::{Async, Timer};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{LocalExecutor, future};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -37,7 +36,7 @@ const ENOUGH: usize = 4096;
 
 /// The listening socket.
 #[derive(Debug)]
-pub struct Server(Async<UnixListener>);
+pub struct Server(UnixListener);
 
 /// The file of the listening socket: gone when this is dropped. It is not the server's, since the tasks of an executor
 /// that hold the executor are never dropped.
@@ -80,7 +79,8 @@ impl Server {
         let listener = for_us_only(|| UnixListener::bind(path)).map_err(say)?;
         let path = PathBuf::from(path);
         let file = identity(&path);
-        Ok((Server(Async::new(listener)?), SocketFile { path, file }))
+        listener.set_nonblocking(true)?;
+        Ok((Server(listener), SocketFile { path, file }))
     }
 }
 
@@ -132,18 +132,28 @@ impl Drop for SocketFile {
 }
 
 /// Serves whoever connects.
-pub async fn serve(server: Server, node: Shared, config_path: String, executor: Rc<LocalExecutor<'static>>) {
+pub async fn serve(
+    Server(listener): Server,
+    node: Shared,
+    config_path: String,
+    executor: Rc<LocalExecutor<'static>>,
+    reactor: Rc<Reactor>,
+) {
     let clients = Rc::new(());
-    let common = Rc::new(Common { node, config_path, monitors: Rc::new(()) });
+    let common = Rc::new(Common { node, config_path, reactor, monitors: Rc::new(()) });
+    let accept = || {
+        let (stream, _) = listener.accept()?;
+        stream.set_nonblocking(true).map(|()| stream)
+    };
     loop {
-        match server.0.accept().await {
-            Ok((mut stream, _)) if Rc::strong_count(&clients) > CLIENTS => {
+        match common.reactor.when(&listener, libc::POLLIN, accept).await {
+            Ok(mut stream) if Rc::strong_count(&clients) > CLIENTS => {
                 // What it asks is not waited for. This fits the room that every socket has, and who went away needs none.
                 let sorry = format!("dmevpn: the daemon serves {CLIENTS} clients already\n");
                 let said = [piece(Kind::Complaint, sorry.as_bytes()), piece(Kind::End, &[FAILED])].concat();
-                let _ = stream.write_all(&said).await;
+                let _ = stream.write_all(&said);
             }
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let client = Client { stream, decoder: Decoder::default(), common: Rc::clone(&common) };
                 let counted = Rc::clone(&clients);
                 let client = async move {
@@ -155,7 +165,7 @@ pub async fn serve(server: Server, node: Shared, config_path: String, executor: 
             }
             Err(e) => {
                 log::warn!("control socket: {}", InWords(&e));
-                Timer::after(Duration::from_secs(1)).await;
+                common.reactor.after(Duration::from_secs(1)).await;
             }
         }
     }
@@ -163,7 +173,8 @@ pub async fn serve(server: Server, node: Shared, config_path: String, executor: 
 
 /// Somebody who asks.
 struct Client {
-    stream: Async<UnixStream>,
+    /// It does not block.
+    stream: UnixStream,
     decoder: Decoder,
     common: Rc<Common>,
 }
@@ -172,6 +183,7 @@ struct Client {
 struct Common {
     node: Shared,
     config_path: String,
+    reactor: Rc<Reactor>,
     /// Each monitor holds one, too.
     monitors: Rc<()>,
 }
@@ -180,7 +192,8 @@ impl Client {
     /// Answers one request after the other.
     async fn converse(mut self) -> io::Result<()> {
         loop {
-            let Some(request) = within(PATIENCE, self.request()).await? else { return Ok(()) };
+            let common = Rc::clone(&self.common);
+            let Some(request) = common.within(PATIENCE, self.request()).await? else { return Ok(()) };
             self.answer(&request).await?;
             if request.is_err_and(|e| e.is_end()) {
                 return Ok(());
@@ -197,7 +210,7 @@ impl Client {
             if let Some(request) = self.decoder.request().transpose() {
                 return Ok(Some(request));
             }
-            let n = self.stream.read(&mut buf).await?;
+            let n = self.read(&mut buf).await?;
             if n == 0 {
                 self.decoder.end();
                 return Ok(self.decoder.request().transpose());
@@ -219,7 +232,7 @@ impl Client {
             let next = making.go_on(&mut node.borrow_mut(), &mut text);
             if !matches!(next, Next::Part) || text.len() >= ENOUGH {
                 let octets = making.octets(framing, &core::mem::take(&mut text), &next);
-                within(READ_PATIENCE, self.stream.write_all(&octets)).await?;
+                self.common.within(READ_PATIENCE, self.write_all(&octets)).await?;
             }
             match next {
                 Next::Part => pause(&node).await,
@@ -239,7 +252,7 @@ impl Client {
         request: &Result<(Request, Framing), FrameError>,
         text: &mut String,
     ) -> (Making, Framing, Option<Rc<()>>) {
-        let Common { node, config_path, monitors } = &*self.common;
+        let Common { node, config_path, monitors, .. } = &*self.common;
         let (Request { question, form }, framing) = match request {
             Ok((request, framing)) => (request, *framing),
             Err(e) => {
@@ -259,6 +272,19 @@ impl Client {
         (making, framing, watches.then(|| Rc::clone(monitors)))
     }
 
+    async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.common.reactor.when(&self.stream, libc::POLLIN, || (&self.stream).read(buf)).await
+    }
+
+    async fn write_all(&self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            let write = || (&self.stream).write(octets);
+            let n = self.common.reactor.when(&self.stream, libc::POLLOUT, write).await?;
+            octets = octets.get(n..).filter(|_| n > 0).ok_or(ErrorKind::WriteZero)?;
+        }
+        Ok(())
+    }
+
     /// Waits for news: whether the client closed its end before, which only who waits without a limit is asked for.
     async fn hangs_up(&self, listener: Option<&Listener>, left: Option<Duration>) -> io::Result<bool> {
         let news = async {
@@ -269,12 +295,11 @@ impl Client {
         };
         let other = async {
             if let Some(left) = left {
-                Timer::after(left).await;
+                self.common.reactor.after(left).await;
                 return Ok(false);
             }
             // Until it hangs up there is nothing that it may say.
-            let mut stream = &self.stream;
-            while stream.read(&mut [0; 64]).await? > 0 {
+            while self.read(&mut [0; 64]).await? > 0 {
                 future::yield_now().await;
             }
             Ok(true)
@@ -283,13 +308,19 @@ impl Client {
     }
 }
 
-/// Whatever `work` does, or an error when that takes too long.
-async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = async {
-        Timer::after(patience).await;
-        Err(ErrorKind::TimedOut.into())
-    };
-    future::or(work, late).await
+impl Common {
+    /// Whatever `work` does, or an error when that takes too long.
+    async fn within<T>(
+        &self,
+        patience: Duration,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let late = async {
+            self.reactor.after(patience).await;
+            Err(ErrorKind::TimedOut.into())
+        };
+        future::or(work, late).await
+    }
 }
 
 /// Lets the node have a turn.
