@@ -513,6 +513,8 @@ impl Sim {
 
     fn happen(&mut self, what: What) {
         match what {
+            // On its way to an address that its node has no more.
+            What::Packet { to, path, .. } if !self.nodes[to].addresses.contains(&path.local) => {}
             What::Packet { to, path, octets } => {
                 if let Ok((tag, nhrp)) = wire::parse(&octets) {
                     let cause = Cause::Packet(Via { path, tag }, nhrp.to_vec());
