@@ -30,6 +30,26 @@ fn a_hub_forgets_whom_it_told_when_the_answer_ends() {
     assert_eq!((known(&hub, silent), known(&hub, talks)), (None, Some((MacState::Learned, 0))));
 }
 
+/// What a bridge saw of a MAC goes before who registered it, but not for longer than somebody was told so.
+#[test]
+fn a_mac_that_was_elsewhere_is_where_it_is_registered() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.learn(&three, two.source);
+    let four = client(4);
+    hub.register(&four);
+    let place = |hub: &mut Driven, id| hub.ask(&four, &four.question(id, two.source)).cies()[0].nbma;
+    assert_eq!(place(&mut hub, 2), Some(three.nbma));
+    let ProtocolAddress::Mac(mac) = two.source else { panic!("a MAC") };
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Gone } });
+    hub.pass(300 * SECOND);
+    for client in [two, three, four] {
+        assert_eq!(hub.ask(&client, &client.registration(4)).codes(), [0]);
+    }
+    assert_eq!(row(&hub, mac).and_then(|row| row.at), Some(three.vtep()), "the answer holds");
+    hub.pass(300 * SECOND);
+    assert_eq!(place(&mut hub, 5), Some(two.nbma));
+}
+
 /// Others have their turn while much is looked through.
 #[test]
 fn what_nobody_holds_is_swept_in_slices() {
