@@ -52,6 +52,24 @@ fn a_hub_that_takes_all_back_learns_who_is_here() {
 }
 
 #[test]
+fn the_uplink_of_a_found_port_is_in_use() {
+    let mut role = hub_role();
+    role.uplink_first = vni(Vni::MAX.get() - 1);
+    for n in 0..2 {
+        let mut hub = Driven::hub_with(role.clone());
+        let uplink = vni(Vni::MAX.get() - n);
+        let port = Port { uplink, local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
+        hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
+        let codes = [3, 4].map(|n| {
+            let sent = hub.hear(client(n).path(), TAG, &client(n).registration(1));
+            sent.iter().find(|s| s.header().kind == Kind::RegistrationReply).map(|reply| reply.codes()[0])
+        });
+        assert_eq!(codes, [Some(0), Some(5)], "one is left");
+        assert_ne!(hub.port(client(3).vtep()).map(|port| port.uplink), Some(uplink));
+    }
+}
+
+#[test]
 fn uplinks_are_given_back() {
     let mut role = hub_role();
     role.uplink_first = vni(Vni::MAX.get() - 1);
