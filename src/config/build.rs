@@ -1,10 +1,11 @@
 //! Builds the typed configuration from a UCI file.
 
+use super::choice::{self, RoleKind, TransportKind};
 use super::errors::Finding;
 use super::options::{self as o, Opt, Unset};
 use super::read::{Reader, Reported, listed, suggestion};
 use super::uci::{File, Section};
-use super::value::{self, RoleKind, TransportKind};
+use super::value;
 use super::{
     BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn, ambiguous, at_odds,
 };
@@ -76,7 +77,7 @@ fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
     let udp_port = r.number(&o::UDP_PORT, None);
     let holding_time =
         r.number(&o::HOLDING_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
-    let log_level = r.word(&o::LOG_LEVEL, &value::LOG_LEVELS);
+    let log_level = r.word(&o::LOG_LEVEL, &choice::LOG_LEVELS);
     let state_file = r.path(&o::STATE_FILE);
     let socket = r.path(&o::SOCKET);
     if let (Ok(socket), Ok(state_file)) = (&socket, &state_file) {
@@ -108,7 +109,7 @@ fn nbma(r: &mut Reader<'_>) -> Result<Vec<Nbma>, Reported> {
 }
 
 fn transport(r: &mut Reader<'_>) -> Result<Transport, Reported> {
-    let kind = r.word(&o::TRANSPORT, &value::TRANSPORTS);
+    let kind = r.word(&o::TRANSPORT, &choice::TRANSPORTS);
     let device = r.optional(&o::DEVICE, value::interface);
     match (kind?, device?) {
         (TransportKind::Raw, None) => Ok(Transport::Raw),
@@ -138,7 +139,7 @@ fn hub(r: &mut Reader<'_>) -> Result<Hub, Reported> {
     let name = name(r);
     let address = r.value(&o::ADDRESS, None, value::hub_address);
     let priority = r.number(&o::PRIORITY, None);
-    let vpn_mode = r.word(&o::VPN_MODE, &value::VPN_MODES);
+    let vpn_mode = r.word(&o::VPN_MODE, &choice::VPN_MODES);
     Ok(Hub { name: name?, address: address?, priority: priority?, vpn_mode: vpn_mode? })
 }
 
@@ -153,7 +154,7 @@ fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<V
     let vpn_id = r.value(&o::VPN_ID, None, value::from_str::<VpnId>);
     let vpn_id = vpn_id.and_then(|id| across.vpn_ids.take(r, &o::VPN_ID, id, "the VPN-ID"));
     let mtu = r.number(&o::MTU, None);
-    let kind = r.word(&o::ROLE, &value::ROLES);
+    let kind = r.word(&o::ROLE, &choice::ROLES);
     let vlan = r.optional(&o::VLAN, value::vlan);
     let max_macs = r.optional_number(&o::MAX_MACS);
     // Without the role, what its options mean is not known.
@@ -226,7 +227,7 @@ fn spoke(
     across.plain.get_or_insert_with(|| Owner::of(r, &o::ROLE));
     let vxlan = vxlan.and_then(|vxlan| across.vxlans.take(r, &o::VXLAN, vxlan, "the VXLAN device"));
     let hub = hub_of(r, hubs);
-    let trigger = r.word(&o::TRIGGER, &value::TRIGGERS);
+    let trigger = r.word(&o::TRIGGER, &choice::TRIGGERS);
     let negative_time =
         r.number(&o::NEGATIVE_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
     Ok(Spoke { vni: vni?, vxlan: vxlan?, hub: hub?, trigger: trigger?, negative_time: negative_time? })
@@ -272,7 +273,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     }
     let protocol_addresses = r.list(&o::PROTOCOL_ADDRESS, value::unicast);
     let uplink_first = r.value(&o::UPLINK_VNI, None, value::from_str::<Vni>);
-    let dataplane = r.word(&o::DATAPLANE, &value::DATAPLANES);
+    let dataplane = r.word(&o::DATAPLANE, &choice::DATAPLANES);
     match dataplane {
         Ok(Dataplane::Bridge) => drop(across.plain.get_or_insert_with(|| Owner::of(r, &o::DATAPLANE))),
         Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, &o::DATAPLANE)),

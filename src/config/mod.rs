@@ -6,6 +6,7 @@
 mod ambiguous;
 mod at_odds;
 mod build;
+mod choice;
 mod errors;
 #[cfg(feature = "import")]
 pub mod import;
@@ -15,8 +16,9 @@ pub mod uci;
 mod value;
 mod warnings;
 
+pub use choice::RoleKind;
 pub use errors::{Errors, Finding};
-pub use value::{HOST_NAME, RoleKind};
+pub use value::HOST_NAME;
 
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, VlanId, Vni, VpnId};

@@ -6,7 +6,7 @@
 //! it uses [`WORDS`].
 
 use super::DEFAULT_SOCKET;
-use super::value::{self, RoleKind};
+use super::choice::{self, RoleKind};
 use crate::types::Vni;
 use core::fmt;
 
@@ -183,7 +183,7 @@ options! {
     /// How NHRP packets travel: `raw` needs no tunnel interface; `device` uses an existing GRE interface. The bytes sent
     /// are the same: routers of both kinds understand each other.
     TRANSPORT: "Transport" =
-        main("transport", Kind::Word(const { &names(&value::TRANSPORTS) }), Unset::Is("raw")).expert();
+        main("transport", Kind::Word(const { &names(&choice::TRANSPORTS) }), Unset::Is("raw")).expert();
 
     /// The GRE interface, such as `tunnel1`. Required with transport `device`, refused with `raw`.
     DEVICE: "GRE interface" = main("device", Kind::Interface, Unset::Nothing).expert();
@@ -197,7 +197,7 @@ options! {
 
     /// The least important messages that are logged.
     LOG_LEVEL: "Log level" =
-        main("log_level", Kind::Word(const { &names(&value::LOG_LEVELS) }), Unset::Is("info"));
+        main("log_level", Kind::Word(const { &names(&choice::LOG_LEVELS) }), Unset::Is("info"));
 
     /// The file that keeps what must survive a restart: who this router is for its hubs, and the number to go on with.
     /// It is written at each start and every 1024 requests.
@@ -220,7 +220,7 @@ options! {
     /// By `key` VPN-IDs are told apart by their number only, not by their OUI, and by `none` not at all: two VNs that the
     /// hub could not tell apart are refused.
     VPN_MODE: "VN in packets" =
-        hub("vpn_mode", Kind::Word(const { &names(&value::VPN_MODES) }), Unset::Is("llc")).expert();
+        hub("vpn_mode", Kind::Word(const { &names(&choice::VPN_MODES) }), Unset::Is("llc")).expert();
 
     /// `0` leaves the VN out; its options are still checked.
     VN_ENABLED: "Enabled" = vn("enabled", Kind::Boolean, Unset::Is("1"));
@@ -232,7 +232,7 @@ options! {
     limits "OUI not `00-00-5e`; for role `hub` the number is unlike that of its other VNs, whatever the OUI";
 
     /// `spoke` registers with a hub; `hub` is what spokes register with.
-    ROLE: "Role" = vn("role", Kind::Word(const { &names(&value::ROLES) }), Unset::Refused("spoke or hub"));
+    ROLE: "Role" = vn("role", Kind::Word(const { &names(&choice::ROLES) }), Unset::Refused("spoke or hub"));
 
     /// The bridge of this site, such as `br-lan`; on a hub the bridge of all its ports, made when there is none.
     BRIDGE: "Bridge" = vn("bridge", Kind::Interface, Unset::ByRole {
@@ -272,7 +272,7 @@ options! {
     /// When the hub is asked for the direct way to a MAC address: once a frame from it came by way of the hub (`learn`),
     /// or once the VXLAN device does not know it (`l2miss`, which loses the first frame and all multicast).
     TRIGGER: "Trigger" =
-        of_spoke("trigger", Kind::Word(const { &names(&value::TRIGGERS) }), Unset::Is("learn")).expert();
+        of_spoke("trigger", Kind::Word(const { &names(&choice::TRIGGERS) }), Unset::Is("learn")).expert();
 
     /// How long a MAC address that the hub does not know is not asked for again.
     NEGATIVE_TIME: "Negative time" = of_spoke("negative_time", seconds(1, 3600), Unset::Is("60")).expert();
@@ -300,7 +300,7 @@ options! {
     /// both kinds cannot share a UDP port, so on one router all VNs are hubs of `kmod`, or none is. Before kernel 5.18 a
     /// router can be hub of `kmod` in one VN only.
     DATAPLANE: "Data plane" =
-        of_hub("dataplane", Kind::Word(const { &names(&value::DATAPLANES) }), Unset::Is("auto")).expert();
+        of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
     /// How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).
     MAX_SPOKES: "Most spokes" = of_hub("max_spokes", number(1, 65535), Unset::Derived).expert();

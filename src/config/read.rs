@@ -1,9 +1,10 @@
 //! Reads the options of a section, keeping account of what is wrong.
 
+use super::choice::RoleKind;
 use super::errors::Finding;
 use super::options::{OPTIONS, Opt, Unset};
 use super::uci::{Section, Text, Value, shown};
-use super::value::{self, RoleKind};
+use super::value;
 
 /// Something is wrong and stands in the list of errors already.
 #[derive(Clone, Copy, Debug)]

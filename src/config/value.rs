@@ -1,14 +1,12 @@
 //! What the text of an option can mean. Each function returns the meaning, or what the text is not.
 
+use super::HubAddress;
 use super::options::{Kind, Opt};
-use super::{Dataplane, HubAddress};
-use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, VlanId};
 use core::fmt::Display;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
-use log::LevelFilter;
 
 /// Whatever has a text form of its own.
 pub fn from_str<T: FromStr<Err: Display>>(s: &str) -> Result<T, String> {
@@ -134,62 +132,4 @@ fn is_host_name(s: &str) -> bool {
 pub fn word(option: &Opt, s: &str) -> Result<usize, String> {
     let Kind::Word(words) = option.kind else { return Err("not a word".to_owned()) };
     words.iter().position(|word| *word == s).ok_or_else(|| format!("not one of {}", words.join(", ")))
-}
-
-/// What is logged.
-pub const LOG_LEVELS: [(&str, LevelFilter); 5] = [
-    ("error", LevelFilter::Error),
-    ("warn", LevelFilter::Warn),
-    ("info", LevelFilter::Info),
-    ("debug", LevelFilter::Debug),
-    ("trace", LevelFilter::Trace),
-];
-
-/// How packets name their VN.
-pub const VPN_MODES: [(&str, VpnMode); 3] = [
-    (VpnMode::Llc.name(), VpnMode::Llc),
-    (VpnMode::Key.name(), VpnMode::Key),
-    (VpnMode::None.name(), VpnMode::None),
-];
-
-/// What makes a spoke ask.
-pub const TRIGGERS: [(&str, Trigger); 2] =
-    [(Trigger::Learn.name(), Trigger::Learn), (Trigger::L2miss.name(), Trigger::L2miss)];
-
-/// What forwards a hub's frames.
-pub const DATAPLANES: [(&str, Dataplane); 3] =
-    [("bridge", Dataplane::Bridge), ("kmod", Dataplane::Kmod), ("auto", Dataplane::Auto)];
-
-/// How NHRP packets travel.
-pub const TRANSPORTS: [(&str, TransportKind); 2] =
-    [("raw", TransportKind::Raw), ("device", TransportKind::Device)];
-
-/// A router's part in a VN.
-pub const ROLES: [(&str, RoleKind); 2] =
-    [(RoleKind::Spoke.name(), RoleKind::Spoke), (RoleKind::Hub.name(), RoleKind::Hub)];
-
-/// A transport, as yet without its device.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TransportKind {
-    Raw,
-    Device,
-}
-
-/// A role, as yet without its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RoleKind {
-    /// It registers with a hub.
-    Spoke,
-    /// Spokes register with it.
-    Hub,
-}
-
-impl RoleKind {
-    /// Its word in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RoleKind::Spoke => "spoke",
-            RoleKind::Hub => "hub",
-        }
-    }
 }

@@ -2,9 +2,10 @@
 
 use super::book::Book;
 use super::contract::effect::{Act, Effect, Effects, Event};
+use super::contract::item::{Item, Wanted};
 use super::contract::settings::{HubKey, VnKey};
 use super::contract::statistics::Statistics;
-use super::plane::{Item, Plane, Wanted};
+use super::plane::Plane;
 use super::random::Random;
 use super::request_id::RequestIds;
 use super::sites::{SiteId, Sites};

@@ -26,10 +26,11 @@ mod uplinks;
 
 pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Table, Why};
 pub use contract::input::{Input, News, Order, Outcome, Path, Place, Via};
+pub use contract::item::{Item, Port, Wanted};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::{report, settings};
-pub use plane::{Item, Plane, Port, Wanted};
+pub use plane::Plane;
 pub use sites::Name as SiteName;
 
 use crate::time::Instant;

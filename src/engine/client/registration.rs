@@ -3,11 +3,11 @@
 use super::super::context::{ClientDue, Context, Due, seconds};
 use super::super::contract::effect::{Effect, Event, Refusal};
 use super::super::contract::input::{Path, Via};
+use super::super::contract::item::{Item, Wanted};
 use super::super::contract::report::Standing;
 use super::super::contract::settings::{ClientSettings, HubKey, VpnMode};
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
-use super::super::plane::{Item, Wanted};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use crate::time::Instant;

@@ -3,12 +3,12 @@
 
 use super::super::context::{ClientDue, Context, Due, View, seconds};
 use super::super::contract::effect::{Act, Event, Refusal, Why};
+use super::super::contract::item::{Item, Wanted};
 use super::super::contract::report::{MacRow, MacState};
 use super::super::contract::settings::{ClientSettings, Trigger};
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{QUESTIONS, TokenBucket};
-use super::super::plane::{Item, Wanted};
 use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;

@@ -3,8 +3,8 @@
 use super::input::Via;
 #[cfg(doc)]
 use super::input::{Input, News};
+use super::item::Item;
 use super::settings::{HubKey, VnKey};
-use crate::engine::plane::Item;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::ops::Range;
 

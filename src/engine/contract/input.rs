@@ -1,9 +1,7 @@
 //! What the outside tells the engine.
 
-#[cfg(doc)]
-use super::effect::{Act, Effect};
+use super::item::Port;
 use super::settings::{HubKey, VnKey};
-use crate::engine::plane::Port;
 use crate::types::{Mac, Nbma, Vtep};
 use crate::wire::VpnTag;
 use core::time::Duration;
@@ -72,7 +70,7 @@ pub enum News {
     Listed,
     /// A spoke's VXLAN device has a frame for a MAC its FDB lacks (trigger `l2miss`).
     Miss(Mac),
-    /// The answer to [`Act::ReadUse`].
+    /// The answer to [`Act::ReadUse`](super::effect::Act::ReadUse).
     Use {
         /// The MAC.
         mac: Mac,
@@ -81,7 +79,7 @@ pub enum News {
         /// How long ago the entry was last written.
         age: Duration,
     },
-    /// A port's answer to [`Effect::Changed`].
+    /// A port's answer to [`Effect::Changed`](super::effect::Effect::Changed).
     Became {
         /// The spoke the port is for.
         spoke: Vtep,

@@ -2,6 +2,7 @@
 
 pub mod effect;
 pub mod input;
+pub mod item;
 pub mod report;
 pub mod settings;
 pub mod statistics;

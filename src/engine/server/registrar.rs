@@ -3,11 +3,11 @@
 use super::super::context::Context;
 use super::super::contract::effect::{Event, Refusal, Why};
 use super::super::contract::input::Outcome;
+use super::super::contract::item::{Item, Port, Wanted};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Reply};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST};
-use super::super::plane::{Item, Port, Wanted};
 use super::super::sites::SiteId;
 use super::member::{MemberPort, Registered};
 use super::{Server, ip};

@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::contract::effect::Event;
 use super::super::contract::input::{Path, Via};
-use super::super::plane::{Item, Port, Wanted};
+use super::super::contract::item::{Item, Port, Wanted};
 use super::super::sites::SiteId;
 use super::Server;
 use super::answer::DENIAL;

@@ -1,0 +1,42 @@
+//! The things in the kernel that the engine wants, and how it wants them.
+
+use super::settings::VpnMode;
+use crate::types::{Mac, Nbma, Vni, Vtep};
+use core::net::IpAddr;
+
+/// The name of one thing in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// Spoke: where unknown frames go.
+    Uplink,
+    /// Spoke: where a MAC's frames go.
+    Shortcut(Mac),
+    /// Hub: the port for the spoke at this VTEP.
+    Port(Vtep),
+    /// Hub: the tunnel's entry for a client's IP address, with transport `device`.
+    Neighbour(IpAddr),
+}
+
+/// How a hub's port is to be. What is kept beside it lets the next run of the daemon go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its own VNI, which the spoke sends to.
+    pub uplink: Vni,
+    /// The hub's address the spoke sends to.
+    pub local: Nbma,
+    /// How packets between hub and spoke name the VN.
+    pub mode: VpnMode,
+    /// The holding time granted to the spoke, in seconds; of a port that was found, 0 if nobody kept it.
+    pub granted: u16,
+}
+
+/// How an item is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An uplink or a shortcut leads there.
+    To(Vtep),
+    /// A port is like this.
+    Port(Port),
+    /// A neighbour is behind this underlay address.
+    Behind(Nbma),
+}
