@@ -22,9 +22,9 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Durati
 /// How far apart a client is told to forget every address: each time it asks for all it needs.
 const ALL_APART: Duration = Duration::from_secs(1);
 
-/// A request that is not confirmed yet is replaced by one that says more after this: not for each address anew, where
-/// many become untrue one after the other.
-const GROWS: Duration = Duration::from_millis(20);
+/// A request that is not confirmed yet is replaced by one that says more after this: most are confirmed sooner, and where
+/// many addresses become untrue one after the other, there is not one for each.
+const GROWS: Duration = Duration::from_millis(200);
 
 /// What is to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
