@@ -16,11 +16,13 @@ mod text;
 
 use dmevpn::control::frame::{Decoder, Framing, Kind, piece};
 use dmevpn::control::{Form, Request};
+use dmevpn::shell::clock::Clock;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::thread;
+use std::time::Duration;
 
 /// For a file or another program.
 const FILE: Form = Form::Text { columns: 0 };
@@ -65,13 +67,32 @@ fn request(stream: &mut UnixStream) -> Request {
     }
 }
 
+/// The next client, if one comes soon.
+fn client(listener: &UnixListener, soon: Duration) -> Option<UnixStream> {
+    listener.set_nonblocking(true).unwrap();
+    let clock = Clock::start();
+    while Duration::from_millis(clock.now().as_millis()) < soon {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            return Some(stream);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+/// The next client, which has to come.
+fn accept(listener: &UnixListener) -> UnixStream {
+    client(listener, Duration::from_secs(60)).expect("the program asks")
+}
+
 /// Runs the program against a daemon that answers its request with `octets` and hangs up.
 fn answered(test: &str, args: &[&str], expected: &Request, octets: &[u8]) -> (Option<i32>, String, String) {
     let path = socket(test);
     let listener = UnixListener::bind(&path).unwrap();
     let (octets, expected) = (octets.to_vec(), expected.clone());
     let daemon = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         assert_eq!(request(&mut stream), expected);
         // In two pieces, as a stream may.
         let (first, second) = octets.split_at(octets.len() / 2);

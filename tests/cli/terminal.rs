@@ -1,6 +1,6 @@
 //! Where the output goes: a terminal, a pipe that nobody reads.
 
-use super::{answer, request, socket};
+use super::{accept, answer, request, socket};
 use dmevpn::control::{Form, Request};
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -25,7 +25,7 @@ fn terminal(columns: u16) -> (OwnedFd, OwnedFd) {
 fn daemon(path: &std::path::Path) -> thread::JoinHandle<Request> {
     let listener = UnixListener::bind(path).unwrap();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         let asked = request(&mut stream);
         stream.write_all(&answer("all is well\n", "", 0)).unwrap();
         asked
