@@ -70,6 +70,30 @@ fn a_spokes_vn_is_renamed_while_its_daemon_is_down() {
     });
 }
 
+/// What was left uses another UDP port than what is made, and nothing would pass between the two.
+#[test]
+fn the_udp_port_changes_while_the_daemons_are_down() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        for name in ["hub", "spoke1", "spoke2"] {
+            lab.nodes.get_mut(name).unwrap().kill().unwrap();
+            lab.node(name)
+                .edit_config(|text| text.replacen("\toption", "\toption udp_port '4790'\n\toption", 1))
+                .unwrap();
+            lab.start(name).unwrap();
+        }
+        lab.wait_connected(SOON).unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let ports = hub.ports().unwrap();
+        let devices = ports.keys().map(|port| show(hub, port)).chain([show(spoke1, "tunnel2")]);
+        let wrong: Vec<String> = devices.filter(|device| !device.contains("dstport 4790 ")).collect();
+        assert!(ports.len() == 2 && wrong.is_empty(), "{wrong:?}");
+        assert!(!hub.log_text().contains("File exists"), "{}", hub.log_text());
+    });
+}
+
 /// Who is not alone leaves what it does not know to the other one.
 #[test]
 fn two_daemons_in_one_network_namespace() {

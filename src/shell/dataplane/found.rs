@@ -26,7 +26,12 @@ impl Dataplane {
         let is_used = is_bridge && self.vns.values().any(|vn| vn.wanted.bridge == link.name);
         let vn = self.vns.iter_mut().map(|(_, vn)| vn).find(|vn| vn.wanted.name == name);
         let known = vn.is_some();
-        match (mark, vn) {
+        // What leads to spokes by another UDP port leads nowhere.
+        let leads = |vn: &&mut Vn| match &link.kind {
+            Kind::Vxlan(info) => mark == Mark::Device || info.port == vn.wanted.udp_port,
+            _ => true,
+        };
+        match (mark, vn.filter(leads)) {
             (Mark::Device, Some(vn)) if !is_bridge && vn.is_tunnel(&link.name) => {}
             (Mark::Port(spoke, kept), Some(&mut Vn { key, devices: Devices::Ports(_), .. })) => {
                 self.see_port(key, spoke, kept, link, inputs);

@@ -28,8 +28,10 @@ impl Tunnel<'_> {
     /// Whether a device of ours is as one made now would be.
     pub fn is_served_by(&self, link: &Link) -> bool {
         match &link.kind {
-            Kind::Vxlan(VxlanInfo { vni, local, l2miss, .. }) => {
-                *vni == Some(self.vni.get()) && *local == Some(self.local.ip()) && *l2miss == self.l2miss
+            Kind::Vxlan(VxlanInfo { vni, local, l2miss, port, .. }) => {
+                *vni == Some(self.vni.get())
+                    && *local == Some(self.local.ip())
+                    && (*l2miss, *port) == (self.l2miss, self.port)
             }
             _ => false,
         }

@@ -112,6 +112,7 @@ fn device(index: u32) -> Link {
         up: true,
         kind: Kind::Vxlan(VxlanInfo {
             vni: Some(port.uplink.get()),
+            port: 4789,
             local: Some(port.local.ip()),
             ..VxlanInfo::default()
         }),
