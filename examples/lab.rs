@@ -90,6 +90,9 @@ fn run(arguments: &Arguments) -> Res<bool> {
     if !(4..=150).contains(&arguments.spokes) {
         return Err("--spokes takes 4 to 150".into());
     }
+    if !(1..=9).any(|point| is_wanted(arguments, point)) {
+        return Err("--only takes points from 1 to 9, as 1,2,5".into());
+    }
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
     let plan = Plan { program, ipv6: arguments.ipv6, holding_time: 600, negative_time: 60 };

@@ -121,7 +121,7 @@ fn no_answer(limit: Duration) -> Failure {
 fn no_daemon(path: &str, limit: Duration, error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::unreachable(format!(
-            "no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status)"
+            "no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status, or systemctl status dmevpn)"
         )),
         ErrorKind::PermissionDenied => {
             Failure::unreachable(format!("no right to talk to the daemon at {path}: it needs root"))

@@ -50,7 +50,7 @@ pub fn why(why: Why) -> &'static str {
         Why::Expired => "its holding time was over",
         Why::Unused => "nothing used it",
         Why::Replaced => "its router registered with another VNI",
-        Why::Purged => "the peer withdrew it",
+        Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",
         Why::Flushed => "flushed by the operator",
@@ -109,10 +109,10 @@ impl fmt::Display for Sentence {
             Event::Full(table) => f.write_str(match table {
                 Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
                 Table::Spokes => "the table of spokes is full (max_spokes): further ones are refused",
-                Table::Purges => "too many purges for a spoke at once: it is told to forget all MACs",
+                Table::Purges => "too many purges for a spoke at once: it is told to forget all addresses",
             }),
             Event::PeerError { peer, code } => {
-                write!(f, "peer {peer} reports {}", refusal(Refusal::Error(code)))
+                write!(f, "{peer} reports {}", refusal(Refusal::Error(code)))
             }
         }
     }

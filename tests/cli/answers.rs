@@ -130,7 +130,9 @@ fn without_a_daemon_the_socket_is_named() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!("dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status)\n")
+        format!(
+            "dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status, or systemctl status dmevpn)\n"
+        )
     );
     drop(UnixListener::bind(path).unwrap());
     let output = dmevpn(&["status", "--socket", path]);
@@ -138,7 +140,9 @@ fn without_a_daemon_the_socket_is_named() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!("dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status)\n")
+        format!(
+            "dmevpn: no daemon answers at {path}: is it running? (/etc/init.d/dmevpn status, or systemctl status dmevpn)\n"
+        )
     );
 }
 

@@ -284,7 +284,9 @@ fn errors_are_json_too() {
         &["resolve", "a", "52:54:00:00:00:0c"],
     ] {
         let (code, said) = failure(&[command, &["--socket", socket]].concat());
-        let error = format!("no daemon answers at {socket}: is it running? (/etc/init.d/dmevpn status)");
+        let error = format!(
+            "no daemon answers at {socket}: is it running? (/etc/init.d/dmevpn status, or systemctl status dmevpn)"
+        );
         assert_eq!((code, said), (Some(3), json!({ "error": error, "code": 3 })), "{command:?}");
     }
     for (args, error) in [

@@ -275,7 +275,7 @@ fn a_monitored_event_is_a_line() {
     );
     assert_eq!(
         line(Event::ShortcutDown { mac: mac(12), why: Why::Purged }),
-        "04:11:57.042 test: shortcut down: 52:54:00:00:00:0c, the peer withdrew it\n"
+        "04:11:57.042 test: shortcut down: 52:54:00:00:00:0c, it was withdrawn\n"
     );
     assert_eq!(
         line(Event::NotResolved { mac: mac(12), reason: Some(Refusal::Nak(12)) }),
