@@ -284,8 +284,10 @@ mod tests {
         let long = Line::of(format_args!("{}", "ü".repeat(MOST))).0;
         assert_eq!((long.len(), long.ends_with("ü\n")), (MOST - 1, true));
     }
-    /// What `act` makes a program say, to which the log is open and a minute takes 300 ms.
-    fn said(name: &str, act: impl FnOnce()) -> String {
+
+    /// What `act` makes a program say, to which the log is open and a minute takes 300 ms; nothing where an emulator runs
+    /// this program, and the kernel cannot.
+    fn said(name: &str, act: impl FnOnce()) -> Option<String> {
         const CHILD: &str = "DMEVPN_TEST_LOG";
         if std::env::var_os(CHILD).is_some() {
             let _open = begin(false, Duration::from_millis(300)).unwrap();
@@ -294,7 +296,13 @@ mod tests {
         }
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", &format!("shell::audience::log::tests::{name}"), "--nocapture"]);
-        String::from_utf8(child.env(CHILD, "1").output().unwrap().stderr).unwrap()
+        match child.env(CHILD, "1").output() {
+            Err(e) if e.raw_os_error() == Some(libc::ENOEXEC) => {
+                println!("skipped: {e}");
+                None
+            }
+            output => Some(String::from_utf8(output.unwrap().stderr).unwrap()),
+        }
     }
 
     fn log_lines(count: u32) {
@@ -304,10 +312,12 @@ mod tests {
     /// What a program says while it dies goes the same way.
     #[test]
     fn the_words_of_a_panic_are_not_lost() {
-        let said = said("the_words_of_a_panic_are_not_lost", || {
+        let Some(said) = said("the_words_of_a_panic_are_not_lost", || {
             log_lines(25);
             panic!("this is why");
-        });
+        }) else {
+            return;
+        };
         let is_there = |words| said.contains(words);
         assert!(is_there("line 9\n") && is_there("this is why") && is_there("and 15 more"), "{said}");
     }
@@ -315,10 +325,12 @@ mod tests {
     /// Nothing else is logged then, and nothing is at the end: a program that exits so does not wait for its log.
     #[test]
     fn the_number_of_lines_left_out_is_told_when_the_minute_is_over() {
-        let said = said("the_number_of_lines_left_out_is_told_when_the_minute_is_over", || {
+        let Some(said) = said("the_number_of_lines_left_out_is_told_when_the_minute_is_over", || {
             log_lines(25);
             thread::sleep(Duration::from_millis(900));
-        });
+        }) else {
+            return;
+        };
         assert!(said.ends_with("INFO  [dmevpn] line 9 (and 15 more like it within a minute)\n"), "{said}");
         assert_eq!(said.matches("line ").count(), 11, "{said}");
     }
