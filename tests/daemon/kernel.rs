@@ -123,6 +123,64 @@ fn two_daemons_in_one_network_namespace() {
     });
 }
 
+/// The one that was there first leaves the other's devices alone, also when it lists all of them.
+#[test]
+fn another_daemon_comes_later() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let hub = lab.node("hub");
+        // What a later daemon makes for a VN of its own.
+        hub.ns.ip("link add br-second index 1073800001 type bridge\nlink set br-second up alias 'dmevpn vn=second'").unwrap();
+        hub.signal(libc::SIGSTOP).unwrap();
+        hub.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
+        let noise: String = (0..20_000)
+            .map(|n| format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff))
+            .collect();
+        hub.ns.bridge(&noise).unwrap();
+        hub.signal(libc::SIGCONT).unwrap();
+        wait("events were lost", || hub.log_text().contains("events of the kernel were lost"));
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(hub.ns.has("br-second"), "{}", hub.log_text());
+    });
+}
+
+/// A spoke's device that somebody gave another name would keep the VNI from a new one.
+#[test]
+fn somebody_renames_a_spokes_device() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        if spoke1.ns.ip("link set tunnel2 name other").is_err() {
+            println!("skipped: this kernel renames no device that is on");
+            return;
+        }
+        spoke1.signal(libc::SIGHUP).unwrap();
+        wait("it is there under its name", || spoke1.ns.has("tunnel2") && !spoke1.ns.has("other"));
+        lab.wait_connected(SOON).unwrap();
+        all_is_well(lab);
+    });
+}
+
+/// A bridge of ours is switched on again; one of the user's is told.
+#[test]
+fn somebody_switches_a_bridge_off() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        hub.ns.ip("link set br-test down").unwrap();
+        wait("it is on again", || show(hub, "br-test").contains(",UP"));
+        all_is_well(lab);
+        spoke1.ns.ip("link set br-test down").unwrap();
+        wait_status(spoke1, "interface 'br-test' is down");
+        spoke1.ns.ip("link set br-test up").unwrap();
+        wait("it is well again", || !status(spoke1).contains("is down"));
+        all_is_well(lab);
+    });
+}
+
 #[test]
 fn somebody_removes_a_ports_default_entry() {
     in_small(plan(), |lab| {

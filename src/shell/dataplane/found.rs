@@ -45,7 +45,7 @@ impl Dataplane {
                 }
             }
             _ if is_used => {}
-            _ if known || self.alone.is_some() => self.is_in_the_way(link, name, mark),
+            _ if known || self.alone.is_some() && !self.is_swept => self.is_in_the_way(link, name, mark),
             _ => {}
         }
     }
@@ -110,6 +110,7 @@ impl Dataplane {
         if !complete {
             return;
         }
+        self.is_swept |= self.alone.is_some();
         seen.sort_unstable();
         let missing: Vec<u32> =
             self.parts.keys().filter(|index| seen.binary_search(index).is_err()).copied().collect();

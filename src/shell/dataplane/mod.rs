@@ -168,6 +168,8 @@ pub struct Dataplane {
     is_behind: bool,
     /// Whether this is the only daemon in its network namespace: what no VN has a use for is then nobody's.
     alone: Option<UnixDatagram>,
+    /// Whether all devices were seen as the only daemon: what is made for other VNs from then on is another's.
+    is_swept: bool,
 }
 
 impl Dataplane {
@@ -200,6 +202,7 @@ impl Dataplane {
             is_stirred: true,
             is_behind: false,
             alone: None,
+            is_swept: false,
         })
     }
 

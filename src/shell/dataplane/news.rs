@@ -391,7 +391,7 @@ impl Vn {
             match &now.warning {
                 Some(warning) => log::warn!(target: name, "{name}: {}", warning.line()),
                 None => {
-                    log::info!(target: name, "{name}: the VLANs of bridge '{}' are right now", self.wanted.bridge)
+                    log::info!(target: name, "{name}: bridge '{}' is as it has to be now", self.wanted.bridge)
                 }
             }
         }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Standing {
     pub bridge: Option<u32>,
     pub bridge_mac: Option<Mac>,
+    /// Whether it is switched on.
+    pub is_open: bool,
     /// A spoke's VXLAN device.
     pub tunnel: Option<u32>,
     /// Whether the user made that.
@@ -69,6 +71,9 @@ pub(super) fn settle(netlink: &mut Netlink, order: Settle) -> Standing {
     };
     if result.is_ok() {
         at.see_vlan();
+        if !at.now.is_open {
+            at.now.warning = Some(Cause::InterfaceDown(order.wanted.bridge.clone()));
+        }
     }
     (at.now.mac, at.now.trouble) = match result {
         Ok(mac) => (Some(mac), None),
@@ -101,6 +106,12 @@ impl Settling<'_> {
             self.netlink.delete_link(link.index).map_err(shown)?;
             self.now.tunnel = None;
         }
+        // Nor is one that somebody gave another name: it has the VNI.
+        if let (None, Some(tunnel)) = (&found, self.now.tunnel)
+            && self.netlink.link_by_index(tunnel).map_err(shown)?.as_ref().is_some_and(is_ours)
+        {
+            self.netlink.delete_link(tunnel).map_err(shown)?;
+        }
         let mut joins = true;
         let index = match found {
             Some(link) => {
@@ -127,6 +138,7 @@ impl Settling<'_> {
         // With another port it may have another MAC, of which was told before it was known to be the VN's.
         let bridge = if joins { self.find_bridge(&wanted.bridge)?.unwrap_or(bridge) } else { bridge };
         self.now.bridge = Some(bridge.index);
+        self.now.is_open = bridge.up;
         self.now.tunnel = Some(index);
         self.now.bridge_mac = bridge.mac.and_then(Mac::new);
         Mac::new(wanted.protocol_mac).ok_or(Cause::NoWay)
@@ -154,6 +166,7 @@ impl Settling<'_> {
         self.check_filtering(&bridge)?;
         self.join_itself(bridge.index).map_err(shown)?;
         self.now.bridge = Some(bridge.index);
+        self.now.is_open = bridge.up;
         self.now.bridge_mac = Some(mac);
         if wanted.is_shared() {
             self.now.shared = kmod::find(self.netlink, self.order.shared, wanted, &bridge)?;
@@ -161,14 +174,18 @@ impl Settling<'_> {
         Ok(mac)
     }
 
-    /// A bridge that was made for a VN which goes by another name now, or is no more, is this one's.
+    /// A bridge that was made for a VN which goes by another name now, or is no more, is this one's. What is ours is on.
     fn take_over(&mut self, bridge: &Link, alias: &str) -> Result<(), Error> {
+        if bridge.alias.as_deref() == Some(alias) && !bridge.up {
+            let on = LinkChange { up: Some(true), ..LinkChange::default() };
+            return self.netlink.set_link(bridge.index, &on);
+        }
         let of = bridge.alias.as_deref().and_then(alias::parse);
         let Some((_, alias::Mark::Device)) = of.filter(|(vn, _)| !self.order.names.iter().any(|n| n == vn))
         else {
             return Ok(());
         };
-        let change = LinkChange { alias: Some(alias), ..LinkChange::default() };
+        let change = LinkChange { alias: Some(alias), up: Some(true), ..LinkChange::default() };
         self.netlink.set_link(bridge.index, &change)
     }
 

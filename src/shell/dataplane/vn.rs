@@ -273,6 +273,7 @@ impl Vn {
         match standing.bridge == Some(link.index) {
             true => {
                 link.mac.and_then(Mac::new) == standing.bridge_mac
+                    && link.up == standing.is_open
                     && link.name == self.wanted.bridge
                     && vlan::filters_as(link, standing.filtering.as_ref())
             }
