@@ -3,8 +3,9 @@
 //!
 //! Of a requester (underlay and protocol address) the newest ID is kept, with the time it came. A Registration or Purge
 //! Request of a lower one is a late copy:
-//! * for [`LATE`]: no network keeps a packet for longer. Programs that keep no number, and start again with a low one, get
-//!   in then; at once, if they say what is registered already, which changes nothing.
+//! * for [`LATE`]: hardly a network keeps a packet for longer, and who forges an ID keeps nobody out for longer. Programs
+//!   that keep no number, and start again with a low one, get in then; at once, if they say what is registered already,
+//!   which changes nothing.
 //! * if it is lower by [`FAR`] at most: nobody uses more of them in that time. So IDs may begin again at 0, too.
 //!
 //! A late copy is not answered, but for a purge's, which is confirmed in any case.
@@ -20,7 +21,7 @@ use crate::wire::nhrp::{ProtocolAddress, flag};
 use core::time::Duration;
 use std::collections::VecDeque;
 
-const LATE: Duration = Duration::from_secs(30);
+const LATE: Duration = Duration::from_secs(5);
 const FAR: u32 = 1 << 16;
 /// So many are remembered of those that are no clients any more.
 const GONE: usize = 256;
