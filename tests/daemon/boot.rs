@@ -98,6 +98,40 @@ fn the_route_changes_to_another_address() {
     });
 }
 
+/// A rule leads to a table with another route: at once, IPv4 and IPv6.
+#[test]
+fn a_rule_changes_the_way() {
+    for ipv6 in [false, true] {
+        in_small(Plan { ipv6, ..plan() }, |lab| {
+            let (net, other) = if ipv6 { ("fd00::/64", "fd00::77") } else { ("10.0.0.0/24", "10.0.0.77") };
+            let spoke1 = lab.node("spoke1");
+            let nbma = format!("\toption nbma '{}'\n", spoke1.nbma);
+            spoke1.edit_config(|text| text.replace(&nbma, "")).unwrap();
+            let host = if ipv6 { "128 nodad preferred_lft 0" } else { "32" };
+            spoke1.ns.ip(&format!("addr add {other}/{host} dev eth1")).unwrap();
+            spoke1.ns.ip(&format!("route add {net} dev eth1 src {other} table 100")).unwrap();
+            let rule = format!("rule add to {net} table 100");
+            lab.start_all().unwrap();
+            let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+            let before = hub.ports().unwrap();
+            let changed = now();
+            if spoke1.ns.ip(&rule).is_err() {
+                println!("skipped: this kernel has no rules");
+                return;
+            }
+            wait("the spoke comes from there", || status(spoke1).contains(other));
+            wait("the hub has another port and not the old one", || {
+                let after = hub.ports().unwrap();
+                after.len() == 2 && after != before
+            });
+            assert!(now() - changed < within(1), "it took {:?}", now() - changed);
+            spoke1.ns.ip(&rule.replace("add", "del")).unwrap();
+            wait("it is as before", || !status(spoke1).contains(other));
+            wait_status(spoke1, "valid for");
+        });
+    }
+}
+
 /// A route that is away for a moment takes no shortcut with it.
 #[test]
 fn a_route_is_exchanged() {

@@ -1,4 +1,4 @@
-//! That routes changed; not which, and not how many of them.
+//! That routes or rules changed; not which, and not how many of them.
 
 use super::socket;
 use socket2::Socket;
@@ -12,9 +12,11 @@ const MOST: usize = 256;
 
 // Multicast groups (RTNLGRP_), by number: the libc crate has them for some targets only.
 const GROUP_IPV4_ROUTE: u32 = 7;
+const GROUP_IPV4_RULE: u32 = 8;
 const GROUP_IPV6_ROUTE: u32 = 11;
+const GROUP_IPV6_RULE: u32 = 19;
 
-/// A socket that is readable once a route changed.
+/// A socket that is readable once a route, or a rule that chooses among tables of them, changed.
 #[derive(Debug)]
 pub struct Routes(Socket);
 
@@ -26,8 +28,10 @@ impl Routes {
         socket::set_receive_buffer(&socket, RECEIVE_BUFFER)?;
         socket::bind(&socket)?;
         socket::join(&socket, GROUP_IPV4_ROUTE)?;
-        // A kernel without IPv6 may not have this one.
-        let _ = socket::join(&socket, GROUP_IPV6_ROUTE);
+        // A kernel without IPv6, or without rules, may not have these.
+        for group in [GROUP_IPV6_ROUTE, GROUP_IPV4_RULE, GROUP_IPV6_RULE] {
+            let _ = socket::join(&socket, group);
+        }
         Ok(Routes(socket))
     }
 
