@@ -419,11 +419,7 @@ fn events_of_the_kernel_are_lost() {
         wait("the hub hears of it", || is_at("10.0.0.2"));
 
         hub.signal(libc::SIGSTOP).unwrap();
-        hub.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
-        let noise: String = (0..20_000)
-            .map(|n| format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff))
-            .collect();
-        hub.ns.bridge(&noise).unwrap();
+        make_noise(hub);
         speak("vm2");
         std::thread::sleep(Duration::from_millis(500));
         hub.signal(libc::SIGCONT).unwrap();

@@ -133,11 +133,7 @@ fn another_daemon_comes_later() {
         // What a later daemon makes for a VN of its own.
         hub.ns.ip("link add br-second index 1073800001 type bridge\nlink set br-second up alias 'dmevpn vn=second'").unwrap();
         hub.signal(libc::SIGSTOP).unwrap();
-        hub.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
-        let noise: String = (0..20_000)
-            .map(|n| format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff))
-            .collect();
-        hub.ns.bridge(&noise).unwrap();
+        make_noise(hub);
         hub.signal(libc::SIGCONT).unwrap();
         wait("events were lost", || hub.log_text().contains("events of the kernel were lost"));
         std::thread::sleep(Duration::from_secs(2));
@@ -259,13 +255,7 @@ fn entries_are_removed_while_events_are_lost() {
                 }
                 assert_eq!(external(node, device), [""; 0]);
             }
-            node.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
-            let noise: String = (0..20_000)
-                .map(|n| {
-                    format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff)
-                })
-                .collect();
-            node.ns.bridge(&noise).unwrap();
+            make_noise(node);
             node.signal(libc::SIGCONT).unwrap();
             wait("they were lost", || node.log_text().contains("events of the kernel were lost"));
             assert!(wait_until(SOON, || all() == before), "{name} has {:?}, not {before:?}", all());

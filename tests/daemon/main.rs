@@ -139,6 +139,15 @@ fn make_tunnel(node: &Node, options: &str, bridge: &str) {
         .unwrap();
 }
 
+/// More changes of entries than a stopped daemon's socket has room to tell of.
+fn make_noise(node: &Node) {
+    node.ns.ip("link add noise type vxlan id 9 dstport 5001").unwrap();
+    let noise: String = (0..20_000)
+        .map(|n| format!("fdb add 02:77:00:00:{:02x}:{:02x} dev noise dst 10.0.0.9\n", n >> 8, n & 0xff))
+        .collect();
+    node.ns.bridge(&noise).unwrap();
+}
+
 fn number_in(path: &std::path::Path, key: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap();
     let line = text.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
