@@ -27,7 +27,8 @@ impl Herd {
         let lines: Vec<String> = addresses.iter().map(|a| format!("addr add {a}/32 dev eth1")).collect();
         lab.node(node).ns.ip(&lines.join("\n"))?;
         let hub = lab.node("hub");
-        hub.ns.ip("route replace 10.1.0.0/16 dev eth1")?;
+        // By a router, as on the Internet: the neighbour table of a machine has room for 1024, all namespaces together.
+        hub.ns.ip(&format!("route replace 10.1.0.0/16 via {}", lab.node(node).nbma))?;
         let IpAddr::V4(hub) = hub.nbma else { return Err("the hub has no IPv4 address".into()) };
         Ok(Herd { addresses, hub })
     }
