@@ -91,7 +91,8 @@ pub struct Lab {
     pub hosts: BTreeMap<String, Host>,
     /// Routers by name.
     pub nodes: BTreeMap<String, Node>,
-    switch: Netns,
+    /// The switch between the routers; a test makes a router of it, too.
+    pub switch: Netns,
     tag: String,
     files: PathBuf,
 }
