@@ -17,7 +17,7 @@ mod lab;
 use argh::FromArgs;
 use lab::nodes::{Lab, Plan, Program};
 use lab::report::Report;
-use lab::{Res, clean, ms, now, scenes, sys};
+use lab::{Res, clean, ms, now, scenes, soak, sys};
 use std::process::ExitCode;
 
 /// Set for the daemons: this executable then is the program `dmevpn`.
@@ -41,6 +41,15 @@ struct Arguments {
     /// only these points, as 1,2,5
     #[argh(option)]
     only: Option<String>,
+    /// instead of the points: so many minutes in which WANs, daemons and stations of eight sites come, go and move
+    #[argh(option)]
+    soak: Option<u64>,
+    /// what happens in the soak depends on this number alone (default: another one each time)
+    #[argh(option)]
+    seed: Option<u64>,
+    /// in the soak the hub's machine reboots, too, which is counted apart
+    #[argh(switch)]
+    reboots: bool,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +105,10 @@ fn run(arguments: &Arguments) -> Res<bool> {
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
     let plan = Plan { program, ipv6: arguments.ipv6, holding_time: 600, negative_time: 60 };
+    if let Some(minutes) = arguments.soak {
+        let seed = arguments.seed.unwrap_or(now().as_millis() as u64 % 1_000_000);
+        return soak::run(&plan, minutes, seed, arguments.reboots);
+    }
     let began = now();
     println!("{}", what_it_looks_like(arguments));
     let mut lab = scenes::picture(&plan)?;

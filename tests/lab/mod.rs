@@ -1,7 +1,7 @@
 //! A laboratory of network namespaces: real daemons, the real kernel, frames counted on the wire.
 //!
 //! [`nodes`] builds routers, hosts and the underlay between them; [`capture`], [`peek`] and [`fdb`] see what
-//! happens there; [`traffic`] makes it happen; [`scenes`] are the points that are proven. Nothing here but [`herd`],
+//! happens there; [`traffic`] makes it happen; [`scenes`] are the points that are proven, [`soak`] is a long run of all that happens. Nothing here but [`herd`],
 //! which registers, uses the project's own code, so that a mistake there cannot hide itself here. Needed: root, and
 //! iproute2.
 #![allow(dead_code, unused_imports, reason = "the example, the tests and the benchmarks each use a part")]
@@ -17,6 +17,7 @@ pub mod nodes;
 pub mod peek;
 pub mod report;
 pub mod scenes;
+pub mod soak;
 pub mod sys;
 pub mod traffic;
 

@@ -145,7 +145,7 @@ impl Lab {
     }
 
     fn add_node(&mut self, name: String, number: u8, vns: Vec<Vn>) -> Res {
-        let ns = Netns::new(format!("{}-{name}", self.tag))?;
+        let ns = self.netns(&name)?;
         let nbma = self.nbma(number);
         self.switch.ip(&format!(
             "link add {name} type veth peer name eth1 netns {}\nlink set {name} master wan up",
@@ -159,9 +159,24 @@ impl Lab {
         Ok(())
     }
 
+    /// The hub's machine reboots: nothing is left in its kernel, and what is on its disk is.
+    pub fn reboot_hub(&mut self) -> Res {
+        let mut hub = self.nodes.remove("hub").ok_or("no hub")?;
+        hub.kill()?;
+        self.switch.ip("link del hub")?;
+        let vns = core::mem::take(&mut hub.vns);
+        drop(hub);
+        self.add_hub(vns)
+    }
+
+    /// A namespace that is called `name` in the lab.
+    pub fn netns(&self, name: &str) -> Res<Netns> {
+        Netns::new(format!("{}-{name}", self.tag))
+    }
+
     /// Adds a host to a bridge of a node.
     pub fn add_host(&mut self, name: &str, node: &str, bridge: &str, mac: MacBytes, ip: Ipv4Addr) -> Res {
-        let ns = Netns::new(format!("{}-{name}", self.tag))?;
+        let ns = self.netns(name)?;
         self.plug(&ns, "eth0", node, bridge, name, mac)?;
         ns.ip(&format!("link set eth0 up\naddr add {ip}/24 dev eth0"))?;
         self.hosts.insert(name.into(), Host { ns, mac, ip });
