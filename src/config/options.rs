@@ -176,6 +176,9 @@ options! {
     /// /etc/config/network such as `wan`. Not together with `nbma`. With neither, the address is the one the route to the
     /// hub uses; a router with a VN of role `hub` needs one of both.
     ///
+    /// NHRP leaves and comes by that interface only. A hub is at all of its addresses, those included that it gets later, such
+    /// as one that moves between two routers (VRRP); for an address of the loopback interface use `nbma`.
+    ///
     /// An address taken from an interface or a route may change, so the router registers without claiming that it is
     /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.
     INTERFACE: "Underlay interface" = main("interface", Kind::Interface, Unset::Nothing);

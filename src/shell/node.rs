@@ -149,7 +149,7 @@ impl Node {
         let mut buffer = core::mem::take(&mut self.buffer);
         let began = self.now();
         for _ in 0..PACKETS {
-            match tunnel.receive(&mut buffer) {
+            match self.underlay.receive(tunnel, &mut buffer) {
                 Ok(Some(Received { via, nhrp })) => {
                     self.kernel_events();
                     self.input(Input::Packet { via, nhrp });

@@ -1,8 +1,10 @@
 //! Packet sockets (AF_PACKET) and raw ones: what the standard library and socket2 have no safe calls for.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use super::netlink::set_option;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::mem::size_of;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 /// `struct sockaddr_ll` with the room for an IPv6 address that the C library's has not.
@@ -78,4 +80,121 @@ pub fn receive_from(socket: &Socket, buf: &mut [u8]) -> io::Result<(usize, LinkA
         libc::recvfrom(socket.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), 0, from, &raw mut from_len)
     };
     usize::try_from(len).map_or_else(|_| Err(io::Error::last_os_error()), |len| Ok((len, from)))
+}
+
+/// The kernel tells of each packet of a raw IP socket which address it was sent to.
+pub fn tell_destinations(socket: &Socket, domain: Domain) -> io::Result<()> {
+    let (level, option) = match domain {
+        Domain::IPV4 => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        _ => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    };
+    set_option(socket.as_raw_fd(), level, option, 1)
+}
+
+/// A packet of a raw IP socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Addressed {
+    /// How many octets it has, with the IP header of IPv4.
+    pub len: usize,
+    /// Who sent it.
+    pub from: IpAddr,
+    /// The address of this router it was sent to; `None` for one that several may have (broadcast, multicast).
+    pub to: Option<IpAddr>,
+}
+
+/// Receives a packet from a socket that was told to [`tell_destinations`].
+pub fn receive_addressed(socket: &Socket, buf: &mut [u8]) -> io::Result<Addressed> {
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    let mut control = Control::default();
+    // SAFETY: all zero is a valid msghdr: nothing to be filled.
+    #[allow(unsafe_code)]
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut iov;
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw mut control).cast();
+    header.msg_controllen = size_of::<Control>() as _;
+    // SAFETY: all that the header points to lives for the call, as long as the kernel is told; the address it writes, and
+    // its length, are what `try_init` asks for.
+    #[allow(unsafe_code)]
+    let (len, from) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            header.msg_name = storage.cast();
+            header.msg_namelen = *length;
+            let len = libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0);
+            *length = header.msg_namelen;
+            usize::try_from(len).map_err(|_| io::Error::last_os_error())
+        })
+    }?;
+    let from = from.as_socket().ok_or(io::ErrorKind::InvalidData)?.ip();
+    Ok(Addressed { len, from, to: destination(&header) })
+}
+
+/// Sends a packet by a raw IP socket from `from`, one of this router's addresses.
+pub fn send_from(socket: &Socket, packet: &[u8], from: IpAddr, to: IpAddr) -> io::Result<()> {
+    let to = SockAddr::from(SocketAddr::new(to, 0));
+    // `struct in_pktinfo`: interface, own address, other address. `struct in6_pktinfo`: own address, interface. The
+    // route says which interface it is.
+    let mut info = [0; 20];
+    let (level, kind, length) = match from {
+        IpAddr::V4(ip) => {
+            info[4..8].copy_from_slice(&ip.octets());
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, size_of::<libc::in_pktinfo>())
+        }
+        IpAddr::V6(ip) => {
+            info[..16].copy_from_slice(&ip.octets());
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, size_of::<libc::in6_pktinfo>())
+        }
+    };
+    let mut iov = libc::iovec { iov_base: packet.as_ptr().cast_mut().cast(), iov_len: packet.len() };
+    let mut control = Control::default();
+    // SAFETY: all zero is a valid msghdr; all that it is made to point to lives for the call, as long as the kernel is
+    // told, and is only read. The control message has room for the address.
+    #[allow(unsafe_code)]
+    let sent = unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_name = to.as_ptr().cast_mut().cast();
+        header.msg_namelen = to.len();
+        header.msg_iov = &raw mut iov;
+        header.msg_iovlen = 1;
+        header.msg_control = (&raw mut control).cast();
+        header.msg_controllen = libc::CMSG_SPACE(length as u32) as _;
+        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(length as u32) as _;
+        std::ptr::copy_nonoverlapping(info.as_ptr(), libc::CMSG_DATA(message), length);
+        libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Room for one control message with an address, aligned as its header wants it.
+#[repr(C, align(8))]
+#[derive(Default)]
+struct Control([u64; 8]);
+
+/// Where a packet was sent to, as its control message says.
+#[allow(unsafe_code)]
+fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the kernel filled in the control messages, and how long they are; the first, if there is one, is whole.
+    let (level, kind, data) = unsafe {
+        let message = libc::CMSG_FIRSTHDR(header).as_ref()?;
+        (message.cmsg_level, message.cmsg_type, libc::CMSG_DATA(message))
+    };
+    match (level, kind) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            // SAFETY: that is what such a message holds, aligned or not.
+            let info: libc::in_pktinfo = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
+            // To what is sent to many the kernel would answer from another address.
+            let is_ours = info.ipi_addr.s_addr == info.ipi_spec_dst.s_addr;
+            is_ours.then(|| Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            // SAFETY: that is what such a message holds, aligned or not.
+            let info: libc::in6_pktinfo = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
+            let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            (!to.is_multicast()).then(|| to.into())
+        }
+        _ => None,
+    }
 }

@@ -244,8 +244,8 @@ fn the_interface_changes_while_it_runs() {
         wait_status(spoke1, "interface 'pppoe-wan' does not exist");
         wait("it is registered no more", || hub.ports().unwrap().len() == 1);
         for _ in 0..2 {
-            spoke1.ns.ip("link add pppoe-wan type veth peer name other").unwrap();
-            spoke1.ns.ip("link set pppoe-wan up\naddr add 10.0.0.77/32 dev pppoe-wan").unwrap();
+            lab.add_uplink("spoke1", "pppoe-wan", "spoke1b").unwrap();
+            spoke1.ns.ip("addr add 10.0.0.77/24 dev pppoe-wan").unwrap();
             let there = now();
             wait("it is registered", || status(spoke1).contains("valid for"));
             assert!(now() - there < within(1), "it took {:?}", now() - there);

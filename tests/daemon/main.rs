@@ -9,6 +9,7 @@ mod documented;
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod addresses;
 mod boot;
 mod clients;
 mod configuration;

@@ -49,7 +49,7 @@ impl Herd {
 }
 
 /// A Registration Request, as a spoke at `from` sends it.
-fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
+pub fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
     let [_, _, c, d] = from.octets();
     let mac = Mac::new([0x52, 0x54, 1, 0, c, d]).map(ProtocolAddress::Mac);
     send(from, to, Protocol::Ethernet, (mac, mac), VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1)))
@@ -89,5 +89,6 @@ fn send(
     packet.extend_from_slice(&buf[..len]);
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(47.into()))?;
     socket.bind(&SocketAddr::new(from.into(), 0).into())?;
+    socket.set_broadcast(true)?;
     socket.send_to(&packet, &SocketAddr::new(to.into(), 0).into()).map(|_| ())
 }

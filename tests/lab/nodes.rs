@@ -174,6 +174,23 @@ impl Lab {
         Netns::new(format!("{}-{name}", self.tag))
     }
 
+    /// Connects another interface of a node to the underlay, as `port` of its switch, with the same MAC each time. It is
+    /// up. Each interface of the node answers for its own addresses only, from now on.
+    pub fn add_uplink(&self, node: &str, interface: &str, port: &str) -> Res {
+        let ns = &self.node(node).ns;
+        for (key, value) in [("arp_ignore", "1"), ("arp_announce", "2")] {
+            let path = format!("/proc/sys/net/ipv4/conf/all/{key}");
+            ns.run(|| fs::write(path, value))?.map_err(|e| e.to_string())?;
+        }
+        let number = port.bytes().fold(0, |sum: u16, octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
+        self.switch.ip(&format!(
+            "link add {port} type veth peer name {interface} address {} netns {}\nlink set {port} master wan up",
+            text_of_mac(mac(number)),
+            ns.name
+        ))?;
+        ns.ip(&format!("link set {interface} up"))
+    }
+
     /// Adds a host to a bridge of a node.
     pub fn add_host(&mut self, name: &str, node: &str, bridge: &str, mac: MacBytes, ip: Ipv4Addr) -> Res {
         let ns = self.netns(name)?;

@@ -21,7 +21,7 @@ pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
 pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use routes::Routes;
-pub(super) use socket::set_receive_buffer;
+pub(super) use socket::{set_option, set_receive_buffer};
 pub use vlan::{BridgePort, Vlans};
 pub use vxlan::NewVxlan;
 

@@ -13,7 +13,7 @@ use super::netlink::{Event as Kernel, Link, Routes};
 use super::settings::Names;
 use super::wait::Sources;
 use super::words::InWords;
-use crate::config::{Config, Transport};
+use crate::config::{Config, Role, Transport};
 use crate::control::Cause;
 use crate::engine::{HubKey, Path, Via, VnKey};
 use crate::time::Instant;
@@ -62,10 +62,11 @@ pub struct Underlay {
     /// Changes of routes are not heard until then.
     routes_rest: Option<Instant>,
     tunnels: Tunnels,
-    /// Why no packets can be sent from these addresses.
-    closed: LiteMap<Nbma, Cause>,
-    /// The addresses in use; tunnels from others are closed once the last packet is sent.
-    keep: Option<Vec<Nbma>>,
+    /// Why no packets can be sent from addresses of the family of these.
+    closed: Vec<(Nbma, Cause)>,
+    /// Whether all addresses of the interface are those of a hub; the others that are in use.
+    is_hub: bool,
+    heard: Vec<Nbma>,
     /// When it was looked last, when it is to be looked since something changed, and when since something is missing;
     /// that after which pause.
     looked: Option<Instant>,
@@ -94,8 +95,9 @@ impl Underlay {
             routes: Routes::open()?,
             routes_rest: None,
             tunnels: Tunnels::default(),
-            closed: LiteMap::new(),
-            keep: None,
+            closed: Vec::new(),
+            is_hub: false,
+            heard: Vec::new(),
             looked: None,
             due: None,
             again: None,
@@ -106,8 +108,9 @@ impl Underlay {
     /// are told at once.
     pub fn configure(&mut self, config: &Config, names: &Names) -> News {
         if self.transport != config.main.transport {
-            self.tunnels.close_others(&[]);
+            self.tunnels.retire();
         }
+        self.is_hub = config.vns.iter().any(|vn| matches!(vn.role, Role::Hub(_)));
         self.interface.clone_from(&config.main.interface);
         self.nbma.clone_from(&config.main.nbma);
         self.transport.clone_from(&config.main.transport);
@@ -239,12 +242,7 @@ impl Underlay {
         }
         let mut changed = self.look_at_home();
         let news = self.look_for_hubs(now, &mut changed);
-        let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
-        let locals = match &self.device {
-            Some(Ok((local, _))) => vec![*local],
-            _ => self.own.addresses.iter().copied().chain(ways).collect(),
-        };
-        self.open_tunnels(locals);
+        self.open_tunnels();
         self.plan_again(now, changed);
         news
     }
@@ -257,8 +255,9 @@ impl Underlay {
 
     /// The underlay addresses in use.
     pub fn nbma(&self) -> Vec<Nbma> {
-        let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
-        let mut all: Vec<Nbma> = self.own.addresses.iter().copied().chain(ways).collect();
+        let is_any = self.is_hub || self.heard.is_empty();
+        let own = self.own.addresses.iter().filter(|_| is_any);
+        let mut all: Vec<Nbma> = own.chain(&self.heard).copied().collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -277,24 +276,32 @@ impl Underlay {
     /// Why a VN does not work, as far as it is the underlay's fault: one of this hub's spokes, or one that has no hub
     /// but is one.
     pub fn trouble(&self, hub: Option<HubKey>) -> Option<&Cause> {
-        let Some(hub) = hub else { return self.own_trouble().or_else(|| self.closed.values().next()) };
+        let closed = |like: Option<Nbma>| {
+            let mut closed = self.closed.iter();
+            closed.find(|(closed, _)| like.is_none_or(|like| like.same_family(*closed))).map(|(_, why)| why)
+        };
+        let Some(hub) = hub else { return self.own_trouble().or_else(|| closed(None)) };
         let hub = self.hubs.get(&hub)?;
-        hub.trouble.as_ref().or_else(|| self.closed.get(&hub.path?.local))
+        hub.trouble.as_ref().or_else(|| closed(Some(hub.path?.local)))
     }
 
     /// Sends a packet from `via.path.local`.
     pub fn send(&mut self, via: Via, nhrp: &[u8]) {
-        if let Err(e) = self.tunnels.send(via, nhrp) {
-            let path = via.path;
+        let path = via.path;
+        if let Err(e) = self.tunnels.send(via, nhrp, self.is_for_us(path.local)) {
             log::warn!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
         }
     }
 
-    /// All that was to be sent was sent: tunnels from addresses that are in use no more are closed.
+    /// All that was to be sent was sent: tunnels on devices that are in use no more are closed.
     pub fn close(&mut self) {
-        if let Some(keep) = self.keep.take() {
-            self.tunnels.close_others(&keep);
-        }
+        self.tunnels.close_former();
+    }
+
+    /// The next packet of a tunnel, if it is NHRP in GRE, for us. An error of kind `WouldBlock`: there is none now.
+    pub fn receive<'b>(&self, tunnel: &Tunnel, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
+        let received = tunnel.receive(buf)?;
+        Ok(received.filter(|received| self.is_for_us(received.via.path.local)))
     }
 
     /// The tunnel at that place, if it has packets.
@@ -318,10 +325,10 @@ impl Underlay {
                 Err(e) => Err(Cause::Failed(e.clone())),
             }),
         };
-        if device.as_ref().and_then(|d| d.as_ref().ok()) != self.device.as_ref().and_then(|d| d.as_ref().ok())
-        {
-            // Their device is another one now, or none.
-            self.tunnels.close_others(&[]);
+        let gre = |device: &Option<Result<(Nbma, Gre), Cause>>| device.as_ref()?.as_ref().ok().copied();
+        let index = |own: &Own| own.link.map(|(index, _)| index);
+        if gre(&device) != gre(&self.device) || index(&own) != index(&self.own) {
+            self.tunnels.retire();
         }
         let before = self.own_trouble().cloned();
         let changed = own != self.own || device != self.device;
@@ -350,25 +357,41 @@ impl Underlay {
         self.device.as_ref()?.as_ref().ok().map(|(_, gre)| gre)
     }
 
-    fn open_tunnels(&mut self, locals: Vec<Nbma>) {
+    /// Whether packets to and from that address of this router are the daemon's. A hub with an interface is at all
+    /// addresses there, those included that are to come: only its packets come by the tunnels.
+    fn is_for_us(&self, local: Nbma) -> bool {
+        self.is_hub && self.interface.is_some() || self.heard.contains(&local)
+    }
+
+    fn open_tunnels(&mut self) {
+        let ways = self.hubs.values().filter_map(|hub| Some(hub.path?.local));
+        let device = match &self.device {
+            Some(Ok((local, _))) => Some(*local),
+            _ => None,
+        };
+        self.heard = self.nbma.iter().copied().chain(ways).chain(device).collect();
         let before = core::mem::take(&mut self.closed);
-        for local in &locals {
-            let Err(e) = self.open_tunnel(*local) else { continue };
+        let own = self.own.addresses.iter().copied().filter(|_| device.is_none());
+        let all: Vec<Nbma> = self.heard.iter().copied().chain(own).collect();
+        for local in all {
+            let Err(e) = self.open_tunnel(local) else { continue };
+            if self.closed.iter().any(|(like, _)| like.same_family(local)) {
+                continue;
+            }
             let trouble = Cause::Failed(match e.kind() {
                 ErrorKind::PermissionDenied => e.to_string(),
                 _ => format!("no GRE from {local}: {}", InWords(&e)),
             });
-            if before.get(local) != Some(&trouble) {
+            if !before.iter().any(|(_, said)| *said == trouble) {
                 log::error!("{}", trouble.line());
             }
-            self.closed.insert(*local, trouble);
+            self.closed.push((local, trouble));
         }
-        self.keep = Some(locals);
     }
 
     fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {
         match (&self.transport, &self.device) {
-            (Transport::Raw, _) => self.tunnels.open_raw(local),
+            (Transport::Raw, _) => self.tunnels.open_raw(local, self.interface.as_deref()),
             (Transport::Device(_), Some(Ok((_, gre)))) => self.tunnels.open_device(local, gre),
             (Transport::Device(_), _) => Ok(()),
         }

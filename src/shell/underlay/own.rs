@@ -9,12 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 /// RT_SCOPE_UNIVERSE: an address that is valid beyond its link.
 const SCOPE_UNIVERSE: u8 = 0;
 
-/// This router's underlay addresses as configured, directly or by an interface, at most one of each family.
+/// This router's underlay addresses as configured, directly or by an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Own {
     /// Whether the configuration says which they are; otherwise the route to a hub decides.
     pub configured: bool,
-    /// Those that are there.
+    /// Those that are there, the best of each family first.
     pub addresses: Vec<Nbma>,
     /// The index of the configured interface, and whether it is up.
     pub link: Option<(u32, bool)>,
@@ -100,21 +100,22 @@ pub fn own(interface: Option<&str>, nbma: &[Nbma], home: &Home) -> Own {
     Own { configured: true, addresses, link: Some((link.index, link.up)), trouble }
 }
 
-/// The first address of each family on that interface which others can answer to.
+/// The addresses on that interface which others can answer to, the best ones first.
 fn usable(all: &[Address], index: u32) -> Vec<Nbma> {
     // An optimistic one is used while it is tentative.
-    let is_ours = |a: &Address| {
-        a.flags & libc::IFA_F_DADFAILED == 0
+    let is_ours = |a: &&Address| {
+        a.index == index
+            && a.scope == SCOPE_UNIVERSE
+            && a.flags & libc::IFA_F_DADFAILED == 0
             && a.flags & (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC) != libc::IFA_F_TENTATIVE
     };
-    let all = || all.iter().filter(|a| a.index == index && a.scope == SCOPE_UNIVERSE && is_ours(a));
-    let first = |v4: bool| {
-        let candidates = all().filter(|a| a.ip.is_ipv4() == v4);
-        // One that is about to go is used where there is no other.
-        let best = candidates.min_by_key(|a| a.flags & libc::IFA_F_DEPRECATED);
-        best.and_then(|a| Nbma::new(a.ip))
-    };
-    [first(true), first(false)].into_iter().flatten().collect()
+    let mut ours: Vec<&Address> = all.iter().filter(is_ours).collect();
+    // One that is about to go is used where there is no other, one that is soon to be another where none stays.
+    ours.sort_by_key(|a| {
+        let temporary = a.ip.is_ipv6() && a.flags & libc::IFA_F_TEMPORARY != 0;
+        (a.ip.is_ipv6(), a.flags & libc::IFA_F_DEPRECATED != 0, temporary)
+    });
+    ours.into_iter().filter_map(|a| Nbma::new(a.ip)).collect()
 }
 
 /// Our address on the way to `hub`: of those configured, or else the one the route has; or why there is no way.
@@ -178,18 +179,23 @@ mod tests {
         let of = |all: &[Address]| usable(all, 2).iter().map(ToString::to_string).collect::<Vec<_>>();
         let permanent = libc::IFA_F_PERMANENT;
         let plain = [address("10.0.0.1", permanent), address("10.0.0.2", permanent), address("fd00::1", 0)];
-        assert_eq!(of(&plain), ["10.0.0.1", "fd00::1"]);
+        assert_eq!(of(&plain), ["10.0.0.1", "10.0.0.2", "fd00::1"]);
         assert_eq!(usable(&plain, 3), []);
         let good = address("fd00::9", permanent);
         for (flags, used) in [
             (libc::IFA_F_TENTATIVE, "fd00::9"),
-            (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC, "fd00::8"),
+            (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC, "fd00::8 fd00::9"),
             (libc::IFA_F_DADFAILED, "fd00::9"),
-            (libc::IFA_F_DEPRECATED, "fd00::9"),
+            (libc::IFA_F_DEPRECATED, "fd00::9 fd00::8"),
+            (libc::IFA_F_TEMPORARY, "fd00::9 fd00::8"),
         ] {
-            assert_eq!(of(&[address("fd00::8", flags), good]), [used], "{flags:#x}");
+            assert_eq!(of(&[address("fd00::8", flags), good]).join(" "), used, "{flags:#x}");
         }
-        assert_eq!(of(&[address("fd00::8", libc::IFA_F_DEPRECATED)]), ["fd00::8"]);
+        let going = address("fd00::9", libc::IFA_F_DEPRECATED);
+        assert_eq!(of(&[going, address("fd00::8", libc::IFA_F_TEMPORARY)]), ["fd00::8", "fd00::9"]);
+        // Of IPv4 the same bit means a further address of a network.
+        let further = address("10.0.0.8", libc::IFA_F_SECONDARY);
+        assert_eq!(of(&[further, address("10.0.0.9", permanent)]), ["10.0.0.8", "10.0.0.9"]);
         assert!(of(&[address("fd00::8", libc::IFA_F_TENTATIVE)]).is_empty());
         assert!(of(&[Address { scope: 253, ..address("fe80::1", permanent) }]).is_empty());
     }

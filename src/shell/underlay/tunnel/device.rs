@@ -61,6 +61,11 @@ impl Device {
         Ok(Device { local, gre: *gre, socket })
     }
 
+    /// The address it sends from.
+    pub fn local(&self) -> Nbma {
+        self.local
+    }
+
     pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
         let (len, from) = packet::receive_from(&self.socket, buf)?;
         // What this router sends itself is seen, too.

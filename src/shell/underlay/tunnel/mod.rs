@@ -6,9 +6,8 @@ mod raw;
 use crate::engine::Via;
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::{Prefix, VpnTag};
+use crate::wire::Prefix;
 use device::Device;
-use litemap::LiteMap;
 use raw::Raw;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,7 +21,7 @@ pub const MAX_PACKET: usize = 9216;
 /// A way for packets in and out.
 #[derive(Debug)]
 pub enum Tunnel {
-    /// A raw socket bound to one of our addresses.
+    /// A raw socket for all our addresses of a family.
     Raw(Raw),
     /// A kernel GRE device.
     Device(Device),
@@ -46,10 +45,18 @@ impl Tunnel {
         }
     }
 
-    fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
+    /// Whether packets go from that address of ours by it.
+    fn is_for(&self, local: Nbma) -> bool {
         match self {
-            Tunnel::Raw(raw) => raw.send(to, tag, nhrp),
-            Tunnel::Device(device) => device.send(to, tag, nhrp),
+            Tunnel::Raw(raw) => raw.is_for(local),
+            Tunnel::Device(device) => device.local() == local,
+        }
+    }
+
+    fn send(&self, Via { path, tag }: Via, nhrp: &[u8]) -> io::Result<()> {
+        match self {
+            Tunnel::Raw(raw) => raw.send(path.local, path.remote, tag, nhrp),
+            Tunnel::Device(device) => device.send(path.remote, tag, nhrp),
         }
     }
 }
@@ -63,65 +70,71 @@ impl AsFd for Tunnel {
     }
 }
 
-/// The tunnels that are open, by the address of ours that they use.
+/// The tunnels that are open: a raw socket for each address family, or a GRE device's.
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    open: LiteMap<Nbma, Open>,
+    open: Vec<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
     tunnel: Rc<Tunnel>,
+    /// It is on a device that is in use no more: it sends what is to be withdrawn from there.
+    is_former: bool,
     /// Nothing is read from it until then: it had nothing but errors, such as ENETDOWN while its device is down.
     rests: Option<Instant>,
 }
 
 impl Tunnels {
-    /// Opens a raw socket for `local`, if there is no tunnel already.
-    pub fn open_raw(&mut self, local: Nbma) -> io::Result<()> {
-        self.open(local, || Raw::open(local).map(Tunnel::Raw))
+    /// Opens a raw socket for addresses of the family of `like`, if there is none already.
+    pub fn open_raw(&mut self, like: Nbma, interface: Option<&str>) -> io::Result<()> {
+        self.open(like, || Raw::open(like, interface).map(Tunnel::Raw))
     }
 
-    /// Opens a packet socket on a GRE device that sends from `local`, if there is no tunnel already.
+    /// Opens a packet socket on a GRE device that sends from `local`, if there is none already.
     pub fn open_device(&mut self, local: Nbma, gre: &Gre) -> io::Result<()> {
         self.open(local, || Device::open(local, gre).map(Tunnel::Device))
     }
 
-    /// The tunnels whose addresses are not in `wanted` are closed.
-    pub fn close_others(&mut self, wanted: &[Nbma]) {
-        self.open.retain(|local, _| wanted.contains(local));
+    /// The device that they are on is another one, or none. They are used no more than for what has to go from there.
+    pub fn retire(&mut self) {
+        self.open.iter_mut().for_each(|open| open.is_former = true);
     }
 
-    /// Sends a packet from `via.path.local`.
-    pub fn send(&self, via: Via, nhrp: &[u8]) -> io::Result<()> {
-        let Via { path, tag } = via;
-        match self.open.get(&path.local) {
-            Some(open) => open.tunnel.send(path.remote, tag, nhrp),
-            None => {
-                Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no tunnel from {}", path.local)))
-            }
+    /// Those that are used no more are closed.
+    pub fn close_former(&mut self) {
+        self.open.retain(|open| !open.is_former);
+    }
+
+    /// Sends a packet from `via.path.local`, which is in use, or was before.
+    pub fn send(&self, via: Via, nhrp: &[u8], is_in_use: bool) -> io::Result<()> {
+        let local = via.path.local;
+        let fitting = || self.open.iter().filter(|open| open.tunnel.is_for(local));
+        match fitting().find(|open| open.is_former != is_in_use).or_else(|| fitting().next()) {
+            Some(open) => open.tunnel.send(via, nhrp),
+            None => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no tunnel from {local}"))),
         }
     }
 
     /// Those that may have packets at `now`.
     pub fn awake(&self, now: Instant) -> impl Iterator<Item = &Rc<Tunnel>> {
-        self.open.values().filter(move |open| open.rests.is_none_or(|until| until <= now)).map(|o| &o.tunnel)
+        self.open.iter().filter(move |open| open.rests.is_none_or(|until| until <= now)).map(|o| &o.tunnel)
     }
 
     /// Nothing is read from the tunnel until then.
     pub fn rest(&mut self, tunnel: &Rc<Tunnel>, until: Instant) {
-        let it = self.open.iter_mut().find(|(_, open)| Rc::ptr_eq(&open.tunnel, tunnel));
-        it.into_iter().for_each(|(_, open)| open.rests = Some(until));
+        let it = self.open.iter_mut().find(|open| Rc::ptr_eq(&open.tunnel, tunnel));
+        it.into_iter().for_each(|open| open.rests = Some(until));
     }
 
     /// When the first of them that rest at `now` has rested.
     pub fn rested(&self, now: Instant) -> Option<Instant> {
-        self.open.values().filter_map(|open| open.rests).filter(|until| *until > now).min()
+        self.open.iter().filter_map(|open| open.rests).filter(|until| *until > now).min()
     }
 
     fn open(&mut self, local: Nbma, open: impl FnOnce() -> io::Result<Tunnel>) -> io::Result<()> {
-        if !self.open.contains_key(&local) {
-            self.open.insert(local, Open { tunnel: Rc::new(open()?), rests: None });
+        if !self.open.iter().any(|open| !open.is_former && open.tunnel.is_for(local)) {
+            self.open.push(Open { tunnel: Rc::new(open()?), is_former: false, rests: None });
         }
         Ok(())
     }

@@ -3,12 +3,12 @@
 use super::Received;
 use crate::engine::{Path, Via};
 use crate::shell::netlink::set_receive_buffer;
-use crate::shell::packet;
+use crate::shell::packet::{self, Addressed};
 use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
-use socket2::{Domain, SockAddr, SockFilter, Type};
+use socket2::{Domain, SockFilter, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// IP protocol 47.
@@ -16,49 +16,55 @@ const GRE: i32 = 47;
 /// Room for the registrations of a thousand spokes that come at once.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// The socket, bound to one of our addresses. The standard library calls it a UDP socket; what it offers is the same
-/// for any datagrams.
+/// The socket: of an address family, for all addresses that this router has and will have.
 #[derive(Debug)]
 pub struct Raw {
-    local: Nbma,
-    socket: UdpSocket,
+    domain: Domain,
+    socket: Socket,
 }
 
 impl Raw {
-    /// Opens the socket. Of all GRE packets only NHRP ever wakes the daemon.
-    pub fn open(local: Nbma) -> io::Result<Raw> {
-        let (domain, filter) = match local.ip() {
+    /// Opens a socket for the family of `like`; with `interface` for what comes and goes by that one only. Of all GRE
+    /// packets only NHRP ever wakes the daemon.
+    pub fn open(like: Nbma, interface: Option<&str>) -> io::Result<Raw> {
+        let (domain, filter) = match like.ip() {
             IpAddr::V4(_) => (Domain::IPV4, filter_v4()),
             IpAddr::V6(_) => (Domain::IPV6, filter_v6()),
         };
         let socket = packet::open(domain, Type::RAW, GRE, "GRE (protocol 47)")?;
-        // Before it is bound, so that no other packet slips in.
+        // First of all, so that little else slips in.
         socket.attach_filter(&filter)?;
+        socket.bind_device(interface.map(str::as_bytes))?;
         // A smaller buffer only means that more spokes have to ask twice.
         let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
-        socket.bind(&SockAddr::from(SocketAddr::new(local.ip(), 0)))?;
         socket.set_nonblocking(true)?;
-        Ok(Raw { local, socket: UdpSocket::from(socket) })
+        packet::tell_destinations(&socket, domain)?;
+        Ok(Raw { domain, socket })
+    }
+
+    /// Whether it is for addresses of this family.
+    pub fn is_for(&self, like: Nbma) -> bool {
+        like.ip().is_ipv4() == (self.domain == Domain::IPV4)
     }
 
     pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
-        let (len, from) = self.socket.recv_from(buf)?;
-        let packet = &buf[..len];
-        let Some(packet) = (match self.local.ip() {
-            IpAddr::V4(_) => without_ip_header(packet),
-            IpAddr::V6(_) => Some(packet),
-        }) else {
-            return Ok(None);
-        };
-        let (Some(remote), Ok((tag, nhrp))) = (Nbma::new(from.ip()), wire::parse(packet)) else {
-            return Ok(None);
-        };
-        Ok(Some(Received { via: Via { path: Path { local: self.local, remote }, tag }, nhrp }))
+        let Addressed { len, from, to } = packet::receive_addressed(&self.socket, buf)?;
+        let packet = buf.get(..len).unwrap_or_default();
+        Ok(self.received(packet, from, to))
     }
 
-    pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
+    pub fn send(&self, from: Nbma, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
         let packet = super::packet(&Prefix::gre(tag), nhrp)?;
-        self.socket.send_to(&packet, SocketAddr::new(to.ip(), 0)).map(|_| ())
+        packet::send_from(&self.socket, &packet, from.ip(), to.ip())
+    }
+
+    fn received<'b>(&self, packet: &'b [u8], from: IpAddr, to: Option<IpAddr>) -> Option<Received<'b>> {
+        let packet = if self.domain == Domain::IPV4 { without_ip_header(packet)? } else { packet };
+        // Good for a link only: no VXLAN would come from there.
+        let to = to.filter(|to| !matches!(to, IpAddr::V6(ip) if ip.is_unicast_link_local()))?;
+        let path = Path { local: Nbma::new(to)?, remote: Nbma::new(from)? };
+        let (tag, nhrp) = wire::parse(packet).ok()?;
+        Some(Received { via: Via { path, tag }, nhrp })
     }
 }
 

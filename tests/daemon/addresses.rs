@@ -1,0 +1,129 @@
+//! Several addresses of hub and spoke on one interface, and such that come, go and change.
+
+use super::*;
+use lab::capture::Capture;
+use lab::peek::kind;
+use lab::{herd, now};
+
+/// The hub takes its addresses from its interface.
+fn hub_by_interface(lab: &Lab) {
+    let hub = lab.node("hub");
+    let nbma = format!("option nbma '{}'", hub.nbma);
+    hub.edit_config(|text| text.replace(&nbma, "option interface 'eth1'")).unwrap();
+}
+
+/// The spoke registers at this address of the hub.
+fn hub_is_at(node: &Node, before: IpAddr, address: &str) {
+    let (before, after) = (format!("option address '{before}'"), format!("option address '{address}'"));
+    node.edit_config(|text| text.replace(&before, &after)).unwrap();
+}
+
+/// What the hub's ports send from.
+fn port_locals(hub: &Node) -> Vec<String> {
+    let ports = hub.ports().unwrap().into_keys();
+    let local = |port: String| {
+        let said = show(hub, &port);
+        said.split_whitespace().skip_while(|word| !word.starts_with("local")).nth(1).unwrap_or("").to_owned()
+    };
+    let mut all: Vec<String> = ports.map(local).collect();
+    all.sort();
+    all
+}
+
+/// A hub with an address that moves between routers (VRRP), and one that it gets while it runs.
+#[test]
+fn a_hub_hears_on_all_addresses_of_its_interface() {
+    for ipv6 in [false, true] {
+        in_small(Plan { ipv6, ..plan() }, |lab| {
+            // IPv6 ones are made such that the kernel does not take them by itself.
+            let (vip, later, host) = match ipv6 {
+                false => ("10.0.0.100", "10.0.0.101", "32"),
+                true => ("fd00::100", "fd00::101", "128 nodad preferred_lft 0"),
+            };
+            hub_by_interface(lab);
+            let nbma = lab.node("hub").nbma;
+            lab.node("hub").ns.ip(&format!("addr add {vip}/{host} dev eth1")).unwrap();
+            hub_is_at(lab.node("spoke1"), nbma, vip);
+            for name in ["hub", "spoke1", "spoke2"] {
+                lab.start(name).unwrap();
+            }
+            let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+            wait_status(spoke1, "valid for");
+            wait_status(lab.node("spoke2"), "valid for");
+            wait("each port sends from the address that was used", || {
+                port_locals(hub) == [nbma.to_string(), vip.to_owned()]
+            });
+            all_is_well(lab);
+
+            hub.ns.ip(&format!("addr add {later}/{host} dev eth1")).unwrap();
+            hub_is_at(spoke1, vip.parse().unwrap(), later);
+            let there = now();
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+            wait("it is registered there", || port_locals(hub) == [nbma.to_string(), later.to_owned()]);
+            assert!(now() - there < Duration::from_secs(3) * lab::patience(), "{:?}", now() - there);
+            wait_status(spoke1, "valid for");
+            all_is_well(lab);
+        });
+    }
+}
+
+/// Only what comes by the interface is the hub's, and what goes there: not what several may have.
+#[test]
+fn a_hub_hears_on_its_interface_only() {
+    in_small(plan(), |lab| {
+        hub_by_interface(lab);
+        let hub = lab.node("hub");
+        lab.add_uplink("hub", "eth2", "hub2").unwrap();
+        hub.ns.ip("addr add 10.0.0.9/24 dev eth2").unwrap();
+        hub_is_at(lab.node("spoke1"), hub.nbma, "10.0.0.9");
+        let other = Capture::start(&hub.ns, "eth2").unwrap();
+        let own = Capture::start(&hub.ns, "eth1").unwrap();
+        for name in ["hub", "spoke1"] {
+            lab.start(name).unwrap();
+        }
+        let hub = lab.node("hub");
+        wait_status(hub, "0 registered");
+        let count = |capture: &Capture, what: u8| {
+            capture.count(|frame| frame.nhrp().is_some_and(|nhrp| nhrp.kind == what))
+        };
+        let to_many = || herd::register([10, 0, 0, 3].into(), [10, 0, 0, 255].into());
+        lab.node("spoke2").ns.run(to_many).unwrap().unwrap();
+        wait("it was asked twice", || count(&other, kind::REGISTER) >= 2);
+        assert_eq!(count(&own, kind::REGISTER), 1);
+        assert_eq!((count(&own, kind::REGISTERED), count(&other, kind::REGISTERED)), (0, 0));
+        // Told to be at the right one, it is.
+        hub_is_at(lab.node("spoke1"), "10.0.0.9".parse().unwrap(), "10.0.0.1");
+        lab.node("spoke1").signal(libc::SIGHUP).unwrap();
+        wait_status(lab.node("spoke1"), "valid for");
+        wait("the answer", || count(&own, kind::REGISTERED) == 1);
+    });
+}
+
+/// The interface is deleted and made anew, with another index, as PPPoE does it: the hub hears again.
+#[test]
+fn the_interface_of_a_hub_is_made_anew() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        hub.edit_config(|text| text.replace("option nbma '10.0.0.1'", "option interface 'ppp0'")).unwrap();
+        hub.ns.ip("addr flush dev eth1").unwrap();
+        for _ in 0..2 {
+            lab.add_uplink("hub", "ppp0", "hub2").unwrap();
+            let hub = lab.node("hub");
+            hub.ns.ip("addr add 10.0.0.1/24 dev ppp0").unwrap();
+            if hub.pid().is_none() {
+                lab.start_all().unwrap();
+            }
+            let hub = lab.node("hub");
+            for name in ["spoke1", "spoke2"] {
+                assert_eq!(dmevpn(lab.node(name), &["flush"]).status.code(), Some(0));
+            }
+            lab.wait_connected(SOON).unwrap();
+            wait("it answers", || {
+                ping_spoke2(lab, 3).answered() == 3
+                    && lab.node("spoke1").wait_shortcut("test", BRIDGE2, lab.node("spoke2").nbma, 101).0
+            });
+            hub.ns.ip("link del ppp0").unwrap();
+            wait_status(hub, "interface 'ppp0' does not exist");
+        }
+    });
+}
