@@ -6,7 +6,7 @@ mod world;
 
 use super::nodes::Plan;
 use super::traffic::{Echoes, Ping};
-use super::{Res, ms, now, patience};
+use super::{Res, now, patience};
 use std::time::Duration;
 use tally::{Kind, Round, Tally};
 use world::{Dice, World};
@@ -70,9 +70,5 @@ fn play(world: &mut World, happenings: &[world::Happening], after: Duration) -> 
     }
     std::thread::sleep((after * patience()).saturating_sub(now() - began));
     let pinged = streams.into_iter().map(|(stream, ping)| Ok((stream, ping.stop()?))).collect::<Res<_>>()?;
-    let mut wrong = world.what_is_wrong();
-    if now() - began > after * patience() + Duration::from_secs(5) {
-        wrong.push(format!("the round took {}", ms(now() - began)));
-    }
-    Ok(Round { began, happenings: happenings.to_vec(), pinged, wrong })
+    Ok(Round { began, happenings: happenings.to_vec(), pinged, wrong: world.what_is_wrong() })
 }
