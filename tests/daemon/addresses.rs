@@ -1,5 +1,6 @@
 //! Several addresses of hub and spoke on one interface, and such that come, go and change.
 
+use super::hub::{Hosts, use_hub_name};
 use super::*;
 use lab::capture::Capture;
 use lab::peek::kind;
@@ -125,5 +126,48 @@ fn the_interface_of_a_hub_is_made_anew() {
             hub.ns.ip("link del ppp0").unwrap();
             wait_status(hub, "interface 'ppp0' does not exist");
         }
+    });
+}
+
+/// Names with two addresses, of which the first is silent though there is a way to it, and another one each time it is
+/// looked up; or both are silent, until they are looked up anew. Each gets three requests.
+#[test]
+fn a_name_whose_first_address_is_silent() {
+    in_small(plan(), |lab| {
+        lab.add_spoke(3, vec![test_vn(102)]).unwrap();
+        let names = ["10.0.0.99 hub.test\n10.0.0.1 hub.test", "10.0.0.98 hub.test\n10.0.0.99 hub.test"];
+        let names = [names[0], names[1], "2001:db8::99 hub.test\n10.0.0.1 hub.test"];
+        let spokes = ["spoke1", "spoke2", "spoke3"];
+        let hosts = spokes.iter().zip(names).map(|(name, lines)| {
+            let node = lab.node(name);
+            let nbma = format!("\toption nbma '{}'\n", node.nbma);
+            node.edit_config(|text| text.replace(&nbma, "")).unwrap();
+            use_hub_name(node, "hub.test");
+            Hosts::new(node, lines)
+        });
+        let hosts: Vec<Hosts> = hosts.collect();
+        lab.node("spoke3").ns.ip("addr add 2001:db8::4/64 nodad dev eth1").unwrap();
+        lab.start("hub").unwrap();
+        let began = now();
+        spokes.iter().for_each(|name| lab.start(name).unwrap());
+        std::thread::sleep(Duration::from_secs(3));
+        hosts[1].set("10.0.0.1 hub.test");
+        let mut took = [None; 3];
+        let mut silent = (20..100).cycle();
+        wait_until(Duration::from_secs(60), || {
+            std::thread::sleep(Duration::from_millis(100));
+            hosts[0].set(&format!("10.0.0.{} hub.test\n10.0.0.1 hub.test", silent.next().unwrap()));
+            for (name, took) in spokes.iter().zip(&mut took).filter(|(_, took)| took.is_none()) {
+                *took = status(lab.node(name)).contains("valid for").then(|| now() - began);
+            }
+            took.iter().all(Option::is_some)
+        });
+        println!("registered after {took:?}");
+        let most = [10, 18, 10].map(|seconds| Duration::from_secs(seconds) * lab::patience());
+        let in_time = took.iter().zip(most).all(|(took, most)| took.is_some_and(|took| took < most));
+        assert!(in_time, "{took:?}; {}", status(lab.node("spoke3")));
+        let log = lab.node("spoke3").log_text();
+        assert!(log.contains("the way is from 2001:db8::4 to 2001:db8::99"), "{log}");
+        all_is_well(lab);
     });
 }

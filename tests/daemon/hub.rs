@@ -20,7 +20,7 @@ impl Hosts {
     }
 
     /// In place: the file is mounted where the daemon is.
-    fn set(&self, lines: &str) {
+    pub(super) fn set(&self, lines: &str) {
         fs::write(self.0.join("hosts"), format!("127.0.0.1 localhost\n{lines}\n")).unwrap();
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct Hub {
     pub spokes: Vec<VnKey>,
     /// The addresses of its name, in the order in which they are tried.
     found: Vec<Nbma>,
+    /// How many of them were silent since the name was looked up, and whether all were before that.
+    silent: usize,
+    is_gone_round: bool,
     /// What the resolver said last, if it found none.
     unresolved: Option<Cause>,
     /// When it was sought last because it was silent, and when another address of its name got its turn.
@@ -46,6 +49,8 @@ pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
                 address: configured.address.clone(),
                 spokes: vec![key],
                 found: Vec::new(),
+                silent: 0,
+                is_gone_round: false,
                 unresolved: None,
                 sought: None,
                 turned: None,
@@ -67,13 +72,19 @@ impl Hub {
         (self.path, self.trouble) = (old.path, old.trouble);
     }
 
-    /// Its name stands for these. Where they are the same as before, the one that answered stays the first.
-    fn is_at(&mut self, addresses: Vec<Nbma>) {
+    /// Its name stands for these. The one in use stays the first, and where they are the same as before all keep their
+    /// order: a resolver may have them in another one each time.
+    fn is_at(&mut self, mut addresses: Vec<Nbma>) {
         self.unresolved = None;
         let same = addresses.len() == self.found.len() && addresses.iter().all(|a| self.found.contains(a));
-        if !same {
-            self.found = addresses;
+        if same {
+            return;
         }
+        let in_use = |path: Path| addresses.iter().position(|a| *a == path.remote);
+        let first = self.path.and_then(in_use).unwrap_or(0);
+        addresses.rotate_left(first);
+        self.found = addresses;
+        (self.silent, self.is_gone_round) = (0, false);
     }
 
     /// The hub's addresses, as far as they are known.
@@ -118,7 +129,10 @@ impl Underlay {
                 log::warn!(target: &hub.name, "hub {}: {}", hub.name, trouble.line());
             }
             if let Some(Path { local, remote }) = path.filter(|_| other_way || is_free) {
-                log::info!(target: &hub.name, "hub {}: the way is from {local} to {remote}", hub.name);
+                // Once all of its addresses were silent, that they have their turns again is no news.
+                let level = if hub.is_gone_round { log::Level::Debug } else { log::Level::Info };
+                let name = &hub.name;
+                log::log!(target: name, level, "hub {name}: the way is from {local} to {remote}");
             }
             if other_way || is_free && path.is_some() {
                 news.push((key, path));
@@ -133,19 +147,23 @@ impl Underlay {
         let mut trouble = None;
         // A name may have addresses of both families, though there is a way to one only.
         for remote in hub.remotes().iter().copied() {
-            let local = match &self.device {
-                _ if own::is_here(remote, &self.own) => Err(Cause::Itself { hub: remote }),
-                Some(Ok((local, _))) if local.same_family(remote) => Ok(*local),
-                Some(Ok(_)) => Err(Cause::OtherFamily { hub: remote }),
-                Some(Err(trouble)) => Err(trouble.clone()),
-                None => own::towards(remote, &self.own),
-            };
-            match local {
+            match self.towards(remote) {
                 Ok(local) => return Ok(Path { local, remote }),
                 Err(e) => drop(trouble.get_or_insert(e)),
             }
         }
         Err(trouble.unwrap_or_else(|| self.look_up(now, key)))
+    }
+
+    /// Our address on the way to an address of a hub, or why there is no way.
+    fn towards(&self, remote: Nbma) -> Result<Nbma, Cause> {
+        match &self.device {
+            _ if own::is_here(remote, &self.own) => Err(Cause::Itself { hub: remote }),
+            Some(Ok((local, _))) if local.same_family(remote) => Ok(*local),
+            Some(Ok(_)) => Err(Cause::OtherFamily { hub: remote }),
+            Some(Err(trouble)) => Err(trouble.clone()),
+            None => own::towards(remote, &self.own),
+        }
     }
 
     /// Has the hub's name looked up, if it has one. Why its address is not known.
@@ -165,16 +183,28 @@ impl Underlay {
     }
 
     /// The hub does not answer: it may have another address, or the way to it may be another one. One look is enough
-    /// for many VNs. Where no VN `is_registered` there any more, the next of its name's addresses is tried.
+    /// for many VNs. Where no VN `is_registered` there any more, the next of its name's addresses is tried; the name is
+    /// looked up anew once all were that there is a way to.
     pub fn seek(&mut self, now: Instant, key: HubKey, is_registered: impl Fn(VnKey) -> bool) {
+        let Some(hub) = self.hubs.get(&key) else { return };
+        let is_in_use = hub.spokes.iter().any(|vn| is_registered(*vn));
+        let place = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
+        let place = place.filter(|_| !is_in_use && hub.found.len() > 1);
+        let ways = place.map(|_| hub.found.iter().filter(|remote| self.towards(**remote).is_ok()).count());
         let Some(hub) = self.hubs.get_mut(&key) else { return };
-        let silent = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
-        let is_new = hub.turned.is_some_and(|turned| now.since(turned) < CHANCE);
-        if let Some(silent) = silent.filter(|_| !is_new && hub.found.len() > 1)
-            && !hub.spokes.iter().any(|vn| is_registered(*vn))
-        {
-            hub.found.rotate_left(silent + 1);
+        hub.is_gone_round &= !is_in_use;
+        if let (Some(place), Some(ways)) = (place, ways) {
+            if hub.turned.is_some_and(|turned| now.since(turned) < CHANCE) {
+                return;
+            }
+            hub.found.rotate_left(place + 1);
             hub.turned = Some(now);
+            hub.silent += 1;
+            self.due = Some(now);
+            if hub.silent < ways {
+                return;
+            }
+            (hub.silent, hub.is_gone_round) = (0, true);
         } else if hub.sought.is_some_and(|sought| now.since(sought) < SILENCE) {
             return;
         }
