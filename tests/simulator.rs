@@ -771,6 +771,26 @@ fn a_station_the_hub_never_heard() {
     assert!(has_shortcut(&sim, 1, station(2)));
 }
 
+/// A station whose port goes, and which says nothing at its new site: whoever talks to it finds it there, in bad weather,
+/// too, and though that site believed it behind the tunnel.
+#[test]
+fn a_station_that_is_unplugged_and_keeps_quiet() {
+    for net in [Net::GOOD, Net::BAD] {
+        let mut sim = star(seed(), net, 3);
+        sim.settle(station(33), 3, VN);
+        sim.converse(station(1), station(2), SECOND, MINUTE);
+        sim.converse(station(33), station(2), SECOND, MINUTE);
+        sim.run_secs(70);
+        sim.unplug(station(2));
+        sim.settle(station(2), 3, VN);
+        sim.run_secs(30);
+        let before = sim.frames_arrived;
+        sim.frame(station(1), Some(station(2)));
+        sim.run_secs(2);
+        assert_eq!(sim.frames_arrived, before + 1, "{net:?}");
+    }
+}
+
 /// A station that moves without a broadcast, to a site that has shortcuts to whom it talks to.
 #[test]
 fn a_station_that_moves_quietly() {

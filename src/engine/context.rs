@@ -38,6 +38,8 @@ pub enum ClientDue {
     Questions,
     /// Local MACs that are to be announced.
     Announcements,
+    /// MACs that left with their port.
+    Departures,
     /// A MAC's next step.
     Mac(Mac),
     /// MACs that moved too often.

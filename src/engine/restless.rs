@@ -39,7 +39,8 @@ impl Restless {
         match self.table.get_mut(&mac) {
             Some(moves) if moves.held => {
                 // Nowhere it was put by a listing, or by the bridge that forgot it: what follows is no move.
-                if moves.place != place && moves.place != Place::Gone {
+                let is_nowhere = matches!(moves.place, Place::Gone | Place::Unplugged);
+                if moves.place != place && !is_nowhere {
                     moves.last = now;
                 }
                 moves.place = place;

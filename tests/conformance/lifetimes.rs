@@ -165,7 +165,11 @@ fn j8_the_bridge_forgets_with_its_spoke() {
         assert!(spoke.shortcut(station).is_some());
         spoke.input(input);
         assert_eq!(spoke.shortcut(station), None);
-        assert_eq!(acts(&spoke).contains(&Act::Unlearn(station)), unlearned, "{trigger:?} {input:?}");
+        assert_eq!(
+            acts(&spoke).contains(&Act::Unlearn(station, Place::Tunnel)),
+            unlearned,
+            "{trigger:?} {input:?}"
+        );
     }
 }
 

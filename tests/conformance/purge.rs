@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::VnReport;
 use dmevpn::engine::{Act, Input, Item, News, Place};
-use dmevpn::wire::nhrp::error;
+use dmevpn::wire::nhrp::{ProtocolAddress, error};
 
 #[test]
 fn f1_purge_reply_to_nothing_is_ignored() {
@@ -119,7 +119,7 @@ fn f4_f9_purge_of_the_own_site_unlearns_what_is_here() {
         spoke.hear_from_hub(&purge(0, prefix, Some(vtep("10.0.0.2", 100))));
         let unlearned = acts(&spoke);
         for (mac, left) in here.into_iter().zip(left) {
-            assert_eq!(unlearned.contains(&Act::Unlearn(mac)), !left, "{prefix} {mac}");
+            assert_eq!(unlearned.contains(&Act::Unlearn(mac, Place::Local)), !left, "{prefix} {mac}");
             assert_eq!(spoke.engine.lookup(VN, mac) == Place::Local, left, "{prefix} {mac}");
         }
     }
@@ -141,6 +141,91 @@ fn f8_who_confirms_is_known_by_what_was_asked() {
     assert_eq!(purge.header().destination, Some(beside.source));
     confirm(&mut hub, &two, &purge);
     assert!(hub.pass(20 * SECOND).iter().all(|sent| sent.path != two.path()));
+}
+
+/// What left with its port is withdrawn, together, until the hub confirms; what the bridge forgot by its age is not.
+#[test]
+fn f6_a_spoke_withdraws_what_left_with_its_port() {
+    let mut spoke = Driven::registered();
+    let station = |n: u8| mac(&format!("52:54:00:00:07:{n:02x}"));
+    let tell = |spoke: &mut Driven, n, place| {
+        spoke.input(Input::News { vn: VN, news: News::Fdb { mac: station(n), place } });
+    };
+    (0..43).for_each(|n| tell(&mut spoke, n, Place::Local));
+    (0..40).for_each(|n| tell(&mut spoke, n, Place::Unplugged));
+    tell(&mut spoke, 40, Place::Gone);
+    tell(&mut spoke, 41, Place::Tunnel);
+    tell(&mut spoke, 41, Place::Unplugged);
+    tell(&mut spoke, 3, Place::Local);
+    let about = |sent: &Sent| sent.cies().iter().filter_map(|cie| cie.address).collect::<Vec<_>>();
+    let all = |numbers: core::ops::Range<u8>| {
+        numbers.filter(|n| *n != 3).map(|n| ProtocolAddress::Mac(station(n))).collect::<Vec<_>>()
+    };
+    let purges = |sent: Vec<Sent>| -> Vec<Sent> {
+        sent.into_iter().filter(|s| s.header().kind == Kind::PurgeRequest).collect()
+    };
+    let first = purges(spoke.pass(SECOND / 10));
+    assert_eq!(first.len(), 1, "one at a time");
+    assert_eq!(about(&first[0]), all(0..33));
+    let header = first[0].header();
+    assert_eq!((header.source, header.destination), (Some(address(SPOKE_MAC)), Some(address(HUB_MAC))));
+    // It was lost. One of them is back before it is told again, another after that.
+    tell(&mut spoke, 0, Place::Local);
+    let again = purges(spoke.pass(SECOND));
+    assert_eq!(about(&again[0]), all(1..34));
+    tell(&mut spoke, 1, Place::Local);
+    let confirm = |spoke: &mut Driven, purge: &Sent| {
+        let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+            purge.cies().iter().for_each(|cie| {
+                w.cie(cie);
+            });
+        });
+        spoke.hear_from_hub(&reply);
+    };
+    confirm(&mut spoke, &again[0]);
+    let announced = Act::Announce { mac: station(1), hub: mac(HUB_MAC) };
+    assert_eq!(acts(&spoke), [announced], "the hub may have forgotten it after it heard of it");
+    let rest = purges(spoke.pass(SECOND / 10));
+    assert_eq!(about(&rest[0]), all(34..40));
+    confirm(&mut spoke, &rest[0]);
+    assert!(purges(spoke.pass(60 * SECOND)).is_empty());
+}
+
+/// A hub forgets it at that site alone, and so does its bridge. In whichever order that and a registration come, neither
+/// outdates the other.
+#[test]
+fn f6_f7_what_left_a_site_is_forgotten_there() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.ask(&two, &two.question(2, address(STATION)));
+    assert_eq!(hub.ask(&three, &three.registration(9)).codes(), [0]);
+    let purge = three.purge(5, 0, &[address(STATION)]);
+    let sent = hub.hear(three.path(), TAG, &purge);
+    assert_eq!(acts(&hub), [Act::Unlearn(mac(STATION), Place::At(three.vtep()))]);
+    let told = sent.iter().find(|s| s.path == two.path()).unwrap();
+    assert_eq!(told.cies()[0].address, Some(address(STATION)));
+    assert_eq!(hub.ask(&two, &two.question(3, address(STATION))).codes(), [12]);
+    assert_eq!(hub.ask(&three, &three.registration(10)).codes(), [0]);
+    // It is somewhere else, and the old site says once more that it left.
+    hub.learn(&two, address(STATION));
+    hub.ask(&three, &purge);
+    assert!(acts(&hub).is_empty());
+    assert_eq!(hub.ask(&three, &three.question(11, address(STATION))).codes(), [0]);
+}
+
+/// A station at the hub itself that left with its port.
+#[test]
+fn f5_what_leaves_the_hub_is_told_to_who_asked() {
+    let (mut hub, two, _) = hub_and_two();
+    let here = mac("52:54:00:00:00:aa");
+    let tell =
+        |hub: &mut Driven, place| hub.input(Input::News { vn: VN, news: News::Fdb { mac: here, place } });
+    tell(&mut hub, Place::Local);
+    assert_eq!(hub.ask(&two, &two.question(2, ProtocolAddress::Mac(here))).codes(), [0]);
+    tell(&mut hub, Place::Gone);
+    assert!(hub.sent().is_empty(), "it is quiet");
+    tell(&mut hub, Place::Local);
+    tell(&mut hub, Place::Unplugged);
+    assert_eq!((hub.one().path, hub.one().header().kind), (two.path(), Kind::PurgeRequest));
 }
 
 /// Who was told that there is no such address waits no longer than the address does.

@@ -21,6 +21,7 @@ mod hub;
 mod kernel;
 mod life;
 mod log;
+mod moves;
 mod nonsense;
 mod state;
 

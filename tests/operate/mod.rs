@@ -132,7 +132,10 @@ impl World {
             O::Frame { from, to } => sim.frame(station(from), to.map(station)),
             O::Converse { a, b } if a != b => sim.converse(station(a), station(b), SECOND, 10 * SECOND),
             O::Converse { .. } => {}
-            O::Move { station: n, to, aloud } => {
+            O::Move { station: n, to, aloud, unplugged } => {
+                if unplugged {
+                    sim.unplug(station(n));
+                }
                 self.place(n, to);
                 if aloud {
                     self.sim.frame(station(n), None);

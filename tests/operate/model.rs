@@ -472,7 +472,7 @@ impl Model {
         let place = match place {
             Place::At(spoke) => Some(spoke),
             Place::Local => None,
-            Place::Tunnel | Place::Left(_) | Place::Gone => return,
+            Place::Tunnel | Place::Left(_) | Place::Gone | Place::Unplugged => return,
         };
         let ports = &sim.plane(HUB_NODE, vn).ports;
         if place.is_some_and(|spoke| !ports.contains_key(&spoke)) || self.is_restless(sim, vn, mac) {

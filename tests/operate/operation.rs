@@ -60,6 +60,8 @@ pub enum Operation {
         station: usize,
         to: NodeId,
         aloud: bool,
+        /// Whether the site that it leaves sees its port go.
+        unplugged: bool,
     },
     Flap {
         station: usize,
@@ -137,7 +139,12 @@ impl Operation {
             9..=12 => O::Converse { a: o.station()?, b: o.station()? },
             13..=15 => {
                 let (station, to) = (o.station()?, o.next()?);
-                O::Move { station, to: usize::from(to) % (SPOKES + 1), aloud: to & 0x80 == 0 }
+                O::Move {
+                    station,
+                    to: usize::from(to) % (SPOKES + 1),
+                    aloud: to & 0x80 == 0,
+                    unplugged: to & 0x40 != 0,
+                }
             }
             16 => O::Flap {
                 station: o.station()?,

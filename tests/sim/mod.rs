@@ -360,6 +360,15 @@ impl Sim {
         self.stations.insert(mac, (node, vn));
     }
 
+    /// The port of a station is down: its bridge forgets it.
+    pub fn unplug(&mut self, mac: Mac) {
+        let Some((node, vn)) = self.stations.remove(&mac) else { return };
+        let plane = self.nodes[node].planes.get_mut(&vn);
+        if plane.is_some_and(|p| p.fdb.place(mac) == Some(Place::Local) && p.fdb.forget(mac)) {
+            self.kernel(node, Input::News { vn, news: News::Fdb { mac, place: Place::Unplugged } });
+        }
+    }
+
     /// A frame of a station; broadcast for `None`.
     pub fn frame(&mut self, src: Mac, dst: Option<Mac>) {
         let Some(&(node, vn)) = self.stations.get(&src) else { return };
@@ -737,9 +746,9 @@ impl Sim {
                     }
                 }
             }
-            Act::Unlearn(mac) => {
+            Act::Unlearn(mac, place) => {
                 let plane = self.nodes[id].planes.get_mut(&vn);
-                if plane.is_some_and(|p| p.fdb.forget(mac)) {
+                if plane.is_some_and(|p| p.fdb.place(mac) == Some(place) && p.fdb.forget(mac)) {
                     self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
                 }
             }

@@ -1,5 +1,6 @@
 //! A VN's client half (NHC): it registers with a hub, announces what is here, and asks where everybody else is.
 
+mod departures;
 mod locals;
 mod registration;
 mod resolution;
@@ -18,6 +19,7 @@ use super::sites::SiteId;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
 use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
+use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
 use registration::Registration;
@@ -31,6 +33,7 @@ pub struct Client {
     registrations: LiteMap<HubKey, Registration>,
     resolution: Resolution,
     locals: Locals,
+    departures: Departures,
     restless: Restless,
     /// Of packets of its hubs.
     bucket: TokenBucket,
@@ -43,6 +46,7 @@ impl Client {
             registrations: [(settings.hub, Registration::new(now, settings.hub, mode))].into_iter().collect(),
             resolution: Resolution::default(),
             locals: Locals::default(),
+            departures: Departures::default(),
             restless: Restless::default(),
             bucket: TokenBucket::new(HUB),
         }
@@ -133,6 +137,10 @@ impl Client {
                 let hub = self.hub_mac();
                 self.locals.go_on(cx, hub);
             }
+            ClientDue::Departures => {
+                let listener = self.listener(cx);
+                self.departures.due(cx, listener);
+            }
             ClientDue::Restless => {
                 while let Some((mac, place)) = self.restless.rested(cx.now) {
                     self.fdb(cx, mac, place);
@@ -157,6 +165,7 @@ impl Client {
                     // First the hub learns who is here, then it is asked who is elsewhere.
                     let hub = self.hub_mac();
                     self.locals.announce(cx, hub);
+                    self.departures.registered(cx);
                     self.ask(cx, |resolution, cx, asker| resolution.registered(cx, asker));
                 }
             }
@@ -165,6 +174,10 @@ impl Client {
             Kind::PurgeReply => {
                 increment(&mut cx.statistics.rx_purge_reply);
                 registration.purged(cx, from);
+                let hub = self.hub_mac();
+                for mac in self.departures.confirmed(cx, from) {
+                    self.locals.learned(cx, mac, hub);
+                }
             }
             Kind::Error => self.error(cx, from),
             // Only a server serves requests.
@@ -265,7 +278,7 @@ impl Client {
         let moved = match place {
             Place::Local => !was_here && self.resolution.knows(mac),
             Place::Tunnel => was_here,
-            Place::At(_) | Place::Left(_) | Place::Gone => false,
+            Place::At(_) | Place::Left(_) | Place::Gone | Place::Unplugged => false,
         };
         if moved && self.restless.moved(cx.now, mac, place) {
             cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
@@ -274,15 +287,20 @@ impl Client {
         match place {
             Place::Local => {
                 self.resolution.forget(cx, self.settings.trigger, mac, Why::Local);
+                self.departures.is_back(mac);
                 if !was_here {
                     self.learn_local(cx, mac);
                 }
             }
-            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone if was_here => {
+            // Where its frames go the hub says.
+            _ if !was_here => {}
+            Place::Unplugged => {
+                cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
+                self.departures.left(cx, mac, self.settings.max_macs);
+            }
+            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone => {
                 cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
             }
-            // Where its frames go the hub says.
-            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone => {}
         }
         if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
             self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));
@@ -423,12 +441,19 @@ impl Client {
             cx.book.forget(cx.now, address);
         }
         self.locals.end(cx);
+        self.departures.end(cx);
         self.restless.end(cx);
     }
 
     /// The hub's MAC, while registered.
     fn hub_mac(&self) -> Option<Mac> {
         self.registrations.get(&self.settings.hub).and_then(Registration::hub_mac)
+    }
+
+    /// Who is told what left, while registered.
+    fn listener(&self, cx: &Context<'_>) -> Option<Listener> {
+        let hub = self.registrations.get(&self.settings.hub).and_then(Registration::site)?;
+        Some(Listener { hub, hub_mac: self.hub_mac()?, mac: cx.sites.mac?, vni: self.settings.vni })
     }
 
     /// Calls `f` on the table of remote MACs, if there is somebody to ask about them and somebody who asks.
@@ -459,5 +484,5 @@ fn with(registrations: &mut LiteMap<HubKey, Registration>, hub: Option<SiteId>) 
 /// A MAC is not here any more, though the bridge thinks so.
 fn unlearn_local(cx: &mut Context<'_>, mac: Mac) {
     cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
-    cx.act(Act::Unlearn(mac));
+    cx.act(Act::Unlearn(mac, Place::Local));
 }

@@ -3,6 +3,7 @@
 
 use super::super::context::{ClientDue, Context, Due, View, seconds};
 use super::super::contract::effect::{Act, Event, Refusal, Why};
+use super::super::contract::input::Place;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::report::{MacRow, MacState};
 use super::super::contract::settings::{ClientSettings, Trigger};
@@ -182,7 +183,7 @@ impl Resolution {
         }
         // Otherwise the bridge, which knows the MAC, would not tell when it is heard again.
         if why != Why::Local && trigger == Trigger::Learn {
-            cx.act(Act::Unlearn(mac));
+            cx.act(Act::Unlearn(mac, Place::Tunnel));
         }
     }
 
@@ -498,6 +499,10 @@ impl Resolution {
             return;
         }
         self.retreat(cx, asker, mac, Why::Denied);
+        if reason == Some(Refusal::Nak(code::NO_BINDING)) {
+            // It may have been plugged in here, and say nothing: frames for it that come from the hub are flooded.
+            cx.act(Act::Unlearn(mac, Place::Tunnel));
+        }
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         let time = asker.settings.negative_time;
         match (&mut entry.shortcut, cx.book.site_of(mac)) {

@@ -1,8 +1,8 @@
 //! What the engine wants done, and what it has to tell.
 
-use super::input::Via;
 #[cfg(doc)]
 use super::input::{Input, News};
+use super::input::{Place, Via};
 use super::item::Item;
 use super::settings::{HubKey, VnKey};
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -18,8 +18,9 @@ pub enum Act {
         /// The hub's own MAC, the only one the frame is for.
         hub: Mac,
     },
-    /// Spoke: make the bridge forget where it learned the MAC, so that it tells when it hears it again.
-    Unlearn(Mac),
+    /// Make the bridge forget that it learned the MAC at this place, so that it floods its frames and tells when it
+    /// hears it again. What it learned elsewhere stays.
+    Unlearn(Mac, Place),
     /// Spoke: tell by [`News::Use`] whether the kernel uses the shortcut.
     ReadUse(Mac),
     /// List the VN's kernel state between [`News::Listing`] and [`News::Listed`].

@@ -37,6 +37,8 @@ pub enum Place {
     Left(Vtep),
     /// Nowhere any more: the bridge forgot it.
     Gone,
+    /// Nor is it where it was: the local port it was at is down or gone.
+    Unplugged,
 }
 
 /// What became of an item that was to be in the kernel.

@@ -37,6 +37,11 @@ impl Request {
         Request { id: cx.ids.take(cx.out), to, about, tries: 0 }
     }
 
+    /// Another one in its place, about that address: it was tried as often.
+    pub fn replaced(self, cx: &mut Context<'_>, about: ProtocolAddress) -> Request {
+        Request { id: cx.ids.take(cx.out), about, ..self }
+    }
+
     /// Its Request ID.
     pub fn id(&self) -> u32 {
         self.id

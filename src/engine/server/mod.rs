@@ -281,7 +281,14 @@ impl Server {
             return;
         }
         let site = match place {
-            Place::Gone | Place::Left(_) => return self.unlearn(cx, mac),
+            Place::Unplugged if cx.book.site_of(mac) == Some(SiteId::HERE) => {
+                let address = ProtocolAddress::Mac(mac);
+                if let Some(change) = cx.book.withdraw(cx.now, address, SiteId::HERE) {
+                    self.take_back(cx, address, &change);
+                }
+                return;
+            }
+            Place::Gone | Place::Unplugged | Place::Left(_) => return self.unlearn(cx, mac),
             Place::Local => SiteId::HERE,
             Place::At(spoke) => match cx.sites.find((spoke.nbma, Some(spoke.vni))) {
                 Some(site) => site,
@@ -343,7 +350,7 @@ impl Server {
         cx.confirm_purge(from);
         let Some(site) = from.site else { return Ok(()) };
         let header = &from.message.header;
-        if let Some(source) = header.source {
+        if let Some(source) = header.source.filter(|_| is_about_registration(cx, site, from)) {
             if self.is_late(cx, from, source) {
                 return Ok(());
             }
@@ -375,10 +382,16 @@ impl Server {
         }
     }
 
+    /// An address is not behind a client any more: what others say of it stays.
     fn withdraw(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
+        let learned = cx.book.get(address).is_some_and(|e| e.is_learned() && e.site() == Some(site));
         self.deregister(cx, site, address);
         if let Some(change) = cx.book.withdraw(cx.now, address, site) {
             self.take_back(cx, address, &change);
+        }
+        // Frames for it are to be flooded, and to find it wherever it is.
+        if let (true, ProtocolAddress::Mac(mac), Some(spoke)) = (learned, address, cx.sites.vtep(site)) {
+            cx.act(Act::Unlearn(mac, Place::At(spoke)));
         }
     }
 
@@ -574,6 +587,17 @@ pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
         addresses: addresses().filter_map(ip).collect(),
         left: member.until().map_or(0, |until| seconds(until, now)),
     }
+}
+
+/// Whether a Purge Request withdraws what a client registered, and not only what a bridge saw behind it: that is in no
+/// order with registrations.
+fn is_about_registration(cx: &Context<'_>, site: SiteId, from: &Inbound<'_>) -> bool {
+    let member = cx.sites.member(site);
+    from.message.cies().any(|cie| {
+        (1..48).contains(&cie.prefix)
+            || cie.address == from.message.header.source
+            || cie.address.is_some_and(|address| member.is_some_and(|m| m.registered(address).is_some()))
+    })
 }
 
 /// What was counted of a client.

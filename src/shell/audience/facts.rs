@@ -18,7 +18,9 @@ pub fn known(node: &Node, key: VnKey, mac: Mac) -> Option<Answer> {
     match (node.engine.report(now, key)?, node.engine.lookup(key, mac)) {
         (VnReport::Hub(_), Place::At(vtep)) => Some(Answer::At { vtep, holding: None }),
         (_, Place::Local) => Some(Answer::Local),
-        (VnReport::Hub(_), Place::Tunnel | Place::Left(_) | Place::Gone) => Some(not_there),
+        (VnReport::Hub(_), Place::Tunnel | Place::Left(_) | Place::Gone | Place::Unplugged) => {
+            Some(not_there)
+        }
         (VnReport::Spoke(_), _) => node.engine.is_denied(key, mac).then_some(not_there),
     }
 }

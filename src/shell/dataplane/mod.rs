@@ -30,7 +30,7 @@ use super::settings::Names;
 use super::underlay::{Home, Question};
 use crate::config::Config;
 use crate::control::Cause;
-use crate::engine::{Act, Engine, Input, Item, News, Plane, VnKey};
+use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
@@ -142,6 +142,8 @@ pub struct Dataplane {
     going: LiteMap<u32, ()>,
     /// Devices of ours that went before the worker told that it made them.
     vanished: Vec<u32>,
+    /// Local ports of VNs' bridges that are down: what a bridge forgets of one is not there any more.
+    down: LiteMap<u32, ()>,
     /// Spokes that left a device for all, which is to forget what it learned of them.
     left: Vec<(u32, Vtep)>,
     /// How many of them go at a time, and whether some are going.
@@ -187,6 +189,7 @@ impl Dataplane {
             doomed: Vec::new(),
             going: LiteMap::new(),
             vanished: Vec::new(),
+            down: LiteMap::new(),
             left: Vec::new(),
             set: SETS.0,
             deleting: false,
@@ -279,10 +282,15 @@ impl Dataplane {
         let whose = vn.whose();
         match act {
             Act::List => vn.unlisted = true,
-            Act::Unlearn(mac) => {
-                let vlan = vn.standing.scope.vid();
+            Act::Unlearn(mac, Place::At(spoke)) => {
+                let change = vn.unlearning(mac, spoke);
+                change.into_iter().for_each(|change| self.change(change, false));
+            }
+            Act::Unlearn(mac, place) => {
+                let (vlan, tunnel) = (vn.standing.scope.vid(), vn.standing.tunnel);
+                let behind = place == Place::Tunnel;
                 if let Some(bridge) = vn.standing.bridge {
-                    self.jobs.push_back(Job::Unlearn { bridge, mac, vlan });
+                    self.jobs.push_back(Job::Unlearn { bridge, mac, vlan, tunnel, behind });
                 }
             }
             Act::ReadUse(mac) => {

@@ -29,6 +29,7 @@ impl Dataplane {
             Kernel::Link(link) => self.link_event(&link),
             Kernel::LinkGone(link) => {
                 self.may_have_been_seen(&link);
+                self.down.remove(&link.index);
                 self.device_gone(link.index, inputs);
             }
             Kernel::Port(port) => self.port_event(&port),
@@ -49,8 +50,10 @@ impl Dataplane {
             return self.learned_event(entry, gone, inputs);
         }
         let mut stale = None;
+        let unplugged = gone && self.down.contains_key(&entry.index);
         for vn in self.vns.values() {
             let Some((mac, place)) = vn.told_by(entry, gone, &self.parts) else { continue };
+            let place = if unplugged { Place::Unplugged } else { place };
             stale = stale.or_else(|| vn.stale(mac, place));
             if let Some(listing) = self.listing.as_mut().filter(|listing| listing.vn == vn.whose()) {
                 listing.is_newer(mac, gone);
@@ -150,6 +153,12 @@ impl Dataplane {
     /// A port of a bridge, or the bridge itself, was changed: maybe its VLANs.
     fn port_event(&mut self, port: &BridgePort) {
         let part = self.parts.get(&port.index).copied();
+        let ours = part.is_some() || Netlink::is_own_index(port.index);
+        let is_of_vn = self.vns.values().any(|vn| vn.standing.bridge == Some(port.bridge));
+        match port.is_down && is_of_vn && !ours {
+            true => drop(self.down.insert(port.index, ())),
+            false => drop(self.down.remove(&port.index)),
+        }
         for vn in self.vns.iter_mut().map(|(_, vn)| vn) {
             let here = vn.standing.bridge == Some(port.bridge) && vn.standing.filtering.is_some();
             let vlan = vn.wanted.vlan;

@@ -138,10 +138,16 @@ pub(super) fn read_use(netlink: &mut Netlink, index: u32, mac: Mac) -> Option<(D
     }
 }
 
-/// The bridge forgets where it learned the MAC.
-pub(super) fn unlearn(netlink: &mut Netlink, bridge: u32, mac: Mac, vlan: Option<u16>) {
+/// The bridge forgets that it learned the MAC, if that was at a port that is meant.
+pub(super) fn unlearn(
+    netlink: &mut Netlink,
+    bridge: u32,
+    mac: Mac,
+    vlan: Option<u16>,
+    is_meant: impl Fn(u32) -> bool,
+) {
     let done = match netlink.fdb_get_in(bridge, mac.octets(), vlan) {
-        Ok(Some(entry)) if entry.is_learned() => netlink
+        Ok(Some(entry)) if entry.is_learned() && is_meant(entry.index) => netlink
             .fdb_apply(&[FdbChange::Unlearn { index: entry.index, mac: mac.octets(), vlan }])
             .map_err(|mut errors| errors.swap_remove(0).1),
         Ok(_) => Ok(()),

@@ -52,7 +52,12 @@ pub(super) fn judge(
     let untagged = |pvid: VlanId| Vlans { first: pvid.get(), last: pvid.get(), pvid: true, untagged: true };
     let tunnel = match name {
         Some(_) => ports.iter().find(|port| Some(port.index) == tunnel).map(|port| (*port).clone()),
-        None => Some(BridgePort { index: 0, bridge: 0, vlans: as_new.map(untagged).into_iter().collect() }),
+        None => Some(BridgePort {
+            index: 0,
+            bridge: 0,
+            is_down: false,
+            vlans: as_new.map(untagged).into_iter().collect(),
+        }),
     };
     let Some(tunnel) = tunnel else { return (Scope::Nothing, None) };
     let first = tunnel.vlans.first().and_then(|vlans| VlanId::new(vlans.first));

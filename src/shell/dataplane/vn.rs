@@ -3,7 +3,7 @@
 use super::alias::Kept;
 use super::kmod::Forwarder;
 use super::settle::Standing;
-use super::spoke::{uplink_mac, vtep};
+use super::spoke::{destination, uplink_mac, vtep};
 use super::vlan::{self, Scope};
 use crate::config::{self, Config};
 use crate::engine::settings::Trigger;
@@ -317,6 +317,21 @@ impl Vn {
         match &self.devices {
             Devices::Shared(shared) => shared.index,
             Devices::Spoke | Devices::Ports(_) => None,
+        }
+    }
+
+    /// What makes a hub forget that a MAC was behind a spoke.
+    pub fn unlearning(&self, mac: Mac, spoke: Vtep) -> Option<FdbChange> {
+        let mac = mac.octets();
+        match &self.devices {
+            Devices::Ports(ports) => {
+                let index = ports.get(&spoke)?.index?;
+                Some(FdbChange::Unlearn { index, mac, vlan: self.standing.scope.vid() })
+            }
+            Devices::Shared(shared) => {
+                Some(FdbChange::Remove { index: shared.index?, mac, to: Some(destination(spoke)) })
+            }
+            Devices::Spoke => None,
         }
     }
 

@@ -68,8 +68,8 @@ pub(super) enum Job {
     List(Whose, Vec<FdbTable>),
     /// When was the entry used?
     ReadUse(Whose, u32, Mac),
-    /// The bridge forgets where it learned the MAC.
-    Unlearn { bridge: u32, mac: Mac, vlan: Option<u16> },
+    /// The bridge forgets that it learned the MAC behind the tunnel device, or at another port.
+    Unlearn { bridge: u32, mac: Mac, vlan: Option<u16>, tunnel: Option<u32>, behind: bool },
     /// Tell the hub's bridge that a MAC is here.
     Announce(Whose, Announcement),
 }
@@ -300,8 +300,8 @@ impl Hands {
                 Some((idle, age)) => Report::Use(whose, mac, idle, age),
                 None => Report::Done,
             },
-            Job::Unlearn { bridge, mac, vlan } => {
-                spoke::unlearn(netlink, bridge, mac, vlan);
+            Job::Unlearn { bridge, mac, vlan, tunnel, behind } => {
+                spoke::unlearn(netlink, bridge, mac, vlan, |index| (tunnel == Some(index)) == behind);
                 Report::Done
             }
             Job::Announce(whose, announcement) => {

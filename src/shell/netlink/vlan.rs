@@ -12,6 +12,9 @@ const BRIDGE: u8 = libc::AF_BRIDGE as u8;
 /// RTEXT_FILTER_BRVLAN_COMPRESSED: without it a dump does not tell VLANs; compressed, ranges take two attributes.
 const TELL_VLANS: u32 = 1 << 2;
 
+// Of linux/if_link.h, within IFLA_PROTINFO, and of linux/if_bridge.h.
+const PORT_STATE: u16 = 1;
+const DISABLED: u8 = 0;
 // Of linux/if_bridge.h, within IFLA_AF_SPEC.
 const BRIDGE_FLAGS: u16 = 0;
 const VLAN_INFO: u16 = 2;
@@ -29,6 +32,9 @@ pub struct BridgePort {
     pub index: u32,
     /// The bridge; itself when this is the bridge.
     pub bridge: u32,
+    /// Whether nothing gets through it, as it has no link, or is set down. The bridge has forgotten then what it learned
+    /// there.
+    pub is_down: bool,
     /// Its VLANs, in ascending order.
     pub vlans: Vec<Vlans>,
 }
@@ -74,16 +80,22 @@ impl BridgePort {
         }
         let ((index, _), attributes) = header_of(message)?;
         let mut bridge = None;
+        let mut is_down = false;
         let mut vlans = Vec::new();
         for (kind, payload) in attributes {
             match Ifla::from(kind) {
                 Ifla::Master => bridge = message::u32_of(payload),
                 Ifla::AfSpec => vlans = vlans_of(payload),
+                Ifla::Protinfo => is_down = is_disabled(payload),
                 _ => {}
             }
         }
-        Some(BridgePort { index, bridge: bridge?, vlans })
+        Some(BridgePort { index, bridge: bridge?, is_down, vlans })
     }
+}
+
+fn is_disabled(port: &[u8]) -> bool {
+    Attributes(port).any(|(kind, payload)| kind == PORT_STATE && payload.first() == Some(&DISABLED))
 }
 
 fn vlans_of(bridge_spec: &[u8]) -> Vec<Vlans> {
