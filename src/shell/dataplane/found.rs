@@ -37,8 +37,9 @@ impl Dataplane {
                 self.see_port(key, spoke, kept, link, inputs);
             }
             (Mark::Shared(kept), Some(&mut Vn { key, devices: Devices::Shared(ref mut shared), .. })) => {
-                if shared.index.is_none() && !shared.is_being_made && kmod::of(link).is_some() {
-                    (shared.index, shared.kept) = (Some(link.index), kept);
+                let of = kmod::of(link).filter(|_| shared.index.is_none() && !shared.is_being_made);
+                if let Some((_, local)) = of {
+                    (shared.index, shared.local, shared.kept) = (Some(link.index), Some(local), kept);
                     self.parts.insert(link.index, (key, Part::Shared));
                 } else if shared.index != Some(link.index) {
                     self.doom(link.index, None);
@@ -78,7 +79,7 @@ impl Dataplane {
         let port = hub::found(uplink, local, kept);
         match ports.get(&spoke) {
             None => {
-                ports.insert(spoke, Ported { index: Some(link.index), port, entry: Entry::NotSeen });
+                ports.insert(spoke, Ported::new(Some(link.index), port, Entry::NotSeen));
                 self.parts.insert(link.index, (key, Part::Port(spoke)));
                 // The engine may know that spoke already, and may want another port for it.
                 inputs.push_back(Input::News { vn: key, news: News::FoundPort { spoke, port } });

@@ -3,7 +3,7 @@
 
 use super::Wanted;
 use super::alias::{self, Kept};
-use super::spoke::destination;
+use super::spoke::{self, destination};
 use crate::control::Cause;
 use crate::engine::Port;
 use crate::shell::netlink::{Error, Netlink, NewVxlan};
@@ -76,6 +76,16 @@ impl Make {
             up: true,
         }
     }
+}
+
+/// Has a port's device send from another address. The bridge and what it learned there notice nothing.
+pub(super) fn change(netlink: &mut Netlink, index: u32, to: &NewPort) -> Result<(), Error> {
+    spoke::send_from(netlink, index, to.port.local)
+}
+
+/// Whether a port's device can be made as it is wanted without another one in its place.
+pub(super) fn can_become(there: Port, wanted: Port) -> bool {
+    there.uplink == wanted.uplink && there.local.same_family(wanted.local)
 }
 
 /// What is kept beside a port.

@@ -38,7 +38,7 @@ impl Dataplane {
                 let want = plane.and_then(|plane| plane.port(spoke));
                 match self.vns.get(&key).map(|vn| &vn.devices) {
                     Some(Devices::Ports(_)) => self.port(key, spoke, want, inputs),
-                    Some(Devices::Shared(_)) => self.member(key, spoke, want, inputs),
+                    Some(Devices::Shared(_)) => self.member(key, spoke, plane, inputs),
                     Some(Devices::Spoke) | None => {}
                 }
             }
@@ -72,8 +72,8 @@ impl Dataplane {
         let Devices::Ports(ports) = &mut vn.devices else { return };
         let port = match (want, ports.get(&spoke)) {
             (None, None) => return,
-            // It is looked at again when it is made.
-            (_, Some(Ported { index: None, .. })) => return,
+            // It is looked at again when it is made, or changed.
+            (_, Some(Ported { index: None, .. } | Ported { is_moving: true, .. })) => return,
             (Some(want), Some(Ported { index: Some(index), port, .. })) if hub::serves(*port, want) => {
                 let (index, mark) = (*index, hub::kept(want));
                 if hub::kept(*port) != mark
@@ -83,6 +83,11 @@ impl Dataplane {
                     self.jobs.push_back(Job::Mark(index, alias::port(&wanted.name, spoke, mark)));
                 }
                 return inputs.push_back(became(key, spoke, Outcome::Made));
+            }
+            (Some(want), Some(Ported { index: Some(index), port, .. })) if hub::can_become(*port, want) => {
+                let index = *index;
+                ports.get_mut(&spoke).into_iter().for_each(|ported| ported.is_moving = true);
+                return self.jobs.push_back(Job::Move(whose, index, NewPort { spoke, port: want }));
             }
             (want, Some(Ported { index: Some(index), port, .. })) => {
                 let (index, uplink) = (*index, port.uplink);
@@ -100,13 +105,14 @@ impl Dataplane {
             Bridge::Missing => return inputs.push_back(became(key, spoke, Outcome::Failed { taken: false })),
         };
         if let Some(Vn { devices: Devices::Ports(ports), .. }) = self.vns.get_mut(&key) {
-            ports.insert(spoke, Ported { index: None, port, entry: Entry::NotSeen });
+            ports.insert(spoke, Ported::new(None, port, Entry::NotSeen));
         }
         self.make(whose, &wanted, bridge, NewPort { spoke, port });
     }
 
     /// A spoke is one of those that the device for all floods to, or is not any more. The device goes with the last one.
-    fn member(&mut self, key: VnKey, spoke: Vtep, want: Option<Port>, inputs: &mut Inputs) {
+    fn member(&mut self, key: VnKey, spoke: Vtep, plane: Option<&Plane>, inputs: &mut Inputs) {
+        let want = plane.and_then(|plane| plane.port(spoke));
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let (whose, wanted, bridge) = (vn.whose(), Arc::clone(&vn.wanted), vn.bridge());
         let Devices::Shared(shared) = &mut vn.devices else { return };
@@ -116,6 +122,15 @@ impl Dataplane {
             if core::mem::replace(&mut shared.kept, mark) != mark {
                 self.jobs.push_back(Job::Mark(index, alias::shared(&wanted.name, mark)));
             }
+        }
+        if let (Some(port), Some(index), Some(local)) = (want, shared.index, shared.local)
+            && kmod::is_to_move(local, port.local, plane.into_iter().flat_map(Plane::ports), spoke)
+        {
+            shared.local = Some(port.local);
+            // Who registers is told once it is so.
+            shared.members.insert(spoke, false);
+            self.jobs.push_back(Job::MoveShared(index, port.local));
+            return self.flood(whose, index, spoke);
         }
         match (want, there) {
             (None, None) | (Some(_), Some(false)) => {}
@@ -143,7 +158,7 @@ impl Dataplane {
                     Some(index) => self.flood(whose, index, spoke),
                     None if core::mem::replace(&mut shared.is_being_made, true) => {}
                     None => {
-                        shared.kept = hub::kept(port);
+                        (shared.local, shared.kept) = (Some(port.local), hub::kept(port));
                         let ports = vec![NewPort { spoke, port }];
                         let make = super::Make { wanted, bridge, ports };
                         // One of an earlier time has the same name.
@@ -208,7 +223,7 @@ impl Dataplane {
         let key = *key;
         match made {
             Ok(index) => {
-                ports.insert(spoke, Ported { index: Some(index), port, entry: Entry::Right });
+                ports.insert(spoke, Ported::new(Some(index), port, Entry::Right));
                 self.parts.insert(index, (key, Part::Port(spoke)));
                 self.due.push_back(Due::Item(key, Item::Port(spoke)));
                 self.has_vanished(index, inputs);
@@ -218,6 +233,30 @@ impl Dataplane {
                 ports.remove(&spoke);
                 inputs.push_back(became(key, spoke, Outcome::Failed { taken }));
                 self.vns.get_mut(&key).into_iter().for_each(|vn| vn.plan_again(now, true));
+            }
+        }
+    }
+
+    /// A port was changed in place. If that cannot be, it is made anew.
+    pub(super) fn moved(
+        &mut self,
+        whose: Whose,
+        index: u32,
+        NewPort { spoke, port }: NewPort,
+        moved: Result<(), String>,
+    ) {
+        let vn = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose);
+        let Some(Vn { key, devices: Devices::Ports(ports), .. }) = vn else { return };
+        // It may have gone meanwhile.
+        let Some(ported) = ports.get_mut(&spoke).filter(|ported| ported.index == Some(index)) else { return };
+        ported.is_moving = false;
+        self.due.push_back(Due::Item(*key, Item::Port(spoke)));
+        match moved {
+            Ok(()) => ported.port.local = port.local,
+            Err(e) => {
+                log::debug!("{e}");
+                ports.remove(&spoke);
+                self.doom(index, Some(port.uplink));
             }
         }
     }

@@ -8,7 +8,9 @@ use super::join::join;
 use super::spoke::{destination, vtep};
 use super::{DEFAULT, Wanted, shown};
 use crate::config::{Config, Dataplane, HubRole, Role};
+use crate::engine::Port;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan};
+use crate::shell::underlay::is_ours;
 use crate::types::{Nbma, Vni, Vtep};
 use std::fs;
 
@@ -130,6 +132,18 @@ fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> Made {
         }
         (e.exists(), e.to_string())
     })
+}
+
+/// Whether a device that sends from `there` is to send from `wanted`, at which `spoke` registered: spokes may register at
+/// several addresses, and the device has one of them.
+pub(super) fn is_to_move(
+    there: Nbma,
+    wanted: Nbma,
+    mut ports: impl Iterator<Item = (Vtep, Port)>,
+    spoke: Vtep,
+) -> bool {
+    let is_used = |(other, port): (Vtep, Port)| other != spoke && port.local == there;
+    there != wanted && is_ours(wanted) && !(is_ours(there) && ports.any(is_used))
 }
 
 /// Floods to these spokes, too.

@@ -241,6 +241,7 @@ impl Dataplane {
                     self.made(whose, port, made, now, inputs);
                 }
             }
+            Report::Moved(whose, index, port, moved) => self.moved(whose, index, port, moved),
             Report::SharedMade(whose, made) => self.shared_made(whose, made, now, inputs),
             Report::Flooded(whose, flooded) => {
                 for (spoke, done) in flooded {

@@ -101,7 +101,15 @@ impl Settling<'_> {
 
         let mut found = self.netlink.link_by_name(vxlan).map_err(shown)?;
         let is_ours = |l: &Link| l.may_be_ours() && l.alias.as_deref() == Some(&alias);
-        // A device of ours that sends from an address we have no more is of no use.
+        // A device of ours that sends from an address we have no more is given the new one, and loses nothing.
+        let is_to_move = |l: &Link| is_ours(l) && !tunnel.is_served_by(l) && tunnel.could_be_served_by(l);
+        if let Some(link) = found.as_ref().filter(|l| is_to_move(l)) {
+            if let Err(e) = spoke::send_from(self.netlink, link.index, local) {
+                log::warn!("{e}");
+            }
+            found = self.netlink.link_by_name(vxlan).map_err(shown)?;
+        }
+        // One that is wrong is of no use.
         if let Some(link) = found.take_if(|l| is_ours(l) && !tunnel.is_served_by(l)) {
             self.netlink.delete_link(link.index).map_err(shown)?;
             self.now.tunnel = None;

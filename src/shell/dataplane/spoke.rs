@@ -1,7 +1,9 @@
 //! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites. What the worker does about it.
 
 use super::{DEFAULT, Wanted};
-use crate::shell::netlink::{Destination, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan, VxlanInfo};
+use crate::shell::netlink::{
+    Destination, Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan, VxlanInfo,
+};
 use crate::shell::packet::{self, LinkAddress};
 use crate::shell::words::InWords;
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -27,14 +29,16 @@ pub(super) struct Tunnel<'a> {
 impl Tunnel<'_> {
     /// Whether a device of ours is as one made now would be.
     pub fn is_served_by(&self, link: &Link) -> bool {
-        match &link.kind {
-            Kind::Vxlan(VxlanInfo { vni, local, l2miss, port, .. }) => {
-                *vni == Some(self.vni.get())
-                    && *local == Some(self.local.ip())
-                    && (*l2miss, *port) == (self.l2miss, self.port)
-            }
-            _ => false,
-        }
+        self.could_be_served_by(link)
+            && matches!(&link.kind, Kind::Vxlan(info) if info.local == Some(self.local.ip()))
+    }
+
+    /// Whether it is but for the address it sends from, which can be changed.
+    pub fn could_be_served_by(&self, link: &Link) -> bool {
+        let Kind::Vxlan(VxlanInfo { vni, local, l2miss, port, .. }) = &link.kind else { return false };
+        *vni == Some(self.vni.get())
+            && local.and_then(Nbma::new).is_some_and(|local| local.same_family(self.local))
+            && (*l2miss, *port) == (self.l2miss, self.port)
     }
 
     /// Whether an existing device can be used.
@@ -85,6 +89,23 @@ impl Tunnel<'_> {
             up: true,
         }
     }
+}
+
+/// Has a VXLAN device send from another address. Over IPv6 each entry keeps the route, and with it the address, that it
+/// used last: it is written anew.
+pub(super) fn send_from(netlink: &mut Netlink, index: u32, local: Nbma) -> Result<(), Error> {
+    netlink.set_vxlan_local(index, local.ip())?;
+    if local.ip().is_ipv4() {
+        return Ok(());
+    }
+    let mut anew = Vec::new();
+    for entry in netlink.fdb_of_device_where(index, |entry| entry.is_ours() || !entry.is_permanent())? {
+        let (mac, Some(to)) = (entry.mac, entry.destination()) else { continue };
+        anew.push(FdbChange::Remove { index, mac, to: Some(to) });
+        // What the device learned by itself it learns again.
+        anew.extend(entry.is_ours().then_some(FdbChange::Add { index, mac, to }));
+    }
+    netlink.fdb_apply(&anew).map_err(|mut errors| errors.swap_remove(0).1)
 }
 
 /// The entry that leads to the hub: with trigger `l2miss` a default entry would keep the device from reporting misses,

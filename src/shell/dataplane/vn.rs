@@ -66,6 +66,14 @@ pub(super) struct Ported {
     pub index: Option<u32>,
     pub port: Port,
     pub entry: Entry,
+    /// Whether it is being changed in place.
+    pub is_moving: bool,
+}
+
+impl Ported {
+    pub fn new(index: Option<u32>, port: Port, entry: Entry) -> Ported {
+        Ported { index, port, entry, is_moving: false }
+    }
 }
 
 /// The default entry of a port, as far as a listing has come.
@@ -82,6 +90,8 @@ pub(super) enum Entry {
 pub(super) struct Shared {
     pub index: Option<u32>,
     pub is_being_made: bool,
+    /// The address it sends from.
+    pub local: Option<Nbma>,
     /// What is kept beside it.
     pub kept: Kept,
     /// The spokes it floods to; whether the kernel was told, and said yes.

@@ -46,8 +46,12 @@ pub(super) enum Job {
     Links,
     /// Make ports for spokes, some at a time.
     Make(Whose, Box<hub::Make>),
+    /// Change a port in place: its address.
+    Move(Whose, u32, NewPort),
     /// Make a device for all spokes.
     MakeShared(Whose, Box<hub::Make>),
+    /// Have the device for all spokes send from this address.
+    MoveShared(u32, Nbma),
     /// Flood to these spokes, too.
     Flood(Whose, u32, Vec<Vtep>),
     /// Have a device for all spokes forget what it learned of those.
@@ -82,6 +86,8 @@ pub(super) enum Report {
     /// Whether some devices may have been left out.
     LinksListed(Result<bool, String>),
     Made(Whose, Vec<(NewPort, Made)>),
+    /// A port was changed in place, or could not be.
+    Moved(Whose, u32, NewPort, Result<(), String>),
     SharedMade(Whose, Made),
     Flooded(Whose, Vec<(Vtep, Result<(), String>)>),
     /// These devices are gone; so long it took, where that matters.
@@ -246,7 +252,17 @@ impl Hands {
             }
             Job::Links => Report::LinksListed(self.list_links().map_err(shown)),
             Job::Make(whose, make) => Report::Made(whose, make.ports(netlink)),
+            Job::Move(whose, index, port) => {
+                let moved = hub::change(netlink, index, &port).map_err(shown);
+                Report::Moved(whose, index, port, moved)
+            }
             Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),
+            Job::MoveShared(index, local) => {
+                if let Err(e) = spoke::send_from(netlink, index, local) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
             Job::Flood(whose, index, spokes) => Report::Flooded(whose, kmod::flood(netlink, index, spokes)),
             Job::Forget(index, spokes) => {
                 if let Err(e) = kmod::forget(netlink, index, spokes) {

@@ -418,6 +418,17 @@ impl Netlink {
         change_it(self).map_err(|e| e.during(format!("change interface {index}")))
     }
 
+    /// Have a VXLAN device send from another address of the same family. Its entries stay as they are; over IPv6 they go
+    /// on sending from the address of before until they are written anew.
+    pub fn set_vxlan_local(&mut self, index: u32, local: IpAddr) -> Result<(), Error> {
+        let kind = if local.is_ipv4() { vxlan::LOCAL } else { vxlan::LOCAL6 };
+        let data = [message::ip_attribute(kind, local)];
+        let info = [message::attribute(IflaInfo::Kind, b"vxlan"), message::nested(IflaInfo::Data, &data)];
+        let request = header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
+        self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
+            .map_err(|e| e.during(format!("have interface {index} send from {local}")))
+    }
+
     /// Let a bridge port send frames back to where they came from.
     pub fn set_hairpin(&mut self, index: u32) -> Result<(), Error> {
         let mode = [message::attribute(BRPORT_MODE, &[1])];

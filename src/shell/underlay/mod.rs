@@ -22,7 +22,7 @@ use hubs::Hub;
 use litemap::LiteMap;
 use names::LookUps;
 use own::Own;
-pub use own::{Home, Question};
+pub use own::{Home, Question, is_ours};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
