@@ -24,6 +24,7 @@ mod log;
 mod moves;
 mod nonsense;
 mod state;
+mod ways;
 
 use lab::nodes::{Lab, Node, Plan, Program, SOON, test_vn};
 use lab::scenes::{BRIDGE2, VM1, inside, ip};
