@@ -57,7 +57,7 @@ fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
 }
 
 fn set(index: u32, mac: [u8; 6], dst: &str, vni: u32) -> FdbChange {
-    FdbChange::Set { index, mac, to: Destination { ip: ip(dst), vni: Some(vni), port: None } }
+    FdbChange::Set { index, mac, to: Destination { ip: ip(dst), vni: Some(vni), port: None, via: None } }
 }
 
 /// The destinations of `mac` on the VXLAN device `index`.
@@ -253,7 +253,7 @@ fn ports_are_made_and_deleted_together() {
         give_up_root();
         let mut events = Events::open().unwrap();
         let names: Vec<String> = (1..=20).map(|n| format!("dmevpn{n}")).collect();
-        let to = |n| Some(Destination { ip: ip("10.0.0.2"), vni: Some(n + 100), port: None });
+        let to = |n| Some(Destination { ip: ip("10.0.0.2"), vni: Some(n + 100), port: None, via: None });
         let port = |(name, n)| NewVxlan { master: Some(bridge), entry: to(n), ..vxlan(name, n) };
         let mut new: Vec<_> = names.iter().map(String::as_str).zip(1..).map(port).collect();
         new[7].name = "foreign";
@@ -355,7 +355,7 @@ fn a_shortcut_is_set_replaced_and_removed() {
         let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
         assert!(entry.is_ours() && !entry.is_permanent() && !entry.is_learned());
         assert_eq!((entry.dst, entry.vni, entry.port), (Some(ip("10.0.0.2")), Some(100), None));
-        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(8472) };
+        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(8472), via: None };
         let change = FdbChange::Set { index, mac: mac(1), to };
         netlink.fdb_apply(&[change]).unwrap();
         let entry = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
@@ -409,7 +409,7 @@ fn a_default_entry_has_exactly_one_destination() {
         }
 
         // The same port, said and not said; and several destinations from somebody else.
-        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(4789) };
+        let to = Destination { ip: ip("10.0.0.3"), vni: Some(1), port: Some(4789), via: None };
         let said = FdbChange::Set { index: v4, mac: ZERO, to };
         netlink.fdb_apply(&[said]).unwrap();
         assert_eq!(destinations(netlink, v4, ZERO).len(), 1);
@@ -466,7 +466,12 @@ fn a_device_for_all_spokes() {
         netlink.accept_vni(two, 1_000_002).unwrap();
         assert!(netlink.accept_vni(9999, 1).is_err());
 
-        let to = |n: u8, vni| Destination { ip: ip(&format!("10.0.0.{n}")), vni: Some(vni), port: None };
+        let to = |n: u8, vni| Destination {
+            ip: ip(&format!("10.0.0.{n}")),
+            vni: Some(vni),
+            port: None,
+            via: None,
+        };
         let add = |to| FdbChange::Add { index: one, mac: ZERO, to };
         netlink.fdb_apply(&[add(to(2, 100)), add(to(3, 100)), add(to(2, 100)), add(to(3, 101))]).unwrap();
         let there = |netlink: &mut Netlink| {

@@ -174,9 +174,11 @@ options! {
 
     /// Takes the underlay addresses from this interface: a device such as `eth1` or, by OpenWrt's service, an interface of
     /// /etc/config/network such as `wan`. Not together with `nbma`. With neither, the address is the one the route to the
-    /// hub uses; a router with a VN of role `hub` needs one of both.
+    /// hub uses, which must not lead into a VN's own bridge; a router with a VN of role `hub` needs one of both.
     ///
-    /// NHRP leaves and comes by that interface only. A hub is at all of its addresses, those included that it gets later, such
+    /// NHRP leaves and comes by that interface only, and frames leave by it, even if another one has the better default
+    /// route: it needs a route of its own to the others. Only for frames of a hub over IPv6 or with `dataplane 'kmod'` the
+    /// routes decide, and `status` says what to do where they prefer another interface. A hub is at all of its addresses, those included that it gets later, such
     /// as one that moves between two routers (VRRP); for an address of the loopback interface use `nbma`.
     ///
     /// An address taken from an interface or a route may change, so the router registers without claiming that it is

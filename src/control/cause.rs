@@ -63,6 +63,22 @@ pub enum Cause {
     LookingUp(String),
     /// No route leads to the hub.
     NoRoute(Nbma),
+    /// The route to the hub leads into a VN of this router, and so back to its own tunnels.
+    Inside {
+        /// The hub.
+        hub: Nbma,
+        /// The device it leaves by.
+        by: String,
+    },
+    /// Tunnelled packets leave by another interface than that of option `interface`.
+    Elsewhere {
+        /// Their source.
+        from: Nbma,
+        /// One of their destinations.
+        to: Nbma,
+        /// The other interface.
+        by: String,
+    },
     /// The hub's address is one of this router's own, or leads back to it.
     Itself {
         /// The address.
@@ -113,6 +129,14 @@ impl Cause {
             Cause::NoName { name, why } => format!("hub name '{name}' does not resolve: {why}"),
             Cause::LookingUp(name) => format!("hub name '{name}' is being looked up"),
             Cause::NoRoute(hub) => format!("no route to hub {hub}"),
+            Cause::Inside { hub, by } => {
+                format!("the route to hub {hub} leads through '{by}', into the VN itself")
+            }
+            Cause::Elsewhere { from, to, by } => {
+                format!(
+                    "frames from {from} to {to} leave by '{by}', not by the interface of option 'interface'"
+                )
+            }
             Cause::Itself { hub } => format!("the address of the hub, {hub}, is this router itself"),
             Cause::NoGre(name) => format!("transport device: '{name}' is not a GRE interface that is there"),
             Cause::MultipointGre6(name) => format!(
@@ -137,6 +161,14 @@ impl Cause {
                     );
                     return Some(hint.into());
                 }
+            }
+            Cause::Elsewhere { from, .. } => {
+                let ip = if from.ip().is_ipv4() { "ip" } else { "ip -6" };
+                let hint = format!(
+                    "lead them there: '{ip} rule add from {from} lookup TABLE', with that interface's default route in \
+                     the table"
+                );
+                return Some(hint.into());
             }
             Cause::NothingPasses { others, .. } if !others.is_empty() => {
                 return Some(format!("set option 'vlan' to the VN's VLAN (there are {others})").into());
@@ -170,13 +202,20 @@ impl Cause {
             Cause::Itself { .. } => {
                 "correct option 'address' of the hub, or what its name stands for here (DNS, /etc/hosts)"
             }
+            Cause::Inside { .. } => {
+                "set option 'interface' to the one that leads to the Internet, or take no default route from the VN"
+            }
             Cause::NoRoute(_) => "check this router's default route: is the uplink up?",
             Cause::NoGre(_) => "make that GRE interface, or use transport 'raw', which needs none",
             Cause::MultipointGre6(_) => "use transport 'raw'",
             Cause::Failed(text) if text.starts_with("needs CAP_") => {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
             }
-            Cause::VlanOf { .. } | Cause::LookingUp(_) | Cause::Failed(_) | Cause::NoWay => return None,
+            Cause::Elsewhere { .. }
+            | Cause::VlanOf { .. }
+            | Cause::LookingUp(_)
+            | Cause::Failed(_)
+            | Cause::NoWay => return None,
         })
     }
 

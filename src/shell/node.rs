@@ -290,7 +290,10 @@ impl Node {
         if device != before {
             self.move_neighbours(before, device);
         }
-        self.dataplane.send_from(&self.underlay.locals());
+        self.dataplane.send_from(&self.underlay.origins());
+        if let Some(via) = self.underlay.via() {
+            self.dataplane.send_by(via, &self.engine);
+        }
         self.work();
     }
 
@@ -346,6 +349,12 @@ impl Node {
                     }
                 }
                 Effect::Changed { vn, item } => {
+                    if let Item::Port(spoke) = item
+                        && let Some(port) = self.engine.plane(vn).and_then(|plane| plane.port(spoke))
+                    {
+                        let is_shared = self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared);
+                        self.underlay.port(port.local, spoke.nbma, is_shared);
+                    }
                     self.dataplane.changed(vn, item);
                 }
                 Effect::Do { vn, act } => self.dataplane.order(vn, act),

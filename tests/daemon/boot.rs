@@ -115,7 +115,7 @@ fn a_rule_changes_the_way() {
             let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
             let before = hub.ports().unwrap();
             let changed = now();
-            if spoke1.ns.ip(&rule).is_err() {
+            if spoke1.ns.rule(ipv6, &rule).is_err() {
                 println!("skipped: this kernel has no rules");
                 return;
             }
@@ -125,7 +125,7 @@ fn a_rule_changes_the_way() {
                 after.len() == 2 && after != before
             });
             assert!(now() - changed < within(1), "it took {:?}", now() - changed);
-            spoke1.ns.ip(&rule.replace("add", "del")).unwrap();
+            spoke1.ns.rule(ipv6, &rule.replace("add", "del")).unwrap();
             wait("it is as before", || !status(spoke1).contains(other));
             wait_status(spoke1, "valid for");
         });

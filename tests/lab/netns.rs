@@ -62,6 +62,12 @@ impl Netns {
         run(Command::new("ip").args(["-n", &self.name, "-batch", "-"]), lines).map(drop)
     }
 
+    /// Runs lines of `ip rule`, of that family: here it is not seen from the addresses.
+    pub fn rule(&self, ipv6: bool, lines: &str) -> Res {
+        let family = if ipv6 { "-6" } else { "-4" };
+        run(Command::new("ip").args([family, "-n", &self.name, "-batch", "-"]), lines).map(drop)
+    }
+
     /// Runs lines of `bridge`, one command a line.
     pub fn bridge(&self, lines: &str) -> Res {
         run(Command::new("bridge").args(["-n", &self.name, "-batch", "-"]), lines).map(drop)

@@ -177,7 +177,7 @@ impl Dataplane {
         };
         let Some(Vn { devices: Devices::Ports(ports), .. }) = self.vns.get_mut(&key) else { return };
         if let Some(ported) = ports.get_mut(spoke).filter(|_| entry.mac == DEFAULT) {
-            let right = vtep(entry, Some(ported.port.uplink)) == Some(*spoke);
+            let right = vtep(entry, Some(ported.port.uplink)) == Some(*spoke) && entry.via == self.via;
             ported.entry = match (right, ported.entry) {
                 (true, Entry::NotSeen | Entry::Right) => Entry::Right,
                 _ => Entry::Wrong,
@@ -192,7 +192,7 @@ impl Dataplane {
         let Some(mac) = Mac::new(entry.mac) else { return };
         let there = vn.leads_to(entry);
         if let Some(listing) = &mut self.listing {
-            listing.seen.insert(mac, there);
+            listing.seen.insert(mac, there.map(|to| (to, entry.via)));
         }
         if let Some(to) = there.filter(|_| adopt) {
             inputs.push_back(Input::News { vn: key, news: News::FoundShortcut { mac, to } });
@@ -212,7 +212,8 @@ impl Dataplane {
         match &vn.devices {
             Devices::Spoke => {
                 let plane = engine.plane(key);
-                let is_other = |mac: &Mac, to| plane.and_then(|plane| plane.shortcut(*mac)) != to;
+                let wanted = |mac: &Mac| Some((plane?.shortcut(*mac)?, self.via));
+                let is_other = |mac: &Mac, seen| wanted(mac) != seen;
                 let others = listing.seen.iter().filter(|(mac, to)| is_other(mac, **to)).map(|(mac, _)| *mac);
                 let wanted = plane.into_iter().flat_map(Plane::shortcuts).map(|(mac, _)| mac);
                 let missing = wanted.filter(|mac| !listing.seen.contains_key(mac));
@@ -222,7 +223,7 @@ impl Dataplane {
             Devices::Ports(ports) => {
                 let wrong = ports.iter().filter(|(_, p)| p.entry != Entry::Right);
                 let wrong: Vec<_> =
-                    wrong.filter_map(|(spoke, p)| Some(set(p.index?, DEFAULT, *spoke))).collect();
+                    wrong.filter_map(|(spoke, p)| Some(set(p.index?, DEFAULT, *spoke, self.via))).collect();
                 wrong.into_iter().for_each(|change| self.change(change, false));
             }
             Devices::Shared(_) => {}

@@ -33,6 +33,8 @@ pub(super) type Made = Result<u32, (bool, String)>;
 pub(super) struct Make {
     pub wanted: Arc<Wanted>,
     pub bridge: u32,
+    /// The device that their frames leave by, if not as the route says.
+    pub via: Option<u32>,
     pub ports: Vec<NewPort>,
 }
 
@@ -52,7 +54,7 @@ impl Make {
             .map(|(p, (name, alias))| NewVxlan {
                 vni: Some(p.port.uplink.get()),
                 mac: Some(tunnel_mac(p.port.uplink, PORT)),
-                entry: Some(destination(p.spoke)),
+                entry: Some(destination(p.spoke, self.via)),
                 ..self.device(p.port, name, alias)
             })
             .collect();
@@ -80,7 +82,7 @@ impl Make {
 
 /// Has a port's device send from another address. The bridge and what it learned there notice nothing.
 pub(super) fn change(netlink: &mut Netlink, index: u32, to: &NewPort) -> Result<(), Error> {
-    spoke::send_from(netlink, index, to.port.local)
+    spoke::send_from(netlink, index, to.port.local.ip())
 }
 
 /// Whether a port's device can be made as it is wanted without another one in its place.

@@ -5,7 +5,7 @@ use super::hub::{self, Made, NewPort};
 use super::spoke::set;
 use super::vn::{Bridge, Devices, Entry, Part, Ported, Vn};
 use super::worker::{Job, Whose};
-use super::{Dataplane, Due, Inputs, alias, kmod};
+use super::{DEFAULT, Dataplane, Due, Inputs, alias, kmod};
 use crate::engine::{Engine, Input, Item, News, Outcome, Plane, Port, VnKey, Wanted};
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
@@ -50,7 +50,7 @@ impl Dataplane {
     fn uplink(&mut self, key: VnKey, plane: Option<&Plane>) {
         let entry = self.vns.get(&key).and_then(Vn::uplink_entry);
         if let (Some((index, mac)), Some(to)) = (entry, plane.and_then(Plane::uplink)) {
-            self.change(set(index, mac, to), false);
+            self.change(set(index, mac, to, self.via), false);
         }
     }
 
@@ -59,7 +59,7 @@ impl Dataplane {
         let Some(index) = vn.standing.tunnel else { return };
         let spare = vn.standing.users_own;
         let change = match plane.and_then(|plane| plane.shortcut(mac)) {
-            Some(to) => set(index, mac.octets(), to),
+            Some(to) => set(index, mac.octets(), to, self.via),
             None => FdbChange::Remove { index, mac: mac.octets(), to: None },
         };
         self.change(change, spare);
@@ -160,7 +160,7 @@ impl Dataplane {
                     None => {
                         (shared.local, shared.kept) = (Some(port.local), hub::kept(port));
                         let ports = vec![NewPort { spoke, port }];
-                        let make = super::Make { wanted, bridge, ports };
+                        let make = super::Make { wanted, bridge, via: None, ports };
                         // One of an earlier time has the same name.
                         while let Some(delete) = self.delete_some(false) {
                             self.jobs.push_back(delete);
@@ -223,7 +223,13 @@ impl Dataplane {
         let key = *key;
         match made {
             Ok(index) => {
-                ports.insert(spoke, Ported::new(Some(index), port, Entry::Right));
+                let made = Ported::new(Some(index), port, Entry::Right);
+                let before = ports.insert(spoke, made);
+                // By which device it is to lead may have changed meanwhile.
+                if before.is_some_and(|before| before.entry == Entry::Wrong) {
+                    let lead = set(index, DEFAULT, spoke, self.via);
+                    self.jobs.push_back(Job::Change(vec![lead], false));
+                }
                 self.parts.insert(index, (key, Part::Port(spoke)));
                 self.due.push_back(Due::Item(key, Item::Port(spoke)));
                 self.has_vanished(index, inputs);

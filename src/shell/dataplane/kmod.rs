@@ -159,12 +159,12 @@ pub(super) fn flood(netlink: &mut Netlink, index: u32, spokes: Vec<Vtep>) -> Vec
 }
 
 pub(super) fn flood_to(index: u32, spoke: Vtep) -> FdbChange {
-    FdbChange::Add { index, mac: DEFAULT, to: destination(spoke) }
+    FdbChange::Add { index, mac: DEFAULT, to: destination(spoke, None) }
 }
 
 /// Floods to a spoke no more.
 pub(super) fn flood_no_more(index: u32, spoke: Vtep) -> FdbChange {
-    FdbChange::Remove { index, mac: DEFAULT, to: Some(destination(spoke)) }
+    FdbChange::Remove { index, mac: DEFAULT, to: Some(destination(spoke, None)) }
 }
 
 /// Has a device forget what it learned of spokes that left.

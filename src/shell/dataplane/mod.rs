@@ -27,7 +27,7 @@ use super::clock::Clock;
 use super::identity::Identity;
 use super::netlink::{Error, FdbChange, FdbTable};
 use super::settings::Names;
-use super::underlay::{Home, Question};
+use super::underlay::{Home, Question, Source};
 use crate::config::Config;
 use crate::control::Cause;
 use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, VnKey};
@@ -39,7 +39,7 @@ use hub::{Make, NewPort};
 pub use kmod::Forwarder;
 use litemap::LiteMap;
 use settle::{Leave, Settle};
-use spoke::Announcement;
+use spoke::{Announcement, set};
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -104,8 +104,8 @@ struct Listing {
     vn: worker::Whose,
     /// Of what entries of this listing are older than what is known: it was told of by an event meanwhile.
     newer: LiteMap<Mac, ()>,
-    /// The shortcuts that were seen, and where they lead.
-    seen: LiteMap<Mac, Option<Vtep>>,
+    /// The shortcuts that were seen, where they lead and by which device.
+    seen: LiteMap<Mac, Option<(Vtep, Option<u32>)>>,
     /// Whether it may have left out something that is there: an entry was removed meanwhile, upon which the kernel,
     /// which counts them, may pass over another; or more events came than can be kept, or some were lost.
     is_spoilt: bool,
@@ -131,6 +131,8 @@ pub struct Dataplane {
     /// What the worker gets next.
     jobs: VecDeque<Job>,
     vns: LiteMap<VnKey, Vn>,
+    /// The device that tunnelled frames leave by; none where the routes decide.
+    via: Option<u32>,
     /// How many VNs there were.
     number: u32,
     /// What VNs have for themselves: not their bridges, which they may share.
@@ -183,6 +185,7 @@ impl Dataplane {
             worker: Worker::start(clock, waker)?,
             jobs: VecDeque::new(),
             vns: LiteMap::new(),
+            via: None,
             number: 0,
             parts: LiteMap::new(),
             due: VecDeque::new(),
@@ -246,15 +249,47 @@ impl Dataplane {
     }
 
     /// The addresses that spokes' devices are to send from; where one is missing it stays what it was.
-    pub fn send_from(&mut self, locals: &LiteMap<VnKey, Nbma>) {
+    pub fn send_from(&mut self, origins: &LiteMap<VnKey, Source>) {
         self.is_stirred = true;
         for (key, vn) in self.vns.iter_mut() {
-            let local = locals.get(key).copied().or(vn.local);
-            if vn.local != local {
-                vn.local = local;
+            let origin = origins.get(key).copied().or(vn.origin);
+            if vn.origin != origin {
+                vn.origin = origin;
                 vn.unsettled = true;
             }
         }
+    }
+
+    /// The device that tunnelled frames are to leave by, if not as the routes say. All entries are written once more; those
+    /// by a device that is gone lead nowhere until then.
+    pub fn send_by(&mut self, via: Option<u32>, engine: &Engine) {
+        if self.via == via {
+            return;
+        }
+        self.is_stirred = true;
+        self.via = via;
+        let mut leads = Vec::new();
+        for (_, vn) in self.vns.iter_mut() {
+            match &mut vn.devices {
+                Devices::Spoke => {
+                    let shortcuts = engine.plane(vn.key).into_iter().flat_map(Plane::shortcuts);
+                    let items = shortcuts.map(|(mac, _)| Item::Shortcut(mac)).chain([Item::Uplink]);
+                    self.due.extend(items.map(|item| Due::Item(vn.key, item)));
+                }
+                Devices::Ports(ports) => {
+                    for (spoke, ported) in ports.iter_mut() {
+                        match ported.index {
+                            Some(index) => leads.push(set(index, DEFAULT, *spoke, via)),
+                            // It is being made, and is looked at then.
+                            None => ported.entry = vn::Entry::Wrong,
+                        }
+                    }
+                }
+                // What such a device learns by itself names none.
+                Devices::Shared(_) => {}
+            }
+        }
+        leads.into_iter().for_each(|lead| self.change(lead, false));
     }
 
     /// Something is new, or is another one now, that a VN may have waited for.
@@ -302,7 +337,7 @@ impl Dataplane {
             Act::Announce { mac, hub } if vn.unsettled || vn.settling => vn.announcements.push((mac, hub)),
             Act::Announce { mac, hub } => {
                 let l2miss = matches!(vn.wanted.role, Role::Spoke { l2miss: true, .. });
-                let lead = plane.and_then(Plane::uplink).filter(|_| l2miss);
+                let lead = plane.and_then(Plane::uplink).filter(|_| l2miss).map(|to| (to, self.via));
                 if let Some(index) = vn.standing.tunnel {
                     self.jobs.push_back(Job::Announce(whose, Announcement { index, mac, hub, lead }));
                 }
@@ -489,7 +524,7 @@ impl Dataplane {
             (vn.unsettled, vn.settling) = (false, true);
             let order = Settle {
                 wanted: Arc::clone(&vn.wanted),
-                local: vn.local,
+                origin: vn.origin,
                 before: vn.standing.clone(),
                 ours: Arc::clone(&ours),
                 names: Arc::clone(&names),
@@ -568,7 +603,7 @@ impl Dataplane {
                 make.ports.push(port);
             }
             _ => {
-                let make = Make { wanted: Arc::clone(wanted), bridge, ports: vec![port] };
+                let make = Make { wanted: Arc::clone(wanted), bridge, via: self.via, ports: vec![port] };
                 self.jobs.push_back(Job::Make(whose, Box::new(make)));
             }
         }

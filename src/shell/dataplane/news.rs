@@ -100,7 +100,7 @@ impl Dataplane {
                     Devices::Spoke | Devices::Shared(_) => None,
                 };
                 if entry.mac == DEFAULT && vtep(entry, uplink) == Some(spoke) {
-                    self.change(set(entry.index, DEFAULT, spoke), false);
+                    self.change(set(entry.index, DEFAULT, spoke, self.via), false);
                 }
             }
             (Part::Shared, None) => {

@@ -6,6 +6,7 @@ use super::vlan::{self, Scope};
 use super::{Role, Wanted, alias, hub, kmod, shown, spoke};
 use crate::control::Cause;
 use crate::shell::netlink::{BridgeInfo, BridgePort, Error, FdbChange, Kind, Link, LinkChange, Netlink};
+use crate::shell::underlay::Source;
 use crate::types::{Mac, Nbma, VlanId, Vni, Vtep};
 use std::sync::Arc;
 
@@ -41,8 +42,8 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) struct Settle {
     pub wanted: Arc<Wanted>,
-    /// The underlay address a spoke's device sends from, once known.
-    pub local: Option<Nbma>,
+    /// What a spoke's device sends from, once known.
+    pub origin: Option<Source>,
     /// How it was before.
     pub before: Standing,
     /// The tunnels and ports of all VNs, in order.
@@ -95,8 +96,8 @@ impl Settling<'_> {
         let bridge =
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
         self.check_filtering(&bridge)?;
-        let local = self.order.local.ok_or(Cause::NoWay)?;
-        let tunnel = spoke::Tunnel { name: vxlan, vni, local, l2miss, port: wanted.udp_port };
+        let origin = self.order.origin.ok_or(Cause::NoWay)?;
+        let tunnel = spoke::Tunnel { name: vxlan, vni, origin, l2miss, port: wanted.udp_port };
         let alias = alias::device(&wanted.name);
 
         let mut found = self.netlink.link_by_name(vxlan).map_err(shown)?;
@@ -104,7 +105,7 @@ impl Settling<'_> {
         // A device of ours that sends from an address we have no more is given the new one, and loses nothing.
         let is_to_move = |l: &Link| is_ours(l) && !tunnel.is_served_by(l) && tunnel.could_be_served_by(l);
         if let Some(link) = found.as_ref().filter(|l| is_to_move(l)) {
-            if let Err(e) = spoke::send_from(self.netlink, link.index, local) {
+            if let Err(e) = spoke::send_from(self.netlink, link.index, origin.ip()) {
                 log::warn!("{e}");
             }
             found = self.netlink.link_by_name(vxlan).map_err(shown)?;

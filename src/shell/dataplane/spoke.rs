@@ -5,9 +5,11 @@ use crate::shell::netlink::{
     Destination, Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan, VxlanInfo,
 };
 use crate::shell::packet::{self, LinkAddress};
+use crate::shell::underlay::Source;
 use crate::shell::words::InWords;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use socket2::Socket;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The entry for broadcast.
@@ -21,7 +23,7 @@ const ANNOUNCEMENT_LEN: usize = 60;
 pub(super) struct Tunnel<'a> {
     pub name: &'a str,
     pub vni: Vni,
-    pub local: Nbma,
+    pub origin: Source,
     pub l2miss: bool,
     pub port: u16,
 }
@@ -29,15 +31,15 @@ pub(super) struct Tunnel<'a> {
 impl Tunnel<'_> {
     /// Whether a device of ours is as one made now would be.
     pub fn is_served_by(&self, link: &Link) -> bool {
-        self.could_be_served_by(link)
-            && matches!(&link.kind, Kind::Vxlan(info) if info.local == Some(self.local.ip()))
+        let local = Some(self.origin.ip()).filter(|_| !self.origin.is_any);
+        self.could_be_served_by(link) && matches!(&link.kind, Kind::Vxlan(info) if info.local == local)
     }
 
     /// Whether it is but for the address it sends from, which can be changed.
     pub fn could_be_served_by(&self, link: &Link) -> bool {
         let Kind::Vxlan(VxlanInfo { vni, local, l2miss, port, .. }) = &link.kind else { return false };
         *vni == Some(self.vni.get())
-            && local.and_then(Nbma::new).is_some_and(|local| local.same_family(self.local))
+            && local.is_none_or(|local| local.is_ipv4() == self.origin.ip().is_ipv4())
             && (*l2miss, *port) == (self.l2miss, self.port)
     }
 
@@ -61,8 +63,9 @@ impl Tunnel<'_> {
         if self.l2miss && !vxlan.l2miss {
             return Err(format!("device '{name}' does not report misses; it has to be made with 'l2miss'"));
         }
-        if vxlan.local.is_some_and(|l| l != self.local.ip()) {
-            return Err(format!("device '{name}' sends from another address than {}", self.local));
+        let local = self.origin.local;
+        if vxlan.local.is_some_and(|l| l != local.ip()) {
+            return Err(format!("device '{name}' sends from another address than {local}"));
         }
         match link.master {
             Some(master) if master != bridge.index => {
@@ -77,7 +80,7 @@ impl Tunnel<'_> {
         NewVxlan {
             name: self.name,
             vni: Some(self.vni.get()),
-            local: self.local.ip(),
+            local: self.origin.ip(),
             port: self.port,
             l2miss: self.l2miss,
             mtu: Some(wanted.mtu.into()),
@@ -93,9 +96,9 @@ impl Tunnel<'_> {
 
 /// Has a VXLAN device send from another address. Over IPv6 each entry keeps the route, and with it the address, that it
 /// used last: it is written anew.
-pub(super) fn send_from(netlink: &mut Netlink, index: u32, local: Nbma) -> Result<(), Error> {
-    netlink.set_vxlan_local(index, local.ip())?;
-    if local.ip().is_ipv4() {
+pub(super) fn send_from(netlink: &mut Netlink, index: u32, local: IpAddr) -> Result<(), Error> {
+    netlink.set_vxlan_local(index, local)?;
+    if local.is_ipv4() {
         return Ok(());
     }
     let mut anew = Vec::new();
@@ -123,14 +126,14 @@ pub(super) fn vtep(entry: &FdbEntry, own: Option<Vni>) -> Option<Vtep> {
     Some(Vtep { nbma: Nbma::new(entry.dst?)?, vni: vni? })
 }
 
-/// Where frames for a VTEP go, by the device's own UDP port.
-pub(super) fn destination(to: Vtep) -> Destination {
-    Destination { ip: to.nbma.ip(), vni: Some(to.vni.get()), port: None }
+/// Where frames for a VTEP go, by the device's own UDP port; and `via` which device, if not as the route says.
+pub(super) fn destination(to: Vtep, via: Option<u32>) -> Destination {
+    Destination { ip: to.nbma.ip(), vni: Some(to.vni.get()), port: None, via }
 }
 
 /// The change that makes a MAC's frames go there.
-pub(super) fn set(index: u32, mac: [u8; 6], to: Vtep) -> FdbChange {
-    FdbChange::Set { index, mac, to: destination(to) }
+pub(super) fn set(index: u32, mac: [u8; 6], to: Vtep, via: Option<u32>) -> FdbChange {
+    FdbChange::Set { index, mac, to: destination(to, via) }
 }
 
 /// Whether the user has an entry for the MAC that is to be changed.
@@ -187,8 +190,8 @@ pub(super) struct Announcement {
     pub index: u32,
     pub mac: Mac,
     pub hub: Mac,
-    /// Without a default entry: where the hub is.
-    pub lead: Option<Vtep>,
+    /// Without a default entry: where the hub is, and by which device.
+    pub lead: Option<(Vtep, Option<u32>)>,
 }
 
 impl Announcement {
@@ -197,9 +200,9 @@ impl Announcement {
     pub(super) fn perform(&self, netlink: &mut Netlink, announcer: Option<&Socket>) -> bool {
         let (index, hub) = (self.index, self.hub.octets());
         let lead = self.lead.filter(|_| matches!(netlink.fdb_get(index, hub), Ok(None)));
-        if let Some(to) = lead {
+        if let Some((to, via)) = lead {
             // Where it goes wrong, the frame is lost, and sent again in a while.
-            let _ = netlink.fdb_apply(&[set(index, hub, to)]);
+            let _ = netlink.fdb_apply(&[set(index, hub, to, via)]);
         }
         let mut frame = [0; ANNOUNCEMENT_LEN];
         frame[..6].copy_from_slice(&hub);

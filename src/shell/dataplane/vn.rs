@@ -10,6 +10,7 @@ use crate::engine::settings::Trigger;
 use crate::engine::{Place, Port, VnKey};
 use crate::shell::identity::Identity;
 use crate::shell::netlink::{FdbChange, FdbEntry, Link};
+use crate::shell::underlay::Source;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
 use core::time::Duration;
@@ -133,8 +134,8 @@ pub(super) struct Vn {
     /// The how-manieth VN under this key it is.
     pub number: u32,
     pub wanted: Arc<Wanted>,
-    /// The underlay address a spoke's device sends from, once known.
-    pub local: Option<Nbma>,
+    /// What a spoke's device sends from, once known.
+    pub origin: Option<Source>,
     pub standing: Standing,
     pub devices: Devices,
     pub found: Vec<Found>,
@@ -217,7 +218,7 @@ impl Vn {
             key,
             number,
             wanted: Arc::new(wanted),
-            local: None,
+            origin: None,
             standing: Standing::default(),
             devices,
             found: Vec::new(),
@@ -339,7 +340,7 @@ impl Vn {
                 Some(FdbChange::Unlearn { index, mac, vlan: self.standing.scope.vid() })
             }
             Devices::Shared(shared) => {
-                Some(FdbChange::Remove { index: shared.index?, mac, to: Some(destination(spoke)) })
+                Some(FdbChange::Remove { index: shared.index?, mac, to: Some(destination(spoke, None)) })
             }
             Devices::Spoke => None,
         }

@@ -258,7 +258,7 @@ impl Hands {
             }
             Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),
             Job::MoveShared(index, local) => {
-                if let Err(e) = spoke::send_from(netlink, index, local) {
+                if let Err(e) = spoke::send_from(netlink, index, local.ip()) {
                     log::warn!("{e}");
                 }
                 Report::Done
@@ -401,6 +401,8 @@ fn change(netlink: &mut Netlink, mut changes: Vec<FdbChange>, spare: bool) -> Ve
         match changes.get(place) {
             // With the device its entries are gone.
             Some(change) if e.not_found() => gone.push(change.index()),
+            // The device they are to leave by went just now. The next one is told.
+            Some(_) if e.errno() == libc::EADDRNOTAVAIL => log::debug!("{e}"),
             _ => log::warn!("{e}"),
         }
     }

@@ -17,6 +17,7 @@ const BATCH: usize = 128;
 const TICK: Duration = Duration::from_millis(10);
 
 // By number: neli and the libc crate have these for glibc only, and drop them on musl.
+const NDA_IFINDEX: u16 = 8;
 const NDA_MASTER: u16 = 9;
 const NTF_SELF: u8 = 0x02;
 const NTF_MASTER: u8 = 0x04;
@@ -41,6 +42,8 @@ pub struct FdbEntry {
     pub vni: Option<u32>,
     /// The UDP port; none when it is the device's own.
     pub port: Option<u16>,
+    /// The device that frames leave by; none where the route decides.
+    pub via: Option<u32>,
     /// The VLAN, on a filtering bridge.
     pub vlan: Option<u16>,
     /// How long nothing was sent by it; a bridge: how long nothing was received from it.
@@ -58,6 +61,8 @@ pub struct Destination {
     pub vni: Option<u32>,
     /// The UDP port.
     pub port: Option<u16>,
+    /// The device that frames leave by; if `None` the route decides. Once that is gone, so are they, until it is told anew.
+    pub via: Option<u32>,
 }
 
 /// A change to a forwarding table.
@@ -134,7 +139,7 @@ impl FdbEntry {
 
     /// The destination, to name it in [`FdbChange::Remove`].
     pub fn destination(&self) -> Option<Destination> {
-        self.dst.map(|ip| Destination { ip, vni: self.vni, port: self.port })
+        self.dst.map(|ip| Destination { ip, vni: self.vni, port: self.port, via: self.via })
     }
 
     /// The entry an RTM_NEWNEIGH or RTM_DELNEIGH message is about; `None` for an IP neighbour's.
@@ -157,6 +162,7 @@ impl FdbEntry {
             dst: None,
             vni: None,
             port: None,
+            via: None,
             vlan: None,
             idle: None,
             age: None,
@@ -164,6 +170,7 @@ impl FdbEntry {
         for (kind, payload) in attributes {
             match kind {
                 NDA_MASTER => entry.master = message::u32_of(payload),
+                NDA_IFINDEX => entry.via = message::u32_of(payload),
                 _ => match Nda::from(kind) {
                     Nda::Lladdr => mac = message::mac_of(payload),
                     Nda::Dst => entry.dst = message::ip_of(payload),
@@ -411,16 +418,28 @@ impl Netlink {
         let there = self.fdb_dump(Some(index), None, this)?;
         // The kernel leaves out a VNI and a port that are the device's own.
         let (own_vni, own_port) = self.vxlan_defaults(index)?;
-        let in_full = |to: Destination| (to.ip, to.vni.or(own_vni), to.port.or(own_port));
+        let in_full = |to: Destination| (to.ip, to.vni.or(own_vni), to.port.or(own_port), to.via);
         for other in there.iter().filter_map(FdbEntry::destination) {
             // Always with a destination here: without one the kernel removes them all.
             if in_full(other) == in_full(to) {
                 continue;
             }
             let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, Some(other)));
-            self.request(Rtm::Delneigh, NlmF::empty(), request, |_| {})?;
+            match self.request(Rtm::Delneigh, NlmF::empty(), request, |_| {}) {
+                // By a device that is gone: of such a destination the kernel takes no order.
+                Err(e) if e.errno == libc::EADDRNOTAVAIL => return self.set_anew(index, mac, to),
+                done => done?,
+            }
         }
         Ok(())
+    }
+
+    /// For a moment there is no destination.
+    fn set_anew(&mut self, index: u32, mac: [u8; 6], to: Destination) -> Result<(), Refusal> {
+        let remove = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, None));
+        self.request(Rtm::Delneigh, NlmF::empty(), remove, |_| {})?;
+        let set = set_message(index, mac, to);
+        self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::EXCL, set, |_| {})
     }
 
     fn vxlan_defaults(&mut self, index: u32) -> Result<(Option<u32>, Option<u16>), Refusal> {
@@ -482,10 +501,11 @@ fn in_vlan(vlan: u16) -> Attribute {
 
 fn attributes(mac: [u8; 6], to: Option<Destination>) -> Vec<Attribute> {
     let mut attributes = vec![message::attribute(Nda::Lladdr, &mac)];
-    if let Some(Destination { ip, vni, port }) = to {
+    if let Some(Destination { ip, vni, port, via }) = to {
         attributes.push(message::ip_attribute(Nda::Dst, ip));
         attributes.extend(vni.map(|vni| message::attribute(Nda::Vni, &vni.to_ne_bytes())));
         attributes.extend(port.map(|port| message::attribute(Nda::Port, &port.to_be_bytes())));
+        attributes.extend(via.map(|via| message::attribute(NDA_IFINDEX, &via.to_ne_bytes())));
     }
     attributes
 }

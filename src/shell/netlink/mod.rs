@@ -15,15 +15,17 @@ mod socket;
 mod tests;
 mod vlan;
 mod vxlan;
+mod way;
 
 pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
 pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use routes::Routes;
-pub(super) use socket::{set_option, set_receive_buffer};
+pub(super) use socket::{name_of, set_option, set_receive_buffer};
 pub use vlan::{BridgePort, Vlans};
 pub use vxlan::NewVxlan;
+pub use way::Way;
 
 use super::words::InWords;
 use message::{Batch, Malformed, Message, Refusal};

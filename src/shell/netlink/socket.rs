@@ -58,6 +58,15 @@ pub(in crate::shell) fn set_receive_buffer(socket: &Socket, bytes: usize) -> io:
     socket.set_recv_buffer_size(bytes)
 }
 
+/// The name of the device `index`, for which the kernel needs no lock; its number where it is gone.
+#[allow(unsafe_code)]
+pub(in crate::shell) fn name_of(index: u32) -> String {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the length that is asked for, and lives for the call.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    if found.is_null() { index.to_string() } else { super::message::string_of(&name) }
+}
+
 /// Receive one datagram into `buffer`: how many octets it had, which is more than
 /// `buffer.len()` when it was cut.
 pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {

@@ -54,7 +54,8 @@ fn real_messages() -> Vec<u8> {
     };
     let mut batch = Batch::new(1);
     batch.push(Rtm::Newlink, NlmF::CREATE, vxlan::new_vxlan(&new));
-    let destination = Destination { ip: "10.0.0.2".parse().unwrap(), vni: Some(200), port: Some(8472) };
+    let destination =
+        Destination { ip: "10.0.0.2".parse().unwrap(), vni: Some(200), port: Some(8472), via: None };
     batch.push(Rtm::Newneigh, NlmF::CREATE, fdb::set_message(3, [2, 0, 0, 0, 0, 9], destination));
     batch.push(Rtm::Delneigh, NlmF::empty(), fdb::unlearn_message(3, [2, 0, 0, 0, 0, 9], Some(10)));
     batch.push(Rtm::Newlink, NlmF::empty(), vlan::untagged_in(4, ten()));
@@ -175,7 +176,7 @@ fn ticks_are_hundredths_of_a_second() {
 
 #[test]
 fn a_list_is_set_before_the_next_change_to_it() {
-    let to = Destination { ip: "10.0.0.1".parse().unwrap(), vni: Some(1), port: None };
+    let to = Destination { ip: "10.0.0.1".parse().unwrap(), vni: Some(1), port: None, via: None };
     let set = |mac| fdb::FdbChange::Set { index: 1, mac, to };
     assert_eq!(fdb::together(&[set([0; 6]), set([2; 6]), set([0; 6])]), 2);
     assert_eq!(fdb::together(&[set([2; 6]), set([2; 6])]), 2);

@@ -1,6 +1,6 @@
 //! The hubs this router registers with, and the ways there: from which address of ours to which of theirs.
 
-use super::own::{self, Own};
+use super::own::{self, Own, Source};
 use super::{News, SILENCE, Underlay};
 use crate::config::{Config, HubAddress, Role};
 use crate::control::Cause;
@@ -32,6 +32,8 @@ pub(super) struct Hub {
     sought: Option<Instant>,
     turned: Option<Instant>,
     pub path: Option<Path>,
+    /// Whether the kernel chooses the source of frames ([`own::Source::is_any`]).
+    pub is_any: bool,
     pub trouble: Option<Cause>,
 }
 
@@ -55,6 +57,7 @@ pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
                 sought: None,
                 turned: None,
                 path: None,
+                is_any: false,
                 trouble: None,
             };
             hubs.insert(hub, new);
@@ -69,7 +72,7 @@ impl Hub {
         if self.address == old.address {
             (self.found, self.unresolved) = (old.found, old.unresolved);
         }
-        (self.path, self.trouble) = (old.path, old.trouble);
+        (self.path, self.is_any, self.trouble) = (old.path, old.is_any, old.trouble);
     }
 
     /// Its name stands for these. The one in use stays the first, and where they are the same as before all keep their
@@ -97,7 +100,7 @@ impl Hub {
 
     /// While the route is away for a moment, as when it is exchanged for another one, the way stays what it was.
     fn kept(&self, own: &Own, trouble: &Cause) -> Option<Path> {
-        if !matches!(trouble, Cause::NoRoute(_) | Cause::InterfaceDown(_)) {
+        if !matches!(trouble, Cause::NoRoute(_) | Cause::Inside { .. } | Cause::InterfaceDown(_)) {
             return None;
         }
         let path = self.path.filter(|p| self.remotes().contains(&p.remote))?;
@@ -117,7 +120,10 @@ impl Underlay {
             let said = self.own_trouble().cloned();
             let Some(hub) = self.hubs.get_mut(&key) else { continue };
             let (path, trouble) = match found {
-                Ok(path) => (Some(path), None),
+                Ok((remote, source, trouble)) => {
+                    hub.is_any = source.is_any;
+                    (Some(Path { local: source.local, remote }), trouble)
+                }
                 Err(trouble) => (hub.kept(&self.own, &trouble), Some(trouble)),
             };
             let (other_way, other_trouble) = (path != hub.path, trouble != hub.trouble);
@@ -142,27 +148,30 @@ impl Underlay {
         news
     }
 
-    fn path_to(&mut self, now: Instant, key: HubKey) -> Result<Path, Cause> {
+    /// The hub's address, what leads there and what is wrong with that nevertheless; or why there is no way.
+    fn path_to(&mut self, now: Instant, key: HubKey) -> Result<(Nbma, Source, Option<Cause>), Cause> {
         let Some(hub) = self.hubs.get(&key) else { return Err(Cause::NoWay) };
         let mut trouble = None;
         // A name may have addresses of both families, though there is a way to one only.
-        for remote in hub.remotes().iter().copied() {
+        for remote in hub.remotes().to_vec() {
             match self.towards(remote) {
-                Ok(local) => return Ok(Path { local, remote }),
+                Ok((source, trouble)) => return Ok((remote, source, trouble)),
                 Err(e) => drop(trouble.get_or_insert(e)),
             }
         }
         Err(trouble.unwrap_or_else(|| self.look_up(now, key)))
     }
 
-    /// Our address on the way to an address of a hub, or why there is no way.
-    fn towards(&self, remote: Nbma) -> Result<Nbma, Cause> {
+    /// What we send from to an address of a hub, and what is wrong with that nevertheless; or why there is no way.
+    fn towards(&mut self, remote: Nbma) -> Result<(Source, Option<Cause>), Cause> {
         match &self.device {
             _ if own::is_here(remote, &self.own) => Err(Cause::Itself { hub: remote }),
-            Some(Ok((local, _))) if local.same_family(remote) => Ok(*local),
+            Some(Ok((local, _))) if local.same_family(remote) => {
+                Ok((Source { local: *local, is_any: false }, None))
+            }
             Some(Ok(_)) => Err(Cause::OtherFamily { hub: remote }),
             Some(Err(trouble)) => Err(trouble.clone()),
-            None => own::towards(remote, &self.own),
+            None => own::towards(&mut self.netlink, remote, &self.own, &self.inside),
         }
     }
 
@@ -190,7 +199,8 @@ impl Underlay {
         let is_in_use = hub.spokes.iter().any(|vn| is_registered(*vn));
         let place = hub.path.and_then(|path| hub.found.iter().position(|found| *found == path.remote));
         let place = place.filter(|_| !is_in_use && hub.found.len() > 1);
-        let ways = place.map(|_| hub.found.iter().filter(|remote| self.towards(**remote).is_ok()).count());
+        let found = place.map(|_| hub.found.clone());
+        let ways = found.map(|found| found.iter().filter(|remote| self.towards(**remote).is_ok()).count());
         let Some(hub) = self.hubs.get_mut(&key) else { return };
         hub.is_gone_round &= !is_in_use;
         if let (Some(place), Some(ways)) = (place, ways) {

@@ -9,7 +9,7 @@ mod names;
 mod own;
 mod tunnel;
 
-use super::netlink::{Event as Kernel, Link, Routes};
+use super::netlink::{Event as Kernel, Link, Netlink, Routes, name_of};
 use super::settings::Names;
 use super::wait::Sources;
 use super::words::InWords;
@@ -21,8 +21,8 @@ use crate::types::Nbma;
 use hubs::Hub;
 use litemap::LiteMap;
 use names::LookUps;
-use own::Own;
-pub use own::{Home, Question, is_ours};
+pub use own::{Home, Question, Source, is_ours};
+use own::{Inside, Own};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -55,6 +55,13 @@ pub struct Underlay {
     home: Home,
     is_stale: bool,
     is_asking: bool,
+    /// For questions about routes, which the kernel answers at once.
+    netlink: Netlink,
+    /// By which devices no way may lead.
+    inside: Inside,
+    /// From where to where a hub's newest port leads, and whether it does so by any device; what is wrong with that.
+    newest: Option<(Nbma, Nbma, bool)>,
+    astray: Option<Cause>,
     /// The hubs of VNs in which this router is a spoke.
     hubs: LiteMap<HubKey, Hub>,
     lookups: LookUps,
@@ -90,6 +97,10 @@ impl Underlay {
             home: Home::default(),
             is_stale: true,
             is_asking: false,
+            netlink: Netlink::open()?,
+            inside: Inside::default(),
+            newest: None,
+            astray: None,
             hubs: LiteMap::new(),
             lookups: LookUps::new(waker),
             routes: Routes::open()?,
@@ -114,6 +125,8 @@ impl Underlay {
         self.interface.clone_from(&config.main.interface);
         self.nbma.clone_from(&config.main.nbma);
         self.transport.clone_from(&config.main.transport);
+        self.inside = Inside::of(config);
+        self.newest = None;
         self.is_stale = true;
         let before = core::mem::replace(&mut self.hubs, hubs::in_use(config, names));
         let mut news = News::new();
@@ -241,16 +254,50 @@ impl Underlay {
             return News::new();
         }
         let mut changed = self.look_at_home();
+        self.look_at_ports();
         let news = self.look_for_hubs(now, &mut changed);
         self.open_tunnels();
         self.plan_again(now, changed);
         news
     }
 
-    /// The spokes' VNs, each with the address of ours that leads to its hub.
-    pub fn locals(&self) -> LiteMap<VnKey, Nbma> {
-        let ways = self.hubs.values().filter_map(|hub| Some((hub, hub.path?.local)));
-        ways.flat_map(|(hub, local)| hub.spokes.iter().map(move |vn| (*vn, local))).collect()
+    /// The spokes' VNs, each with what its frames are sent from.
+    pub fn origins(&self) -> LiteMap<VnKey, Source> {
+        let ways = self.hubs.values().filter_map(|hub| {
+            let source = Source { local: hub.path?.local, is_any: hub.is_any };
+            Some((hub, source))
+        });
+        ways.flat_map(|(hub, source)| hub.spokes.iter().map(move |vn| (*vn, source))).collect()
+    }
+
+    /// The device that tunnelled frames are to leave by; `Some(None)` where the routes say it, `None` while there is none.
+    pub fn via(&self) -> Option<Option<u32>> {
+        match self.interface {
+            Some(_) => self.own.link.map(|(index, _)| Some(index)),
+            None => Some(None),
+        }
+    }
+
+    /// A hub's port leads `from` here `to` there, by the device of [`Underlay::via`] or `by_any`.
+    pub fn port(&mut self, from: Nbma, to: Nbma, by_any: bool) {
+        if self.interface.is_some() {
+            self.newest = Some((from, to, by_any));
+            self.look_at_ports();
+        }
+    }
+
+    /// Whether what a hub sends leaves by the interface: the newest port stands for all.
+    fn look_at_ports(&mut self) {
+        let astray = self.newest.zip(self.own.link).and_then(|((from, to, by_any), (device, _))| {
+            let by = Some(device).filter(|_| !by_any);
+            let way = self.netlink.way(to.ip(), Some(from.ip()), by).ok()?;
+            let other = way.device.filter(|other| *other != device)?;
+            Some(Cause::Elsewhere { from, to, by: name_of(other) })
+        });
+        if let Some(trouble) = astray.as_ref().filter(|_| self.astray.is_none()) {
+            log::warn!("{}", trouble.line());
+        }
+        self.astray = astray;
     }
 
     /// The underlay addresses in use.
@@ -280,7 +327,9 @@ impl Underlay {
             let mut closed = self.closed.iter();
             closed.find(|(closed, _)| like.is_none_or(|like| like.same_family(*closed))).map(|(_, why)| why)
         };
-        let Some(hub) = hub else { return self.own_trouble().or_else(|| closed(None)) };
+        let Some(hub) = hub else {
+            return self.own_trouble().or_else(|| closed(None)).or(self.astray.as_ref());
+        };
         let hub = self.hubs.get(&hub)?;
         hub.trouble.as_ref().or_else(|| closed(Some(hub.path?.local)))
     }
@@ -524,7 +573,7 @@ mod tests {
     #[test]
     fn a_hub_of_no_vn_is_told_of() {
         let (mut underlay, _, _) = on_lo("192.0.2.1");
-        assert!(underlay.locals().is_empty(), "the loopback interface leads nowhere");
+        assert!(underlay.origins().is_empty(), "the loopback interface leads nowhere");
         let hub = *underlay.hubs.keys().next().unwrap();
         let news = underlay.configure(&Config::parse("test", "").unwrap(), &Names::default());
         assert_eq!(news, [(hub, None)]);

@@ -1,9 +1,9 @@
 //! This router's own addresses, and which of them is on the way to a hub.
 
+use crate::config::{Config, Role};
 use crate::control::Cause;
-use crate::shell::netlink::{Address, Link, Netlink};
+use crate::shell::netlink::{Address, Link, Netlink, name_of};
 use crate::types::Nbma;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 /// RT_SCOPE_UNIVERSE: an address that is valid beyond its link.
@@ -25,8 +25,8 @@ pub struct Own {
 /// What the kernel is to be asked about this router's own end.
 ///
 /// About a device it answers once it has its lock of the network configuration (rtnl), which others may hold for seconds:
-/// the worker's thread asks. All else that is looked for here takes a system call on a datagram socket (`bind`,
-/// `connect`), for which the kernel needs no such lock.
+/// the worker's thread asks. All else that is looked for here takes a system call on a datagram socket (`bind`) or a
+/// question about a route, for which the kernel needs no such lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
     /// The name of the interface whose addresses are the own ones.
@@ -118,19 +118,84 @@ fn usable(all: &[Address], index: u32) -> Vec<Nbma> {
     ours.into_iter().filter_map(|a| Nbma::new(a.ip)).collect()
 }
 
-/// Our address on the way to `hub`: of those configured, or else the one the route has; or why there is no way.
-pub fn towards(hub: Nbma, own: &Own) -> Result<Nbma, Cause> {
+/// What frames to a hub, and to the sites it tells of, are sent from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The address of ours.
+    pub local: Nbma,
+    /// Whether the kernel chooses it by itself. Only then does it take an IPv6 route of the device that is asked for even
+    /// where another device has a better one.
+    pub is_any: bool,
+}
+
+impl Source {
+    /// What a device is told.
+    pub fn ip(self) -> IpAddr {
+        if self.is_any { Ipv6Addr::UNSPECIFIED.into() } else { self.local.ip() }
+    }
+}
+
+/// What we send from on the way to `hub`: of the addresses configured, or else the one the route has; or why there is no
+/// way. And what is wrong with the way, though there is one.
+pub fn towards(
+    netlink: &mut Netlink,
+    hub: Nbma,
+    own: &Own,
+    inside: &Inside,
+) -> Result<(Source, Option<Cause>), Cause> {
     let no_route = || own.trouble.clone().unwrap_or(Cause::NoRoute(hub));
-    if !own.configured {
-        return route(any(hub), hub).ok().and_then(Nbma::new).ok_or_else(no_route);
+    let local = own.addresses.iter().copied().find(|a| a.same_family(hub)).filter(|_| own.configured);
+    if own.configured && local.is_none() {
+        return Err(if own.addresses.is_empty() { no_route() } else { Cause::OtherFamily { hub } });
     }
-    if own.addresses.is_empty() {
-        return Err(no_route());
+    let device = own.link.map(|(index, _)| index);
+    if let (Some(local), Some(_), IpAddr::V6(_)) = (local, device, hub.ip()) {
+        let chosen = netlink.way(hub.ip(), None, device).map_err(|_| no_route())?;
+        if chosen.from == Some(local.ip()) {
+            return Ok((Source { local, is_any: true }, None));
+        }
     }
-    let Some(local) = own.addresses.iter().copied().find(|a| a.same_family(hub)) else {
-        return Err(Cause::OtherFamily { hub });
-    };
-    route(local.ip(), hub).map(|_| local).map_err(|_| no_route())
+    let way = netlink.way(hub.ip(), local.map(Nbma::ip), device).map_err(|_| no_route())?;
+    let local_of = |ip| Nbma::new(ip).filter(|_| !is_link_local(ip));
+    let local = local.or(way.from.and_then(local_of)).ok_or_else(no_route)?;
+    let configured = Some(local).filter(|_| own.configured);
+    match (device, way.device) {
+        (Some(device), Some(other)) if device != other => {
+            let trouble = Cause::Elsewhere { from: local, to: hub, by: name_of(other) };
+            Ok((Source { local, is_any: false }, Some(trouble)))
+        }
+        (None, Some(by)) if inside.holds(netlink, by, configured) => {
+            Err(Cause::Inside { hub, by: name_of(by) })
+        }
+        _ => Ok((Source { local, is_any: false }, None)),
+    }
+}
+
+/// The devices by which packets get into the VNs, and so back to this router's tunnels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inside(Vec<String>);
+
+impl Inside {
+    /// Those of all VNs.
+    pub fn of(config: &Config) -> Inside {
+        let mut names = Vec::new();
+        for vn in &config.vns {
+            names.push(match vn.vlan {
+                None => vn.bridge.clone(),
+                Some(vlan) => format!("{}.{vlan}", vn.bridge),
+            });
+            if let Role::Spoke(spoke) = &vn.role {
+                names.push(spoke.vxlan.clone());
+            }
+        }
+        Inside(names)
+    }
+
+    /// Whether the device is one, unless it has the address that is configured as this router's.
+    fn holds(&self, netlink: &mut Netlink, device: u32, configured: Option<Nbma>) -> bool {
+        self.0.contains(&name_of(device))
+            && configured.is_none_or(|ours| netlink.device_of(ours.ip()) != Some(device))
+    }
 }
 
 /// Whether who sends there reaches this router itself.
@@ -150,22 +215,9 @@ pub fn is_ours(address: Nbma) -> bool {
     UdpSocket::bind((address.ip(), 0)).is_ok()
 }
 
-/// Connecting a datagram socket sends nothing, but makes the kernel look for a route and choose a source address.
-fn route(from: IpAddr, hub: Nbma) -> io::Result<IpAddr> {
-    let socket = UdpSocket::bind((from, 0))?;
-    socket.connect((hub.ip(), 9))?;
-    match socket.local_addr()?.ip() {
-        // Good for this link only: the address that the hub could answer to is yet to come.
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => Err(io::ErrorKind::AddrNotAvailable.into()),
-        ip => Ok(ip),
-    }
-}
-
-fn any(like: Nbma) -> IpAddr {
-    match like.ip() {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
+/// Good for a link only: the address that a hub could answer to is yet to come.
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]

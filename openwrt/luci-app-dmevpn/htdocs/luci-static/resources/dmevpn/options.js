@@ -38,7 +38,7 @@ return baseclass.extend({
 		},
 		interface: {
 			title: _('Underlay interface'),
-			help: _('Takes the underlay addresses from this interface: a device such as <code>eth1</code> or, by OpenWrt\'s service, an interface of /etc/config/network such as <code>wan</code>. Not together with <code>nbma</code>. With neither, the address is the one the route to the hub uses; a router with a VN of role <code>hub</code> needs one of both.'),
+			help: _('Takes the underlay addresses from this interface: a device such as <code>eth1</code> or, by OpenWrt\'s service, an interface of /etc/config/network such as <code>wan</code>. Not together with <code>nbma</code>. With neither, the address is the one the route to the hub uses, which must not lead into a VN\'s own bridge; a router with a VN of role <code>hub</code> needs one of both.'),
 			type: 'interface',
 			default: null,
 			required: false,
