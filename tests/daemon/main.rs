@@ -18,6 +18,7 @@ mod control;
 mod devices;
 mod ends;
 mod hub;
+mod interface;
 mod kernel;
 mod life;
 mod log;
