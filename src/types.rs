@@ -293,6 +293,44 @@ impl fmt::Debug for Vtep {
     }
 }
 
+/// Routers at an underlay address, as a person names them: all of them, or the one with this VNI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The underlay address.
+    pub nbma: Nbma,
+    /// The VNI of one site; all that are there when `None`.
+    pub vni: Option<Vni>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.nbma)?;
+        self.vni.map_or(Ok(()), |vni| write!(f, ",{vni}"))
+    }
+}
+
+impl FromStr for Peer {
+    type Err = BadValue;
+
+    fn from_str(s: &str) -> Result<Peer, BadValue> {
+        let (nbma, vni) = s.split_once(',').map_or((s, None), |(nbma, vni)| (nbma, Some(vni)));
+        Ok(Peer { nbma: nbma.parse()?, vni: vni.map(str::parse).transpose()? })
+    }
+}
+
+impl Serialize for Peer {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.to_string().serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Peer {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// A two-digit hexadecimal octet.
 fn hex_octet(s: &str) -> Option<u8> {
     if s.len() != 2 || s.starts_with('+') { None } else { u8::from_str_radix(s, 16).ok() }

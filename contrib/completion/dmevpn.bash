@@ -29,7 +29,7 @@ _dmevpn() {
     daemon) options='--config --service' places=() ;;
     status) options='--json --timeout --socket' places=(vn) ;;
     macs) options='--json --timeout --socket' places=(vn) ;;
-    peers) options='--json --timeout --socket' places=(vn) ;;
+    peers) options='--remove --json --timeout --socket' places=(vn) ;;
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
     monitor) options='--json --timeout --socket' places=() ;;
@@ -46,7 +46,7 @@ _dmevpn() {
         _dmevpn_files "$word"
         return
         ;;
-    --timeout | --after) return ;;
+    --timeout | --after | --remove) return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
@@ -54,7 +54,7 @@ _dmevpn() {
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --timeout | --after) ((i++)) ;;
+        --config | --socket | --timeout | --after | --remove) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac

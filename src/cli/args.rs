@@ -2,7 +2,7 @@
 
 use crate::config::DEFAULT_SOCKET;
 use crate::control::Question;
-use crate::types::Mac;
+use crate::types::{Mac, Peer};
 use crate::view::Failure;
 use argh::FromArgs;
 use std::time::Duration;
@@ -125,13 +125,19 @@ asks! {
         pub(super) vn: Option<String>,
     } this => Ok(Question::Macs { vn: this.vn });
 
-    /// list the routers registered with this hub
+    /// list the routers registered with this hub, or remove some
     #[argh(subcommand, name = "peers", help_triggers("-h", "--help"))]
     Peers {
         /// only of this VN
         #[argh(positional)]
         pub(super) vn: Option<String>,
-    } this => Ok(Question::Peers { vn: this.vn });
+        /// forget what registered from this address, such as 10.0.0.2, or one site there, such as 10.0.0.2,100; who is alive registers anew
+        #[argh(option, arg_name = "address[,vni]")]
+        pub(super) remove: Option<Peer>,
+    } this => Ok(match this.remove {
+        Some(peer) => Question::Remove { vn: this.vn, peer },
+        None => Question::Peers { vn: this.vn },
+    });
 
     /// ask where a MAC lives; fails when nobody knows
     #[argh(subcommand, name = "resolve", help_triggers("-h", "--help"))]
@@ -144,7 +150,7 @@ asks! {
         pub(super) mac: Mac,
     } this => Ok(Question::Resolve { vn: this.vn, mac: this.mac });
 
-    /// forget shortcuts and pending questions; the frames go by the hub until resolved again
+    /// forget shortcuts and pending questions; at a hub, where MACs behind spokes are, and whom it told of them
     #[argh(subcommand, name = "flush", help_triggers("-h", "--help"))]
     Flush {
         /// only of this VN, and there only this MAC

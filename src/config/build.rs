@@ -279,6 +279,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, &o::DATAPLANE)),
         Ok(Dataplane::Auto) | Err(_) => {}
     }
+    let max_vnis_per_address = r.number(&o::MAX_VNIS_PER_ADDRESS, None);
     let max_spokes = r.optional_number(&o::MAX_SPOKES);
     if let Ok(first) = uplink_first {
         let spokes = match (&dataplane, &max_spokes) {
@@ -294,6 +295,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         protocol_addresses: protocol_addresses?.into_iter().map(|(address, _)| address).collect(),
         uplink_first: uplink_first?,
         dataplane: dataplane?,
+        max_vnis_per_address: max_vnis_per_address?,
         max_spokes: max_spokes?,
     })
 }

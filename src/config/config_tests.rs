@@ -39,6 +39,7 @@ fn a_hub_has_its_defaults() {
         protocol_addresses: Vec::new(),
         uplink_first: Vni::new(1_048_576).unwrap(),
         dataplane: Dataplane::Auto,
+        max_vnis_per_address: 4,
         max_spokes: None,
     };
     let vn = Vn {
@@ -117,6 +118,7 @@ fn every_option_can_be_set() {
             list protocol_address 'fd00::1'
             option uplink_vni '16777206'
             option dataplane 'bridge'
+            option max_vnis_per_address '7'
             option max_spokes '10'
         config vn 'gone'
             option enabled '0'
@@ -155,6 +157,7 @@ fn every_option_can_be_set() {
         protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
         uplink_first: Vni::new(16_777_206).unwrap(),
         dataplane: Dataplane::Bridge,
+        max_vnis_per_address: 7,
         max_spokes: Some(10),
     };
     assert_eq!(hub.role, Role::Hub(role));
@@ -288,6 +291,7 @@ fn bad_values_are_told_what_is_allowed() {
         ("vn", "protocol_address", "::", "is not a unicast IPv4 or IPv6 address"),
         ("vn", "uplink_vni", "0", "is not a VNI from 1 to 16777215"),
         ("vn", "dataplane", "fast", "is not one of bridge, kmod, auto"),
+        ("vn", "max_vnis_per_address", "0", "is not a number from 1 to 65535"),
         ("vn", "max_spokes", "65536", "is not a number from 1 to 65535"),
     ] {
         assert_eq!(refusal(section, option, value), format!("'{value}' {why}"));

@@ -171,6 +171,8 @@ pub struct HubRole {
     pub uplink_first: Vni,
     /// What forwards between the spokes; default [`Dataplane::Auto`].
     pub dataplane: Dataplane,
+    /// How many sites may register from one address, 1 to 65535; default 4.
+    pub max_vnis_per_address: u16,
     /// How many spokes may register, 1 to 65535; `None`: as many as suit the data plane.
     pub max_spokes: Option<u16>,
 }

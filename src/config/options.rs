@@ -307,6 +307,11 @@ options! {
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
+    /// How many sites of this VN may register from one underlay address, each with a VNI of its own: several routers behind
+    /// one address, or one in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.
+    MAX_VNIS_PER_ADDRESS: "Most VNIs of an address" =
+        of_hub("max_vnis_per_address", number(1, 65535), Unset::Is("4")).expert();
+
     /// How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).
     MAX_SPOKES: "Most spokes" = of_hub("max_spokes", number(1, 65535), Unset::Derived).expert();
     default "`1000` with `bridge`, `10000` with `kmod`";

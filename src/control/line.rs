@@ -19,11 +19,12 @@ pub fn request(line: &[u8]) -> Result<Request, String> {
 }
 
 /// What a line may say.
-const KEYS: [&str; 4] = ["cmd", "vn", "mac", "after"];
+const KEYS: [&str; 5] = ["cmd", "vn", "mac", "after", "remove"];
 const CMD: usize = 0;
 const VN: usize = 1;
 const MAC: usize = 2;
 const AFTER: usize = 3;
+const REMOVE: usize = 4;
 
 /// What it said.
 #[derive(Default)]
@@ -50,7 +51,13 @@ impl Given {
         let question = match cmd.as_str() {
             "status" => Question::Status { vn: self.text(VN)? },
             "macs" => Question::Macs { vn: self.text(VN)? },
-            "peers" => Question::Peers { vn: self.text(VN)? },
+            "peers" => match self.text(REMOVE)? {
+                None => Question::Peers { vn: self.text(VN)? },
+                Some(peer) => {
+                    let peer = peer.parse().map_err(|e| format!("'{peer}' is {e}"))?;
+                    Question::Remove { vn: self.text(VN)?, peer }
+                }
+            },
             "resolve" => Question::Resolve {
                 vn: self.text(VN)?.ok_or_else(|| needs(VN))?,
                 mac: self.mac()?.ok_or_else(|| needs(MAC))?,

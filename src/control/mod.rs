@@ -10,7 +10,7 @@ pub mod words;
 
 pub use cause::Cause;
 
-use crate::types::Mac;
+use crate::types::{Mac, Peer};
 use serde::{Deserialize, Serialize};
 
 /// A question, and how its answer is to look.
@@ -77,4 +77,11 @@ pub enum Question {
     Reload,
     /// What was counted?
     Metrics,
+    /// Forget who registered.
+    Remove {
+        /// In which VN; in all when `None`.
+        vn: Option<String>,
+        /// Whom.
+        peer: Peer,
+    },
 }

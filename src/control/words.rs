@@ -18,6 +18,7 @@ pub fn level(event: &Event) -> Level {
         | Event::RegistrationLost { .. }
         | Event::SpokeRefused { .. }
         | Event::SecondSite { .. }
+        | Event::ManySites { .. }
         | Event::Restless { .. }
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
@@ -50,6 +51,7 @@ pub fn why(why: Why) -> &'static str {
         Why::Expired => "its holding time was over",
         Why::Unused => "nothing used it",
         Why::Replaced => "its router registered with another VNI",
+        Why::Removed => "removed by a command",
         Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",
@@ -92,6 +94,12 @@ impl fmt::Display for Sentence {
             Event::SpokeDown { spoke, why: reason } => write!(f, "spoke down: {spoke}, {}", why(reason)),
             Event::SpokeRefused { spoke, reason } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
+            }
+            Event::ManySites { spoke, most } => {
+                write!(
+                    f,
+                    "spoke {spoke} is one too many: {most} sites have the address (max_vnis_per_address)"
+                )
             }
             Event::SecondSite { spoke, registered } => {
                 write!(

@@ -316,6 +316,16 @@ impl Book {
         })?
     }
 
+    /// What the bridge saw of the address is forgotten, and so is who asked for it; a registration stays. What that
+    /// changes for those who asked.
+    pub fn flush(&mut self, now: Instant, address: ProtocolAddress) -> Option<Change> {
+        self.edit(now, address, |entry| {
+            let was = entry.site();
+            (entry.seen, entry.learned) = (None, false);
+            (was != entry.site() || entry.is_held(now)).then(|| entry.change(now, was))
+        })?
+    }
+
     /// `site` was given an answer that is good until `until`; or was told that nobody knows the address, and will be
     /// glad to hear otherwise until then. Questions for addresses that do not exist fill no more than half of the
     /// table, of `max` entries.

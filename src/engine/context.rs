@@ -64,6 +64,8 @@ pub enum ServerDue {
     Restless,
     /// What there was no room for.
     Refused,
+    /// What an operator wants forgotten.
+    Flush,
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.

@@ -34,7 +34,7 @@ pub use plane::Plane;
 pub use sites::Name as SiteName;
 
 use crate::time::Instant;
-use crate::types::{Mac, VpnId};
+use crate::types::{Mac, Nbma, Vni, VpnId};
 use crate::wire::nhrp::{Fault, Kind};
 use book::Book;
 use client::Client;
@@ -231,6 +231,12 @@ impl Engine {
         members.map(|(_, site, member)| server::peer_row(now, site, member)).collect()
     }
 
+    /// How many clients of a hub's, in this VN or in all, are at an underlay address; with a VNI only that site.
+    pub fn peers_at(&self, vn: Option<VnKey>, nbma: Nbma, vni: Option<Vni>) -> usize {
+        let vns = self.vns.values().filter(|there| vn.is_none_or(|vn| vn == there.key));
+        vns.map(|vn| vn.sites.clients_at(nbma, vni).count()).sum()
+    }
+
     /// What a hub counted of the first `max` of its clients in a VN behind `after`; none at a spoke.
     pub fn client_counts(&self, vn: VnKey, after: Option<SiteName>, max: usize) -> Vec<report::ClientCounts> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
@@ -282,18 +288,20 @@ impl Engine {
     fn order(&mut self, now: Instant, order: Order, out: &mut Effects) {
         let meant = match order {
             Order::Resolve { vn, .. } => Some(vn),
-            Order::Flush { vn, .. } => vn,
+            Order::Flush { vn, .. } | Order::Remove { vn, .. } => vn,
             Order::Stop => None,
         };
         self.common.stopping = matches!(order, Order::Stop);
         for (_, vn) in self.vns.iter_mut().filter(|(key, _)| meant.is_none_or(|vn| vn == **key)) {
-            // A server has nothing to resolve or to flush, and its ports stay: the network goes on while its daemon is
-            // replaced.
-            let (Some(client), _, mut cx) = vn.enter(now, &mut self.common, out) else { continue };
-            match order {
-                Order::Resolve { mac, .. } => client.resolve(&mut cx, mac),
-                Order::Flush { mac, .. } => client.flush(&mut cx, mac),
-                Order::Stop => client.stop(&mut cx, true),
+            let (client, server, mut cx) = vn.enter(now, &mut self.common, out);
+            match (order, client, server) {
+                (Order::Resolve { mac, .. }, Some(client), _) => client.resolve(&mut cx, mac),
+                (Order::Flush { mac, .. }, Some(client), _) => client.flush(&mut cx, mac),
+                (Order::Flush { mac, .. }, None, Some(server)) => server.flush(&mut cx, mac),
+                (Order::Remove { nbma, vni, .. }, _, Some(server)) => server.expel(&mut cx, nbma, vni),
+                (Order::Stop, Some(client), _) => client.stop(&mut cx, true),
+                // A server has nothing to resolve, and its ports stay: the network goes on while its daemon is replaced.
+                (Order::Resolve { .. } | Order::Flush { .. } | Order::Remove { .. } | Order::Stop, ..) => {}
             }
         }
     }

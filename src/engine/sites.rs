@@ -150,6 +150,12 @@ impl Sites {
             .filter_map(|(_, id)| Some((*id, self.member(*id)?)))
     }
 
+    /// Those of them that have this VNI; all for `None`.
+    pub fn clients_at(&self, nbma: Nbma, vni: Option<Vni>) -> impl Iterator<Item = SiteId> {
+        let all = self.members_at(nbma).map(|(site, _)| site);
+        all.filter(move |site| vni.is_none() || self.get(*site).is_some_and(|there| there.vni == vni))
+    }
+
     /// A registration of ours names the site.
     pub fn pin(&mut self, id: SiteId) {
         if let Some(site) = self.get_mut(id) {

@@ -70,6 +70,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
                     protocol_addresses: hub.protocol_addresses.clone(),
                     uplink_first: hub.uplink_first,
                     max_spokes: hub.max_spokes.unwrap_or(most),
+                    max_vnis: hub.max_vnis_per_address,
                     max_macs: vn.max_macs,
                 });
             }

@@ -164,6 +164,9 @@ fn told(event: &Event) -> Told {
         }
         Event::SpokeDown { spoke, why: reason } => Told::of("spoke_down").at(spoke).reason(why(reason)),
         Event::SpokeRefused { spoke, reason } => Told::of("spoke_refused").nbma(spoke).because(reason),
+        Event::ManySites { spoke, most } => Told::of("many_sites")
+            .at(spoke)
+            .reason(&format!("{most} sites have the address (max_vnis_per_address)")),
         Event::SecondSite { spoke, registered } => Told::of("second_site")
             .at(spoke)
             .reason(&format!("vni {registered} has the address, and kmod takes one")),

@@ -70,6 +70,17 @@ pub fn done(out: &mut String, form: Form) {
     }
 }
 
+/// `dmevpn peers --remove`.
+pub fn removed(out: &mut String, form: Form, removed: usize) {
+    match form {
+        Form::Text { .. } => drop(writeln!(out, "{removed} removed")),
+        Form::Json => line(out, |o| {
+            o.put("ok", &true);
+            o.put("removed", &(removed as u64));
+        }),
+    }
+}
+
 /// `dmevpn check`, as JSON: what is wrong with the file, if anything, and what is odd.
 pub fn checked(out: &mut String, file: &str, errors: &[Finding], warnings: &[Finding]) {
     line(out, |o| {

@@ -14,12 +14,15 @@ use std::time::Duration;
 fn every_command_asks_its_question() {
     let mac = "52:54:00:00:00:0c".parse().unwrap();
     let vn = || Some("test".to_owned());
+    let removal = |vn, peer: &str| Question::Remove { vn, peer: peer.parse().unwrap() };
     for (args, question) in [
         (&["status"][..], Question::Status { vn: None }),
         (&["status", "test"], Question::Status { vn: vn() }),
         (&["macs"], Question::Macs { vn: None }),
         (&["macs", "test"], Question::Macs { vn: vn() }),
         (&["peers", "test"], Question::Peers { vn: vn() }),
+        (&["peers", "--remove", "2001:db8::2"], removal(None, "2001:db8::2")),
+        (&["peers", "test", "--remove", "10.0.0.2,100"], removal(vn(), "10.0.0.2,100")),
         (&["resolve", "test", "52-54-00-00-00-0C"], Question::Resolve { vn: "test".into(), mac }),
         (&["flush"], Question::Flush { vn: None, mac: None }),
         (&["flush", "test", "52:54:00:00:00:0c"], Question::Flush { vn: vn(), mac: Some(mac) }),
@@ -115,7 +118,7 @@ fn a_daemon_of_another_version_is_recognised() {
         let (code, out, err) = answered("version", &["status"], &status(), &octets);
         assert_eq!((code, out.as_str()), (Some(1), ""));
         let expected = format!(
-            "dmevpn: the daemon speaks control version {theirs}, this program 3: \
+            "dmevpn: the daemon speaks control version {theirs}, this program 4: \
              use the dmevpn program the daemon was started from\n"
         );
         assert_eq!(err, expected);

@@ -138,6 +138,8 @@ fn resolve_as_json() {
 fn what_is_done_as_json() {
     let done = |out: &mut String| view::done(out, Form::Json);
     assert_eq!(described("flush", done), json!({ "ok": true }));
+    let removed = |out: &mut String| view::removed(out, Form::Json, 3);
+    assert_eq!(described("peers --remove", removed), json!({ "ok": true, "removed": 3 }));
     assert_eq!(described("reload", done), json!({ "ok": true }));
     let error = Failure::failed("there is\nno VN 'test' ".into());
     let said = described("An error", |out| error.write(out, Form::Json));
@@ -255,6 +257,7 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     printed("events", &[told(form, 9, &[happening])]);
     printed("metrics", &[metrics::page(form, a_day_like_any_other())]);
     printed("check", &all(|out| view::checked(out, "f", bad_file().as_slice(), bad_file().as_slice())));
+    printed("peers --remove", &all(|out| view::removed(out, Form::Json, 3)));
     printed("leave", &all(|out| view::left(out, Form::Json, &vec!["vx-lan".into()])));
     printed("import", &all(|out| view::imported(out, Form::Json, "f", "c")));
     printed("version", &all(|out| view::version(out, Form::Json, "1", 1)));
@@ -297,6 +300,8 @@ fn errors_are_json_too() {
         (&["resolve", "a"], "mac"),
         (&["resolve", "a", "01:00:5e:00:00:01"], "not a station's MAC address"),
         (&["flush", "a", "b"], "'b' is not a station's MAC address"),
+        (&["peers", "--remove", "224.0.0.1"], "not a unicast IPv4 or IPv6 address"),
+        (&["peers", "--remove", "10.0.0.2,0"], "VNI"),
         (&["status", "--timeout", "soon"], "not a number of seconds such as 2 or 0.5"),
     ] {
         let (code, said) = failure(args);

@@ -176,6 +176,7 @@ pub fn events() -> Vec<Event> {
         Event::SpokeDown { spoke, why: Why::Expired },
         Event::SpokeRefused { spoke: hub, reason },
         Event::SecondSite { spoke, registered: uplink },
+        Event::ManySites { spoke, most: 4 },
         Event::MacMoved { mac: mac(1), to: Some(spoke) },
         Event::MacMoved { mac: mac(1), to: None },
         Event::Full(Table::Macs),

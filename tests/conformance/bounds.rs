@@ -96,6 +96,77 @@ fn e12_a_spokes_place_is_not_taken_by_who_needs_no_port() {
     assert_eq!([2, 3, 4].map(|n| hub.register(&client(n)).codes()[0]), [0, 0, 5]);
 }
 
+/// One address does not take the places of all others. Who moves to another VNI is no further one.
+#[test]
+fn e12_an_address_has_so_many_sites() {
+    let mut hub = Driven::hub_with(ServerSettings { max_vnis: 2, ..hub_role() });
+    let here = |n: u8| Client { nbma: nbma("10.0.0.9"), ..client(n) };
+    assert_eq!([2, 3, 4].map(|n| hub.register(&here(n)).codes()[0]), [0, 0, 5]);
+    assert!(hub.told(&Event::ManySites { spoke: here(4).vtep(), most: 2 }));
+    assert_eq!((hub.engine.statistics().vnis_refused, hub.engine.statistics().spokes_refused), (1, 0));
+    assert_eq!(hub.register(&client(4)).codes(), [0], "from elsewhere");
+    assert_eq!(hub.register(&here(2)).codes(), [0], "who is there stays");
+    let moved = Client { vni: Some(vni(300)), ..here(2) };
+    assert_eq!(hub.ask(&moved, &moved.registration(7)).codes(), [0]);
+    assert_eq!(hub.ports().len(), 3);
+    // Who needs no port is no site.
+    let ip = Client { nbma: nbma("10.0.0.9"), ..ip_client(8, "192.0.2.8") };
+    let sent = hub.hear(ip.path(), VpnTag::None, &ip_registration(&ip, true, &[]));
+    assert_eq!(sent[0].codes(), [0]);
+}
+
+/// An operator removes it: what it registered is gone, whoever asked is told, and it is told itself to register anew.
+#[test]
+fn a_client_is_removed_by_hand() {
+    let (mut hub, two, three) = hub_and_two();
+    let beside = Client { nbma: three.nbma, ..client(4) };
+    hub.register(&beside);
+    hub.ask(&two, &two.question(2, address(STATION)));
+    let remove = |hub: &mut Driven, vni| {
+        let order = Order::Remove { vn: None, nbma: three.nbma, vni };
+        let there = hub.engine.peers_at(None, three.nbma, vni);
+        hub.input(Input::Order(order));
+        (there, hub.ports().len())
+    };
+    assert_eq!(remove(&mut hub, Some(vni(777))), (0, 3));
+    assert_eq!(remove(&mut hub, three.vni), (1, 2));
+    assert!(hub.told(&Event::SpokeDown { spoke: three.vtep(), why: dmevpn::engine::Why::Removed }));
+    let sent = hub.sent();
+    let about = |to: &Client, what: &str| {
+        sent.iter().any(|s| s.path == to.path() && s.cies().iter().any(|c| c.address == Some(address(what))))
+    };
+    assert!(about(&two, STATION) && about(&three, HUB_MAC));
+    assert_eq!(hub.register(&three).codes(), [0]);
+    assert_eq!(remove(&mut hub, None), (2, 1));
+}
+
+/// What a hub's bridge saw behind its spokes, and what nobody knew, is forgotten; who asked is told. What is registered,
+/// or at the hub itself, stays.
+#[test]
+fn a_hub_forgets_by_hand() {
+    let (mut hub, two, three) = hub_and_two();
+    let (here, unknown) = (station_mac(7), station(8));
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: here, place: Place::Local } });
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.ask(&two, &two.question(3, three.source));
+    hub.ask(&two, &two.question(4, ProtocolAddress::Mac(here)));
+    assert_eq!(hub.ask(&two, &two.question(5, unknown)).codes(), [12]);
+    hub.input(Input::Order(Order::Flush { vn: Some(VN), mac: Some(here) }));
+    assert!(hub.sent().is_empty() && acts(&hub).is_empty());
+    hub.input(Input::Order(Order::Flush { vn: None, mac: None }));
+    assert_eq!(acts(&hub), [Act::Unlearn(mac(STATION), Place::At(three.vtep()))]);
+    let told = hub.one();
+    assert_eq!(told.path, two.path());
+    let mut about: Vec<_> = told.cies().iter().filter_map(|cie| cie.address).collect();
+    about.sort();
+    assert_eq!(about, [address(STATION), unknown]);
+    assert_eq!(hub.ask(&two, &two.question(6, address(STATION))).codes(), [12]);
+    assert_eq!(hub.ask(&two, &two.question(7, three.source)).codes(), [0]);
+    assert_eq!(hub.ask(&two, &two.question(8, ProtocolAddress::Mac(here))).codes(), [0]);
+    hub.learn(&three, address(STATION));
+    assert_eq!(hub.ask(&two, &two.question(9, address(STATION))).codes(), [0]);
+}
+
 #[test]
 fn e16_a_port_follows_the_way_its_spoke_takes() {
     let (mut hub, two, _) = hub_and_two();

@@ -379,6 +379,68 @@ fn more_spokes_than_a_bridge_has_ports() {
     });
 }
 
+/// One address registers a thousand sites: all others have their places. What it got is removed by a command.
+#[test]
+fn one_address_with_a_thousand_sites() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "data plane");
+        if status(hub).contains("data plane kmod (") {
+            return println!("skipped: with kmod an address has one site");
+        }
+        let (IpAddr::V4(from), IpAddr::V4(to)) = (lab.node("spoke2").nbma, hub.nbma) else { panic!("IPv4") };
+        let send = || lab::herd::register_sites(from, to, 1000..2000);
+        lab.node("spoke2").ns.run(send).unwrap().unwrap();
+        wait_status(hub, " 4 registered,");
+        let told = |args: &[&str]| {
+            let output = dmevpn(hub, args);
+            (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        };
+        let metrics = told(&["metrics"]).1;
+        let refused = metrics.lines().find_map(|l| l.strip_prefix("dmevpn_vnis_refused_total ")).unwrap();
+        assert!(refused.parse::<u32>().unwrap() > 500, "{refused}");
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "valid for");
+
+        let hub = lab.node("hub");
+        let told = |args: &[&str]| {
+            let output = dmevpn(hub, args);
+            (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        };
+        assert_eq!(told(&["peers", "--remove", "10.0.0.3,1001"]), (Some(0), "1 removed\n".into()));
+        assert_eq!(told(&["peers", "test", "--remove", "10.0.0.3"]), (Some(0), "3 removed\n".into()));
+        let (code, said) = told(&["peers", "--remove", "10.0.0.3"]);
+        assert_eq!((code, said.as_str()), (Some(1), "dmevpn: no router is registered from 10.0.0.3\n"));
+        wait("their ports go", || hub.served() == Ok(1));
+        // Who is alive comes back.
+        lab.start("spoke2").unwrap();
+        all_is_well(lab);
+        let hub = lab.node("hub");
+        assert!(dmevpn(hub, &["peers", "--remove", "10.0.0.2"]).status.success());
+        wait_status(hub, " 2 registered,");
+        wait("a port for each", || hub.served() == Ok(2));
+        all_is_well(lab);
+    });
+}
+
+/// `flush` at a hub: it forgets where MACs are, asks everybody to ask anew, and traffic goes on.
+#[test]
+fn a_hub_is_flushed() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let (hub, vm1) = (lab.node("hub"), lab::text_of_mac(VM1));
+        let knows = || String::from_utf8(dmevpn(hub, &["macs"]).stdout).unwrap().contains(&vm1);
+        assert!(knows());
+        assert!(dmevpn(hub, &["flush"]).status.success());
+        assert!(!knows());
+        let pinged = ping_spoke2(lab, 50);
+        assert!(pinged.none_lost(), "{pinged}");
+        all_is_well(lab);
+    });
+}
+
 /// What `dataplane kmod` needs is not there: the VN waits for it and says so.
 #[test]
 fn a_hub_without_the_patched_driver() {

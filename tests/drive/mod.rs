@@ -173,6 +173,7 @@ pub fn hub_role() -> ServerSettings {
         uplink_first: vni(0x80_0000),
         shared_uplink: false,
         max_spokes: 60_000,
+        max_vnis: 60_000,
         max_macs: 100_000,
     }
 }

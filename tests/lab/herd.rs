@@ -52,30 +52,41 @@ impl Herd {
 pub fn register(from: Ipv4Addr, to: Ipv4Addr) -> std::io::Result<()> {
     let [_, _, c, d] = from.octets();
     let mac = Mac::new([0x52, 0x54, 1, 0, c, d]).map(ProtocolAddress::Mac);
-    send(from, to, Protocol::Ethernet, (mac, mac), VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1)))
+    send(from, to, Vni::new(100), (mac, mac), VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1)))
+}
+
+/// Registration Requests, as sites with these VNIs and each its own MAC send them, all from one address, some 500 a second.
+pub fn register_sites(from: Ipv4Addr, to: Ipv4Addr, vnis: Range<u32>) -> std::io::Result<()> {
+    for vni in vnis {
+        let [_, b, c, d] = vni.to_be_bytes();
+        let mac = Mac::new([0x52, 0x54, 2, b, c, d]).map(ProtocolAddress::Mac);
+        send(from, to, Vni::new(vni), (mac, mac), VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 1)))?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// A Registration Request, as a client that has IP address `ip` and knows of no VN sends it to a hub with `hub`.
 pub fn register_ip(from: Ipv4Addr, to: Ipv4Addr, (ip, hub): (IpAddr, IpAddr)) -> std::io::Result<()> {
     let addresses = (Some(ProtocolAddress::Ip(ip)), Some(ProtocolAddress::Ip(hub)));
-    send(from, to, Protocol::Ipv4, addresses, VpnTag::None)
+    send(from, to, None, addresses, VpnTag::None)
 }
 
 fn send(
     from: Ipv4Addr,
     to: Ipv4Addr,
-    protocol: Protocol,
+    vni: Option<Vni>,
     (source, destination): (Option<ProtocolAddress>, Option<ProtocolAddress>),
     tag: VpnTag,
 ) -> std::io::Result<()> {
     let header = Header {
         kind: Kind::RegistrationRequest,
-        protocol,
+        protocol: if vni.is_some() { Protocol::Ethernet } else { Protocol::Ipv4 },
         hop_count: HOP_COUNT,
         flags: flag::REGISTRATION_UNIQUE,
         request_id: 1,
         nbma: Nbma::new(from.into()).expect("a unicast address"),
-        vni: Vni::new(100).filter(|_| matches!(protocol, Protocol::Ethernet)),
+        vni,
         source,
         destination,
     };

@@ -97,6 +97,8 @@ test('each method runs its command with a limit, and returns what it says', () =
 		[ 'macs', {}, [ 'macs' ] ], [ 'macs', { vn: 'lan' }, [ 'macs', 'lan' ] ], [ 'peers', { vn: 'lan' }, [ 'peers', 'lan' ] ],
 		[ 'events', {}, [ 'events', '--after', '0' ] ], [ 'events', { after: 17 }, [ 'events', '--after', '17' ] ],
 		[ 'flush', {}, [ 'flush' ] ], [ 'flush', { vn: 'lan', mac: '52:54:00:00:00:0B' }, [ 'flush', 'lan', '52:54:00:00:00:0B' ] ],
+		[ 'remove', { peer: '10.0.0.2,100' }, [ 'peers', '--remove', '10.0.0.2,100' ] ],
+		[ 'remove', { vn: 'lan', peer: 'fd00::2' }, [ 'peers', 'lan', '--remove', 'fd00::2' ] ],
 		[ 'resolve', { vn: 'lan', mac: '52:54:00:00:00:0b' }, [ 'resolve', 'lan', '52:54:00:00:00:0b' ] ], [ 'reload', {}, [ 'reload' ] ]
 	]) {
 		call(method, args);
@@ -129,6 +131,7 @@ test('nothing of an argument reaches the shell', () => {
 
 		assert.equal(answer.code, 2, evil);
 		assert.equal(call('flush', { vn: 'lan', mac: evil || 'x' }).code, 2, evil);
+		assert.equal(call('remove', { peer: evil }).code, 2, evil);
 		assert.ok(!fs.existsSync(path.join(directory, 'arguments')), evil);
 	}
 

@@ -223,6 +223,17 @@ test('forgetting and asking', async () => {
 	await page.waitForSelector('text=no answer from the daemon within 2 s');
 });
 
+test('removing a site', async () => {
+	const page = await browser.open('status', { answers: Object.assign({ remove: { ok: true, removed: 1 } }, answers.hub_up), uci: configured });
+	const last = () => page.evaluate(() => window.CALLS.filter(([ called ]) => called == 'remove').pop()[1]);
+
+	for (const [ row, peer ] of [ [ '10.0.0.3', '10.0.0.3,103' ], [ '10.255.0.4', '10.0.0.4,104' ] ]) {
+		await page.click(`tr:has-text("${row}") >> text="Remove"`);
+		await page.waitForFunction((told) => window.CALLS.some(([ called, args ]) => called == 'remove' && args.peer == told), peer);
+		assert.equal((await last()).peer, peer);
+	}
+});
+
 test('nothing that comes from others becomes HTML', async () => {
 	const { page } = await shows({ answers: answers.hostile, uci: configured }, '<img src=x', '<script>');
 

@@ -177,7 +177,7 @@ impl Operation {
             34 => O::Ports(o.pick(&OUTCOMES)?),
             35 => O::Resolve { node: o.spoke()?, vn: o.vn()?, mac: o.below(STATIONS + 4)? },
             36 => {
-                let (node, what) = (o.spoke()?, o.next()?);
+                let (node, what) = (o.node()?, o.next()?);
                 let mac = (what & 1 != 0).then_some(usize::from(what >> 1) % STATIONS);
                 O::Flush { node, vn: (what & 0x80 != 0).then_some(VN), mac }
             }

@@ -58,6 +58,7 @@ pub fn hub_role() -> ServerSettings {
         uplink_first: vni(0x80_0000),
         shared_uplink: false,
         max_spokes: 1000,
+        max_vnis: 4,
         max_macs: 10_000,
     }
 }

@@ -16,8 +16,10 @@ const MOST = 256 * 1024;
 // Written and removed within one call; only root writes in /var/run, and rpcd serves one call at a time.
 const DRAFT = '/var/run/dmevpn.check';
 
-// A section's name as the configuration allows it, a MAC, and a file that `check` may quote from.
+// A section's name as the configuration allows it, an address with or without a VNI, a MAC, and a file that `check` may
+// quote from.
 const NAME = /^[A-Za-z0-9_]{1,32}$/;
+const PEER = /^[0-9A-Fa-f.:]{2,39}(,[0-9]{1,8})?$/;
 const MAC = /^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$/;
 const CONFIG = /^\/etc\/config\/[A-Za-z0-9_-]+$/;
 
@@ -103,6 +105,13 @@ function flush(vn, mac) {
 	return wrong(vn, mac) ?? ask('flush', ...given(vn, mac));
 }
 
+function remove(vn, peer) {
+	if (!match(peer ?? '', PEER))
+		return failure(`'${peer}' is not an address such as 10.0.0.2, or one with a VNI such as 10.0.0.2,100`, 2);
+
+	return wrong(vn) ?? ask('peers', ...given(vn), '--remove', peer);
+}
+
 function resolve(vn, mac) {
 	if (!length(vn) || !length(mac))
 		return failure('resolve needs a VN and a MAC address', 2);
@@ -163,6 +172,11 @@ const methods = {
 	flush: {
 		args: { vn: 'lan', mac: '52:54:00:00:00:0b' },
 		call: (request) => flush(request.args.vn, request.args.mac)
+	},
+
+	remove: {
+		args: { vn: 'lan', peer: '10.0.0.2,100' },
+		call: (request) => remove(request.args.vn, request.args.peer)
 	},
 
 	resolve: {

@@ -222,6 +222,13 @@ pub enum Event {
         /// The error code.
         code: u16,
     },
+    /// A spoke was refused: its address has as many sites as it may have.
+    ManySites {
+        /// The spoke.
+        spoke: Vtep,
+        /// How many there may be.
+        most: u16,
+    },
     /// A spoke was refused: another site has its address, and with one device for all spokes there can be one only.
     SecondSite {
         /// The spoke.
@@ -259,6 +266,8 @@ pub enum Why {
     Stopped,
     /// Its router registered with another VNI.
     Replaced,
+    /// An operator removed it.
+    Removed,
 }
 
 /// A bounded table.

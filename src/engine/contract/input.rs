@@ -2,7 +2,7 @@
 
 use super::item::Port;
 use super::settings::{HubKey, VnKey};
-use crate::types::{Mac, Nbma, Vtep};
+use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
 use core::time::Duration;
 
@@ -114,12 +114,21 @@ pub enum Order {
         /// Which MAC.
         mac: Mac,
     },
-    /// Shortcuts and pending questions are to be forgotten.
+    /// Shortcuts and pending questions are to be forgotten; at a hub, where MACs behind spokes are, and who asked for what.
     Flush {
         /// In which VN; in all when `None`.
         vn: Option<VnKey>,
         /// Which MAC; all when `None`.
         mac: Option<Mac>,
+    },
+    /// What a hub has registered from this address is to end.
+    Remove {
+        /// In which VN; in all when `None`.
+        vn: Option<VnKey>,
+        /// The underlay address.
+        nbma: Nbma,
+        /// Which of its sites; all of them when `None`.
+        vni: Option<Vni>,
     },
     /// The daemon is to end: what was registered is withdrawn.
     Stop,

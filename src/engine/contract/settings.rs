@@ -137,6 +137,9 @@ pub struct ServerSettings {
     pub shared_uplink: bool,
     /// How many spokes may register; a further one is answered with NAK 5.
     pub max_spokes: u16,
+    /// How many sites may register from one underlay address, told apart by their VNIs; a further one is answered with
+    /// NAK 5.
+    pub max_vnis: u16,
     /// How many MACs are followed; further ones are answered with NAK 5.
     pub max_macs: u32,
 }

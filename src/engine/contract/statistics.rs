@@ -103,6 +103,8 @@ counters! {
     macs_refused,
     /// Spokes refused since the table was full.
     spokes_refused,
+    /// Spokes refused since as many sites as may be have their address.
+    vnis_refused,
     /// Purges left out, since one of all addresses stands for them.
     purges_dropped,
     /// Purges nobody confirmed.

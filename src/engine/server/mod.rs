@@ -3,6 +3,7 @@
 
 mod answer;
 mod late;
+mod manage;
 mod member;
 mod purge;
 mod registrar;
@@ -71,6 +72,9 @@ pub struct Server {
     held_until: Option<Instant>,
     restless: Restless,
     room: Room,
+    /// How far a flush got.
+    flushed: Option<ProtocolAddress>,
+    flush: Alarm,
 }
 
 impl ServerSettings {
@@ -102,6 +106,8 @@ impl Server {
             held_until: None,
             restless: Restless::default(),
             room: Room::default(),
+            flushed: None,
+            flush: Alarm::default(),
         }
     }
 
@@ -192,6 +198,7 @@ impl Server {
                 let room = cx.book.len() < self.settings.max_macs as usize;
                 self.room.due(cx, room, Due::Server(ServerDue::Refused));
             }
+            ServerDue::Flush => self.go_on_flushing(cx),
         }
     }
 
@@ -202,7 +209,7 @@ impl Server {
         for site in all {
             self.leave(cx, site, Why::Stopped);
         }
-        for alarm in [&mut self.sweep, &mut self.drain] {
+        for alarm in [&mut self.sweep, &mut self.drain, &mut self.flush] {
             cx.timers.clear(alarm);
         }
         self.restless.end(cx);

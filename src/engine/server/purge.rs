@@ -11,7 +11,7 @@ use super::super::timers::Alarm;
 use super::Server;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, flag};
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
@@ -247,6 +247,28 @@ impl Server {
         if let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) {
             cx.timers.set(&mut line.alarm, at, timer);
         }
+    }
+
+    /// The same once, to one that is about to be forgotten: nobody could tell whether it confirms.
+    pub(super) fn say_farewell(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let (Some(via), Some(mac)) = (cx.sites.via(site), cx.sites.mac) else { return };
+        let own = ProtocolAddress::Mac(mac);
+        let destination = cx.sites.member(site).and_then(|member| member.address);
+        let header = Header {
+            kind: Kind::PurgeRequest,
+            protocol: Protocol::Ethernet,
+            hop_count: HOP_COUNT,
+            flags: flag::NO_REPLY,
+            request_id: cx.ids.take(cx.out),
+            nbma: via.path.local,
+            vni: None,
+            source: Some(own),
+            destination: destination.filter(|a| a.protocol() == Protocol::Ethernet),
+        };
+        cx.send(via, &header, |w| {
+            w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
+        });
+        increment(&mut cx.statistics.tx_purge_req);
     }
 
     /// A client confirmed (RFC 2332 section 5.2.6).

@@ -147,6 +147,12 @@ impl Server {
         if let Some((replaced, ..)) = there {
             return Ok(Some(replaced));
         }
+        if let Some(vni) = header.vni.filter(|_| self.has_many_sites(cx, header.nbma, source)) {
+            let (spoke, most) = (Vtep { nbma: header.nbma, vni }, self.settings.max_vnis);
+            cx.tell(Event::ManySites { spoke, most });
+            increment(&mut cx.statistics.vnis_refused);
+            return Err(code::RESOURCES);
+        }
         // Who registers IP addresses only has no port, and is bounded like addresses are.
         let full = match header.vni {
             Some(_) => self.spokes >= u32::from(self.settings.max_spokes),
@@ -157,6 +163,15 @@ impl Server {
             return Err(code::RESOURCES);
         }
         Ok(None)
+    }
+
+    /// Whether as many sites as may be registered from an address, that of `source`, which moves, left out.
+    fn has_many_sites(&self, cx: &Context<'_>, nbma: Nbma, source: ProtocolAddress) -> bool {
+        let others = cx
+            .sites
+            .members_at(nbma)
+            .filter(|(site, member)| cx.sites.vtep(*site).is_some() && member.registered(source).is_none());
+        others.take(self.settings.max_vnis.into()).count() >= self.settings.max_vnis.into()
     }
 
     /// Says of each CIE what can be taken in, and changes nothing yet.

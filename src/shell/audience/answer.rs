@@ -11,7 +11,7 @@ use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
 use crate::engine::{Event, Input, Order, Place, SiteName, VnKey};
 use crate::time::Instant;
-use crate::types::Mac;
+use crate::types::{Mac, Peer};
 use crate::view::{self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows};
 use std::time::Duration;
 
@@ -103,6 +103,10 @@ impl Making {
                 view::done(out, form);
                 What::Made(Ok(0))
             }),
+            Question::Remove { vn, peer } => remove(node, vn, peer).map(|removed| {
+                view::removed(out, form, removed);
+                What::Made(Ok(0))
+            }),
             Question::Reload => reload(node, config_path).map_err(Failure::refused).map(|()| {
                 view::done(out, form);
                 What::Made(Ok(0))
@@ -192,6 +196,18 @@ fn only_status(
     }
     view::status(out, form, &status);
     Ok(0)
+}
+
+/// Has a hub forget who registered: how many those were.
+fn remove(node: &mut Node, vn: Option<String>, peer: Peer) -> Result<usize, Failure> {
+    let vn = vn.map(|vn| find(node, &vn)).transpose()?;
+    let Peer { nbma, vni } = peer;
+    let removed = node.engine.peers_at(vn, nbma, vni);
+    if removed == 0 {
+        return Err(Failure::failed(format!("no router is registered from {peer}")));
+    }
+    node.input(Input::Order(Order::Remove { vn, nbma, vni }));
+    Ok(removed)
 }
 
 /// Writes where a MAC lives: the exit code.

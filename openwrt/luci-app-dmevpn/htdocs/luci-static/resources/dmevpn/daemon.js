@@ -71,6 +71,7 @@ return baseclass.extend({
 	peers: method('peers', [ 'vn' ]),
 	events: method('events', [ 'after' ]),
 	flush: method('flush', [ 'vn', 'mac' ]),
+	remove: method('remove', [ 'vn', 'peer' ]),
 	resolve: method('resolve', [ 'vn', 'mac' ]),
 	reload: method('reload'),
 	check: method('check', [ 'file', 'text' ])

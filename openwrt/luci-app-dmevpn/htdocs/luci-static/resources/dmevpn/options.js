@@ -343,6 +343,19 @@ return baseclass.extend({
 			expert: true,
 			words: [ 'bridge', 'kmod', 'auto' ]
 		},
+		max_vnis_per_address: {
+			title: _('Most VNIs of an address'),
+			help: _('How many sites of this VN may register from one underlay address, each with a VNI of its own: several routers behind one address, or one in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.'),
+			type: 'number',
+			default: '4',
+			required: false,
+			list: false,
+			roles: [ 'hub' ],
+			expert: true,
+			min: 1,
+			max: 65535,
+			unit: ''
+		},
 		max_spokes: {
 			title: _('Most spokes'),
 			help: _('How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).'),

@@ -339,7 +339,8 @@ return view.extend({
 			{ title: _('Uplink VNI'), text: (row) => text.or_dash(row.uplink_vni), sort: (row) => row.uplink_vni, style: 'dmevpn-number' },
 			{ title: _('Valid for'), text: (row) => text.duration(row.valid), sort: (row) => row.valid, style: 'dmevpn-number' },
 			{ title: _('MAC addresses'), text: (row) => text.or_dash(row.macs.join(' ')) },
-			{ title: _('Tunnel addresses'), text: (row) => text.or_dash(row.addresses.join(' ')) }
+			{ title: _('Tunnel addresses'), text: (row) => text.or_dash(row.addresses.join(' ')) },
+			{ title: '', text: () => '', cell: (row) => [ this.remove_button(row) ] }
 		], {
 			title: _('Sites registered with this hub'),
 			empty: _('No site is registered yet.')
@@ -360,6 +361,24 @@ return view.extend({
 			'title': _('Forgets all shortcuts and pending questions; frames go by the hub until they are asked for again'),
 			'click': ui.createHandlerFn(this, 'flush')
 		}, [ _('Forget all') ]);
+	},
+
+	remove_button: function(row) {
+		return E('button', {
+			'class': 'btn cbi-button cbi-button-remove',
+			'title': _('Ends the registration of %s; a router that is alive registers anew').format(row.nbma),
+			'click': ui.createHandlerFn(this, 'remove', row)
+		}, [ _('Remove') ]);
+	},
+
+	remove: function(row) {
+		const peer = row.vni == null ? row.nbma : row.nbma + ',' + row.vni;
+
+		return daemon.remove(row.vn, peer).then((answer) => {
+			notify(answer, _('%s is removed.').format(peer));
+
+			return this.ask().then(() => this.draw());
+		});
 	},
 
 	flush: function(vn, mac) {
