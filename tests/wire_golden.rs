@@ -202,6 +202,16 @@ fn frame_i_authenticated_registration() {
 }
 
 #[test]
+fn frame_j_registration_nak_behind_nat() {
+    let header =
+        Header { flags: flag::REGISTRATION_UNIQUE, request_id: 1, ..from_spoke(Kind::RegistrationReply) };
+    let comes_from = Some(nbma("198.51.100.7"));
+    let nak = Cie { code: code::PROHIBITED, holding: 0, nbma: comes_from, ..registered() };
+    let [forward, reverse] = RECORDS;
+    agree(golden::J, header, &[nak], &[], &[responder(), forward, reverse]);
+}
+
+#[test]
 fn the_llc_prefix() {
     let vpn = VpnId::new(VpnId::DEFAULT_OUI, 1);
     let prefix = octets(golden::LLC_PREFIX);

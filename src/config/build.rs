@@ -68,7 +68,8 @@ fn only_main(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Main,
 
 fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
     let enabled = r.value(&o::ENABLED, None, value::boolean);
-    let nbma = nbma(r);
+    let nbma = one_of_each_family(r, &o::NBMA);
+    let advertise = one_of_each_family(r, &o::ADVERTISE);
     let interface = r.optional(&o::INTERFACE, value::interface);
     if r.is_set(&o::NBMA) && r.is_set(&o::INTERFACE) {
         let _ = r.refuse(&o::INTERFACE, "excludes 'nbma': set one of both");
@@ -87,6 +88,7 @@ fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
         enabled: enabled?,
         nbma: nbma?,
         interface: interface?,
+        advertise: advertise?,
         transport: transport?,
         udp_port: udp_port?,
         holding_time: holding_time?,
@@ -96,12 +98,12 @@ fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
     })
 }
 
-fn nbma(r: &mut Reader<'_>) -> Result<Vec<Nbma>, Reported> {
+fn one_of_each_family(r: &mut Reader<'_>, option: &'static Opt) -> Result<Vec<Nbma>, Reported> {
     let mut found: Vec<Nbma> = Vec::new();
-    for (nbma, line) in r.list(&o::NBMA, value::underlay)? {
+    for (nbma, line) in r.list(option, value::underlay)? {
         if let Some(other) = found.iter().find(|n| n.same_family(nbma)) {
             let why = format!("one IPv4 and one IPv6 address at most: {other} and {nbma} are of one family");
-            return Err(r.refuse_at(line, &o::NBMA, &why));
+            return Err(r.refuse_at(line, option, &why));
         }
         found.push(nbma);
     }

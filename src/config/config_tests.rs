@@ -21,6 +21,7 @@ fn an_empty_file_has_the_defaults() {
     let main = Main {
         enabled: true,
         nbma: Vec::new(),
+        advertise: Vec::new(),
         interface: None,
         transport: Transport::Raw,
         udp_port: 4789,
@@ -84,6 +85,7 @@ fn every_option_can_be_set() {
             option enabled 'off'
             list nbma '10.0.0.1'
             list nbma '2001:db8::1'
+            list advertise '198.51.100.1'
             option transport 'device'
             option device 'tunnel1'
             option udp_port '8472'
@@ -129,6 +131,7 @@ fn every_option_can_be_set() {
     let main = Main {
         enabled: false,
         nbma: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        advertise: vec!["198.51.100.1".parse().unwrap()],
         interface: None,
         transport: Transport::Device("tunnel1".to_owned()),
         udp_port: 8472,

@@ -69,6 +69,8 @@ pub struct Main {
     /// This router's own underlay addresses, at most one of each family; default none. Only when
     /// [`Main::interface`] is `None`.
     pub nbma: Vec<Nbma>,
+    /// What it names instead of its own ones, at most one of each family.
+    pub advertise: Vec<Nbma>,
     /// The interface whose addresses are the underlay addresses; default none.
     /// With neither, the route to a hub decides; then no VN has the role hub.
     pub interface: Option<String>,

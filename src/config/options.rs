@@ -185,6 +185,13 @@ options! {
     /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.
     INTERFACE: "Underlay interface" = main("interface", Kind::Interface, Unset::Nothing);
 
+    /// The addresses by which others know this router, where a router before it translates its own one to one (1:1 NAT). It
+    /// names them in all it says. Without, a spoke behind NAT is refused.
+    ///
+    /// Several routers behind one address cannot share it: GRE, in which NHRP travels, has no ports.
+    ADVERTISE: "Addresses beyond NAT" = main("advertise", Kind::Address, Unset::Nothing).list().expert();
+    limits "one IPv4, one IPv6";
+
     /// How NHRP packets travel: `raw` needs no tunnel interface; `device` uses an existing GRE interface. The bytes sent
     /// are the same: routers of both kinds understand each other.
     TRANSPORT: "Transport" =

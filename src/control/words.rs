@@ -144,6 +144,9 @@ impl fmt::Display for Refused {
         match self.0 {
             Refusal::Nak(nak) => write!(f, "NAK {nak}, {}", nak_text(nak)),
             Refusal::Error(code) => write!(f, "error {code}, {}", error_text(code)),
+            Refusal::Translated { comes_from, names } => {
+                write!(f, "comes from {comes_from}, names {names}: NAT between")
+            }
         }
     }
 }

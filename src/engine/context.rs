@@ -3,7 +3,7 @@
 use super::book::Book;
 use super::contract::effect::{Act, Effect, Effects, Event};
 use super::contract::item::{Item, Wanted};
-use super::contract::settings::{HubKey, VnKey};
+use super::contract::settings::{Advertised, HubKey, VnKey};
 use super::contract::statistics::Statistics;
 use super::plane::Plane;
 use super::random::Random;
@@ -12,7 +12,7 @@ use super::sites::{SiteId, Sites};
 use super::timers::{Alarm, Timers};
 use super::uplinks::Uplinks;
 use crate::time::Instant;
-use crate::types::{Mac, VpnId};
+use crate::types::{Mac, Nbma, VpnId};
 use core::time::Duration;
 
 /// Whom a deadline belongs to.
@@ -76,6 +76,7 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
     pub uplinks: &'a mut Uplinks,
+    pub advertised: Advertised,
     /// This node's holding time.
     pub holding_time: Duration,
     pub vn: VnKey,
@@ -125,6 +126,11 @@ impl Context<'_> {
     /// This node's holding time in seconds.
     pub fn holding_seconds(&self) -> u16 {
         u16::try_from(self.holding_time.as_secs()).unwrap_or(u16::MAX)
+    }
+
+    /// This node's address `local` as it names it to others.
+    pub fn name_of(&self, local: Nbma) -> Nbma {
+        self.advertised.name_of(local)
     }
 
     /// Forgets a site that nothing names any more.

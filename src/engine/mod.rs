@@ -46,7 +46,7 @@ use litemap::LiteMap;
 use random::Random;
 use request_id::RequestIds;
 use server::Server;
-use settings::{HubSettings, VnSettings};
+use settings::{Advertised, HubSettings, VnSettings};
 use sites::{SiteId, Sites};
 use timers::Timers;
 use uplinks::Uplinks;
@@ -79,6 +79,7 @@ pub struct Engine {
 /// What all VNs share.
 #[derive(Debug)]
 struct Common {
+    advertised: Advertised,
     holding_time: core::time::Duration,
     timers: Timers<Timer>,
     ids: RequestIds,
@@ -97,6 +98,7 @@ impl Engine {
             vns: LiteMap::new(),
             paths: LiteMap::new(),
             common: Common {
+                advertised: Advertised::default(),
                 holding_time,
                 timers: Timers::default(),
                 ids: RequestIds::new(request_id),
@@ -114,7 +116,9 @@ impl Engine {
         if self.common.stopping {
             return;
         }
-        let Settings { holding_time, hubs, vns: wanted } = settings;
+        let Settings { advertised, holding_time, hubs, vns: wanted } = settings;
+        // Who registered as another one registers anew.
+        let is_other = self.common.advertised != advertised;
         self.common.holding_time = holding_time;
         // What goes, goes first: what comes may take its place.
         let keys: Vec<VnKey> = self.vns.keys().copied().collect();
@@ -123,7 +127,8 @@ impl Engine {
         let mut ended: LiteMap<VnKey, (Option<Mac>, Statistics)> = LiteMap::new();
         for key in keys {
             let Some(vn) = self.vns.get_mut(&key) else { continue };
-            if wanted.get(&key).is_some_and(|new| vn.reconfigure(new, &hubs)) {
+            let stays = vn.client.is_none() || !is_other;
+            if stays && wanted.get(&key).is_some_and(|new| vn.reconfigure(new, &hubs)) {
                 continue;
             }
             vn.end(now, &mut self.common, out);
@@ -131,6 +136,7 @@ impl Engine {
                 ended.insert(key, (vn.sites.mac, vn.statistics));
             }
         }
+        self.common.advertised = advertised;
         for (key, new) in wanted {
             if self.vns.contains_key(&key) {
                 continue;
@@ -260,7 +266,8 @@ impl Engine {
         let arrival = Arrival { via, octets: nhrp };
         // The VN a packet belongs to (RFC 2735 section 3.1).
         let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| vn.accepts(via)) else {
-            return exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival);
+            let own = self.common.advertised.name_of(via.path.local);
+            return exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival, own);
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
@@ -372,6 +379,7 @@ impl Vn {
             random: &mut common.random,
             timers: &mut common.timers,
             uplinks: &mut common.uplinks,
+            advertised: common.advertised,
             holding_time: common.holding_time,
             vn: self.key,
             vpn_id: self.vpn_id,

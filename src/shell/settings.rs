@@ -1,7 +1,9 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
 use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Role};
-use crate::engine::settings::{ClientSettings, HubSettings, ServerSettings, Settings, VnSettings};
+use crate::engine::settings::{
+    Advertised, ClientSettings, HubSettings, ServerSettings, Settings, VnSettings,
+};
 use crate::engine::{HubKey, VnKey};
 use litemap::LiteMap;
 
@@ -77,5 +79,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
         }
         Some((key, new))
     });
-    Settings { holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
+    let advertised = |ipv4| config.main.advertise.iter().copied().find(|nbma| nbma.ip().is_ipv4() == ipv4);
+    let advertised = Advertised { ipv4: advertised(true), ipv6: advertised(false) };
+    Settings { advertised, holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
 }

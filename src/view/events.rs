@@ -6,6 +6,7 @@ use crate::control::Form;
 use crate::control::words::{level, refusal, sentence, time_of_day, why, why_not};
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::nhrp::code;
 use core::fmt::{Display, Write};
 
 /// A line of `dmevpn monitor`.
@@ -96,6 +97,7 @@ pub(super) fn number(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::Nak(code) => code.into(),
         Refusal::Error(code) => code,
+        Refusal::Translated { .. } => code::PROHIBITED.into(),
     }
 }
 

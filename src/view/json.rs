@@ -80,4 +80,5 @@ fn hub_counts(o: &mut Object<'_>, report: &HubReport) {
     o.put("max_spokes", &report.max_spokes);
     o.put("macs", &report.macs);
     o.put("purges", &report.purges);
+    o.put("refusal", &report.refused.map(|reason| refusal(reason).to_string()));
 }

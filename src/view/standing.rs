@@ -55,8 +55,15 @@ pub fn text(vn: &VnStatus) -> String {
             format!("{standing} with hub {hub_name} ({hub})")
         }
         RoleStatus::Spoke { .. } => standing.into(),
-        RoleStatus::Hub { report, .. } if report.spokes == 1 => "up, 1 spoke is registered".into(),
-        RoleStatus::Hub { report, .. } => format!("up, {} spokes are registered", report.spokes),
+        RoleStatus::Hub { report, .. } => {
+            let spokes = match report.spokes {
+                1 => "1 spoke is".to_owned(),
+                n => format!("{n} spokes are"),
+            };
+            let refused =
+                report.refused.map_or(String::new(), |r| format!(", one is refused: {}", refusal(r)));
+            format!("up, {spokes} registered{refused}")
+        }
     }
 }
 
@@ -160,6 +167,10 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
         Refusal::Error(error::VPN_MISMATCH | error::VPN_UNSUPPORTED) => {
             Some("compare 'vpn_id' and 'vpn_mode' with the hub's")
         }
+        Refusal::Translated { .. } => Some(
+            "give this router an address of its own in the underlay; if the one it comes from is its alone (1:1 NAT), \
+             set that as option 'advertise'",
+        ),
         _ => None,
     }
 }

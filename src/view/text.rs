@@ -4,7 +4,7 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::table::{Screen, wrapped};
 use crate::control::Cause;
-use crate::control::words::duration;
+use crate::control::words::{duration, refusal};
 use crate::engine::report::{HubReport, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 
@@ -151,7 +151,8 @@ fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
 }
 
 fn hub(out: &mut String, screen: Screen, report: &HubReport) {
-    let spokes = [format!("{} registered", report.spokes), format!("{} at most", report.max_spokes)];
+    let mut spokes = vec![format!("{} registered", report.spokes), format!("{} at most", report.max_spokes)];
+    spokes.extend(report.refused.map(|reason| format!("one is refused: {}", refusal(reason))));
     wrapped(out, screen, "  spokes", COLUMN, &spokes);
     let mut macs = vec![format!("{} known", report.macs)];
     if report.purges > 0 {

@@ -79,7 +79,7 @@ fn status_as_json() {
         "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
         "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "macs": 40,
-        "purges": 0,
+        "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);
 }

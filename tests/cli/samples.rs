@@ -63,7 +63,7 @@ pub fn hub() -> RoleStatus {
     RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
-        report: HubReport { since: 8030, spokes: 3, max_spokes: 1000, macs: 40, purges: 0 },
+        report: HubReport { since: 8030, spokes: 3, max_spokes: 1000, macs: 40, purges: 0, refused: None },
     }
 }
 

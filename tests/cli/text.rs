@@ -179,15 +179,38 @@ fn status_of_the_rarer_states() {
          do wait for the holding time if 'nbma' was another one before; otherwise a router has a copy of \
          'state_file': delete one of the two, and restart dmevpn there hub next try in 20 s"
     );
+    let (comes_from, names) = ("198.51.100.7".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    let translated = Refusal::Translated { comes_from, names };
+    assert!(
+        refused(translated).starts_with(
+            "), refused for 7 s why comes from 198.51.100.7, names 10.0.0.2: NAT between do give"
+        )
+    );
     let full = RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
-        report: HubReport { since: 1, spokes: 10, max_spokes: 10, macs: 0, purges: 1 },
+        report: HubReport { since: 1, spokes: 10, max_spokes: 10, macs: 0, purges: 1, refused: None },
     };
     let text = status_text(FILE, &daemon(vec![vn("test", "1", full)]));
     assert!(text.contains("  why     it is full: 10 spokes are registered, further ones are refused\n"));
     assert!(text.contains("  do      raise 'max_spokes' of this VN\n"), "{text}");
     assert!(text.contains("0 known, 1 purge not confirmed yet\n"), "{text}");
+    let refuses = RoleStatus::Hub {
+        dataplane: "bridge".into(),
+        dataplane_reason: "as configured".into(),
+        report: HubReport {
+            since: 1,
+            spokes: 1,
+            max_spokes: 10,
+            macs: 0,
+            purges: 0,
+            refused: Some(translated),
+        },
+    };
+    let status = daemon(vec![vn("test", "1", refuses)]);
+    let text = status_text(FILE, &status).split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = "one is refused: comes from 198.51.100.7, names 10.0.0.2: NAT between";
+    assert!(text.contains(words), "{text}");
 }
 
 #[test]

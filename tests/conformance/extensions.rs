@@ -1,6 +1,8 @@
 //! H. and I. Extensions.
 
 use super::*;
+use dmevpn::engine::settings::{Advertised, Settings, VpnMode};
+use dmevpn::engine::{News, Order, Place};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{error, kind};
 
@@ -36,6 +38,72 @@ fn i2_responder_address_is_the_hub() {
         assert_eq!((cie.nbma, cie.address), (Some(nbma("10.0.0.1")), Some(address(HUB_MAC))));
         let uplink = hub.port(two.vtep()).map(|p| p.uplink);
         assert_eq!(cie.vni, uplink);
+    }
+}
+
+/// Beyond a router that translates addresses a hub, and a spoke, is known by another one: that it names.
+#[test]
+fn i2_who_is_known_by_another_address_names_that() {
+    let public = nbma("198.51.100.1");
+    let known = |part| Settings {
+        advertised: Advertised { ipv4: Some(public), ipv6: None },
+        ..settings(part, VpnMode::Llc)
+    };
+    let mut hub = Driven::hub();
+    hub.apply(known(Part::Hub(hub_role())));
+    let two = client(2);
+    let sent = hub.register(&two);
+    let named = |sent: &Sent| sent.message().extension_cie(kind::RESPONDER).unwrap().nbma;
+    assert_eq!((named(&sent), sent.path), (Some(public), two.path()));
+    // Where what is at the hub itself is, and in requests of its own.
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place: Place::Local } });
+    let sent = hub.ask(&two, &two.question(3, address(STATION)));
+    assert_eq!((named(&sent), sent.cies()[0].nbma), (Some(public), Some(public)));
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place: Place::At(two.vtep()) } });
+    let three = client(3);
+    hub.register(&three);
+    hub.ask(&three, &three.question(2, address(STATION)));
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac: mac(STATION), place: Place::Local } });
+    assert!(hub.sent().iter().any(|sent| sent.header().kind == Kind::PurgeRequest));
+    assert!(hub.sent().iter().all(|sent| sent.header().nbma == public));
+    let error = hub.hear(two.path(), VpnTag::Key(77), &two.question(4, address(STATION)));
+    assert_eq!((error[0].header().kind, error[0].header().nbma), (Kind::Error, public));
+    assert_eq!(hub.port(two.vtep()).unwrap().local, nbma("10.0.0.1"), "its own kernel knows no other");
+
+    let mut spoke = Driven::registered();
+    spoke.apply(known(Part::Spoke(spoke_role())));
+    let sent = spoke.sent();
+    let nbma_of = |sent: &Sent| (sent.header().kind, sent.header().nbma);
+    let withdrawn_and_registered =
+        [(Kind::PurgeRequest, nbma("10.0.0.2")), (Kind::RegistrationRequest, public)];
+    assert_eq!(sent.iter().map(nbma_of).collect::<Vec<_>>(), withdrawn_and_registered);
+    spoke.hear_from_hub(&accepted(&sent[1].bytes, vni(9000)));
+    spoke.heard(mac(STATION));
+    assert_eq!(nbma_of(&spoke.one()), (Kind::ResolutionRequest, public));
+}
+
+/// Whatever a hub calls itself, as behind such a router: frames go where packets do.
+#[test]
+fn i2_a_spoke_sends_to_the_address_that_answers() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let private = Cie { nbma: Some(nbma("192.168.7.2")), vni: Some(vni(9000)), ..Cie::default() };
+    let request = spoke.one();
+    let reply = write(&request.header().reply(Kind::RegistrationReply), |w| {
+        w.cie(&Cie { holding: 600, ..request.cies()[0] }).extension_cie(kind::RESPONDER, true, &private);
+    });
+    spoke.hear_from_hub(&reply);
+    assert_eq!(spoke.uplink(), Some(vtep("10.0.0.1", 9000)));
+    // What is at the hub itself is there, too; another site is where the hub says.
+    for (at, place) in [("192.168.7.2", "10.0.0.1"), ("10.0.0.3", "10.0.0.3")] {
+        spoke.heard(mac(STATION));
+        let question = spoke.one();
+        let cie = Cie { nbma: Some(nbma(at)), vni: Some(vni(9000)), holding: 600, ..Cie::default() };
+        let reply = write(&question.header().reply(Kind::ResolutionReply), |w| {
+            w.cie(&cie).extension_cie(kind::RESPONDER, true, &private);
+        });
+        spoke.hear_from_hub(&reply);
+        assert_eq!(spoke.shortcut(mac(STATION)), Some(vtep(place, 9000)));
+        spoke.input(Input::Order(Order::Flush { vn: None, mac: None }));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::{Standing, VnReport};
 use dmevpn::engine::settings::{Settings, VpnMode};
-use dmevpn::engine::{Effect, Event, Input, News, Order, Outcome, Path, Via};
+use dmevpn::engine::{Effect, Event, Input, News, Order, Outcome, Path, Refusal, Via};
 use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, kind};
 
 #[test]
@@ -186,6 +186,40 @@ fn e12_header_of_another_address_than_the_packet_is_nak_4() {
     let sent = hub.hear(elsewhere, TAG, &two.registration(1));
     assert_eq!(sent[0].codes(), [4]);
     assert!(hub.engine.peers(hub.now, VN, None, usize::MAX).is_empty());
+}
+
+/// As behind a router that translates addresses: it is told where it comes from.
+#[test]
+fn e12_who_comes_from_elsewhere_is_told_so() {
+    let comes_from = nbma("198.51.100.7");
+    let mut hub = Driven::hub();
+    let sent = hub.hear(from(comes_from), TAG, &golden::octets(golden::A));
+    assert_eq!(sent[0].bytes, golden::octets(golden::J), "{:02x?}", sent[0].bytes);
+    let reason = Refusal::Translated { comes_from, names: nbma("10.0.0.2") };
+    assert!(hub.told(&Event::SpokeRefused { spoke: comes_from, reason }));
+    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+    assert_eq!(report.refused, Some(reason));
+    assert_eq!(hub.engine.statistics().registrations_translated, 1);
+    hub.pass(301 * SECOND);
+    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+    assert_eq!(report.refused, None);
+
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    spoke.hear_from_hub(&golden::octets(golden::J));
+    assert!(spoke.told(&Event::Refused { hub: nbma("10.0.0.1"), reason }));
+    assert_eq!(spoke.engine.statistics().registrations_translated, 1);
+    // Its own address, or another reason, says nothing of that.
+    for (nak, other) in [(4, "10.0.0.2"), (5, "198.51.100.7")] {
+        let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+        let request = spoke.one();
+        let cie = Cie { code: nak, holding: 0, nbma: Some(nbma(other)), ..request.cies()[0] };
+        let reply = write(&request.header().reply(Kind::RegistrationReply), |w| {
+            w.cie(&cie);
+        });
+        spoke.hear_from_hub(&reply);
+        let reason = Refusal::Nak(nak);
+        assert!(spoke.told(&Event::Refused { hub: nbma("10.0.0.1"), reason }), "{nak}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod kernel;
 mod life;
 mod log;
 mod moves;
+mod nat;
 mod nonsense;
 mod state;
 mod ways;

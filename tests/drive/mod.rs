@@ -6,7 +6,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings,
+    VpnMode,
 };
 use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Via};
 use dmevpn::time::Instant;
@@ -192,6 +193,7 @@ pub fn spoke_role() -> ClientSettings {
 pub fn settings(role: Part, mode: VpnMode) -> Settings {
     let (client, server) = role.halves();
     Settings {
+        advertised: Advertised::default(),
         holding_time: Duration::from_secs(600),
         hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
         vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, client, server })].into_iter().collect(),
@@ -246,6 +248,11 @@ impl Driven {
         let reply = accepted(&request.bytes, vni(9000));
         spoke.hear_from_hub(&reply);
         spoke
+    }
+
+    pub fn apply(&mut self, settings: Settings) {
+        self.out.clear();
+        self.engine.apply(self.now, settings, &mut self.out);
     }
 
     pub fn input(&mut self, input: Input<'_>) {

@@ -21,6 +21,7 @@ frames! {
     G = "g-purge-reply.hex";
     H = "h-error-indication.hex";
     I = "i-authenticated-registration.hex";
+    J = "j-registration-nak-behind-nat.hex";
     LLC_PREFIX = "llc-prefix.hex";
     LEGACY_REGISTRATION_REQUEST = "legacy-registration-request.hex";
     LEGACY_RESOLUTION_REQUEST = "legacy-resolution-request.hex";
@@ -28,7 +29,7 @@ frames! {
 }
 
 /// The NHRP packets.
-pub const ALL: [&str; 9] = [A, B, C, D, E, F, G, H, I];
+pub const ALL: [&str; 10] = [A, B, C, D, E, F, G, H, I, J];
 
 /// The octets a hex file stands for; `#` starts a comment.
 pub fn octets(hex: &str) -> Vec<u8> {

@@ -93,6 +93,8 @@ pub struct Lab {
     pub nodes: BTreeMap<String, Node>,
     /// The switch between the routers; a test makes a router of it, too.
     pub switch: Netns,
+    /// What stands between a node and the switch.
+    between: Vec<Netns>,
     tag: String,
     files: PathBuf,
 }
@@ -109,7 +111,15 @@ impl Lab {
         fs::create_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
         let switch = Netns::new(format!("{tag}-wan"))?;
         switch.ip("link add wan type bridge mcast_snooping 0\nlink set wan up")?;
-        Ok(Lab { plan, hosts: BTreeMap::new(), nodes: BTreeMap::new(), switch, tag, files })
+        Ok(Lab {
+            plan,
+            hosts: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            switch,
+            between: Vec::new(),
+            tag,
+            files,
+        })
     }
 
     /// The underlay address of the `n`th router; the hub is the first.
@@ -189,6 +199,39 @@ impl Lab {
             ns.name
         ))?;
         ns.ip(&format!("link set {interface} up"))
+    }
+
+    /// Puts a router between a node and the underlay that translates the node's address, one to one. From now on the node
+    /// has `private`, also in its configuration, and is known by the address it had.
+    pub fn put_behind_nat(&mut self, name: &str, private: [u8; 4]) -> Res {
+        let router = self.netns(&format!("{name}-nat"))?;
+        let (node, private) = (self.node(name), Ipv4Addr::from(private));
+        let public = node.nbma;
+        let [a, b, c, _] = private.octets();
+        let gateway = Ipv4Addr::new(a, b, c, 254);
+        self.switch.ip(&format!(
+            "link del {name}\nlink add {name} type veth peer name out netns {}\nlink set {name} master wan up",
+            router.name
+        ))?;
+        router.ip(&format!(
+            "link add in type veth peer name eth1 netns {}\nlink set out up\nlink set in up\n\
+             addr add {public}/24 dev out\naddr add {gateway}/24 dev in",
+            node.ns.name
+        ))?;
+        node.ns.ip(&format!(
+            "link set eth1 up\naddr add {private}/24 dev eth1\nroute add default via {gateway}"
+        ))?;
+        router.run(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?.map_err(|e| e.to_string())?;
+        let rules = format!(
+            "table ip nat {{\n\
+             chain before {{ type nat hook prerouting priority -100; ip daddr {public} dnat to {private}; }}\n\
+             chain after {{ type nat hook postrouting priority 100; ip saddr {private} snat to {public}; }}\n}}\n"
+        );
+        run(router.command("nft").args(["-f", "-"]), &rules)?;
+        let before = format!("option nbma '{public}'");
+        node.edit_config(|text| text.replace(&before, &format!("option nbma '{private}'")))?;
+        self.between.push(router);
+        Ok(())
     }
 
     /// Adds a host to a bridge of a node.

@@ -4,7 +4,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings,
+    VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
 pub use part::Part;
@@ -45,6 +46,7 @@ pub fn vn_settings(key: VnKey, role: Part) -> VnSettings {
 
 pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {
     Settings {
+        advertised: Advertised::default(),
         holding_time: Duration::from_secs(holding),
         hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
         vns: vns.into_iter().collect(),

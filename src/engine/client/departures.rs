@@ -99,14 +99,15 @@ impl Departures {
         };
         let next = request.sent(cx, TELL);
         let (own, to) = (ProtocolAddress::Mac(listener.mac), ProtocolAddress::Mac(listener.hub_mac));
-        let header = own_header(via, listener.vni, own, Kind::PurgeRequest, 0, request.id(), to);
+        let nbma = cx.name_of(via.path.local);
+        let header = own_header(nbma, listener.vni, own, Kind::PurgeRequest, 0, request.id(), to);
         cx.send(via, &header, |w| {
             for (mac, told) in self.waiting.iter_mut().take(CIES_PER_PURGE) {
                 *told = Told::Said;
                 let address = ProtocolAddress::Mac(*mac);
                 w.cie(&Cie {
                     prefix: address.host_prefix(),
-                    nbma: Some(via.path.local),
+                    nbma: Some(nbma),
                     vni: Some(listener.vni),
                     address: Some(address),
                     ..Cie::default()

@@ -355,7 +355,7 @@ impl Client {
     fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_req);
         cx.confirm_purge(from);
-        let own = (Some(from.via.path.local), Some(self.settings.vni));
+        let own = (Some(cx.name_of(from.via.path.local)), Some(self.settings.vni));
         let (mut anew, mut is_doubtful) = (false, false);
         for cie in from.message.cies() {
             match cie.address {

@@ -11,7 +11,7 @@ use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::nhrp::{
     Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, code, flag, kind,
 };
@@ -260,7 +260,16 @@ impl Registration {
         // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
         if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
             increment(&mut cx.statistics.rx_register_nak);
-            self.refused(cx, Refusal::Nak(nak.code));
+            let names = header.nbma;
+            let is_other = |comes_from: &Nbma| *comes_from != names && nak.code == code::PROHIBITED;
+            let reason = match nak.nbma.filter(is_other) {
+                Some(comes_from) => Refusal::Translated { comes_from, names },
+                None => Refusal::Nak(nak.code),
+            };
+            if let Refusal::Translated { .. } = reason {
+                increment(&mut cx.statistics.registrations_translated);
+            }
+            self.refused(cx, reason);
             return false;
         }
         increment(&mut cx.statistics.rx_register_ack);
@@ -270,9 +279,8 @@ impl Registration {
             granted => granted.min(cx.holding_time),
         };
         let responder = message.extension_cie(kind::RESPONDER).unwrap_or_default();
-        let Path { local, remote } = from.via.path;
-        let hub = responder.nbma.filter(|n| n.same_family(local)).unwrap_or(remote);
-        let uplink = Vtep { nbma: hub, vni: responder.vni.unwrap_or(settings.vni) };
+        // Whatever the hub calls itself: its packets come from there, so VXLAN gets there, too.
+        let uplink = Vtep { nbma: from.via.path.remote, vni: responder.vni.unwrap_or(settings.vni) };
         let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));
         let news = !self.is_registered() || self.uplink != Some(site);
         if !matches!(self.state, State::Registered { .. }) || self.uplink != Some(site) {
@@ -373,7 +381,8 @@ impl Registration {
             cx.out.push(Effect::FindHub { hub: self.hub });
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
-        let header = own_header(via, settings.vni, own, Kind::RegistrationRequest, flags, request.id(), own);
+        let nbma = cx.name_of(via.path.local);
+        let header = own_header(nbma, settings.vni, own, Kind::RegistrationRequest, flags, request.id(), own);
         let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
         cx.send(via, &header, |w| {
             w.cie(&cie)
@@ -396,10 +405,11 @@ impl Registration {
         let own = ProtocolAddress::Mac(mac);
         let flags = if reply { 0 } else { flag::NO_REPLY };
         let to = self.address.unwrap_or(own);
-        let header = own_header(via, settings.vni, own, Kind::PurgeRequest, flags, request.id(), to);
+        let nbma = cx.name_of(via.path.local);
+        let header = own_header(nbma, settings.vni, own, Kind::PurgeRequest, flags, request.id(), to);
         let cie = Cie {
             prefix: 0xff,
-            nbma: Some(via.path.local),
+            nbma: Some(nbma),
             vni: Some(settings.vni),
             address: Some(own),
             ..Cie::default()
@@ -419,7 +429,7 @@ impl Registration {
 
 /// The header of a client's request.
 pub fn own_header(
-    via: Via,
+    nbma: Nbma,
     vni: Vni,
     own: ProtocolAddress,
     kind: Kind,
@@ -433,7 +443,7 @@ pub fn own_header(
         hop_count: HOP_COUNT,
         flags,
         request_id,
-        nbma: via.path.local,
+        nbma,
         vni: Some(vni),
         source: Some(own),
         destination: Some(to),

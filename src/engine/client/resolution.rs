@@ -3,7 +3,7 @@
 
 use super::super::context::{ClientDue, Context, Due, View, seconds};
 use super::super::contract::effect::{Act, Event, Refusal, Why};
-use super::super::contract::input::Place;
+use super::super::contract::input::{Path, Place};
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::report::{MacRow, MacState};
 use super::super::contract::settings::{ClientSettings, Trigger};
@@ -16,7 +16,7 @@ use super::super::timers::Alarm;
 use super::registration::own_header;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vtep};
-use crate::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, code, flag, kind};
+use crate::wire::nhrp::{Cie, Extension, Header, Kind, ProtocolAddress, code, flag, kind};
 use core::ops::Bound;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -280,7 +280,7 @@ impl Resolution {
             return false;
         }
         let nak = message.cies().map(|c| c.code).find(|&c| c != code::OK);
-        match (nak, best(message, from.via.path.local, mac)) {
+        match (nak, best(cx, from, mac)) {
             (None, Some((to, holding))) => {
                 increment(&mut cx.statistics.rx_resolve_reply_ack);
                 self.resolved(cx, mac, to, holding);
@@ -460,8 +460,9 @@ impl Resolution {
         let flags = flag::ROUTER | flag::AUTHORITATIVE;
         let wanted = ProtocolAddress::Mac(mac);
         let retry = request.sent(cx, ASK);
+        let nbma = cx.name_of(via.path.local);
         let header =
-            own_header(via, asker.settings.vni, own, Kind::ResolutionRequest, flags, request.id(), wanted);
+            own_header(nbma, asker.settings.vni, own, Kind::ResolutionRequest, flags, request.id(), wanted);
         cx.send(via, &header, |w| {
             w.extension(Extension::empty(kind::RESPONDER))
                 .extension(Extension::empty(kind::FORWARD_TRANSIT))
@@ -588,14 +589,19 @@ fn drop_shortcut(cx: &mut Context<'_>, mac: Mac, why: Why) {
     }
 }
 
-/// The answer with the highest preference that this node, at `local`, can use: where, and for how many seconds.
-fn best(message: &Message<'_>, local: Nbma, mac: Mac) -> Option<(Vtep, u16)> {
-    message
+/// The answer with the highest preference that this node can use: where, and for how many seconds. What is at the hub
+/// itself is where the hub was asked, whatever it calls itself.
+fn best(cx: &Context<'_>, from: &Inbound<'_>, mac: Mac) -> Option<(Vtep, u16)> {
+    let Path { local, remote } = from.via.path;
+    let hub = from.message.extension_cie(kind::RESPONDER).and_then(|responder| responder.nbma);
+    let place = |nbma: Nbma| if Some(nbma) == hub { remote } else { nbma };
+    let is_own = |nbma: Nbma| nbma == local || nbma == cx.name_of(local);
+    from.message
         .cies()
         .filter(|c| c.code == code::OK && c.holding > 0)
         .filter(|c| c.address.is_none_or(|a| a == ProtocolAddress::Mac(mac)))
-        .filter_map(|c| Some((c.preference, Vtep { nbma: c.nbma?, vni: c.vni? }, c.holding)))
-        .filter(|(_, to, _)| to.nbma.same_family(local) && to.nbma != local)
+        .filter_map(|c| Some((c.preference, Vtep { nbma: place(c.nbma?), vni: c.vni? }, c.holding)))
+        .filter(|(_, to, _)| to.nbma.same_family(local) && !is_own(to.nbma))
         // The first of the highest, as the replier sorted them.
         .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, to, holding)| (to, holding))

@@ -245,6 +245,13 @@ pub enum Refusal {
     Nak(u8),
     /// An Error Indication's code (RFC 2332 section 5.2.7, RFC 2735 section 3.4).
     Error(u16),
+    /// NAK 4, since a router on the way translates the client's address (NAT): no VXLAN gets to the one it names.
+    Translated {
+        /// Where its packets come from.
+        comes_from: Nbma,
+        /// The address it has.
+        names: Nbma,
+    },
 }
 
 /// Why something ended.

@@ -76,6 +76,8 @@ pub struct HubReport {
     pub macs: u32,
     /// Purges that wait for their reply.
     pub purges: u32,
+    /// Who was refused lately, for what lies between.
+    pub refused: Option<Refusal>,
 }
 
 /// The state of a MAC.

@@ -1,6 +1,6 @@
 //! What the engine is told to be: the part of the configuration that matters to the protocol.
 
-use crate::types::{Vni, VpnId};
+use crate::types::{Nbma, Vni, VpnId};
 use crate::wire::VpnTag;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -75,9 +75,31 @@ impl Trigger {
     }
 }
 
+/// The addresses that this node names as its own instead of those it has: others know it by them, beyond a router that
+/// translates addresses (1:1 NAT).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Advertised {
+    /// For IPv4.
+    pub ipv4: Option<Nbma>,
+    /// For IPv6.
+    pub ipv6: Option<Nbma>,
+}
+
+impl Advertised {
+    /// How others know this node's address `local`.
+    pub const fn name_of(self, local: Nbma) -> Nbma {
+        match if local.ip().is_ipv4() { self.ipv4 } else { self.ipv6 } {
+            Some(advertised) => advertised,
+            None => local,
+        }
+    }
+}
+
 /// Everything the engine is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// The addresses that this node names as its own.
+    pub advertised: Advertised,
     /// How long a binding given out by this node stays valid, 3 s to 65535 s (RFC 2332 section 5.2.0.1).
     pub holding_time: Duration,
     /// The hubs this node registers with.

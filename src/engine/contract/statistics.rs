@@ -105,6 +105,8 @@ counters! {
     spokes_refused,
     /// Spokes refused since as many sites as may be have their address.
     vnis_refused,
+    /// Registrations refused since the address of the spoke was translated (NAT) on the way.
+    registrations_translated,
     /// Purges left out, since one of all addresses stands for them.
     purges_dropped,
     /// Purges nobody confirmed.

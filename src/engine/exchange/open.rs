@@ -10,6 +10,7 @@ use super::super::sites::SiteId;
 use super::seal::error_indication;
 use super::{Arrival, Inbound};
 use crate::time::Instant;
+use crate::types::Nbma;
 use crate::wire::nhrp::{Extension, Fault, Kind, Message, error, kind};
 
 /// What becomes of a packet.
@@ -59,13 +60,14 @@ pub fn open<'a>(
     }
 }
 
-/// A packet that names no VN of this node (RFC 2735 section 3.4, error 17).
+/// A packet that names no VN of this node, which is known as `own` (RFC 2735 section 3.4, error 17).
 pub fn turn_away(
     now: Instant,
     out: &mut Effects,
     statistics: &mut Statistics,
     strangers: &mut TokenBucket,
     arrival: Arrival<'_>,
+    own: Nbma,
 ) {
     if strangers.take(now).is_err() {
         increment(&mut statistics.rx_rate_limited);
@@ -81,7 +83,7 @@ pub fn turn_away(
             fault
         }
     };
-    error_indication(out, statistics, arrival, None, fault);
+    error_indication(out, statistics, arrival, (own, None), fault);
 }
 
 /// The server's client a packet is from; a packet from elsewhere than its header says is from nobody. After a restart a

@@ -6,6 +6,7 @@ use super::super::contract::input::Via;
 use super::super::contract::statistics::{Statistics, increment};
 use super::super::sites::SiteId;
 use super::{Arrival, Inbound};
+use crate::types::Nbma;
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
     Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error, flag, kind,
@@ -52,7 +53,8 @@ impl Context<'_> {
             increment(&mut member.statistics.errors);
         }
         let own = self.sites.mac.map(ProtocolAddress::Mac);
-        error_indication(self.out, self.statistics, about, own, fault);
+        let nbma = self.name_of(about.via.path.local);
+        error_indication(self.out, self.statistics, about, (nbma, own), fault);
     }
 
     fn too_large(&mut self, via: Via, header: &Header) {
@@ -118,12 +120,13 @@ impl Reply {
     }
 }
 
-/// Reports the fault in a packet to its sender (RFC 2332 section 5.2.7): never about an Error Indication.
+/// Reports the fault in a packet to its sender (RFC 2332 section 5.2.7), in the name of this node's underlay address and,
+/// where it has one, its protocol address: never about an Error Indication.
 pub fn error_indication(
     out: &mut Effects,
     statistics: &mut Statistics,
     Arrival { via, octets: packet }: Arrival<'_>,
-    source: Option<ProtocolAddress>,
+    (nbma, source): (Nbma, Option<ProtocolAddress>),
     fault: Fault,
 ) {
     if packet.get(17) == Some(&(Kind::Error as u8)) {
@@ -136,7 +139,7 @@ pub fn error_indication(
         hop_count: HOP_COUNT,
         flags: 0,
         request_id: Header::error_word(fault.code, fault.offset),
-        nbma: via.path.local,
+        nbma,
         vni: None,
         source: source.filter(|s| s.protocol() == protocol),
         destination: fault.header.and_then(|h| h.source),

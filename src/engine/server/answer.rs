@@ -70,7 +70,7 @@ impl Server {
         };
         let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };
         let uplink = cx.sites.member(asks).and_then(|member| member.uplink());
-        let here = Cie { mtu: cx.mtu, nbma: Some(from.via.path.local), vni: uplink, ..cie };
+        let here = Cie { mtu: cx.mtu, nbma: Some(cx.name_of(from.via.path.local)), vni: uplink, ..cie };
         let (cie, until, unique) = if site == SiteId::HERE {
             (here, cx.now + cx.holding_time, true)
         } else if site == asks {
@@ -135,7 +135,7 @@ impl Server {
         Cie {
             mtu: cx.mtu,
             holding: cx.holding_seconds(),
-            nbma: Some(from.via.path.local),
+            nbma: Some(cx.name_of(from.via.path.local)),
             vni: from.site.and_then(|site| cx.sites.member(site)).and_then(|member| member.uplink()),
             address: match protocol {
                 Protocol::Ethernet => cx.sites.mac.map(ProtocolAddress::Mac),

@@ -12,7 +12,7 @@ mod restart;
 pub use member::Member;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
-use super::contract::effect::{Act, Event, Table, Why};
+use super::contract::effect::{Act, Event, Refusal, Table, Why};
 use super::contract::input::{News, Place};
 use super::contract::item::Item;
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
@@ -36,6 +36,9 @@ const SWEEP_APART: Duration = Duration::from_secs(30);
 
 /// So many addresses of a site that is gone are taken out in one go.
 const DRAIN: usize = 300;
+
+/// Who was refused is shown for so long; it tries again at least every three minutes.
+const LATELY: Duration = Duration::from_secs(300);
 
 /// Others have their turn between two slices of work.
 const SOON: Duration = Duration::from_millis(1);
@@ -75,6 +78,8 @@ pub struct Server {
     /// How far a flush got.
     flushed: Option<ProtocolAddress>,
     flush: Alarm,
+    /// Who was refused last behind NAT, and when.
+    translated: Option<(Instant, Refusal)>,
 }
 
 impl ServerSettings {
@@ -108,6 +113,7 @@ impl Server {
             room: Room::default(),
             flushed: None,
             flush: Alarm::default(),
+            translated: None,
         }
     }
 
@@ -227,6 +233,7 @@ impl Server {
             max_spokes: self.settings.max_spokes.into(),
             macs: count(vn.book.macs()),
             purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
+            refused: self.translated.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
         }
     }
 

@@ -341,7 +341,7 @@ impl Server {
             hop_count: HOP_COUNT,
             flags: 0,
             request_id: request.id(),
-            nbma: via.path.local,
+            nbma: cx.name_of(via.path.local),
             vni: None,
             source: match about {
                 ProtocolAddress::Mac(_) => own,

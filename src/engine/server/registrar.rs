@@ -102,8 +102,7 @@ impl Server {
     /// Whether the request is for this server, and from where it says.
     fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
-        // Behind a NAT the outer address is not the one the client knows: no VXLAN would reach it.
-        if header.nbma != from.via.path.remote {
+        if translated(from).is_some() {
             return Err(code::PROHIBITED);
         }
         let own = match header.destination {
@@ -343,7 +342,8 @@ impl Server {
             let all =
                 codes.iter().copied().chain((codes.len() < from.message.cies().count()).then_some(otherwise));
             let refused = all.into_iter().find(|code| *code != code::OK);
-            self.answered(cx, from.site, from.via.path.remote, refused);
+            let reason = |code| translated(from).unwrap_or(Refusal::Nak(code));
+            self.answered(cx, from.site, from.via.path.remote, refused.map(reason));
         }
     }
 
@@ -351,25 +351,43 @@ impl Server {
     fn send(&mut self, cx: &mut Context<'_>, site: SiteId, reply: Reply, refused: Option<u8>) {
         let remote = reply.via().path.remote;
         let refused = reply.send(cx, refused);
-        self.answered(cx, Some(site), remote, refused);
+        self.answered(cx, Some(site), remote, refused.map(Refusal::Nak));
     }
 
     /// Counts and tells how a registration was answered.
-    fn answered(&mut self, cx: &mut Context<'_>, site: Option<SiteId>, spoke: Nbma, refused: Option<u8>) {
+    fn answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        site: Option<SiteId>,
+        spoke: Nbma,
+        refused: Option<Refusal>,
+    ) {
         let statistics = &mut *cx.statistics;
         increment(match refused {
             None => &mut statistics.tx_register_ack,
-            Some(code::RESOURCES) => &mut statistics.tx_register_nak_resources,
-            Some(code::ALREADY_REGISTERED) => &mut statistics.tx_register_nak_already_registered,
+            Some(Refusal::Nak(code::RESOURCES)) => &mut statistics.tx_register_nak_resources,
+            Some(Refusal::Nak(code::ALREADY_REGISTERED)) => {
+                &mut statistics.tx_register_nak_already_registered
+            }
             Some(_) => &mut statistics.tx_register_nak_prohibited,
         });
-        if let Some(code) = refused {
+        if let Some(reason) = refused {
+            if let Refusal::Translated { .. } = reason {
+                increment(&mut statistics.registrations_translated);
+                self.translated = Some((cx.now, reason));
+            }
             if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
                 increment(&mut member.statistics.tx_nak);
             }
-            cx.tell(Event::SpokeRefused { spoke, reason: Refusal::Nak(code) });
+            cx.tell(Event::SpokeRefused { spoke, reason });
         }
     }
+}
+
+/// Whether the outer address is not the one the client knows, as behind NAT: no VXLAN would reach it.
+fn translated(from: &Inbound<'_>) -> Option<Refusal> {
+    let (comes_from, names) = (from.via.path.remote, from.message.header.nbma);
+    (comes_from != names).then_some(Refusal::Translated { comes_from, names })
 }
 
 /// Whether it is the address of a single station.
@@ -397,7 +415,9 @@ fn write(w: &mut Writer<'_>, from: &Inbound<'_>, own: u16, codes: &[u8], otherwi
         let code = codes.get(n).copied().unwrap_or(otherwise);
         // The holding time of a NAK is 0 (RFC 2332 section 5.2.0.1).
         let holding = if code == code::OK { granted(own, &cie) } else { 0 };
-        w.cie(&Cie { code, holding, ..cie });
+        // Behind NAT it is told where it comes from.
+        let nbma = translated(from).map_or(cie.nbma, |_| Some(from.via.path.remote));
+        w.cie(&Cie { code, holding, nbma, ..cie });
     }
     for extension in from.message.extensions() {
         match extension.kind {

@@ -46,6 +46,16 @@ return baseclass.extend({
 			roles: [ 'spoke', 'hub' ],
 			expert: false
 		},
+		advertise: {
+			title: _('Addresses beyond NAT'),
+			help: _('The addresses by which others know this router, where a router before it translates its own one to one (1:1 NAT). It names them in all it says. Without, a spoke behind NAT is refused.'),
+			type: 'address',
+			default: null,
+			required: false,
+			list: true,
+			roles: [ 'spoke', 'hub' ],
+			expert: true
+		},
 		transport: {
 			title: _('Transport'),
 			help: _('How NHRP packets travel: <code>raw</code> needs no tunnel interface; <code>device</code> uses an existing GRE interface. The bytes sent are the same: routers of both kinds understand each other.'),

@@ -296,7 +296,8 @@ return view.extend({
 			[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
 			[ _('MAC addresses'), String(vn.macs) ],
 			[ _('Data plane'), vn.dataplane_reason ? '%s (%s)'.format(vn.dataplane, vn.dataplane_reason) : vn.dataplane ],
-			vn.purges ? [ _('Purges'), _('%d not confirmed yet').format(vn.purges) ] : null
+			vn.purges ? [ _('Purges'), _('%d not confirmed yet').format(vn.purges) ] : null,
+			vn.refusal ? [ _('One is refused'), vn.refusal ] : null
 		].filter((fact) => fact);
 	},
 
