@@ -178,8 +178,11 @@ options! {
     ///
     /// NHRP leaves and comes by that interface only, and frames leave by it, even if another one has the better default
     /// route: it needs a route of its own to the others. Only for frames of a hub over IPv6 or with `dataplane 'kmod'` the
-    /// routes decide, and `status` says what to do where they prefer another interface. A hub is at all of its addresses, those included that it gets later, such
-    /// as one that moves between two routers (VRRP); for an address of the loopback interface use `nbma`.
+    /// routes decide, and `status` says what to do where they prefer another interface.
+    ///
+    /// A hub is at all of its addresses, those included that it gets later, such as one that moves between two routers
+    /// (VRRP); for an address of the loopback interface use `nbma`. A spoke sends from the one that the kernel chooses for
+    /// the way to the hub, and from no temporary one (IPv6 privacy) as long as another one is there.
     ///
     /// An address taken from an interface or a route may change, so the router registers without claiming that it is
     /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.

@@ -171,3 +171,78 @@ fn a_name_whose_first_address_is_silent() {
         all_is_well(lab);
     });
 }
+
+/// The spoke has no address configured: none at all, or the interface's.
+fn without_nbma(node: &Node, option: &str) {
+    let nbma = format!("\toption nbma '{}'\n", node.nbma);
+    node.edit_config(|text| text.replace(&nbma, option)).unwrap();
+}
+
+const OF_INTERFACE: &str = "\toption interface 'eth1'\n";
+
+/// Where spokes are registered at the hub.
+fn wait_registered_at(lab: &Lab, address: &str, since: lab::Stamp) {
+    let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+    let is_there = || {
+        let peers = String::from_utf8(dmevpn(hub, &["peers"]).stdout).unwrap();
+        peers.split_whitespace().any(|word| word == address) && status(spoke1).contains("valid for")
+    };
+    wait(&format!("it is registered at {address}"), is_there);
+    assert!(now() - since < Duration::from_secs(1) * lab::patience(), "{:?}", now() - since);
+}
+
+/// Of several addresses on an interface the kernel's choice counts, and it follows.
+#[test]
+fn a_spoke_sends_from_what_the_kernel_chooses() {
+    for option in [OF_INTERFACE, ""] {
+        in_small(plan(), |lab| {
+            let spoke1 = lab.node("spoke1");
+            without_nbma(spoke1, option);
+            spoke1.ns.ip("addr add 10.0.0.77/32 dev eth1").unwrap();
+            spoke1.ns.ip("route replace 10.0.0.0/24 dev eth1 src 10.0.0.77").unwrap();
+            lab.start_all().unwrap();
+            wait_registered_at(lab, "10.0.0.77", now());
+            all_is_well(lab);
+            let changed = now();
+            lab.node("spoke1").ns.ip("route replace 10.0.0.0/24 dev eth1 src 10.0.0.2").unwrap();
+            wait_registered_at(lab, "10.0.0.2", changed);
+            all_is_well(lab);
+        });
+    }
+}
+
+/// An address that is made anew each day is not taken as long as another one is there; nor is one that is about to go.
+#[test]
+fn a_spoke_sends_from_an_address_that_lasts() {
+    for option in [OF_INTERFACE, ""] {
+        in_small(Plan { ipv6: true, ..plan() }, |lab| {
+            let spoke1 = lab.node("spoke1");
+            without_nbma(spoke1, option);
+            spoke1.ns.run(|| fs::write("/proc/sys/net/ipv6/conf/eth1/use_tempaddr", "2")).unwrap().unwrap();
+            // Only of an address that ends temporary ones are made.
+            let lives = "valid_lft 86400 preferred_lft 14400";
+            let made = format!(
+                "addr del fd00::2/64 dev eth1\naddr add fd00::2/64 dev eth1 nodad mngtmpaddr {lives}"
+            );
+            spoke1.ns.ip(&made).unwrap();
+            let temporary = || {
+                let mut command = spoke1.ns.command("ip");
+                let said = command.args(["-6", "addr", "show", "dev", "eth1", "temporary"]).output().unwrap();
+                !said.stdout.is_empty()
+            };
+            if !wait_until(Duration::from_secs(3), temporary) {
+                println!("skipped: this kernel makes no temporary addresses");
+                return;
+            }
+            lab.start_all().unwrap();
+            wait_registered_at(lab, "fd00::2", now());
+            all_is_well(lab);
+            let spoke1 = lab.node("spoke1");
+            let changed = now();
+            spoke1.ns.ip("addr add fd00::77/64 dev eth1 nodad").unwrap();
+            spoke1.ns.ip("addr change fd00::2/64 dev eth1 valid_lft 86400 preferred_lft 0").unwrap();
+            wait_registered_at(lab, "fd00::77", changed);
+            all_is_well(lab);
+        });
+    }
+}

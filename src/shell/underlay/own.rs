@@ -2,9 +2,12 @@
 
 use crate::config::{Config, Role};
 use crate::control::Cause;
-use crate::shell::netlink::{Address, Link, Netlink, name_of};
+use crate::shell::netlink::{Address, Link, Netlink, name_of, set_option};
 use crate::types::Nbma;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 
 /// RT_SCOPE_UNIVERSE: an address that is valid beyond its link.
 const SCOPE_UNIVERSE: u8 = 0;
@@ -135,8 +138,8 @@ impl Source {
     }
 }
 
-/// What we send from on the way to `hub`: of the addresses configured, or else the one the route has; or why there is no
-/// way. And what is wrong with the way, though there is one.
+/// What we send from on the way to `hub`: the address configured, or else the one that the kernel chooses for the route,
+/// by the interface where one is configured; or why there is no way. And what is wrong with the way, though there is one.
 pub fn towards(
     netlink: &mut Netlink,
     hub: Nbma,
@@ -144,20 +147,21 @@ pub fn towards(
     inside: &Inside,
 ) -> Result<(Source, Option<Cause>), Cause> {
     let no_route = || own.trouble.clone().unwrap_or(Cause::NoRoute(hub));
-    let local = own.addresses.iter().copied().find(|a| a.same_family(hub)).filter(|_| own.configured);
-    if own.configured && local.is_none() {
+    let first = own.addresses.iter().copied().find(|a| a.same_family(hub)).filter(|_| own.configured);
+    if own.configured && first.is_none() {
         return Err(if own.addresses.is_empty() { no_route() } else { Cause::OtherFamily { hub } });
     }
     let device = own.link.map(|(index, _)| index);
-    if let (Some(local), Some(_), IpAddr::V6(_)) = (local, device, hub.ip()) {
+    let is_fixed = own.configured && device.is_none();
+    let local = first.filter(|_| is_fixed).or_else(|| chosen(netlink, hub, device)).or(first);
+    let local = local.ok_or_else(no_route)?;
+    if let (Some(_), IpAddr::V6(_)) = (device, hub.ip()) {
         let chosen = netlink.way(hub.ip(), None, device).map_err(|_| no_route())?;
         if chosen.from == Some(local.ip()) {
             return Ok((Source { local, is_any: true }, None));
         }
     }
-    let way = netlink.way(hub.ip(), local.map(Nbma::ip), device).map_err(|_| no_route())?;
-    let local_of = |ip| Nbma::new(ip).filter(|_| !is_link_local(ip));
-    let local = local.or(way.from.and_then(local_of)).ok_or_else(no_route)?;
+    let way = netlink.way(hub.ip(), Some(local.ip()), device).map_err(|_| no_route())?;
     let configured = Some(local).filter(|_| own.configured);
     match (device, way.device) {
         (Some(device), Some(other)) if device != other => {
@@ -213,6 +217,28 @@ pub fn is_here(address: Nbma, own: &Own) -> bool {
 /// Whether an interface of this router has the address.
 pub fn is_ours(address: Nbma) -> bool {
     UdpSocket::bind((address.ip(), 0)).is_ok()
+}
+
+/// The address that the kernel chooses on the way to `hub`, by the device where there is one.
+fn chosen(netlink: &mut Netlink, hub: Nbma, device: Option<u32>) -> Option<Nbma> {
+    let ip = match hub.ip() {
+        IpAddr::V4(_) => netlink.way(hub.ip(), None, device).ok()?.from?,
+        IpAddr::V6(ip) => lasting(ip, device).ok()?,
+    };
+    Nbma::new(ip).filter(|_| !is_link_local(ip))
+}
+
+/// As the kernel chooses (RFC 6724), but no temporary address where another one is there, whatever `use_tempaddr` says: it
+/// would be another one each day. Connecting a datagram socket sends nothing, but makes the kernel choose.
+fn lasting(hub: Ipv6Addr, device: Option<u32>) -> io::Result<IpAddr> {
+    // <linux/in6.h>, RFC 5014.
+    const IPV6_ADDR_PREFERENCES: libc::c_int = 72;
+    const IPV6_PREFER_SRC_PUBLIC: libc::c_int = 2;
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+    set_option(socket.as_raw_fd(), libc::IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, IPV6_PREFER_SRC_PUBLIC)?;
+    socket.bind_device(device.map(name_of).as_deref().map(str::as_bytes))?;
+    socket.connect(&SocketAddr::from((hub, 9)).into())?;
+    socket.local_addr()?.as_socket().map(|a| a.ip()).ok_or(io::ErrorKind::InvalidData.into())
 }
 
 /// Good for a link only: the address that a hub could answer to is yet to come.
