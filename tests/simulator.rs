@@ -478,6 +478,63 @@ fn the_same_mac_twice_is_refused_unless_it_is_the_same_router() {
     assert_eq!(ports, [Vtep { nbma: spoke_nbma(1), vni: vni(777) }]);
 }
 
+/// A router whose address changes, with all that was said there lost: it is the same, and so is its port.
+#[test]
+fn a_spoke_with_another_address_keeps_its_port() {
+    for (net, lost) in [(Net::GOOD, 3), (Net { loss: 30, ..Net::GOOD }, 200)] {
+        let mut sim = star(seed(), net, 8);
+        for peer in 2..=8 {
+            sim.converse(station(1), station(peer), SECOND, 60 * MINUTE);
+        }
+        sim.run_secs(60);
+        let uplinks = |sim: &Sim| {
+            let mut all: Vec<_> = sim.plane(0, VN).ports.values().map(|port| port.uplink).collect();
+            all.sort();
+            all
+        };
+        let (before, up) = (uplinks(&sim), sim.told(0, |e| matches!(e, Event::SpokeUp { .. })));
+        for n in 0..5 {
+            let (there, frames) = (spoke_nbma(1000 + n), sim.frames_lost());
+            sim.renumber(1, there);
+            sim.set_way(1, Some(dmevpn::engine::Path { local: there, remote: hub_nbma() }));
+            let port = Vtep { nbma: there, vni: vni(101) };
+            let took = sim.until(MINUTE, "moving", |sim| sim.plane(0, VN).ports.contains_key(&port));
+            sim.run_secs(60);
+            println!("moved in {took:?}, {} frames lost", sim.frames_lost() - frames);
+            sim.check(net.loss > 0 || took < SECOND, || format!("it took {took:?}"));
+            sim.check(uplinks(&sim) == before, || "another port".into());
+            let wrong = sim.wrong_shortcuts();
+            sim.check(wrong == 0, || format!("{wrong} wrong shortcuts"));
+            let frames = sim.frames_lost() - frames;
+            sim.check(frames <= 7 * lost, || format!("{frames} frames were lost"));
+        }
+        assert_eq!(sim.told(0, |e| matches!(e, Event::SpokeUp { .. })), up);
+        assert_eq!(sim.told(0, |e| matches!(e, Event::SpokeDown { .. })), 0);
+        assert_eq!(sim.told(0, |e| matches!(e, Event::SpokeMoved { .. })), 5);
+        sim.check_kernel_is_as_wanted();
+    }
+}
+
+/// Of two routers with one MAC the first stays, whatever the weather, and the other one is there as soon as it has its own.
+#[test]
+fn a_copy_of_a_router_disturbs_nobody() {
+    let mut sim = star(seed(), Net { loss: 10, ..Net::GOOD }, 3);
+    sim.converse(station(1), station(3), SECOND, 60 * MINUTE);
+    let own = sim.plane(2, VN).mac;
+    let mac = sim.plane(1, VN).mac;
+    sim.input(2, Input::News { vn: VN, news: News::Device(Some(mac)) });
+    sim.run_secs(30 * 60);
+    let down = |e: &Event| matches!(e, Event::SpokeDown { spoke, .. } if spoke.nbma == spoke_nbma(1));
+    sim.check(sim.told(0, down) == 0 && sim.registered(1, VN), || "it was disturbed".into());
+    sim.check(sim.frames_lost() < 10, || format!("{} frames were lost", sim.frames_lost()));
+    for id in 0..3 {
+        let told = sim.told(id, |e| matches!(e, Event::Rivals(both) if both.mac == mac));
+        sim.check(told > 0, || format!("node {id} says nothing"));
+    }
+    sim.input(2, Input::News { vn: VN, news: News::Device(Some(own)) });
+    sim.until(10 * SECOND, "registering", |sim| sim.registered(2, VN));
+}
+
 fn l2miss(n: u32) -> dmevpn::engine::settings::Settings {
     let mut role = spoke_role(n);
     role.trigger = Trigger::L2miss;

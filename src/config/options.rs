@@ -185,7 +185,8 @@ options! {
     /// the way to the hub, and from no temporary one (IPv6 privacy) as long as another one is there.
     ///
     /// An address taken from an interface or a route may change, so the router registers without claiming that it is
-    /// unique (RFC 2332 section 5.2.3): a hub would refuse the new address until the old registration ends.
+    /// unique (RFC 2332 section 5.2.3): a hub that goes by that alone would refuse the new address until the old
+    /// registration ends.
     INTERFACE: "Underlay interface" = main("interface", Kind::Interface, Unset::Nothing);
 
     /// The addresses by which others know this router, where a router before it translates its own one to one (1:1 NAT). It

@@ -1,6 +1,6 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
-use crate::engine::{Event, Refusal, Table, Why};
+use crate::engine::{Event, Refusal, Rivals, Table, Why};
 use crate::types::Vtep;
 use crate::wire::nhrp::{code, error};
 use core::fmt;
@@ -20,11 +20,13 @@ pub fn level(event: &Event) -> Level {
         | Event::SecondSite { .. }
         | Event::ManySites { .. }
         | Event::Restless { .. }
+        | Event::Rivals(_)
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
         Event::Registered { .. }
         | Event::Withdrawn
         | Event::SpokeUp { .. }
+        | Event::SpokeMoved { .. }
         | Event::SpokeDown { .. }
         | Event::MacMoved { .. } => Level::Info,
         Event::Asked { .. }
@@ -52,12 +54,19 @@ pub fn why(why: Why) -> &'static str {
         Why::Unused => "nothing used it",
         Why::Replaced => "its router registered with another VNI",
         Why::Removed => "removed by a command",
+        Why::Moved => "its router registered from another address",
+        Why::Taken => "another router registered its MAC, and it did not answer",
         Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",
         Why::Flushed => "flushed by the operator",
         Why::Stopped => "the VN or its devices went down",
     }
+}
+
+/// Two routers that have one MAC, as a sentence.
+pub fn rivals(rivals: &Rivals) -> impl fmt::Display {
+    RivalsSentence(*rivals)
 }
 
 /// Seconds, as coarse as a reader needs them.
@@ -91,6 +100,9 @@ impl fmt::Display for Sentence {
             Event::ShortcutUp { mac, to } => write!(f, "shortcut up: {mac} to {to}"),
             Event::ShortcutDown { mac, why: reason } => write!(f, "shortcut down: {mac}, {}", why(reason)),
             Event::SpokeUp { spoke, uplink } => write!(f, "spoke up: {spoke}, uplink vni {uplink}"),
+            Event::SpokeMoved { from, to, uplink } => {
+                write!(f, "spoke moved: {from} is {to} now, uplink vni {uplink} as before")
+            }
             Event::SpokeDown { spoke, why: reason } => write!(f, "spoke down: {spoke}, {}", why(reason)),
             Event::SpokeRefused { spoke, reason } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
@@ -113,6 +125,7 @@ impl fmt::Display for Sentence {
                 let (from, to) = (place(from), place(to));
                 write!(f, "{mac} moves to and fro, between {from} and {to}: a loop, or the same MAC twice?")
             }
+            Event::Rivals(both) => RivalsSentence(both).fmt(f),
             Event::MacMoved { mac, to: None } => write!(f, "{mac} moved to a host at this hub"),
             Event::Full(table) => f.write_str(match table {
                 Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
@@ -122,6 +135,19 @@ impl fmt::Display for Sentence {
             Event::PeerError { peer, code } => {
                 write!(f, "{peer} reports {}", refusal(Refusal::Error(code)))
             }
+        }
+    }
+}
+
+struct RivalsSentence(Rivals);
+
+impl fmt::Display for RivalsSentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rivals { mac, first, second } = self.0;
+        write!(f, "two routers have MAC {mac}: {first} and ")?;
+        match second {
+            Some(second) => second.fmt(f),
+            None => f.write_str("another one"),
         }
     }
 }

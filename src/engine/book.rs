@@ -326,6 +326,14 @@ impl Book {
         })?
     }
 
+    /// The site that the address is at has another name, so what was said of it is not true any more.
+    pub fn renew(&mut self, now: Instant, address: ProtocolAddress, site: SiteId) -> Option<Change> {
+        let entry = self.table.get_mut(&address).filter(|entry| entry.site() == Some(site))?;
+        let is_held = entry.is_held(now);
+        let askers = Some(core::mem::take(&mut entry.askers)).filter(|_| is_held).unwrap_or_default();
+        Some(Change { from: Some(site), to: Some(site), askers, until: entry.until })
+    }
+
     /// `site` was given an answer that is good until `until`; or was told that nobody knows the address, and will be
     /// glad to hear otherwise until then. Questions for addresses that do not exist fill no more than half of the
     /// table, of `max` entries.

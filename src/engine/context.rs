@@ -56,6 +56,8 @@ pub enum ServerDue {
     Site(SiteId),
     /// A purge is not confirmed.
     Purge(SiteId),
+    /// Somebody was asked whether it is still there.
+    Claims,
     /// What a site left behind.
     Drain,
     /// Answers that nobody holds any more.

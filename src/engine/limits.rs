@@ -28,6 +28,11 @@ pub const CIES_PER_REQUEST: usize = 32;
 /// Spokes remembered by name as askers for one MAC; above, every spoke counts as an asker.
 pub const ASKERS: usize = 12;
 
+/// Registrations that wait until it is known whether the holder of an address is still there; and those that wait for one
+/// holder. Further ones are dropped, and come again.
+pub const CLAIMS: usize = 256;
+pub const CLAIMS_TO_ONE: usize = 4;
+
 /// Purges that wait for one client's confirmation.
 pub const PURGES_PER_CLIENT: usize = 512;
 

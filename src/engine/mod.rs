@@ -24,7 +24,7 @@ mod sites;
 mod timers;
 mod uplinks;
 
-pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Table, Why};
+pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Rivals, Table, Why};
 pub use contract::input::{Input, News, Order, Outcome, Path, Place, Via};
 pub use contract::item::{Item, Port, Wanted};
 pub use contract::settings::{HubKey, Settings, VnKey};

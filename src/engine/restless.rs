@@ -5,7 +5,7 @@ use super::context::{Context, Due};
 use super::contract::input::Place;
 use super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::Mac;
+use crate::types::{Mac, Vtep};
 use core::time::Duration;
 use litemap::LiteMap;
 
@@ -72,6 +72,12 @@ impl Restless {
     /// A complete listing begins: what it does not tell of is gone.
     pub fn listing(&mut self) {
         self.table.iter_mut().for_each(|(_, moves)| moves.place = Place::Gone);
+    }
+
+    /// What was at the one place is at the other, and has not moved.
+    pub fn renamed(&mut self, was: Vtep, to: Vtep) {
+        let there = self.table.iter_mut().filter(|(_, moves)| moves.place == Place::At(was));
+        there.for_each(|(_, moves)| moves.place = Place::At(to));
     }
 
     /// Sees to it that `due` is when the first of the held ones may rest.

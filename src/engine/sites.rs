@@ -86,6 +86,14 @@ impl Sites {
         id
     }
 
+    /// The site has another name from now on, which nobody may have. Its ID, and all that is known of it, stay.
+    pub fn rename(&mut self, id: SiteId, name: Name) {
+        let Some(site) = self.get_mut(id) else { return };
+        let before = (core::mem::replace(&mut site.nbma, name.0), core::mem::replace(&mut site.vni, name.1));
+        self.names.remove(&before);
+        self.names.insert(name, id);
+    }
+
     /// Forgets a site. Names of it that are left somewhere mean nobody.
     pub fn remove(&mut self, id: SiteId) {
         if self.get(id).is_none() {
@@ -192,5 +200,15 @@ mod tests {
         assert!(sites.get(first).is_none() && sites.get(second).is_some());
         sites.remove(first);
         assert_eq!(sites.find(name(2)), Some(second));
+    }
+
+    #[test]
+    fn a_site_with_another_name_is_the_same() {
+        let mut sites = Sites::default();
+        let name = |n: u8| (format!("10.0.0.{n}").parse().unwrap(), None);
+        let site = sites.enter(name(1));
+        sites.rename(site, name(2));
+        assert_eq!((sites.find(name(1)), sites.find(name(2))), (None, Some(site)));
+        assert_eq!(sites.get(site).map(|site| site.nbma), Some(name(2).0));
     }
 }

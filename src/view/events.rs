@@ -3,7 +3,7 @@
 use super::facts::Happening;
 use super::writer::{List, Object, line};
 use crate::control::Form;
-use crate::control::words::{level, refusal, sentence, time_of_day, why, why_not};
+use crate::control::words::{level, refusal, rivals, sentence, time_of_day, why, why_not};
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::nhrp::code;
@@ -164,6 +164,10 @@ fn told(event: &Event) -> Told {
         Event::SpokeUp { spoke, uplink } => {
             Told { uplink_vni: Some(uplink), ..Told::of("spoke_up").at(spoke) }
         }
+        Event::SpokeMoved { from, to, uplink } => {
+            let told = Told::of("spoke_moved").at(to).reason(&format!("it was {from}"));
+            Told { uplink_vni: Some(uplink), ..told }
+        }
         Event::SpokeDown { spoke, why: reason } => Told::of("spoke_down").at(spoke).reason(why(reason)),
         Event::SpokeRefused { spoke, reason } => Told::of("spoke_refused").nbma(spoke).because(reason),
         Event::ManySites { spoke, most } => Told::of("many_sites")
@@ -180,6 +184,10 @@ fn told(event: &Event) -> Told {
                 Some(to) => told.at(to),
                 None => told,
             }
+        }
+        Event::Rivals(both) => {
+            let told = Told::of("mac_twice").mac(both.mac).reason(&rivals(&both).to_string());
+            told.at(both.second.unwrap_or(both.first))
         }
         Event::Full(Table::Macs) => Told::of("macs_full"),
         Event::Full(Table::Spokes) => Told::of("spokes_full"),

@@ -2,7 +2,7 @@
 
 use super::facts::{RoleStatus, Status, VnStatus};
 use crate::control::Cause;
-use crate::control::words::refusal;
+use crate::control::words::{refusal, rivals};
 use crate::engine::Refusal;
 use crate::engine::report::{HubReport, SpokeReport, Standing};
 use crate::wire::nhrp::{code, error};
@@ -27,9 +27,9 @@ pub fn state(vn: &VnStatus) -> &'static str {
 pub fn is_well(vn: &VnStatus) -> bool {
     let state = match &vn.role {
         RoleStatus::Spoke { report, .. } => {
-            matches!(report.standing, Standing::Registered { unanswered: 0, .. })
+            matches!(report.standing, Standing::Registered { unanswered: 0, .. }) && report.rivals.is_none()
         }
-        RoleStatus::Hub { report, .. } => !is_full(report),
+        RoleStatus::Hub { report, .. } => !is_full(report) && report.rivals.is_empty(),
     };
     state && vn.trouble.is_none()
 }
@@ -91,10 +91,7 @@ pub fn why(vn: &VnStatus) -> Option<String> {
             None
         }
         RoleStatus::Spoke { hub_address, report, .. } => why_spoke(hub_address, report),
-        RoleStatus::Hub { report, .. } if is_full(report) => {
-            Some(format!("it is full: {} spokes are registered, further ones are refused", report.spokes))
-        }
-        RoleStatus::Hub { .. } => None,
+        RoleStatus::Hub { report, .. } => why_hub(report),
     };
     match (why, vn.trouble.as_ref().map(Cause::text)) {
         (Some(why), Some(trouble)) => Some(format!("{why}; {trouble}")),
@@ -110,16 +107,35 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
     match &vn.role {
         RoleStatus::Spoke { hub_address, report, .. } => hint_spoke(vn, hub_address, report),
         RoleStatus::Hub { report, .. } if is_full(report) => Some("raise 'max_spokes' of this VN".into()),
-        RoleStatus::Hub { .. } => None,
+        RoleStatus::Hub { report, .. } => (!report.rivals.is_empty()).then(|| COPY.into()),
     }
 }
+
+/// Two routers have one MAC.
+const COPY: &str = "one is a copy of the other: on one of them stop dmevpn, delete the file of option 'state_file', and \
+                    start it again";
 
 /// Whether further spokes are refused.
 fn is_full(report: &HubReport) -> bool {
     report.spokes >= report.max_spokes
 }
 
+fn why_hub(report: &HubReport) -> Option<String> {
+    let full = is_full(report)
+        .then(|| format!("it is full: {} spokes are registered, further ones are refused", report.spokes));
+    let all = full.into_iter().chain(report.rivals.iter().map(|both| rivals(both).to_string()));
+    Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
+}
+
 fn why_spoke(address: &str, report: &SpokeReport) -> Option<String> {
+    let both = report.rivals.as_ref().map(|both| rivals(both).to_string());
+    match (why_standing(address, report), both) {
+        (Some(why), Some(both)) => Some(format!("{why}; {both}")),
+        (why, both) => why.or(both),
+    }
+}
+
+fn why_standing(address: &str, report: &SpokeReport) -> Option<String> {
     match report.standing {
         Standing::NoAddress => Some(match report.hub {
             None => format!("the address of {address} is not known"),
@@ -136,6 +152,10 @@ fn why_spoke(address: &str, report: &SpokeReport) -> Option<String> {
 }
 
 fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
+    hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into()))
+}
+
+fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
     Some(match report.standing {
         Standing::NoDevice if vn.trouble.is_none() => {
             format!("see whether '{}' is there: ip link", vn.bridge)
@@ -160,10 +180,7 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
     match reason {
         Refusal::Nak(code::PROHIBITED) => Some("the hub's log says more"),
         Refusal::Nak(code::RESOURCES) => Some("raise 'max_spokes' of this VN at the hub; its log says more"),
-        Refusal::Nak(code::ALREADY_REGISTERED) => Some(
-            "wait for the holding time if 'nbma' was another one before; otherwise a router has a copy of \
-             'state_file': delete one of the two, and restart dmevpn there",
-        ),
+        Refusal::Nak(code::ALREADY_REGISTERED) => Some(COPY),
         Refusal::Error(error::VPN_MISMATCH | error::VPN_UNSUPPORTED) => {
             Some("compare 'vpn_id' and 'vpn_mode' with the hub's")
         }

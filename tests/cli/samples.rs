@@ -4,7 +4,7 @@ use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
 use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
 use dmevpn::engine::settings::{Trigger, VpnMode};
-use dmevpn::engine::{ClientStatistics, Event, Refusal, Statistics, Table, Why};
+use dmevpn::engine::{ClientStatistics, Event, Refusal, Rivals, Statistics, Table, Why};
 use dmevpn::types::{Mac, Vtep};
 use dmevpn::view::{Answer, Counts, RoleStatus, Row, Status, Traffic, VnCounts, VnStatus};
 
@@ -63,7 +63,15 @@ pub fn hub() -> RoleStatus {
     RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
-        report: HubReport { since: 8030, spokes: 3, max_spokes: 1000, macs: 40, purges: 0, refused: None },
+        report: HubReport {
+            since: 8030,
+            spokes: 3,
+            max_spokes: 1000,
+            macs: 40,
+            purges: 0,
+            refused: None,
+            rivals: vec![],
+        },
     }
 }
 
@@ -80,6 +88,7 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
         shortcuts: 12,
         asking: 0,
         negative: 1,
+        rivals: None,
     }
 }
 
@@ -173,17 +182,24 @@ pub fn events() -> Vec<Event> {
         Event::ShortcutUp { mac: mac(1), to: spoke },
         Event::ShortcutDown { mac: mac(1), why: Why::Purged },
         Event::SpokeUp { spoke, uplink },
+        Event::SpokeMoved { from: spoke, to: vtep("10.0.0.3", "100"), uplink },
         Event::SpokeDown { spoke, why: Why::Expired },
         Event::SpokeRefused { spoke: hub, reason },
         Event::SecondSite { spoke, registered: uplink },
         Event::ManySites { spoke, most: 4 },
         Event::MacMoved { mac: mac(1), to: Some(spoke) },
         Event::MacMoved { mac: mac(1), to: None },
+        Event::Rivals(rivals()),
         Event::Full(Table::Macs),
         Event::Full(Table::Spokes),
         Event::Full(Table::Purges),
         Event::PeerError { peer: hub, code: 17 },
     ]
+}
+
+/// Two routers of one MAC.
+pub fn rivals() -> Rivals {
+    Rivals { mac: mac(1), first: vtep("10.0.0.2", "100"), second: Some(vtep("10.0.0.3", "101")) }
 }
 
 pub fn bad_file() -> Errors {

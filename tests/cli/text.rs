@@ -4,7 +4,7 @@ use super::samples::*;
 use super::{FILE, json::listed, written};
 use dmevpn::control::{Cause, Form};
 use dmevpn::engine::report::{HubReport, SpokeReport, Standing};
-use dmevpn::engine::{Event, Refusal, Why};
+use dmevpn::engine::{Event, Refusal, Rivals, Why};
 use dmevpn::view::{self, Failure, Happening, Listing, RoleStatus, Rows, Status, VnStatus};
 
 const WIDE: Form = Form::Text { columns: 80 };
@@ -176,8 +176,8 @@ fn status_of_the_rarer_states() {
     assert_eq!(
         refused(Refusal::Nak(14)),
         "), refused for 7 s why NAK 14, another router registered this MAC \
-         do wait for the holding time if 'nbma' was another one before; otherwise a router has a copy of \
-         'state_file': delete one of the two, and restart dmevpn there hub next try in 20 s"
+         do one is a copy of the other: on one of them stop dmevpn, delete the file of option 'state_file', \
+         and start it again hub next try in 20 s"
     );
     let (comes_from, names) = ("198.51.100.7".parse().unwrap(), "10.0.0.2".parse().unwrap());
     let translated = Refusal::Translated { comes_from, names };
@@ -189,7 +189,15 @@ fn status_of_the_rarer_states() {
     let full = RoleStatus::Hub {
         dataplane: "bridge".into(),
         dataplane_reason: "as configured".into(),
-        report: HubReport { since: 1, spokes: 10, max_spokes: 10, macs: 0, purges: 1, refused: None },
+        report: HubReport {
+            since: 1,
+            spokes: 10,
+            max_spokes: 10,
+            macs: 0,
+            purges: 1,
+            refused: None,
+            rivals: vec![],
+        },
     };
     let text = status_text(FILE, &daemon(vec![vn("test", "1", full)]));
     assert!(text.contains("  why     it is full: 10 spokes are registered, further ones are refused\n"));
@@ -205,12 +213,46 @@ fn status_of_the_rarer_states() {
             macs: 0,
             purges: 0,
             refused: Some(translated),
+            rivals: vec![],
         },
     };
     let status = daemon(vec![vn("test", "1", refuses)]);
     let text = status_text(FILE, &status).split_whitespace().collect::<Vec<_>>().join(" ");
     let words = "one is refused: comes from 198.51.100.7, names 10.0.0.2: NAT between";
     assert!(text.contains(words), "{text}");
+}
+
+/// Both routers that have one MAC are told, and their hub.
+#[test]
+fn status_of_two_routers_with_one_mac() {
+    let words = |role| {
+        let text = status_text(FILE, &daemon(vec![vn("test", "1", role)]));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let both = "two routers have MAC 52:54:00:00:00:01: 10.0.0.2 vni 100 and 10.0.0.3 vni 101";
+    let hint = "do one is a copy of the other: on one of them stop dmevpn, delete the file of option 'state_file', \
+                and start it again";
+    let standing = Standing::Registered { left: 410, unanswered: 0 };
+    let holder = SpokeReport { rivals: Some(rivals()), ..report(standing, 7) };
+    let said = words(spoke("10.0.0.1", holder.clone()));
+    assert!(said.contains(&format!("registered for 7 s why {both} {hint} hub valid for")), "{said}");
+    let unknown = SpokeReport { rivals: Some(Rivals { second: None, ..rivals() }), ..holder.clone() };
+    assert!(words(spoke("10.0.0.1", unknown)).contains("10.0.0.2 vni 100 and another one do one is"));
+    let standing = Standing::Refused { reason: Refusal::Nak(14), retry: 20 };
+    let said = words(spoke("10.0.0.1", SpokeReport { standing, ..holder }));
+    assert!(said.contains(&format!("another router registered this MAC; {both} {hint}")), "{said}");
+    let report = HubReport {
+        since: 1,
+        spokes: 2,
+        max_spokes: 10,
+        macs: 0,
+        purges: 0,
+        refused: None,
+        rivals: vec![rivals(), Rivals { mac: mac(2), ..rivals() }],
+    };
+    let said = words(RoleStatus::Hub { dataplane: "bridge".into(), dataplane_reason: "x".into(), report });
+    assert!(said.contains(&format!("why {both}; two routers have MAC 52:54:00:00:00:02: ")), "{said}");
+    assert!(said.contains(hint), "{said}");
 }
 
 #[test]

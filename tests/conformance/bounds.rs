@@ -35,8 +35,7 @@ fn withdraws_all(sent: &Sent) -> bool {
 fn e3_what_is_refused_makes_nothing() {
     let (mut hub, two, _) = hub_and_two();
     let thief = Client { source: two.source, ..client(9) };
-    hub.input(Input::Packet { via: Via { path: thief.path(), tag: TAG }, nhrp: &thief.registration(1) });
-    assert_eq!(hub.one().codes(), [14], "at once");
+    assert_eq!(contested(&mut hub, &thief, &thief.registration(1), &two).codes(), [14]);
     assert_eq!(hub.changed().count(), 0, "no port was asked for");
 }
 

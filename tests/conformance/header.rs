@@ -121,7 +121,8 @@ fn b10_holding_time_of_a_nak_is_0() {
     let (mut hub, two, _) = hub_and_two();
     assert_eq!(hub.ask(&two, &two.question(2, address("52:54:00:00:00:99"))).cies()[0], Cie::nak(12));
     let thief = Client { source: two.source, ..client(9) };
-    assert_eq!(hub.ask(&thief, &thief.registration(1)).cies()[0].holding, 0);
+    let reply = contested(&mut hub, &thief, &thief.registration(1), &two);
+    assert_eq!(reply.cies()[0].holding, 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod drive;
 mod golden;
 
 mod bounds;
+mod claims;
 mod counters;
 mod ending;
 mod errors;
@@ -89,14 +90,23 @@ fn purge(flags: u16, prefix: u8, old: Option<dmevpn::types::Vtep>) -> Vec<u8> {
     })
 }
 
-/// A client confirms a purge.
-fn confirm(hub: &mut Driven, client: &Client, purge: &Sent) {
+/// A client confirms a purge; what comes of that.
+fn confirm(hub: &mut Driven, client: &Client, purge: &Sent) -> Vec<Sent> {
     let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
         purge.cies().iter().for_each(|cie| {
             w.cie(cie);
         });
     });
-    hub.hear(client.path(), TAG, &reply);
+    hub.hear(client.path(), TAG, &reply)
+}
+
+/// A registration of what `holder` has, which is asked, and is there: the answer.
+fn contested(hub: &mut Driven, newcomer: &Client, request: &[u8], holder: &Client) -> Sent {
+    let question = hub.hear(newcomer.path(), TAG, request);
+    assert_eq!((question.len(), question[0].path), (1, holder.path()), "the holder is asked");
+    let mut sent = confirm(hub, holder, &question[0]);
+    assert_eq!((sent.len(), sent[0].path), (1, newcomer.path()));
+    sent.remove(0)
 }
 
 fn is_error(sent: &Sent, code: u16) -> bool {

@@ -16,7 +16,7 @@ fn e1_e4_e7_e8_e9_k12_registration_is_frame_a() {
 fn e3_unique_address_of_another_router_is_nak_14() {
     let (mut hub, two, three) = hub_and_two();
     let thief = Client { source: two.source, ..client(9) };
-    let reply = hub.ask(&thief, &thief.registration(1));
+    let reply = contested(&mut hub, &thief, &thief.registration(1), &two);
     assert_eq!(reply.codes(), [14]);
     let reply = hub.ask(&three, &three.question(3, two.source));
     assert_eq!(reply.cies()[0].nbma, Some(two.nbma), "nothing changed");
@@ -32,7 +32,11 @@ fn e2_e3_without_u_the_address_may_be_taken() {
     });
     assert_eq!(hub.ask(&shy, &request).codes(), [0]);
     let taker = Client { source: shy.source, ..client(5) };
-    assert_eq!(hub.ask(&taker, &taker.registration(1)).codes(), [0]);
+    // Of two stations with one MAC both would be dark by turns: with and without U it is not taken from who is there.
+    assert_eq!(contested(&mut hub, &taker, &taker.registration(1), &shy).codes(), [14]);
+    hub.hear(taker.path(), TAG, &taker.registration(2));
+    let reply = claims::in_silence(&mut hub, &taker);
+    assert_eq!(reply.codes(), [0]);
     let reply = hub.ask(&three, &three.question(3, shy.source));
     assert_eq!(reply.cies()[0].nbma, Some(taker.nbma));
     let _ = two;
@@ -301,7 +305,7 @@ fn e15_each_cie_has_its_own_code() {
             .cie(&Cie { address: Some(address("52:54:00:00:00:22")), ..own })
             .cie(&Cie { nbma: Some(nbma("10.0.0.66")), ..own });
     });
-    let reply = hub.ask(&two, &request);
+    let reply = contested(&mut hub, &two, &request, &three);
     assert_eq!(reply.codes(), [0, 14, 0, 4]);
     assert!(reply.cies().iter().all(|c| (c.holding == 0) == (c.code != 0)));
 }

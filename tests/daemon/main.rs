@@ -18,6 +18,7 @@ mod control;
 mod devices;
 mod ends;
 mod hub;
+mod identity;
 mod interface;
 mod kernel;
 mod life;
@@ -127,6 +128,13 @@ fn external(node: &Node, device: &str) -> Vec<String> {
 fn destinations(node: &Node, device: &str, mac: MacBytes) -> Vec<(Option<IpAddr>, Option<u32>)> {
     let entries = fdb::dump(&node.ns, device).unwrap_or_default();
     entries.iter().filter(|e| e.own && e.mac == mac).map(|e| (e.dst, e.vni)).collect()
+}
+
+/// Whether a port of the hub leads to this underlay address, and nowhere else.
+fn leads(hub: &Node, to: &str) -> bool {
+    let to = Some(to.parse().unwrap());
+    let all = hub.ports().unwrap_or_default();
+    all.keys().any(|port| destinations(hub, port, [0; 6]).iter().map(|(dst, _)| *dst).eq([to]))
 }
 
 fn show(node: &Node, device: &str) -> String {

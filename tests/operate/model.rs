@@ -93,6 +93,10 @@ pub struct Model {
     found: BTreeMap<(VnKey, Nbma), Instant>,
     /// Who registered before it was known whether it has a port: until when it may hold answers.
     early: BTreeMap<(VnKey, Nbma), Instant>,
+    /// MACs that registrations named, and when last: who has one may be asked whether it is there.
+    claimed: BTreeMap<(VnKey, Mac), Instant>,
+    /// The hub's ports, by the VNI that is theirs.
+    ports: BTreeMap<VnKey, BTreeMap<dmevpn::types::Vni, Vtep>>,
     /// MACs whose place this run of the hub's daemon was told.
     placed: BTreeSet<(VnKey, Mac)>,
     /// Since when a hub's port stands without a registration.
@@ -126,6 +130,8 @@ impl Model {
             hub_listed: BTreeMap::new(),
             found: BTreeMap::new(),
             early: BTreeMap::new(),
+            claimed: BTreeMap::new(),
+            ports: BTreeMap::new(),
             placed: BTreeSet::new(),
             deserted: BTreeMap::new(),
             counters: BTreeMap::new(),
@@ -146,6 +152,9 @@ impl Model {
                 self.mentioned.insert((call.node, *vn, *mac));
             }
             Cause::Order(_) | Cause::Other => {}
+        }
+        if call.node == HUB_NODE {
+            self.moved(sim);
         }
         for (via, octets) in &call.sent {
             let Ok(message) = Message::parse(octets) else {
@@ -219,6 +228,11 @@ impl Model {
                     *self.open.entry((node, via, header.kind as u8, header.request_id)).or_default() += 1;
                 }
                 if let (HUB_NODE, Kind::RegistrationRequest, Some(vni)) = (node, header.kind, header.vni) {
+                    for address in message.cies().filter_map(|cie| cie.address.or(header.source)) {
+                        if let ProtocolAddress::Mac(mac) = address {
+                            self.claimed.insert((vn, mac), now);
+                        }
+                    }
                     let own = sim.nodes[node].settings.holding_time;
                     let wanted = message.cies().map(|cie| Duration::from_secs(cie.holding.into()));
                     let granted = wanted.map(|t| if t.is_zero() { own } else { t.min(own) }).max();
@@ -427,12 +441,16 @@ impl Model {
                 let all = || self.told.iter().filter(|((there, _, of), _)| *there == vn && *of == mac);
                 let held = all().any(|((_, name, _), _)| name.0 == to)
                     && all().any(|(_, told)| now <= told.held + RETRY);
-                own || held || found
+                // It has the MAC itself, and somebody else registers it.
+                let claimed = self.claimed.get(&(vn, mac)).is_some_and(|at| now <= *at + RETRY);
+                let asked = claimed && !own && message.header.destination == cie.address;
+                own || held || found || asked
             };
             // A request under way is repeated as it is, for the sake of the last that ends.
             let said = self.purges.get(&(to, message.header.request_id));
             let owed = owed || said.is_some_and(|(.., said)| said.contains(&mac));
-            self.expect(sim, HUB_NODE, owed, message, "a Purge to somebody who was told nothing");
+            let somebody = format!("a Purge to {to}, who was told nothing");
+            self.expect(sim, HUB_NODE, owed, message, &somebody);
             for (_, told) in self
                 .told
                 .iter_mut()
@@ -443,6 +461,39 @@ impl Model {
         }
         self.settle(sim, via, message);
         self.purges.entry((to, message.header.request_id)).or_insert((now, vn, macs));
+    }
+
+    /// A router that moved keeps its port, and what it was told; who was told where it was is owed that this is untrue.
+    fn moved(&mut self, sim: &Sim) {
+        let now = sim.now;
+        for (vn, plane) in &sim.nodes[HUB_NODE].planes {
+            let after: BTreeMap<_, _> = plane.ports.iter().map(|(at, port)| (port.uplink, *at)).collect();
+            let before = self.ports.insert(*vn, after.clone()).unwrap_or_default();
+            let server = sim.nodes[HUB_NODE].settings.vns.get(vn).and_then(|vn| vn.server.as_ref());
+            let shared = server.is_none_or(|server| server.shared_uplink);
+            for (uplink, was) in before.into_iter().filter(|_| !shared) {
+                let Some(to) = after.get(&uplink).copied().filter(|to| *to != was) else { continue };
+                let name = |at: Vtep| (at.nbma, Some(at.vni));
+                for ((of, asker, mac), told) in std::mem::take(&mut self.told) {
+                    let asker = if (of, asker) == (*vn, name(was)) { name(to) } else { asker };
+                    self.told.insert((of, asker, mac), told);
+                }
+                for ((of, there, mac), debt) in std::mem::take(&mut self.debts) {
+                    let there = if (of, there) == (*vn, was.nbma) { to.nbma } else { there };
+                    self.debts.insert((of, there, mac), debt);
+                }
+                for who in [&mut self.found, &mut self.early] {
+                    if let Some(until) = who.get(&(*vn, was.nbma)).copied() {
+                        who.insert((*vn, to.nbma), until);
+                    }
+                }
+                for ((_, asker, mac), told) in self.told.iter().filter(|((of, ..), _)| of == vn) {
+                    if told.at == Some(was) && *asker != name(to) && told.until > now && !told.over {
+                        self.debts.entry((*vn, asker.0, *mac)).or_insert((now, told.until));
+                    }
+                }
+            }
+        }
     }
 
     /// After a call of the hub: whoever was told something that the bridge knows to be untrue was told so in it.

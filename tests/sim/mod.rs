@@ -699,8 +699,7 @@ impl Sim {
                     let uplink = port.uplink;
                     let outcome = self.nodes[id].port_failure.unwrap_or(Outcome::Made);
                     if outcome == Outcome::Made {
-                        let server = self.nodes[id].settings.vns.get(&vn).and_then(|vn| vn.server.as_ref());
-                        let shared = server.is_some_and(|server| server.shared_uplink);
+                        let shared = self.is_shared(id, vn);
                         let used = self.nodes[id].planes.iter().any(|(there, plane)| {
                             let mut ports = plane.ports.iter().filter(|_| !shared || *there != vn);
                             ports.any(|(other, port)| port.uplink == uplink && *other != spoke)
@@ -716,8 +715,17 @@ impl Sim {
                     self.kernel(id, Input::News { vn, news: News::Became { spoke, outcome } });
                 }
                 None => {
+                    // The device of a spoke that moved stays, and leads there.
+                    let shared = self.is_shared(id, vn);
+                    let port = self.nodes[id].planes.get(&vn).and_then(|plane| plane.ports.get(&spoke));
+                    let same = |other: &Port| !shared && port.is_some_and(|port| port.uplink == other.uplink);
+                    let moved = wanted.and_then(|w| w.ports().find(|(_, port)| same(port)));
                     let Some(plane) = self.nodes[id].planes.get_mut(&vn) else { return };
                     plane.ports.remove(&spoke);
+                    if let Some((to, port)) = moved {
+                        plane.ports.insert(to, port);
+                        return plane.fdb.rename(Place::At(spoke), Place::At(to));
+                    }
                     for mac in plane.fdb.flush(Place::At(spoke)) {
                         self.kernel(id, Input::News { vn, news: News::Fdb { mac, place: Place::Gone } });
                     }
@@ -730,6 +738,12 @@ impl Sim {
                 };
             }
         }
+    }
+
+    /// Whether a hub has one device for all spokes.
+    fn is_shared(&self, id: NodeId, vn: VnKey) -> bool {
+        let server = self.nodes[id].settings.vns.get(&vn).and_then(|vn| vn.server.as_ref());
+        server.is_some_and(|server| server.shared_uplink)
     }
 
     fn act(&mut self, id: NodeId, vn: VnKey, act: Act) {

@@ -53,6 +53,11 @@ impl Fdb {
         old
     }
 
+    /// A port is another spoke's, or one that has another name now: what was learned there stays.
+    pub fn rename(&mut self, was: Place, to: Place) {
+        self.0.values_mut().filter(|(place, _)| *place == was).for_each(|(place, _)| *place = to);
+    }
+
     /// Takes out what is behind a port that goes.
     pub fn flush(&mut self, port: Place) -> Vec<Mac> {
         let there: Vec<Mac> = self.iter().filter(|(_, place)| *place == port).map(|(mac, _)| mac).collect();

@@ -17,7 +17,7 @@ use super::limits::{HUB, TokenBucket};
 use super::restless::Restless;
 use super::sites::SiteId;
 use crate::time::Instant;
-use crate::types::{Mac, VpnId};
+use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
 use departures::{Departures, Listener};
 use litemap::LiteMap;
@@ -81,7 +81,7 @@ impl Client {
             registration.retry(cx, &self.settings);
             return;
         }
-        registration.leave(cx, &self.settings);
+        registration.leave_way(cx, &self.settings, path);
         if path.is_none() {
             // Nobody can tell any more when one of them becomes untrue, and time would not end them.
             self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
@@ -241,6 +241,7 @@ impl Client {
             shortcuts,
             asking,
             negative,
+            rivals: registration.rivals(vn.now),
         })
     }
 
@@ -354,11 +355,23 @@ impl Client {
     /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).
     fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_req);
+        let address = cx.sites.mac.map(ProtocolAddress::Mac);
+        if from.message.header.destination.is_some_and(|to| Some(to) != address) {
+            // For who had this underlay address before: in its place nobody confirms.
+            return;
+        }
         cx.confirm_purge(from);
         let own = (Some(cx.name_of(from.via.path.local)), Some(self.settings.vni));
         let (mut anew, mut is_doubtful) = (false, false);
         for cie in from.message.cies() {
             match cie.address {
+                // The hub asks whether this router is there: another one has its address.
+                about if about == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own => {
+                    let rival = cie.nbma.zip(cie.vni).map(|(nbma, vni)| Vtep { nbma, vni });
+                    if let Some(registration) = with(&mut self.registrations, from.site) {
+                        registration.meet(cx, &self.settings, rival);
+                    }
+                }
                 // A MAC that was here is elsewhere now, and the bridge has not noticed; or nobody knows which are.
                 Some(ProtocolAddress::Mac(mac)) if (cie.nbma, cie.vni) == own => match cie.prefix {
                     bits @ 1..48 => self.unlearn_locals(cx, mac, bits),

@@ -1,7 +1,7 @@
 //! A client's registration with one hub (RFC 2332 sections 5.2.3 to 5.2.6).
 
 use super::super::context::{ClientDue, Context, Due, seconds};
-use super::super::contract::effect::{Effect, Event, Refusal};
+use super::super::contract::effect::{Effect, Event, Refusal, Rivals};
 use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::report::Standing;
@@ -28,8 +28,24 @@ const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Dur
 const WITHDRAW_TRIES: u32 = 4;
 /// What a hub says so soon after it accepted a registration, it says because of that.
 const JUST_NOW: Duration = Duration::from_secs(5);
+/// The hub is told with so many tries to register that the old address is not in use any more.
+const FORMER_TRIES: u32 = 3;
+/// Another router with this one's MAC was heard of so long ago at most: it tries again before.
+const RIVALRY: Duration = Duration::from_secs(300);
 /// A hub is not suspected more often than this of having forgotten us.
 const DOUBT_APART: Duration = Duration::from_secs(30);
+
+/// So many places are told to the hub where this client is not any more; of more it asks for itself.
+const PLACES: usize = 4;
+
+/// Where this client was, as far as its hub may know.
+#[derive(Clone, Debug)]
+struct Former {
+    hub: Nbma,
+    places: heapless::Vec<Nbma, PLACES>,
+    /// What tells the hub that it is not there any more.
+    purge: Option<Request>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -68,6 +84,9 @@ pub struct Registration {
     /// When the hub was last suspected of having forgotten us, as long as it has not said otherwise.
     doubted: Option<Instant>,
     is_doubtful: bool,
+    former: Option<Former>,
+    /// This router and another one with its MAC, and until when that is to be shown.
+    rivals: Option<(Rivals, Instant)>,
     alarm: Alarm,
 }
 
@@ -87,6 +106,8 @@ impl Registration {
             refusals: 0,
             doubted: None,
             is_doubtful: false,
+            former: None,
+            rivals: None,
             alarm: Alarm::default(),
         }
     }
@@ -162,12 +183,43 @@ impl Registration {
         if complete {
             self.refusals = 0;
             self.turn(cx.now, State::Registering);
+            self.prepare_move(cx);
             self.ask(cx, settings);
         } else {
             self.turn(cx.now, State::Idle);
             cx.timers.clear(&mut self.alarm);
         }
         complete
+    }
+
+    /// Before the way to the hub changes. By another way to the same place the hub is told with the registration that
+    /// this client moved: the old way may carry nothing any more, and what was registered there is not to end before.
+    pub fn leave_way(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, next: Option<Path>) {
+        if self.is_claimed()
+            && let Some(Path { local, remote }) = self.path
+        {
+            let mut places = match self.former.take() {
+                Some(former) if former.hub == remote => former.places,
+                _ => heapless::Vec::new(),
+            };
+            places.retain(|place| *place != local);
+            if places.is_full() {
+                places.remove(0);
+            }
+            // There is room.
+            let _ = places.push(local);
+            self.former = Some(Former { hub: remote, places, purge: None });
+        }
+        if next.is_some_and(|next| self.path.is_some_and(|path| next.remote == path.remote)) {
+            self.request = None;
+            return self.turn(cx.now, State::Idle);
+        }
+        self.leave(cx, settings);
+    }
+
+    /// Whether the hub may have this client registered by the present way.
+    fn is_claimed(&self) -> bool {
+        matches!(self.state, State::Registered { .. }) || self.request.is_some()
     }
 
     /// Before an address of either end changes: the old one is withdrawn.
@@ -181,7 +233,7 @@ impl Registration {
     pub fn withdraw(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, wait: bool) {
         let (Some(site), Some(mac)) = (self.site, cx.sites.mac) else { return };
         let registered = matches!(self.state, State::Registered { .. });
-        if !registered && self.request.is_none() {
+        if !self.is_claimed() {
             self.end(cx);
             return;
         }
@@ -258,8 +310,13 @@ impl Registration {
             return false;
         }
         // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
+        self.former = None;
         if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
             increment(&mut cx.statistics.rx_register_nak);
+            let holder = nak.nbma.zip(nak.vni).map(|(nbma, vni)| Vtep { nbma, vni });
+            if nak.code == code::ALREADY_REGISTERED && holder.is_some() {
+                self.meet(cx, settings, holder);
+            }
             let names = header.nbma;
             let is_other = |comes_from: &Nbma| *comes_from != names && nak.code == code::PROHIBITED;
             let reason = match nak.nbma.filter(is_other) {
@@ -284,6 +341,7 @@ impl Registration {
         let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));
         let news = !self.is_registered() || self.uplink != Some(site);
         if !matches!(self.state, State::Registered { .. }) || self.uplink != Some(site) {
+            self.rivals = None;
             self.since = cx.now;
             cx.tell(Event::Registered { uplink });
         }
@@ -323,6 +381,22 @@ impl Registration {
         }
     }
 
+    /// Another router has this one's MAC, and is there if that is known.
+    pub fn meet(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, second: Option<Vtep>) {
+        let (Some(path), Some(mac)) = (self.path, cx.sites.mac) else { return };
+        let first = Vtep { nbma: cx.name_of(path.local), vni: settings.vni };
+        let rivals = Rivals { mac, first, second };
+        if self.rivals(cx.now) != Some(rivals) {
+            cx.tell(Event::Rivals(rivals));
+        }
+        self.rivals = Some((rivals, cx.now + RIVALRY));
+    }
+
+    /// This router and another one, if both have its MAC.
+    pub fn rivals(&self, now: Instant) -> Option<Rivals> {
+        self.rivals.filter(|(_, until)| *until > now).map(|(rivals, _)| rivals)
+    }
+
     /// What to say in `status`, and for how many seconds it has been so.
     pub fn report(&self, now: Instant, complete: Result<(), Standing>) -> (Standing, u64) {
         let unanswered = self.request.map_or(0, |r| r.tries().saturating_sub(1));
@@ -336,6 +410,25 @@ impl Registration {
             (State::Registering | State::Idle, _) => Standing::Registering { unanswered },
         };
         (standing, now.since(self.since).as_secs())
+    }
+
+    /// The ID of what tells that this client moved is lower than that of the registration: a late copy changes nothing.
+    fn prepare_move(&mut self, cx: &mut Context<'_>) {
+        let (Some(path), Some(site), Some(mac)) = (self.path, self.site, cx.sites.mac) else { return };
+        let Some(mut former) = self.former.take().filter(|former| former.hub == path.remote) else { return };
+        former.places.retain(|place| cx.name_of(*place) != cx.name_of(path.local));
+        if !former.places.is_empty() {
+            former.purge = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
+            self.former = Some(former);
+        }
+    }
+
+    /// Says that what was registered from other addresses is not there any more.
+    fn send_move(&self, cx: &mut Context<'_>, settings: &ClientSettings, tries: u32) {
+        let Some(Former { places, purge: Some(purge), .. }) = &self.former else { return };
+        if tries < FORMER_TRIES {
+            self.purge(cx, settings, *purge, places, flag::NO_REPLY);
+        }
     }
 
     fn turn(&mut self, now: Instant, state: State) {
@@ -369,6 +462,7 @@ impl Registration {
         };
         let own = ProtocolAddress::Mac(mac);
         let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, own));
+        self.send_move(cx, settings, request.tries());
         let backoff = match self.state {
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
             State::Registered { .. } => {
@@ -399,27 +493,36 @@ impl Registration {
     }
 
     fn send_purge(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, reply: bool) {
-        let (Some(via), Some(mac)) = (self.via(cx.vpn_id), cx.sites.mac) else { return };
+        let Some(Path { local, .. }) = self.path else { return };
         let Some(mut request) = self.request else { return };
         let next = request.sent(cx, WITHDRAW);
+        self.purge(cx, settings, request, &[local], if reply { 0 } else { flag::NO_REPLY });
+        self.request = Some(request);
+        self.arm(cx, next);
+    }
+
+    /// Takes back that this client is at these places.
+    fn purge(
+        &self,
+        cx: &mut Context<'_>,
+        settings: &ClientSettings,
+        request: Request,
+        places: &[Nbma],
+        flags: u16,
+    ) {
+        let (Some(via), Some(mac)) = (self.via(cx.vpn_id), cx.sites.mac) else { return };
         let own = ProtocolAddress::Mac(mac);
-        let flags = if reply { 0 } else { flag::NO_REPLY };
         let to = self.address.unwrap_or(own);
         let nbma = cx.name_of(via.path.local);
         let header = own_header(nbma, settings.vni, own, Kind::PurgeRequest, flags, request.id(), to);
-        let cie = Cie {
-            prefix: 0xff,
-            nbma: Some(nbma),
-            vni: Some(settings.vni),
-            address: Some(own),
-            ..Cie::default()
-        };
+        let names: heapless::Vec<Nbma, PLACES> = places.iter().map(|place| cx.name_of(*place)).collect();
+        let at = Cie { prefix: 0xff, vni: Some(settings.vni), address: Some(own), ..Cie::default() };
         cx.send(via, &header, |w| {
-            w.cie(&cie);
+            for place in names {
+                w.cie(&Cie { nbma: Some(place), ..at });
+            }
         });
         increment(&mut cx.statistics.tx_purge_req);
-        self.request = Some(request);
-        self.arm(cx, next);
     }
 
     fn arm(&mut self, cx: &mut Context<'_>, at: Instant) {

@@ -182,6 +182,15 @@ pub enum Event {
         /// The VNI of its port.
         uplink: Vni,
     },
+    /// A spoke has another underlay address; its port is the same.
+    SpokeMoved {
+        /// Where it was.
+        from: Vtep,
+        /// Where it is.
+        to: Vtep,
+        /// The VNI of its port.
+        uplink: Vni,
+    },
     /// A spoke's port was removed.
     SpokeDown {
         /// The spoke's VTEP.
@@ -213,6 +222,8 @@ pub enum Event {
         /// The other place.
         to: Option<Vtep>,
     },
+    /// Two routers register the same MAC, as copies of one do.
+    Rivals(Rivals),
     /// A table is full: what does not fit takes the way by the hub, or is refused.
     Full(Table),
     /// The peer reports an error in a packet of ours (RFC 2332 section 5.2.7).
@@ -236,6 +247,17 @@ pub enum Event {
         /// The VNI of the site that is registered.
         registered: Vni,
     },
+}
+
+/// Two routers of one MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rivals {
+    /// The MAC.
+    pub mac: Mac,
+    /// One of them: the one that has it registered, if it is a hub that says so, and otherwise this router itself.
+    pub first: Vtep,
+    /// The other one, if it is known where that is.
+    pub second: Option<Vtep>,
 }
 
 /// Why something is refused.
@@ -275,6 +297,10 @@ pub enum Why {
     Replaced,
     /// An operator removed it.
     Removed,
+    /// Its router registered from another underlay address.
+    Moved,
+    /// Another site registered its address, and it was not there.
+    Taken,
 }
 
 /// A bounded table.

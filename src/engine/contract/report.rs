@@ -1,6 +1,6 @@
 //! What the engine says of itself when asked: rows for `status`, `macs`, `peers` and metrics.
 
-use super::effect::Refusal;
+use super::effect::{Refusal, Rivals};
 use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -61,6 +61,8 @@ pub struct SpokeReport {
     pub asking: u32,
     /// MACs the hub did not know.
     pub negative: u32,
+    /// Another router that registers this one's MAC, or has it registered.
+    pub rivals: Option<Rivals>,
 }
 
 /// A hub's state in a VN.
@@ -78,6 +80,8 @@ pub struct HubReport {
     pub purges: u32,
     /// Who was refused lately, for what lies between.
     pub refused: Option<Refusal>,
+    /// Routers of which two have one MAC; the last ones, if they are many.
+    pub rivals: Vec<Rivals>,
 }
 
 /// The state of a MAC.

@@ -27,6 +27,8 @@ pub struct Inbound<'a> {
     /// Who sent it, if that is a site this node has to do with.
     pub site: Option<SiteId>,
     pub message: Message<'a>,
+    /// The packet as it came.
+    pub octets: &'a [u8],
 }
 
 impl Inbound<'_> {

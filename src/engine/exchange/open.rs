@@ -56,7 +56,7 @@ pub fn open<'a>(
     };
     match unknown_extension(&message, octets) {
         Some(fault) => Fate::Wrong(site, fault),
-        None => Fate::Taken(Inbound { via, site, message }),
+        None => Fate::Taken(Inbound { via, site, message, octets }),
     }
 }
 

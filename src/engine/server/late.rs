@@ -53,11 +53,21 @@ pub struct Gone(VecDeque<(Nbma, ProtocolAddress, Newest)>);
 
 impl Gone {
     pub fn left(&mut self, now: Instant, nbma: Nbma, member: &Member) {
+        self.note(now, nbma, member.address, member.newest);
+    }
+
+    /// It is elsewhere: its last request is a late one, too, if it comes from there once more.
+    pub fn moved(&mut self, now: Instant, nbma: Nbma, member: &Member) {
+        let newest = member.newest.map(|newest| Newest { id: newest.id.wrapping_add(1), at: now });
+        self.note(now, nbma, member.address, newest);
+    }
+
+    fn note(&mut self, now: Instant, nbma: Nbma, address: Option<ProtocolAddress>, newest: Option<Newest>) {
         while self.0.len() >= GONE || self.0.front().is_some_and(|(.., newest)| now.since(newest.at) >= LATE)
         {
             self.0.pop_front();
         }
-        if let (Some(address), Some(newest)) = (member.address, member.newest) {
+        if let (Some(address), Some(newest)) = (address, newest) {
             self.0.push_back((nbma, address, newest));
         }
     }

@@ -2,6 +2,7 @@
 //! lives.
 
 mod answer;
+mod claim;
 mod late;
 mod manage;
 mod member;
@@ -26,7 +27,8 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
+use crate::wire::nhrp::{Cie, Fault, Kind, Protocol, ProtocolAddress, error};
+use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
 use late::Gone;
@@ -63,9 +65,9 @@ pub struct Server {
     others: u32,
     /// The uplink VNI all spokes share, once there is one.
     shared: Option<Vni>,
-    /// Sites that are gone, whose addresses are not yet; each with where it was.
-    drained: Vec<(SiteId, Option<Vtep>)>,
+    drained: Vec<Drained>,
     gone: Gone,
+    claims: Claims,
     drain: Alarm,
     sweep: Alarm,
     /// When the next sweep begins; and how far the present one got.
@@ -80,6 +82,17 @@ pub struct Server {
     flush: Alarm,
     /// Who was refused last behind NAT, and when.
     translated: Option<(Instant, Refusal)>,
+}
+
+/// A site that is gone, or elsewhere: what was said of its addresses is still to be taken back.
+#[derive(Clone, Copy, Debug)]
+struct Drained {
+    site: SiteId,
+    /// Where it was.
+    was: Option<Vtep>,
+    /// Whether its addresses stay with it; and the last one that was looked at.
+    stays: bool,
+    last: Option<ProtocolAddress>,
 }
 
 impl ServerSettings {
@@ -104,6 +117,7 @@ impl Server {
             shared: None,
             drained: Vec::new(),
             gone: Gone::default(),
+            claims: Claims::default(),
             drain: Alarm::default(),
             sweep: Alarm::default(),
             sweep_due: None,
@@ -192,6 +206,7 @@ impl Server {
         match due {
             ServerDue::Site(site) => self.expire(cx, site),
             ServerDue::Purge(site) => self.purge_due(cx, site),
+            ServerDue::Claims => self.go_on_asking(cx),
             ServerDue::Drain => self.go_on_draining(cx),
             ServerDue::Sweep => self.go_on_sweeping(cx),
             ServerDue::Restless => {
@@ -218,6 +233,7 @@ impl Server {
         for alarm in [&mut self.sweep, &mut self.drain, &mut self.flush] {
             cx.timers.clear(alarm);
         }
+        self.claims.end(cx);
         self.restless.end(cx);
         self.room.end(cx);
         if let Some(uplink) = self.shared.take() {
@@ -234,6 +250,7 @@ impl Server {
             macs: count(vn.book.macs()),
             purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
             refused: self.translated.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
+            rivals: self.claims.rivals(vn.now).collect(),
         }
     }
 
@@ -304,10 +321,13 @@ impl Server {
             }
             Place::Gone | Place::Unplugged | Place::Left(_) => return self.unlearn(cx, mac),
             Place::Local => SiteId::HERE,
-            Place::At(spoke) => match cx.sites.find((spoke.nbma, Some(spoke.vni))) {
-                Some(site) => site,
-                None => return,
-            },
+            Place::At(spoke) => {
+                let site = cx.sites.find((spoke.nbma, Some(spoke.vni)));
+                match site.or_else(|| self.claims.former(cx.now, spoke)) {
+                    Some(site) => site,
+                    None => return,
+                }
+            }
             Place::Tunnel => return,
         };
         let max = self.settings.max_macs as usize;
@@ -362,8 +382,16 @@ impl Server {
         }
         // First of all: the way it takes may be the port that goes.
         cx.confirm_purge(from);
-        let Some(site) = from.site else { return Ok(()) };
         let header = &from.message.header;
+        // Where it was, if it says so: it has another address now.
+        let place = |cie: &Cie| Some((cie.nbma.filter(|nbma| *nbma != header.nbma)?, cie.vni));
+        if cies().any(|cie| place(&cie).is_none() && cie.address == header.source) {
+            self.claims.forget((header.nbma, header.vni));
+        }
+        for (place, address) in cies().filter_map(|cie| place(&cie).zip(cie.address)) {
+            self.moves(cx, from, place, address);
+        }
+        let Some(site) = from.site else { return Ok(()) };
         if let Some(source) = header.source.filter(|_| is_about_registration(cx, site, from)) {
             if self.is_late(cx, from, source) {
                 return Ok(());
@@ -373,7 +401,7 @@ impl Server {
                 member.note(cx.now, source, header.request_id);
             }
         }
-        for cie in cies() {
+        for cie in cies().filter(|cie| place(cie).is_none()) {
             match cie.address {
                 Some(ProtocolAddress::Mac(mac)) if (1..48).contains(&cie.prefix) => {
                     self.withdraw_all(cx, site, |other| other.shares(mac, cie.prefix));
@@ -398,6 +426,9 @@ impl Server {
 
     /// An address is not behind a client any more: what others say of it stays.
     fn withdraw(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
+        if self.withdrew(cx, site, address) {
+            return;
+        }
         let learned = cx.book.get(address).is_some_and(|e| e.is_learned() && e.site() == Some(site));
         self.deregister(cx, site, address);
         if let Some(change) = cx.book.withdraw(cx.now, address, site) {
@@ -481,7 +512,7 @@ impl Server {
         if cx.sites.is_loose(site) {
             cx.sites.remove(site);
         }
-        self.drained.push((site, vtep));
+        self.drained.push(Drained { site, was: vtep, stays: false, last: None });
         self.go_on_draining(cx);
     }
 
@@ -499,6 +530,9 @@ impl Server {
         for address in member.registered.iter().filter_map(|r| ip(r.address)) {
             cx.want(Item::Neighbour(address), None);
         }
+        if let Some(spoke) = vtep {
+            self.claims.resolved(spoke);
+        }
         if let (Some(spoke), Some(port)) = (vtep, &member.port) {
             self.release_uplink(cx, port.uplink);
             cx.want(Item::Port(spoke), None);
@@ -509,21 +543,25 @@ impl Server {
         true
     }
 
-    /// Takes out what is still said to be behind sites that are gone.
+    /// Takes back what is still said of sites that are gone, or elsewhere.
     fn go_on_draining(&mut self, cx: &mut Context<'_>) {
         let mut left = DRAIN;
-        while let Some((site, vtep)) = self.drained.last().copied() {
-            while let Some(address) = cx.book.next_behind(site, None) {
+        while let Some(Drained { site, was, stays, mut last }) = self.drained.pop() {
+            while let Some(address) = cx.book.next_behind(site, last) {
                 if left == 0 {
-                    cx.arm(&mut self.drain, cx.now + SOON, Due::Server(ServerDue::Drain));
-                    return;
+                    self.drained.push(Drained { site, was, stays, last });
+                    return cx.arm(&mut self.drain, cx.now + SOON, Due::Server(ServerDue::Drain));
                 }
                 left -= 1;
-                if let Some(change) = cx.book.withdraw(cx.now, address, site) {
-                    self.take_back_from(cx, address, vtep, &change);
+                last = stays.then_some(address);
+                let change = match stays {
+                    true => cx.book.renew(cx.now, address, site),
+                    false => cx.book.withdraw(cx.now, address, site),
+                };
+                if let Some(change) = change {
+                    self.take_back_from(cx, address, was, &change);
                 }
             }
-            self.drained.pop();
         }
     }
 

@@ -184,6 +184,17 @@ impl Line {
         }
     }
 
+    /// The client has another place: what its bridge may still believe is told by that name, in a new request.
+    fn rename(&mut self, was: Vtep, to: Vtep) {
+        let waiting = core::mem::take(&mut self.waiting).into_iter();
+        let renamed = waiting.map(|((about, old), withdrawal)| {
+            let old = if old == Some(was) { Some(to) } else { old };
+            ((about, old), withdrawal)
+        });
+        self.waiting = renamed.collect();
+        self.unsend();
+    }
+
     /// The request under way is over: what it said is done with.
     fn done(&mut self) {
         self.waiting.retain(|_, withdrawal| !withdrawal.sent || withdrawal.again);
@@ -216,7 +227,7 @@ impl Server {
     ) {
         let key = (About::One(address), old);
         // Its bridge may still think that the station is there.
-        if let (Some(site), Some(_)) = (change.from, change.to) {
+        if let (Some(site), true) = (change.from, change.to.is_some() && change.from != change.to) {
             let until = change.until.max(cx.now + cx.holding_time);
             queue(cx, site, key, until);
         }
@@ -271,9 +282,21 @@ impl Server {
         increment(&mut cx.statistics.tx_purge_req);
     }
 
+    /// A client is called otherwise than before.
+    pub(super) fn rename_line(&mut self, cx: &mut Context<'_>, site: SiteId, was: Vtep) {
+        let Some(to) = cx.sites.vtep(site) else { return };
+        if let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) {
+            line.rename(was, to);
+            due_at(cx, site);
+        }
+    }
+
     /// A client confirmed (RFC 2332 section 5.2.6).
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_reply);
+        if self.is_there(cx, from) {
+            return;
+        }
         let id = from.message.header.request_id;
         let about = from.message.cies().next().and_then(|cie| cie.address);
         let Some(site) = from.site else { return increment(&mut cx.statistics.rx_unsolicited) };

@@ -9,6 +9,7 @@ use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Reply};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST};
 use super::super::sites::SiteId;
+use super::claim::Heard;
 use super::member::{MemberPort, Registered};
 use super::{Server, ip};
 use crate::types::{Nbma, Vtep};
@@ -36,20 +37,34 @@ impl Server {
             }
             return Ok(());
         }
-        let replaced = match self.admit(cx, from).and_then(|()| self.find_place(cx, from, source)) {
+        self.take_registration(cx, from, source, Heard::new());
+        Ok(())
+    }
+
+    /// Acts on a registration, unless it has to wait for what another router says; `heard` is what came of that.
+    pub(super) fn take_registration(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Inbound<'_>,
+        source: ProtocolAddress,
+        mut heard: Heard,
+    ) {
+        if let Err(code) = self.admit(cx, from) {
+            return self.refuse(cx, from, code);
+        }
+        if self.waits(cx, from, &mut heard) {
+            return;
+        }
+        let replaced = match self.find_place(cx, from, source) {
             Ok(replaced) => replaced,
-            Err(code) => {
-                self.refuse(cx, from, code);
-                return Ok(());
-            }
+            Err(code) => return self.refuse(cx, from, code),
         };
-        let verdicts = self.judge(cx, from);
+        let verdicts = self.judge(cx, from, &heard);
         let codes: Codes = verdicts.iter().map(|verdict| verdict.err().unwrap_or(code::OK)).collect();
         if !codes.contains(&code::OK) {
             // Nobody is the worse for it: who is registered stays so.
             let first = codes.first().copied().unwrap_or(code::PROHIBITED);
-            self.reply_registration(cx, from, &codes, first);
-            return Ok(());
+            return self.reply_registration(cx, from, &codes, first);
         }
         if let Some(replaced) = replaced {
             self.remove(cx, replaced, Why::Replaced);
@@ -64,7 +79,6 @@ impl Server {
             }
         }
         self.settle(cx, site, Why::Expired);
-        Ok(())
     }
 
     /// What became of a port that was to be made or changed.
@@ -174,14 +188,14 @@ impl Server {
     }
 
     /// Says of each CIE what can be taken in, and changes nothing yet.
-    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Verdicts {
+    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>, heard: &Heard) -> Verdicts {
         let header = &from.message.header;
         let site = cx.sites.find((header.nbma, header.vni));
         let member = site.and_then(|site| cx.sites.member(site));
         let mut room = ADDRESSES_PER_CLIENT - member.map_or(0, |member| member.registered.len());
         let verdict = |cie: Cie| {
             let registered = self.registered(cx, from, &cie).ok_or(code::PROHIBITED)?;
-            if self.is_unique_elsewhere(cx, registered.address, header.nbma) {
+            if self.is_anothers(cx, registered.address, header.nbma, heard) {
                 return Err(code::ALREADY_REGISTERED);
             }
             if member.is_none_or(|member| member.registered(registered.address).is_none()) {
@@ -194,7 +208,7 @@ impl Server {
 
     /// What a CIE registers, if it may: nobody registers for another station, and nobody a range. What a CIE leaves out
     /// stands in the header (RFC 2332 section 5.2.3).
-    fn registered(&self, cx: &Context<'_>, from: &Inbound<'_>, cie: &Cie) -> Option<Registered> {
+    pub(super) fn registered(&self, cx: &Context<'_>, from: &Inbound<'_>, cie: &Cie) -> Option<Registered> {
         let header = &from.message.header;
         let address = cie.address.or(header.source)?;
         let theirs =
@@ -210,11 +224,15 @@ impl Server {
         })
     }
 
-    /// Whether somebody at another underlay address than `nbma` registered the address for itself alone.
-    fn is_unique_elsewhere(&self, cx: &Context<'_>, address: ProtocolAddress, nbma: Nbma) -> bool {
-        let holder = cx.book.get(address).and_then(|entry| entry.registered());
-        let holder = holder.and_then(|site| cx.sites.get(site)).filter(|site| site.nbma != nbma);
-        let member = holder.and_then(|site| site.member.as_deref());
+    /// Whether somebody at another underlay address than `nbma` has the address: a MAC, and said so when asked; or an IP
+    /// address, for itself alone.
+    fn is_anothers(&self, cx: &Context<'_>, address: ProtocolAddress, nbma: Nbma, heard: &Heard) -> bool {
+        let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };
+        if let ProtocolAddress::Mac(_) = address {
+            return heard.contains(&(holder, true));
+        }
+        let there = cx.sites.get(holder).filter(|site| site.nbma != nbma);
+        let member = there.and_then(|site| site.member.as_deref());
         member.is_some_and(|member| member.registered(address).is_some_and(|r| r.unique))
     }
 
@@ -259,7 +277,15 @@ impl Server {
             if let Some(member) = cx.sites.member_mut(holder) {
                 member.registered.retain(|r| r.address != address);
             }
-            self.settle(cx, holder, Why::Expired);
+            let why = match (cx.sites.get(holder), cx.sites.get(site)) {
+                (Some(old), Some(new)) if old.nbma == new.nbma => Why::Replaced,
+                (Some(old), Some(new)) if old.vni == new.vni => Why::Moved,
+                _ => Why::Taken,
+            };
+            self.settle(cx, holder, why);
+        }
+        if let Some(place) = cx.sites.vtep(site) {
+            self.claims.resolved(place);
         }
         if let (Some(address), Some(there)) = (ip(address), cx.sites.get(site)) {
             let behind = there.nbma;
@@ -315,8 +341,9 @@ impl Server {
         let own = cx.holding_seconds();
         let header = from.message.header.reply(Kind::RegistrationReply);
         let responder = self.responder(cx, &from, header.protocol);
+        let holder = holder(cx, &from, codes);
         let reply = Reply::new(cx, from.via, &header, |w| {
-            write(w, &from, own, codes, code::RESOURCES, &responder);
+            write(w, &from, own, codes, code::RESOURCES, holder, &responder);
         });
         if let Some(port) = cx.sites.member_mut(site).and_then(|member| member.port.as_mut()) {
             // The newest request is the one to answer.
@@ -335,8 +362,9 @@ impl Server {
         let own = cx.holding_seconds();
         let responder = self.responder(cx, from, from.message.header.protocol);
         let header = from.message.header.reply(Kind::RegistrationReply);
+        let holder = holder(cx, from, codes);
         let sent = cx.reply(from, &header, |w| {
-            write(w, from, own, codes, otherwise, &responder);
+            write(w, from, own, codes, otherwise, holder, &responder);
         });
         if sent {
             let all =
@@ -409,15 +437,37 @@ pub(super) fn granted(own: u16, cie: &Cie) -> u16 {
     if cie.holding == 0 { own } else { cie.holding.min(own) }
 }
 
+/// Who has the first MAC that another router has registered, for the CIE of the NAK.
+fn holder(cx: &Context<'_>, from: &Inbound<'_>, codes: &[u8]) -> Option<Vtep> {
+    let header = &from.message.header;
+    let place = codes.iter().position(|code| *code == code::ALREADY_REGISTERED)?;
+    let address = from.message.cies().nth(place)?.address.or(header.source)?;
+    let mac = matches!(address, ProtocolAddress::Mac(_)).then_some(address)?;
+    let holder = cx.sites.vtep(cx.book.get(mac)?.registered()?)?;
+    holder.nbma.same_family(header.nbma).then_some(holder)
+}
+
 /// Writes what follows the header of a Registration Reply.
-fn write(w: &mut Writer<'_>, from: &Inbound<'_>, own: u16, codes: &[u8], otherwise: u8, responder: &Cie) {
+fn write(
+    w: &mut Writer<'_>,
+    from: &Inbound<'_>,
+    own: u16,
+    codes: &[u8],
+    otherwise: u8,
+    mut holder: Option<Vtep>,
+    responder: &Cie,
+) {
     for (n, cie) in from.message.cies().enumerate() {
         let code = codes.get(n).copied().unwrap_or(otherwise);
         // The holding time of a NAK is 0 (RFC 2332 section 5.2.0.1).
         let holding = if code == code::OK { granted(own, &cie) } else { 0 };
         // Behind NAT it is told where it comes from.
         let nbma = translated(from).map_or(cie.nbma, |_| Some(from.via.path.remote));
-        w.cie(&Cie { code, holding, nbma, ..cie });
+        let cie = Cie { code, holding, nbma, ..cie };
+        w.cie(&match holder.take_if(|_| code == code::ALREADY_REGISTERED) {
+            Some(Vtep { nbma, vni }) => Cie { nbma: Some(nbma), vni: Some(vni), ..cie },
+            None => cie,
+        });
     }
     for extension in from.message.extensions() {
         match extension.kind {

@@ -68,6 +68,10 @@ impl Dataplane {
     }
 
     fn see_port(&mut self, key: VnKey, spoke: Vtep, kept: Kept, link: &Link, inputs: &mut Inputs) {
+        // It may have been listed as it was marked before its spoke moved.
+        if self.parts.get(&link.index).is_some_and(|part| *part != (key, Part::Port(spoke))) {
+            return;
+        }
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let Kind::Vxlan(info) = &link.kind else { return };
         let (Some(uplink), Some(local)) = (info.vni.and_then(Vni::new), info.local.and_then(Nbma::new))

@@ -1,12 +1,12 @@
 //! A hub's bridge and its ports: one VXLAN device for each spoke, and the kernel's bridge does the rest; or one device
 //! for all (`kmod`). What the worker does about them.
 
-use super::Wanted;
 use super::alias::{self, Kept};
-use super::spoke::{self, destination};
+use super::spoke::{self, destination, set};
+use super::{DEFAULT, Wanted};
 use crate::control::Cause;
 use crate::engine::Port;
-use crate::shell::netlink::{Error, Netlink, NewVxlan};
+use crate::shell::netlink::{Error, LinkChange, Netlink, NewVxlan};
 use crate::types::{Nbma, VlanId, Vni, VpnId, Vtep};
 use std::sync::Arc;
 
@@ -36,6 +36,41 @@ pub(super) struct Make {
     /// The device that their frames leave by, if not as the route says.
     pub via: Option<u32>,
     pub ports: Vec<NewPort>,
+}
+
+/// The order to have a device that is there lead to a spoke which moved.
+#[derive(Debug)]
+pub(super) struct Lead {
+    pub wanted: Arc<Wanted>,
+    pub index: u32,
+    /// How it is.
+    pub port: Port,
+    /// The device that its frames leave by, if not as the route says.
+    pub via: Option<u32>,
+    pub new: NewPort,
+}
+
+impl Lead {
+    /// At no time does it lead nowhere. One that cannot be changed is none.
+    pub fn perform(self, netlink: &mut Netlink) -> (NewPort, Made) {
+        let Lead { wanted, index, port, via, new } = self;
+        let alias = alias::port(&wanted.name, new.spoke, kept(new.port));
+        let marked = LinkChange { alias: Some(&alias), ..LinkChange::default() };
+        let led = netlink.fdb_apply(&[set(index, DEFAULT, new.spoke, via)]);
+        let led = led.map_err(|mut errors| errors.swap_remove(0).1);
+        let sends = |netlink: &mut Netlink| match serves(port, new.port) {
+            true => Ok(()),
+            false => change(netlink, index, &new),
+        };
+        let done = led.and_then(|()| sends(netlink)).and_then(|()| netlink.set_link(index, &marked));
+        let made = done.map(|()| index).map_err(|e| {
+            if let Err(e) = netlink.delete_link(index) {
+                log::warn!("{e}");
+            }
+            (false, e.to_string())
+        });
+        (new, made)
+    }
 }
 
 impl Make {

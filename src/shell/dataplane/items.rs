@@ -1,7 +1,7 @@
 //! Makes items of the kernel's state what the engine wants them to be, whatever made the two differ: the one place where
 //! the plane is read.
 
-use super::hub::{self, Made, NewPort};
+use super::hub::{self, Lead, Made, NewPort};
 use super::spoke::set;
 use super::vn::{Bridge, Devices, Entry, Part, Ported, Vn};
 use super::worker::{Job, Whose};
@@ -27,6 +27,7 @@ impl Dataplane {
                 Due::Act(key, act) => self.act(key, act, engine.plane(key)),
             }
         }
+        self.left_ports.clear();
     }
 
     /// An item of the VN's becomes what it is wanted to be. The engine is told what became of a port.
@@ -90,9 +91,10 @@ impl Dataplane {
                 return self.jobs.push_back(Job::Move(whose, index, NewPort { spoke, port: want }));
             }
             (want, Some(Ported { index: Some(index), port, .. })) => {
-                let (index, uplink) = (*index, port.uplink);
+                let (index, port) = (*index, *port);
                 ports.remove(&spoke);
-                self.doom(index, Some(uplink));
+                self.doom(index, Some(port.uplink));
+                self.left_ports.push((whose, index, port));
                 let Some(want) = want else { return };
                 want
             }
@@ -107,7 +109,13 @@ impl Dataplane {
         if let Some(Vn { devices: Devices::Ports(ports), .. }) = self.vns.get_mut(&key) {
             ports.insert(spoke, Ported::new(None, port, Entry::NotSeen));
         }
-        self.make(whose, &wanted, bridge, NewPort { spoke, port });
+        let new = NewPort { spoke, port };
+        let Some((index, port)) = self.spared(whose, port) else {
+            return self.make(whose, &wanted, bridge, new);
+        };
+        // What the bridge learned there is the spoke's still.
+        self.parts.insert(index, (key, Part::Port(spoke)));
+        self.jobs.push_back(Job::Lead(whose, Box::new(Lead { wanted, index, port, via: self.via, new })));
     }
 
     /// A spoke is one of those that the device for all floods to, or is not any more. The device goes with the last one.

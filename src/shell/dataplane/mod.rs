@@ -30,7 +30,7 @@ use super::settings::Names;
 use super::underlay::{Home, Question, Source};
 use crate::config::Config;
 use crate::control::Cause;
-use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, VnKey};
+use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, Port, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
@@ -48,7 +48,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::task::Waker;
 use vn::{Devices, Part, Role, Vn, Wanted};
-use worker::{Ended, Job, Report, Worker};
+use worker::{Ended, Job, Report, Whose, Worker};
 
 /// What the kernel has to tell the engine.
 pub type Inputs = VecDeque<Input<'static>>;
@@ -101,7 +101,7 @@ struct Doomed {
 /// A listing of entries under way.
 #[derive(Debug)]
 struct Listing {
-    vn: worker::Whose,
+    vn: Whose,
     /// Of what entries of this listing are older than what is known: it was told of by an event meanwhile.
     newer: LiteMap<Mac, ()>,
     /// The shortcuts that were seen, where they lead and by which device.
@@ -140,6 +140,8 @@ pub struct Dataplane {
     /// What is to be done as soon as the engine has heard all there is.
     due: VecDeque<Due>,
     doomed: Vec<Doomed>,
+    /// The ports among them that were to go in this turn.
+    left_ports: Vec<(Whose, u32, Port)>,
     /// Devices that the worker is to delete, and may have deleted.
     going: LiteMap<u32, ()>,
     /// Devices of ours that went before the worker told that it made them.
@@ -190,6 +192,7 @@ impl Dataplane {
             parts: LiteMap::new(),
             due: VecDeque::new(),
             doomed: Vec::new(),
+            left_ports: Vec::new(),
             going: LiteMap::new(),
             vanished: Vec::new(),
             down: LiteMap::new(),
@@ -463,6 +466,16 @@ impl Dataplane {
         self.doomed.push(Doomed { index, uplink });
     }
 
+    /// A port that was to go just now and can be this one, which is a spoke's that moved: it goes no more. How it is.
+    fn spared(&mut self, whose: Whose, port: Port) -> Option<(u32, Port)> {
+        let can = |(of, _, there): &(Whose, u32, Port)| *of == whose && hub::can_become(*there, port);
+        let place = self.left_ports.iter().position(can)?;
+        let (_, index, there) = self.left_ports.swap_remove(place);
+        let place = self.doomed.iter().rposition(|doomed| doomed.index == index)?;
+        self.doomed.swap_remove(place);
+        Some((index, there))
+    }
+
     /// Gives the worker what it can take, once the engine knows of all that was found.
     pub fn hand_out(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
         if !core::mem::take(&mut self.is_stirred) {
@@ -592,7 +605,7 @@ impl Dataplane {
     }
 
     /// A port, after all that is to be done already. One that has its name goes before.
-    fn make(&mut self, whose: worker::Whose, wanted: &Arc<Wanted>, bridge: u32, port: NewPort) {
+    fn make(&mut self, whose: Whose, wanted: &Arc<Wanted>, bridge: u32, port: NewPort) {
         if let Some(place) = self.doomed.iter().position(|d| d.uplink == Some(port.port.uplink)) {
             let there = self.doomed.swap_remove(place);
             let delete = self.delete(vec![there.index], false);

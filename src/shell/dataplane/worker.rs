@@ -48,6 +48,8 @@ pub(super) enum Job {
     Make(Whose, Box<hub::Make>),
     /// Change a port in place: its address.
     Move(Whose, u32, NewPort),
+    /// Have a port lead to a spoke that moved.
+    Lead(Whose, Box<hub::Lead>),
     /// Make a device for all spokes.
     MakeShared(Whose, Box<hub::Make>),
     /// Have the device for all spokes send from this address.
@@ -256,6 +258,7 @@ impl Hands {
                 let moved = hub::change(netlink, index, &port).map_err(shown);
                 Report::Moved(whose, index, port, moved)
             }
+            Job::Lead(whose, lead) => Report::Made(whose, vec![lead.perform(netlink)]),
             Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),
             Job::MoveShared(index, local) => {
                 if let Err(e) = spoke::send_from(netlink, index, local.ip()) {

@@ -1,0 +1,341 @@
+//! Whose a MAC is. A registration that names one which another router registered waits, and that router is asked: by a
+//! Purge Request which says that the MAC is not where the newcomer is. It has nothing to forget, and confirms all the
+//! same (RFC 2332 section 5.2.6); it hears who else has its MAC, too.
+//!
+//! Who answers keeps the MAC, the newcomer gets NAK 14, and both are told. Who does not has another address now, and
+//! moves with all there is of it; or is gone. A router that moves says so itself, by its new way: then nobody is asked.
+
+use super::super::context::{Context, Due, ServerDue};
+use super::super::contract::effect::{Event, Rivals};
+use super::super::contract::input::Via;
+use super::super::contract::item::{Item, Wanted};
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
+use super::super::sites::{Name, SiteId};
+use super::super::timers::Alarm;
+use super::{Drained, Server, ip};
+use crate::time::Instant;
+use crate::types::{Nbma, Vtep};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress};
+use core::time::Duration;
+use std::collections::VecDeque;
+
+/// So often it is asked, within two seconds; then nobody is there.
+const TRIES: u32 = 3;
+const APART: Backoff = Backoff { first: Duration::from_millis(667), most: Duration::from_millis(667) };
+
+/// Who said that it moves registers soon after, or not at all.
+const HEIR: Duration = Duration::from_secs(10);
+
+/// For so long the kernel may still name a site as it was called before.
+const FORMER: Duration = Duration::from_secs(5);
+
+/// So many pairs of routers with one MAC are shown, so long after they were seen: who was refused is back before.
+const RIVALS: usize = 16;
+const SHOWN: Duration = Duration::from_secs(300);
+
+/// Who was asked about a registration, and whether they answered.
+pub(super) type Heard = Vec<(SiteId, bool)>;
+
+/// A registration that waits.
+#[derive(Debug)]
+struct Claim {
+    by: Name,
+    holder: SiteId,
+    question: Request,
+    address: ProtocolAddress,
+    next: Instant,
+    via: Via,
+    octets: Vec<u8>,
+    heard: Heard,
+}
+
+/// The registrations that wait, and what came of earlier ones.
+#[derive(Debug, Default)]
+pub struct Claims {
+    waiting: Vec<Claim>,
+    alarm: Alarm,
+    /// Sites that are not there any more, who says so from where, and until when that counts.
+    heirs: VecDeque<(SiteId, Name, Instant)>,
+    /// Sites as they were called before.
+    former: VecDeque<(Vtep, SiteId, Instant)>,
+    rivals: VecDeque<(Rivals, Instant)>,
+}
+
+impl Claims {
+    /// The site that was called so until a moment ago.
+    pub fn former(&self, now: Instant, name: Vtep) -> Option<SiteId> {
+        let of_it = |(was, _, at): &&(Vtep, SiteId, Instant)| *was == name && now.since(*at) < FORMER;
+        self.former.iter().rfind(of_it).map(|(_, site, _)| *site)
+    }
+
+    /// The routers that have a MAC twice.
+    pub fn rivals(&self, now: Instant) -> impl Iterator<Item = Rivals> + '_ {
+        self.rivals.iter().filter(move |(_, until)| *until > now).map(|(rivals, _)| *rivals)
+    }
+
+    /// Whoever was at this place is not one of two any more.
+    pub fn resolved(&mut self, place: Vtep) {
+        self.rivals.retain(|(rivals, _)| rivals.first != place && rivals.second != Some(place));
+    }
+
+    /// Nothing of `by` waits any more.
+    pub fn forget(&mut self, by: Name) {
+        self.waiting.retain(|claim| claim.by != by);
+    }
+
+    /// Nobody is asked any more.
+    pub fn end(&mut self, cx: &mut Context<'_>) {
+        self.waiting.clear();
+        cx.timers.clear(&mut self.alarm);
+    }
+
+    fn has_heir(&mut self, now: Instant, by: Name) -> Option<SiteId> {
+        self.heirs.retain(|(.., until)| *until > now);
+        let place = self.heirs.iter().position(|(_, heir, _)| *heir == by)?;
+        self.heirs.remove(place).map(|(site, ..)| site)
+    }
+}
+
+impl Server {
+    /// Whether the registration waits. Whose addresses were taken from whom is in `heard`.
+    pub(super) fn waits(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, heard: &mut Heard) -> bool {
+        let by = name(from);
+        if heard.is_empty()
+            && let Some(claim) = self.claims.waiting.iter_mut().find(|claim| claim.by == by)
+        {
+            // The newest request is the one to answer.
+            (claim.via, claim.octets) = (from.via, from.octets.to_vec());
+            return true;
+        }
+        while let Some(site) = self.claims.has_heir(cx.now, by) {
+            self.give_way(cx, from, site);
+            heard.push((site, false));
+        }
+        let Some((holder, address)) = self.holder(cx, from, heard) else { return false };
+        let to_one = self.claims.waiting.iter().filter(|claim| claim.holder == holder).count();
+        if self.claims.waiting.len() >= CLAIMS || to_one >= CLAIMS_TO_ONE {
+            // It comes again.
+            increment(&mut cx.statistics.rx_rate_limited);
+            return true;
+        }
+        self.claims.waiting.push(Claim {
+            by,
+            holder,
+            question: Request::new(cx, holder, address),
+            address,
+            next: cx.now,
+            via: from.via,
+            octets: from.octets.to_vec(),
+            heard: core::mem::take(heard),
+        });
+        // Not now: this may be one of those that go on.
+        cx.arm(&mut self.claims.alarm, cx.now, Due::Server(ServerDue::Claims));
+        true
+    }
+
+    /// A site at another underlay address that registered one of the MACs, and was not asked yet.
+    fn holder(
+        &self,
+        cx: &Context<'_>,
+        from: &Inbound<'_>,
+        heard: &Heard,
+    ) -> Option<(SiteId, ProtocolAddress)> {
+        from.message.cies().take(CIES_PER_REQUEST).find_map(|cie| {
+            let address = self.registered(cx, from, &cie)?.address;
+            let holder = cx.book.get(address)?.registered()?;
+            let is_other = cx.sites.get(holder)?.nbma != from.message.header.nbma;
+            let asked = heard.iter().any(|(site, _)| *site == holder);
+            (is_other && !asked && matches!(address, ProtocolAddress::Mac(_))).then_some((holder, address))
+        })
+    }
+
+    /// Asks whoever is due, and goes on without those who were silent.
+    pub(super) fn go_on_asking(&mut self, cx: &mut Context<'_>) {
+        while let Some(place) = self.claims.waiting.iter().position(|claim| claim.next <= cx.now) {
+            let is_held = |claim: &Claim| {
+                let entry = cx.book.get(claim.address);
+                entry.is_some_and(|entry| entry.registered() == Some(claim.holder))
+            };
+            match self.claims.waiting.get_mut(place) {
+                Some(claim) if claim.question.tries() < TRIES && is_held(claim) => {
+                    ask(cx, claim);
+                    increment(&mut cx.statistics.tx_purge_req);
+                }
+                _ => {
+                    let claim = self.claims.waiting.swap_remove(place);
+                    self.go_on(cx, claim, false);
+                }
+            }
+        }
+        match self.claims.waiting.iter().map(|claim| claim.next).min() {
+            Some(next) => cx.arm(&mut self.claims.alarm, next, Due::Server(ServerDue::Claims)),
+            None => cx.timers.clear(&mut self.claims.alarm),
+        }
+    }
+
+    /// A client confirmed a Purge: whether it was such a question.
+    pub(super) fn is_there(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
+        let id = from.message.header.request_id;
+        let about = from.message.cies().next().and_then(|cie| cie.address);
+        let is_asked = |claim: &Claim| {
+            cx.sites.get(claim.holder).is_some_and(|site| site.nbma == from.via.path.remote)
+                && claim.question.is_answered(Some(claim.holder), id, about)
+        };
+        let Some(place) = self.claims.waiting.iter().position(is_asked) else { return false };
+        let claim = self.claims.waiting.swap_remove(place);
+        self.note_rivals(cx, &claim);
+        self.go_on(cx, claim, true);
+        true
+    }
+
+    /// A router says, from where it is now, that its address is not at `place` any more.
+    pub(super) fn moves(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Inbound<'_>,
+        place: Name,
+        address: ProtocolAddress,
+    ) {
+        let (header, by) = (&from.message.header, name(from));
+        if header.nbma != from.via.path.remote || header.source != Some(address) {
+            return;
+        }
+        // What it asked for there, too.
+        self.claims.waiting.retain(|claim| claim.by != place || claim.address != address);
+        let Some(site) = cx.sites.find(place).filter(|site| self.is_of(cx, *site, address)) else { return };
+        let waits = |claim: &Claim| claim.by == by && claim.holder == site;
+        if let Some(place) = self.claims.waiting.iter().position(waits) {
+            let claim = self.claims.waiting.swap_remove(place);
+            return self.go_on(cx, claim, false);
+        }
+        self.claims.heirs.retain(|(there, heir, until)| (*there, *heir) != (site, by) && *until > cx.now);
+        if self.claims.heirs.len() < CLAIMS {
+            self.claims.heirs.push_back((site, by, cx.now + HEIR));
+        }
+    }
+
+    /// A site withdraws an address: whoever waits for it has it, and may be the same router. Whether there was one.
+    pub(super) fn withdrew(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) -> bool {
+        let waits = |claim: &Claim| (claim.holder, claim.address) == (site, address);
+        let Some(place) = self.claims.waiting.iter().position(waits) else { return false };
+        let claim = self.claims.waiting.swap_remove(place);
+        self.go_on(cx, claim, false);
+        true
+    }
+
+    /// The registration goes on: its holder answered, or nobody is there.
+    fn go_on(&mut self, cx: &mut Context<'_>, mut claim: Claim, is_there: bool) {
+        let Ok(message) = Message::parse(&claim.octets) else { return };
+        let Some(source) = message.header.source else { return };
+        let site = cx.sites.find(claim.by).filter(|site| cx.sites.member(*site).is_some());
+        let from = Inbound { via: claim.via, site, message, octets: &claim.octets };
+        if !is_there {
+            self.give_way(cx, &from, claim.holder);
+        }
+        claim.heard.push((claim.holder, is_there));
+        self.take_registration(cx, &from, source, claim.heard);
+    }
+
+    /// Whether the address is all that the site is known by: of one that was found at the start nothing is known.
+    fn is_of(&self, cx: &Context<'_>, site: SiteId, address: ProtocolAddress) -> bool {
+        cx.sites.member(site).is_some_and(|member| {
+            let is_its_own = member.address.is_none_or(|own| own == address);
+            is_its_own && (member.registered.is_empty() || member.registered(address).is_some())
+        })
+    }
+
+    /// Nobody is at a site any more. If it was the router that registers now, it moves there.
+    fn give_way(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, site: SiteId) {
+        let (header, by) = (&from.message.header, name(from));
+        let Some(there) = cx.sites.get(site) else { return };
+        let (was, nbma) = (there.vtep(), there.nbma);
+        // With one device for all spokes it is the entries there that tell where a spoke is.
+        let same = was.is_some() && there.vni == header.vni && !self.settings.shared_uplink;
+        let is_own = header.source.is_some_and(|source| self.is_of(cx, site, source));
+        let Some(was) = was.filter(|_| same && is_own && cx.sites.find(by).is_none()) else { return };
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        if member.port.as_ref().is_some_and(|port| !port.is_up) {
+            return;
+        }
+        // Late copies from there are late still.
+        self.gone.moved(cx.now, nbma, member);
+        if let Some(port) = &mut member.port {
+            port.reply = None;
+        }
+        let uplink = member.uplink();
+        let addresses: Vec<_> = member.registered.iter().filter_map(|r| ip(r.address)).collect();
+        cx.sites.rename(site, by);
+        let Some(to) = cx.sites.vtep(site) else { return };
+        self.restless.renamed(was, to);
+        for claim in self.claims.waiting.iter_mut().filter(|claim| claim.holder == site) {
+            // It is asked where it is.
+            claim.question = Request::new(cx, site, claim.address);
+            claim.next = cx.now;
+            cx.arm(&mut self.claims.alarm, cx.now, Due::Server(ServerDue::Claims));
+        }
+        self.rename_line(cx, site, was);
+        for address in addresses {
+            cx.want(Item::Neighbour(address), Some(Wanted::Behind(to.nbma)));
+        }
+        self.claims.former.retain(|(.., at)| cx.now.since(*at) < FORMER);
+        if self.claims.former.len() < CLAIMS {
+            self.claims.former.push_back((was, site, cx.now));
+        }
+        self.claims.resolved(was);
+        // The device stays; it is wanted under its new name once it is known how.
+        cx.want(Item::Port(was), None);
+        if let Some(uplink) = uplink {
+            cx.tell(Event::SpokeMoved { from: was, to, uplink });
+        }
+        self.drained.push(Drained { site, was: Some(was), stays: true, last: None });
+        self.go_on_draining(cx);
+    }
+
+    fn note_rivals(&mut self, cx: &mut Context<'_>, claim: &Claim) {
+        let (Some(first), (nbma, Some(vni))) = (cx.sites.vtep(claim.holder), claim.by) else { return };
+        let ProtocolAddress::Mac(mac) = claim.address else { return };
+        let rivals = Rivals { mac, first, second: Some(Vtep { nbma, vni }) };
+        let all = &mut self.claims.rivals;
+        all.retain(|(_, until)| *until > cx.now);
+        let before = all.len();
+        all.retain(|(there, _)| *there != rivals);
+        if all.len() == before {
+            cx.tell(Event::Rivals(rivals));
+        }
+        if all.len() >= RIVALS {
+            all.pop_front();
+        }
+        all.push_back((rivals, cx.now + SHOWN));
+    }
+}
+
+/// Sends the question, or sends it again.
+fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
+    claim.next = claim.question.sent(cx, APART);
+    let Some(via) = cx.sites.via(claim.holder) else { return };
+    let header = Header {
+        kind: Kind::PurgeRequest,
+        protocol: Protocol::Ethernet,
+        hop_count: HOP_COUNT,
+        flags: 0,
+        request_id: claim.question.id(),
+        nbma: via.path.local,
+        vni: None,
+        source: cx.sites.mac.map(ProtocolAddress::Mac),
+        // It is for who has the MAC, not for who may have its underlay address now.
+        destination: Some(claim.address),
+    };
+    let nbma = Some(claim.by.0).filter(|nbma: &Nbma| nbma.same_family(header.nbma));
+    let vni = claim.by.1.filter(|_| nbma.is_some());
+    cx.send(via, &header, |w| {
+        let prefix = claim.address.host_prefix();
+        w.cie(&Cie { prefix, nbma, vni, address: Some(claim.address), ..Cie::default() });
+    });
+}
+
+/// Who sent it, as it says.
+fn name(from: &Inbound<'_>) -> Name {
+    (from.message.header.nbma, from.message.header.vni)
+}
