@@ -211,6 +211,56 @@ fn frame_j_registration_nak_behind_nat() {
     agree(golden::J, header, &[nak], &[], &[responder(), forward, reverse]);
 }
 
+/// Whether who has a MAC is there.
+#[test]
+fn frame_k_purge_of_a_rival() {
+    let rival = Cie {
+        prefix: 0xff,
+        nbma: Some(nbma("10.0.0.3")),
+        vni: vni(101),
+        address: mac(SPOKE),
+        ..Cie::default()
+    };
+    let request = Header { request_id: 7, ..from_hub(Kind::PurgeRequest) };
+    agree(golden::K, request, &[rival], &[], &[]);
+}
+
+/// Who has a MAC is not there any more.
+#[test]
+fn frame_l_purge_of_a_former_place() {
+    let former = Cie {
+        prefix: 0xff,
+        nbma: Some(nbma("10.0.0.2")),
+        vni: vni(100),
+        address: mac(SPOKE),
+        ..Cie::default()
+    };
+    let request = Header {
+        flags: flag::NO_REPLY,
+        request_id: 2,
+        nbma: nbma("10.0.0.77"),
+        destination: mac(HUB),
+        ..from_spoke(Kind::PurgeRequest)
+    };
+    agree(golden::L, request, &[former], &[], &[]);
+}
+
+#[test]
+fn frame_m_registration_nak_rival() {
+    let header = Header {
+        flags: flag::REGISTRATION_UNIQUE,
+        request_id: 1,
+        nbma: nbma("10.0.0.3"),
+        vni: vni(101),
+        ..from_spoke(Kind::RegistrationReply)
+    };
+    let holder = (Some(nbma("10.0.0.2")), vni(100));
+    let nak =
+        Cie { code: code::ALREADY_REGISTERED, holding: 0, nbma: holder.0, vni: holder.1, ..registered() };
+    let [forward, reverse] = RECORDS;
+    agree(golden::M, header, &[nak], &[], &[responder(), forward, reverse]);
+}
+
 #[test]
 fn the_llc_prefix() {
     let vpn = VpnId::new(VpnId::DEFAULT_OUI, 1);

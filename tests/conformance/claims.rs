@@ -83,6 +83,27 @@ fn e3_the_holder_is_asked_by_a_purge_of_what_it_has_not() {
     assert_eq!(rivals(&hub), []);
 }
 
+/// What goes over the wire: the question, the refusal, and what a spoke says that moves.
+#[test]
+fn e3_f6_frames_k_l_and_m() {
+    let mut hub = Driven::hub();
+    let two = golden_spoke();
+    let copy = Client { nbma: nbma("10.0.0.3"), vni: Some(vni(101)), ..two };
+    hub.register(&two);
+    // The second request has the ID of the frame.
+    let first = Client { source: two.source, ..client(9) };
+    hub.hear(first.path(), TAG, &first.registration(1));
+    let question = hub.hear(copy.path(), TAG, &copy.registration(1)).remove(0);
+    assert_eq!(question.bytes, golden::octets(golden::K), "{:02x?}", question.bytes);
+    let nak = confirm(&mut hub, &two, &question).remove(0);
+    assert_eq!(nak.bytes, golden::octets(golden::M), "{:02x?}", nak.bytes);
+
+    let mut spoke = Driven::registered();
+    let path = Path { local: nbma("10.0.0.77"), remote: nbma("10.0.0.1") };
+    spoke.input(Input::Hub { hub: HUB, path: Some(path) });
+    assert_eq!(spoke.sent()[0].bytes, golden::octets(golden::L), "{:02x?}", spoke.sent()[0].bytes);
+}
+
 /// With another MAC the copy is a router like any other.
 #[test]
 fn e3_a_copy_with_a_mac_of_its_own_is_registered_at_once() {

@@ -22,6 +22,9 @@ frames! {
     H = "h-error-indication.hex";
     I = "i-authenticated-registration.hex";
     J = "j-registration-nak-behind-nat.hex";
+    K = "k-purge-of-a-rival.hex";
+    L = "l-purge-of-a-former-place.hex";
+    M = "m-registration-nak-rival.hex";
     LLC_PREFIX = "llc-prefix.hex";
     LEGACY_REGISTRATION_REQUEST = "legacy-registration-request.hex";
     LEGACY_RESOLUTION_REQUEST = "legacy-resolution-request.hex";
@@ -29,7 +32,7 @@ frames! {
 }
 
 /// The NHRP packets.
-pub const ALL: [&str; 10] = [A, B, C, D, E, F, G, H, I, J];
+pub const ALL: [&str; 13] = [A, B, C, D, E, F, G, H, I, J, K, L, M];
 
 /// The octets a hex file stands for; `#` starts a comment.
 pub fn octets(hex: &str) -> Vec<u8> {
