@@ -13,7 +13,7 @@ use crate::sim::build::*;
 use crate::sim::{Net, NodeId, Sim};
 use dmevpn::engine::report::VnReport;
 use dmevpn::engine::settings::{Settings, Trigger, VnKey, VpnMode};
-use dmevpn::engine::{Input, Order, Outcome, Path};
+use dmevpn::engine::{Input, News, Order, Outcome, Path};
 use dmevpn::types::{Mac, Nbma, Vtep};
 use model::Model;
 use std::cell::RefCell;
@@ -174,6 +174,7 @@ impl World {
             O::NoWay(node) => sim.set_way(node, None),
             O::Way(node) => self.way(node),
             O::Renumber(node) => self.renumber(node),
+            O::Copy { node, of } => self.identify(node, of),
             O::Cut { a, b } => sim.cut(a, b),
             O::Heal => sim.cut.clear(),
             O::Net(net) => sim.net = net,
@@ -234,6 +235,22 @@ impl World {
         }
     }
 
+    /// The router has the MACs of another one, or its own.
+    fn identify(&mut self, node: NodeId, of: NodeId) {
+        let vns: Vec<VnKey> = self.sim.nodes[node].planes.keys().copied().collect();
+        for vn in vns {
+            let mac = bridge(of * 16 + usize::from(vn.0));
+            let Some(plane) = self.sim.nodes[node].planes.get_mut(&vn).filter(|plane| plane.mac != mac)
+            else {
+                continue;
+            };
+            plane.mac = mac;
+            if plane.is_up {
+                self.sim.input(node, Input::News { vn, news: News::Device(Some(mac)) });
+            }
+        }
+    }
+
     /// The kernel is heard again, and asked for what was missed.
     fn hears(&mut self, node: NodeId) {
         if std::mem::take(&mut self.sim.nodes[node].deaf) {
@@ -257,6 +274,7 @@ impl World {
         for node in 0..=SPOKES {
             self.switch_on(node);
             self.hears(node);
+            self.identify(node, node);
             let vns: Vec<VnKey> = self.sim.nodes[node].planes.keys().copied().collect();
             vns.into_iter().for_each(|vn| self.sim.device(node, vn, true));
             if node != HUB_NODE && self.sim.nodes[node].hubs.is_empty() {

@@ -86,6 +86,11 @@ pub enum Operation {
     NoWay(NodeId),
     Way(NodeId),
     Renumber(NodeId),
+    /// The router was made from a copy of another one, or has its own identity again.
+    Copy {
+        node: NodeId,
+        of: NodeId,
+    },
     Cut {
         a: NodeId,
         b: NodeId,
@@ -182,6 +187,7 @@ impl Operation {
                 O::Flush { node, vn: (what & 0x80 != 0).then_some(VN), mac }
             }
             37 => O::Reload { node: o.node()?, change: change(o)? },
+            38 => O::Copy { node: o.spoke()?, of: o.spoke()? },
             _ => O::Forge(Forgery::read(o)?),
         })
     }
