@@ -261,6 +261,17 @@ mod tests {
             ),
             (Cause::Failed("device 'x' has VNI 7".into()), "device 'x' has VNI 7"),
             (
+                Cause::Inside { hub, by: "br-lan".into() },
+                "the route to hub 10.0.0.1 leads through 'br-lan', into the VN itself; set option 'interface' to \
+                 the one that leads to the Internet, or take no default route from the VN",
+            ),
+            (
+                Cause::Elsewhere { from: "fd00::2".parse().unwrap(), to: hub, by: "wan".into() },
+                "frames from fd00::2 to 10.0.0.1 leave by 'wan', not by the interface of option 'interface'; lead \
+                 them there: 'ip -6 rule add from fd00::2 lookup TABLE', with that interface's default route in \
+                 the table",
+            ),
+            (
                 Cause::VlanOf { name: "br-lan.10".into(), bridge: "br-lan".into(), vlan: 10 },
                 "'br-lan.10' is no bridge, but VLAN 10 of bridge 'br-lan'; write bridge 'br-lan' and vlan '10'",
             ),

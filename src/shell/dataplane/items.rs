@@ -67,7 +67,7 @@ impl Dataplane {
     }
 
     /// The way to a spoke.
-    fn port(&mut self, key: VnKey, spoke: Vtep, want: Option<Port>, inputs: &mut Inputs) {
+    pub(super) fn port(&mut self, key: VnKey, spoke: Vtep, want: Option<Port>, inputs: &mut Inputs) {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let (whose, wanted, bridge) = (vn.whose(), Arc::clone(&vn.wanted), vn.bridge());
         let Devices::Ports(ports) = &mut vn.devices else { return };

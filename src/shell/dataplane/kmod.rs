@@ -200,6 +200,25 @@ mod tests {
         Forwarder::choose(hub.dataplane, &config, driver)
     }
 
+    /// Spokes at several addresses of a hub do not have its device change all the time.
+    #[test]
+    fn the_device_for_all_spokes_sends_from_an_address_that_is_there_and_used() {
+        let nbma = |last: u8| Nbma::new([127, 0, 0, last].into()).unwrap();
+        let gone = Nbma::new([192, 0, 2, 1].into()).unwrap();
+        let spoke = |last| Vtep { nbma: nbma(last), vni: Vni::new(9).unwrap() };
+        let port = |last, local| {
+            let uplink = Vni::new(1).unwrap();
+            (spoke(last), Port { uplink, local, mode: Default::default(), granted: 0 })
+        };
+        let moves = |there, wanted, other| {
+            is_to_move(there, wanted, [port(8, wanted), port(9, other)].into_iter(), spoke(8))
+        };
+        assert!(moves(gone, nbma(1), gone), "the address is gone");
+        assert!(moves(nbma(2), nbma(1), nbma(1)), "nobody uses it");
+        assert!(!moves(nbma(2), nbma(1), nbma(2)), "others do");
+        assert!(!moves(nbma(1), nbma(1), nbma(1)) && !moves(nbma(1), gone, gone));
+    }
+
     #[test]
     fn one_device_for_all_spokes_where_that_is_possible() {
         let driver = Some("vxlan_dmevpn");

@@ -153,6 +153,49 @@ fn a_port_is_gone_before_it_was_told_of() {
     hub.dataplane.worker.open = 0;
 }
 
+/// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
+#[test]
+fn a_port_that_is_being_changed() {
+    let mut hub = hub();
+    hub.settled();
+    let (whose, key) = (hub.vns[0], hub.vns[0].0);
+    let local = Nbma::new([10, 0, 0, 9].into()).unwrap();
+    let want = NewPort { port: Port { local, ..port().port }, ..port() };
+    let change = |hub: &mut Hub| {
+        hub.hear(Report::Made(whose, vec![(port(), Ok(ONE))]));
+        (hub.dataplane.due, hub.dataplane.jobs) = Default::default();
+        hub.dataplane.port(key, spoke(), Some(want.port), &mut hub.inputs);
+        hub.dataplane.port(key, spoke(), Some(want.port), &mut hub.inputs);
+        let jobs: Vec<Job> = hub.dataplane.jobs.drain(..).collect();
+        assert!(matches!(&jobs[..], [Job::Move(_, ONE, to)] if *to == want), "once: {jobs:?}");
+    };
+    let there = |hub: &Hub| match &hub.dataplane.vns.get(&key).unwrap().devices {
+        Devices::Ports(ports) => ports.get(&spoke()).map(|ported| (ported.index, ported.port.local)),
+        _ => None,
+    };
+    change(&mut hub);
+    hub.hear(Report::Links(vec![device(ONE)]));
+    assert!(hub.dataplane.doomed.is_empty(), "it is the same");
+    hub.hear(Report::Moved(whose, ONE, want, Ok(())));
+    assert_eq!(there(&hub), Some((Some(ONE), local)));
+
+    change(&mut hub);
+    hub.tell(Event::LinkGone(device(ONE)));
+    hub.hear(Report::Moved(whose, ONE, want, Ok(())));
+    assert_eq!(there(&hub), None, "it is made anew");
+
+    change(&mut hub);
+    hub.hear(Report::Moved(whose, ONE, want, Err("no".into())));
+    assert_eq!(there(&hub), None, "it is made anew");
+    assert_eq!(hub.dataplane.doomed.iter().map(|d| d.index).collect::<Vec<_>>(), [ONE]);
+    hub.dataplane.doomed.clear();
+
+    change(&mut hub);
+    hub.dataplane.take_down(key);
+    hub.hear(Report::Moved(whose, ONE, want, Ok(())));
+    assert_eq!(hub.dataplane.doomed.iter().map(|d| d.index).collect::<Vec<_>>(), [ONE], "once");
+}
+
 #[test]
 fn a_bridge_is_made_anew_while_the_devices_are_settled() {
     let mut hub = hub();

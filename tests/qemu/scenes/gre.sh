@@ -1,4 +1,4 @@
-# Kernel GRE and raw sockets understand each other; IPv6, GRE keys, and an underlay that loses and delays.
+# Kernel GRE and raw sockets understand each other; IPv6, GRE keys, and an underlay that is a VLAN, in a VRF, or bad.
 # guests: 6.1
 # seconds: 400
 
@@ -45,6 +45,52 @@ gre spoke1 10.0.0.1 10.0.0.2 1.0.0.2/24 key 1
 hub_is "$by_device"
 spoke_is 1 "$by_device" 10.0.0.1 "	option vpn_mode 'key'"
 spoke_is 2 "$by_raw" 10.0.0.1 "	option vpn_mode 'key'"
+becomes_direct 10.0.0.2 10.0.0.3
+clear_picture
+
+echo "--- the underlay is a VLAN, whose device is made anew"
+picture
+vlan5() {
+    ip -n "$1" -batch - <<END
+link add link eth1 name eth1.5 type vlan id 5
+link set eth1.5 up
+addr add $2/24 dev eth1.5
+END
+}
+by_vlan="	option interface 'eth1.5'"
+n=1
+for node in hub spoke1 spoke2; do
+    ip -n $node addr del 10.0.0.$n/24 dev eth1
+    vlan5 $node 10.0.0.$n
+    n=$((n + 1))
+done
+hub_is "$by_vlan"
+spoke_is 1 "$by_vlan" 10.0.0.1
+spoke_is 2 "$by_vlan" 10.0.0.1
+becomes_direct 10.0.0.2 10.0.0.3
+ip -n spoke1 link del eth1.5
+unregistered() { ! registered "$@"; }
+check "spoke1 says that it is gone" soon 10 unregistered spoke1
+vlan5 spoke1 10.0.0.2
+check "spoke1 registers again" soon 10 registered spoke1
+check "vm1 reaches 11.0.0.11" soon 10 ping vm1 11.0.0.11
+check "spoke1's kernel has the shortcut to spoke2" soon 10 leads spoke1 tunnel2 $bridge2 10.0.0.3 101 100
+clear_picture
+
+echo "--- the underlay is in a VRF, at the hub and spoke1"
+picture
+for node in hub spoke1; do
+    ip -n $node -batch - <<END
+link add vrf-wan type vrf table 10
+link set vrf-wan up
+link set eth1 master vrf-wan
+END
+    # Without this VXLAN does not hear there.
+    in_ns $node sh -c 'echo 1 >/proc/sys/net/ipv4/udp_l3mdev_accept'
+done
+hub_is "$by_raw"
+spoke_is 1 "$by_raw" 10.0.0.1
+spoke_is 2 "$by_raw" 10.0.0.1
 becomes_direct 10.0.0.2 10.0.0.3
 clear_picture
 
