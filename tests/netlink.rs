@@ -286,6 +286,112 @@ fn ports_are_made_and_deleted_together() {
     });
 }
 
+/// Entries that name a device to leave by, IPv4 and IPv6: it goes, and comes with another index.
+#[test]
+fn entries_by_a_device() {
+    in_namespace(|netlink| {
+        let make = |netlink: &mut Netlink| {
+            run("ip link add wan type veth peer name other");
+            netlink.link_by_name("wan").unwrap().unwrap().index
+        };
+        for (local, hub, host) in [("10.0.0.1", "10.0.0.2", "10.0.0.3"), ("fd00::1", "fd00::2", "fd00::3")] {
+            let index = netlink.create_vxlan(&NewVxlan { local: ip(local), ..vxlan("vx", 1) }).unwrap();
+            let to = |dst, via| Destination { ip: ip(dst), vni: Some(9), port: None, via };
+            let set = |mac, dst, via| FdbChange::Set { index, mac, to: to(dst, via) };
+            let vias = |netlink: &mut Netlink| {
+                let mut all: Vec<_> = netlink.fdb_of_device(index).unwrap();
+                all.sort_unstable_by_key(|entry| entry.mac);
+                all.iter().map(|e| (e.mac, e.via)).collect::<Vec<_>>()
+            };
+            let mut before = None;
+            for _ in 0..2 {
+                let wan = make(netlink);
+                assert_ne!(before, Some(wan));
+                let both = [set(ZERO, hub, Some(wan)), set(mac(1), host, Some(wan))];
+                netlink.fdb_apply(&both).unwrap();
+                netlink.fdb_apply(&both).unwrap();
+                assert_eq!(vias(netlink), [(ZERO, Some(wan)), (mac(1), Some(wan))]);
+                run("ip link del wan");
+                let refused = netlink.fdb_apply(&[set(mac(2), host, Some(wan))]).unwrap_err();
+                assert_eq!(refused[0].1.errno(), libc::EADDRNOTAVAIL, "{refused:?}");
+                assert_eq!(vias(netlink), [(ZERO, Some(wan)), (mac(1), Some(wan))], "they stay");
+                before = Some(wan);
+            }
+            let there = netlink.fdb_get(index, mac(1)).unwrap().unwrap();
+            let gone = FdbChange::Remove { index, mac: mac(1), to: there.destination() };
+            netlink.fdb_apply(&[gone, set(ZERO, hub, None)]).unwrap();
+            assert_eq!(vias(netlink), [(ZERO, None)]);
+            netlink.delete_link(index).unwrap();
+        }
+    });
+}
+
+/// The address a device sends from is changed in place, to another one and to none.
+#[test]
+fn another_local_address() {
+    in_namespace(|netlink| {
+        for (one, other, foreign) in [("10.0.0.1", "10.0.0.9", "fd00::9"), ("fd00::1", "fd00::9", "10.0.0.9")]
+        {
+            let index = netlink.create_vxlan(&NewVxlan { local: ip(one), ..vxlan("vx", 1) }).unwrap();
+            netlink.fdb_apply(&[set(index, mac(1), one, 5)]).unwrap();
+            let local = |netlink: &mut Netlink| match netlink.link_by_index(index).unwrap().unwrap().kind {
+                Kind::Vxlan(info) => info.local,
+                other => panic!("{other:?}"),
+            };
+            netlink.set_vxlan_local(index, ip(other)).unwrap();
+            assert_eq!(local(netlink), Some(ip(other)));
+            assert!(netlink.set_vxlan_local(index, ip(foreign)).is_err(), "the family stays");
+            if one.contains(':') {
+                netlink.set_vxlan_local(index, ip("::")).unwrap();
+                assert_eq!(local(netlink), None);
+            }
+            assert_eq!(destinations(netlink, index, mac(1)), [(one.to_string(), Some(5))]);
+            netlink.delete_link(index).unwrap();
+        }
+    });
+}
+
+/// Ways: with and without a source and a device, and where there is none.
+#[test]
+fn ways() {
+    in_namespace(|netlink| {
+        run("ip link set lo up");
+        let mut devices = Vec::new();
+        for n in [1, 2] {
+            run(&format!("ip link add wan{n} type veth peer name other{n}"));
+            run(&format!("ip link set wan{n} up"));
+            run(&format!("ip link set other{n} up"));
+            run(&format!("ip addr add 10.{n}.0.2/24 dev wan{n}"));
+            run(&format!("ip addr add fd0{n}::2/64 nodad dev wan{n}"));
+            devices.push(netlink.link_by_name(&format!("wan{n}")).unwrap().unwrap().index);
+        }
+        let far = |ipv6| ip(if ipv6 { "fd09::9" } else { "10.9.0.9" });
+        for ipv6 in [false, true] {
+            let own = |n| ip(&if ipv6 { format!("fd0{n}::2") } else { format!("10.{n}.0.2") });
+            let all = if ipv6 { "::/0" } else { "0.0.0.0/0" };
+            for by in [None, Some(devices[1])] {
+                assert!(netlink.way(far(ipv6), None, by).is_err(), "no route");
+                assert!(netlink.way(far(ipv6), Some(own(2)), by).is_err(), "no route");
+            }
+            for n in [1, 2] {
+                let gateway = if ipv6 { format!("fd0{n}::1") } else { format!("10.{n}.0.1") };
+                run(&format!("ip route add {all} via {gateway} dev wan{n} metric {n}0"));
+            }
+            let way = |netlink: &mut Netlink, from, by| {
+                let way = netlink.way(far(ipv6), from, by).unwrap();
+                (way.from, way.device)
+            };
+            assert_eq!(way(netlink, None, None), (Some(own(1)), Some(devices[0])));
+            assert_eq!(way(netlink, None, Some(devices[1])), (Some(own(2)), Some(devices[1])));
+            // As for frames from that address: IPv6 prefers the better route.
+            let (_, device) = way(netlink, Some(own(2)), Some(devices[1]));
+            assert_eq!(device, Some(devices[usize::from(!ipv6)]));
+            assert_eq!(netlink.device_of(own(2)), Some(devices[1]));
+            assert!(netlink.way(far(ipv6), Some(far(ipv6)), Some(devices[1])).is_err() || ipv6, "not ours");
+        }
+    });
+}
+
 /// A large table comes part by part, and a small one after it is not mixed up with what was left of it.
 #[test]
 fn tables_are_listed_by_parts() {

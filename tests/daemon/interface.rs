@@ -30,7 +30,8 @@ fn the_interface_is_the_way_out() {
     });
 }
 
-/// A hub's ports leave by its interface, but for IPv6 where the routes prefer another one: then it is told what to do.
+/// A hub's ports leave by its interface, but for IPv6 and with `kmod`, where the routes prefer another one: then it is told
+/// what to do.
 #[test]
 fn a_hubs_interface_is_the_way_out() {
     in_both(|lab| {
@@ -48,14 +49,16 @@ fn a_hubs_interface_is_the_way_out() {
             wait_status(spoke, "valid for");
         }
         let hub = lab.node("hub");
-        if lab.plan.ipv6 {
+        let ipv6 = lab.plan.ipv6;
+        if ipv6 || status(hub).contains("data plane kmod (") {
             wait_status(hub, "leave by 'eth1', not by the interface");
+            let ip = if ipv6 { "ip -6" } else { "ip" };
             wait("it is told", || {
-                hub.log_text().contains(&format!("ip -6 rule add from {second} lookup TABLE"))
+                hub.log_text().contains(&format!("{ip} rule add from {second} lookup TABLE"))
             });
             let gateway = at(lab, 2, 254);
-            hub.ns.ip(&format!("route add ::/0 via {gateway} dev eth2 table 100")).unwrap();
-            if hub.ns.rule(true, &format!("rule add from {second} lookup 100")).is_err() {
+            hub.ns.ip(&format!("route add {} via {gateway} dev eth2 table 100", default(lab))).unwrap();
+            if hub.ns.rule(ipv6, &format!("rule add from {second} lookup 100")).is_err() {
                 println!("skipped: this kernel has no rules");
                 return;
             }

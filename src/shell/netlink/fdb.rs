@@ -214,7 +214,7 @@ impl FdbChange {
 
     /// Whether it sets an entry that the kernel lets have several destinations.
     fn sets_many(&self) -> bool {
-        matches!(self, FdbChange::Set { mac, .. } if mac[0] & 1 != 0 || *mac == [0; 6])
+        matches!(self, FdbChange::Set { mac, .. } if is_list(*mac))
     }
 
     fn request(&self) -> (Rtm, NlmF, Buffer) {
@@ -402,6 +402,13 @@ impl Netlink {
                 self.set_only_destination(index, mac, to).err()
             }
             FdbChange::Set { .. } | FdbChange::Add { .. } => Some(end),
+            // By a device that is gone: of such a destination the kernel takes no order, but of the whole entry.
+            FdbChange::Remove { index, mac, to: Some(Destination { via: Some(_), .. }) }
+                if end.errno == libc::EADDRNOTAVAIL && !is_list(mac) =>
+            {
+                let remove = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, None));
+                self.request(Rtm::Delneigh, NlmF::empty(), remove, |_| {}).err()
+            }
             // Not there, or the whole device is not: that is what was wanted.
             _ if matches!(end.errno, libc::ENOENT | libc::ENODEV) => None,
             _ => Some(end),
@@ -448,6 +455,11 @@ impl Netlink {
             _ => Err(Refusal { errno: libc::ENODEV, text: None }),
         }
     }
+}
+
+/// Whether the kernel lets an entry of the MAC have several destinations.
+fn is_list(mac: [u8; 6]) -> bool {
+    mac[0] & 1 != 0 || mac == [0; 6]
 }
 
 /// How many of `changes` can be asked for at once: a list of destinations is set in several steps,
