@@ -661,6 +661,10 @@ fn what_is_hardly_meant_is_warned_of() {
         (HUB, &[]),
         (SPOKE, &[]),
         (
+            "config dmevpn\noption interface lo",
+            &["2: option 'interface': no packet leaves or comes by 'lo'; give its address as 'nbma'"],
+        ),
+        (
             &format!("{SPOKE}option trigger l2miss")
                 .replace("address 10.0.0.1", "address a\noption priority 1"),
             &[

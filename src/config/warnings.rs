@@ -1,7 +1,7 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
 use super::errors::Finding;
-use super::options::{BRIDGE, ENABLED, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
+use super::options::{BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
 use super::read::Reader;
 use super::uci::{File, Section};
 use super::{Config, Dataplane, Role};
@@ -59,6 +59,10 @@ fn of_main(file: &File, config: &Config, stateless: Option<String>, all: &mut Ve
     let Some(section) = file.sections.iter().find(|s| s.kind == ENABLED.section) else { return };
     if !config.main.enabled {
         warn(all, section, &ENABLED, "the daemon does nothing");
+    }
+    if config.main.interface.as_deref() == Some("lo") {
+        let why = "no packet leaves or comes by 'lo'; give its address as 'nbma'";
+        warn(all, section, &INTERFACE, why);
     }
     if VOLATILE.iter().any(|place| config.main.state_file.starts_with(place)) {
         warn(all, section, &STATE_FILE, "does not survive a reboot there");

@@ -1,4 +1,4 @@
-//! Routers that translate addresses between hub and spoke.
+//! Routers that translate addresses between hub and spoke: nftables. Without it the tests are skipped.
 
 use super::*;
 use lab::mac;
