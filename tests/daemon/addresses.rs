@@ -211,6 +211,12 @@ fn a_spoke_sends_from_what_the_kernel_chooses() {
     }
 }
 
+/// Whether the uplink has such an IPv6 address.
+fn has(node: &Node, such: &str) -> bool {
+    let mut command = node.ns.command("ip");
+    !command.args(["-6", "addr", "show", "dev", "eth1", such]).output().unwrap().stdout.is_empty()
+}
+
 /// An address that is made anew each day is not taken as long as another one is there; nor is one that is about to go.
 #[test]
 fn a_spoke_sends_from_an_address_that_lasts() {
@@ -225,12 +231,7 @@ fn a_spoke_sends_from_an_address_that_lasts() {
                 "addr del fd00::2/64 dev eth1\naddr add fd00::2/64 dev eth1 nodad mngtmpaddr {lives}"
             );
             spoke1.ns.ip(&made).unwrap();
-            let temporary = || {
-                let mut command = spoke1.ns.command("ip");
-                let said = command.args(["-6", "addr", "show", "dev", "eth1", "temporary"]).output().unwrap();
-                !said.stdout.is_empty()
-            };
-            if !wait_until(Duration::from_secs(3), temporary) {
+            if !wait_until(Duration::from_secs(3), || has(spoke1, "temporary")) {
                 println!("skipped: this kernel makes no temporary addresses");
                 return;
             }
@@ -238,10 +239,13 @@ fn a_spoke_sends_from_an_address_that_lasts() {
             wait_registered_at(lab, "fd00::2", now());
             all_is_well(lab);
             let spoke1 = lab.node("spoke1");
-            let changed = now();
-            spoke1.ns.ip("addr add fd00::77/64 dev eth1 nodad").unwrap();
+            // The other one is not good before nobody else claims it.
+            spoke1.ns.run(|| fs::write("/proc/sys/net/ipv6/conf/eth1/accept_dad", "1")).unwrap().unwrap();
+            spoke1.ns.ip("addr add fd00::77/64 dev eth1").unwrap();
             spoke1.ns.ip("addr change fd00::2/64 dev eth1 valid_lft 86400 preferred_lft 0").unwrap();
-            wait_registered_at(lab, "fd00::77", changed);
+            assert!(has(spoke1, "tentative"), "it takes a second");
+            wait("it is good", || !has(spoke1, "tentative"));
+            wait_registered_at(lab, "fd00::77", now());
             all_is_well(lab);
         });
     }
