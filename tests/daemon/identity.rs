@@ -102,6 +102,13 @@ fn moves(prepare: impl Fn(&mut Lab), change: impl Fn(&mut Lab), most: Duration) 
         // What was under way to the old address when the hub heard of the new one is gone; nothing else is.
         let lost = if most > Duration::from_secs(1) { 400 } else { 10 };
         assert!(by_hub.0.max(direct.0) < lost * lab::patience() as usize, "{by_hub:?} {direct:?}");
+        // The next daemon of the hub finds the port as that of who moved.
+        lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        let words = "spoke up: 10.0.0.77 vni 100, uplink vni ";
+        wait("the port is found", || hub.log_text().contains(words));
+        assert_eq!(led(hub), after);
         all_is_well(lab);
     });
 }
