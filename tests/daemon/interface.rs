@@ -119,3 +119,24 @@ fn a_default_route_into_the_own_tunnel() {
         assert!(!lab.node("spoke1").ns.has("tunnel2"), "nothing is made for such a way");
     });
 }
+
+/// A router whose only link is a port of the VN's bridge: that the underlay is there, too, has to be said.
+#[test]
+fn a_router_with_one_leg() {
+    in_small(plan(), |lab| {
+        own(lab.node("spoke1"), "");
+        let into =
+            "link set eth1 master br-test\naddr del 10.0.0.2/24 dev eth1\naddr add 10.0.0.2/24 dev br-test";
+        lab.node("spoke1").ns.ip(into).unwrap();
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        let spoke1 = lab.node("spoke1");
+        wait_status(spoke1, "leads through 'br-test', into the VN itself");
+        for option in ["interface 'br-test'", "nbma '10.0.0.2'"] {
+            own(spoke1, option);
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+            wait_status(spoke1, "valid for");
+            assert!(!status(spoke1).contains("into the VN"), "{option}: {}", status(spoke1));
+        }
+    });
+}
