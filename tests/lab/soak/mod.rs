@@ -54,15 +54,15 @@ pub fn run(plan: &Plan, minutes: u64, seed: u64, with_reboots: bool) -> Res<bool
 
 /// Has these things happen while all ping each other.
 fn play(world: &mut World, happenings: &[world::Happening], after: Duration) -> Res<Round> {
-    let streams: Vec<_> = world
-        .streams()
-        .into_iter()
-        .map(|stream| {
-            let count = ((BEFORE + after * patience()).as_millis() / EVERY.as_millis()) as usize * 4;
-            let echoes = Echoes { every: EVERY, ..Echoes::to(world.ip_of(stream.to), count, 0) };
-            Ok((stream, Ping::start(world.netns_of(stream.from), echoes)?))
-        })
-        .collect::<Res<_>>()?;
+    let wanted = world.streams();
+    let count = ((BEFORE + after * patience()).as_millis() / EVERY.as_millis()) as usize * 4;
+    let mut streams = Vec::new();
+    for stream in &wanted {
+        let echoes = Echoes { every: EVERY, ..Echoes::to(world.ip_of(stream.to), count, 0) };
+        streams.push((*stream, Ping::start(world.netns_of(stream.from), echoes)?));
+        // At no time do all pause.
+        std::thread::sleep(EVERY / wanted.len() as u32);
+    }
     std::thread::sleep(BEFORE);
     let began = now();
     for happening in happenings {
