@@ -112,13 +112,17 @@ fn usable(all: &[Address], index: u32) -> Vec<Nbma> {
             && a.flags & libc::IFA_F_DADFAILED == 0
             && a.flags & (libc::IFA_F_TENTATIVE | libc::IFA_F_OPTIMISTIC) != libc::IFA_F_TENTATIVE
     };
-    let mut ours: Vec<&Address> = all.iter().filter(is_ours).collect();
     // One that is about to go is used where there is no other, one that is soon to be another where none stays.
-    ours.sort_by_key(|a| {
-        let temporary = a.ip.is_ipv6() && a.flags & libc::IFA_F_TEMPORARY != 0;
-        (a.ip.is_ipv6(), a.flags & libc::IFA_F_DEPRECATED != 0, temporary)
-    });
-    ours.into_iter().filter_map(|a| Nbma::new(a.ip)).collect()
+    let rank = |a: &Address| {
+        let is = |flag| u8::from(a.flags & flag != 0);
+        match a.ip {
+            IpAddr::V4(_) => is(libc::IFA_F_DEPRECATED),
+            IpAddr::V6(_) => 2 + 2 * is(libc::IFA_F_DEPRECATED) + is(libc::IFA_F_TEMPORARY),
+        }
+    };
+    // In their order, and not by a sort: they are few, and so are the octets of a router's flash.
+    let ranked = (0..=5).flat_map(|of| all.iter().filter(is_ours).filter(move |a| rank(a) == of));
+    ranked.filter_map(|a| Nbma::new(a.ip)).collect()
 }
 
 /// What frames to a hub, and to the sites it tells of, are sent from.
