@@ -56,6 +56,7 @@ pub fn why(why: Why) -> &'static str {
         Why::Removed => "removed by a command",
         Why::Moved => "its router registered from another address",
         Why::Taken => "another router registered its MAC, and it did not answer",
+        Why::Crowded => "made room for another one (max_macs)",
         Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",

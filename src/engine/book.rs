@@ -5,6 +5,7 @@
 //! then, and the bridge hears nothing of a MAC that is very much alive. At a spoke an answer of its hub is held in the
 //! same way.
 
+use super::crowd::Crowd;
 use super::limits::ASKERS;
 use super::sites::SiteId;
 use crate::time::Instant;
@@ -15,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many addresses are looked at in one go.
 const SLICE: usize = 1024;
+
+/// Of so many of a site the one that is of the least use makes room.
+const SAMPLE: usize = 16;
 
 /// Who holds an answer (RFC 2332 section 6.2.1: an NHS should remember them).
 #[derive(Clone, Debug, Default)]
@@ -147,8 +151,12 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct Book {
     table: BTreeMap<ProtocolAddress, Entry>,
-    /// The addresses of each site, whoever says so.
+    /// The addresses of each site, whoever says so, and those of whom nobody knows.
     behind: BTreeSet<(SiteId, ProtocolAddress)>,
+    /// How many of them each has.
+    crowd: Crowd,
+    /// Where it was looked last for one that makes room.
+    hand: Option<ProtocolAddress>,
     /// How many are here, and how many MACs are anywhere.
     here: usize,
     macs: usize,
@@ -196,6 +204,37 @@ impl Book {
         (*of == site).then_some(*address)
     }
 
+    /// The address that makes room for one more of `site`: one of whom nobody knows, or one of the site that has the most,
+    /// `but` left out, if that is more than `site` would have then.
+    pub fn gives_way(&mut self, site: SiteId, but: SiteId) -> Option<ProtocolAddress> {
+        if self.crowd.of(SiteId::NOWHERE) > 0 {
+            return self.least_used(SiteId::NOWHERE);
+        }
+        let crowded = self.crowd.largest(but)?;
+        let is_more = self.crowd.of(crowded) > self.crowd.of(site) + 1;
+        if is_more { self.least_used(crowded) } else { None }
+    }
+
+    /// Of some that a site has, going round, the one that the bridge forgot, or whose answers end first.
+    pub fn least_used(&mut self, site: SiteId) -> Option<ProtocolAddress> {
+        let hand = self.hand.unwrap_or(ProtocolAddress::MIN);
+        let behind = self.behind.range((Bound::Excluded((site, hand)), Bound::Unbounded));
+        let before = self.behind.range((site, ProtocolAddress::MIN)..=(site, hand));
+        let round = behind.take_while(|(of, _)| *of == site).chain(before).take(SAMPLE);
+        let mut best = None;
+        for (_, address) in round {
+            self.hand = Some(*address);
+            let Some(entry) = self.table.get(address).filter(|entry| entry.registered.is_none()) else {
+                continue;
+            };
+            let use_ = (entry.learned, entry.until);
+            if best.is_none_or(|(least, _)| use_ < least) {
+                best = Some((use_, *address));
+            }
+        }
+        best.map(|(_, address)| address)
+    }
+
     /// The bridge sees `mac` at `site`. What that changes: if nothing was known, for those who hold an answer, until
     /// `unknown` for some of whom nobody knows. `Err` when there is no room for one more of `max`.
     pub fn learn(
@@ -210,8 +249,8 @@ impl Book {
         if max <= self.table.len() && !self.table.contains_key(&address) {
             return Err(());
         }
+        let before = self.places(address);
         let entry = self.table.entry(address).or_default();
-        let before = entry.places();
         entry.seen = Some(site);
         entry.learned = true;
         entry.listed = self.listing;
@@ -284,8 +323,8 @@ impl Book {
 
     /// `site` registered the address.
     pub fn register(&mut self, now: Instant, address: ProtocolAddress, site: SiteId) -> Option<Change> {
+        let before = self.places(address);
         let entry = self.table.entry(address).or_default();
-        let before = entry.places();
         entry.registered = Some(site);
         let was = before.site();
         let news = was != entry.site() && (was.is_some() || entry.is_held(now));
@@ -339,16 +378,19 @@ impl Book {
     /// table, of `max` entries.
     pub fn asked(&mut self, address: ProtocolAddress, site: SiteId, until: Instant, max: usize) {
         if self.table.contains_key(&address) || self.table.len() < max / 2 {
+            let before = self.places(address);
             let entry = self.table.entry(address).or_default();
             entry.askers.add(site);
             entry.until = entry.until.max(until);
+            let after = entry.places();
+            self.index(address, before, after);
         }
     }
 
     /// The hub says that the address is at `site` until `until`.
     pub fn hold(&mut self, now: Instant, address: ProtocolAddress, site: SiteId, until: Instant) {
+        let before = self.places(address);
         let entry = self.table.entry(address).or_default();
-        let before = entry.places();
         entry.seen = Some(site);
         entry.until = until;
         self.settle(now, address, before);
@@ -384,6 +426,14 @@ impl Book {
             self.table.remove(&address);
         }
         let after = if self.table.contains_key(&address) { after } else { Places::default() };
+        self.index(address, before, after);
+    }
+
+    fn places(&self, address: ProtocolAddress) -> Places {
+        self.table.get(&address).map(Entry::places).unwrap_or_default()
+    }
+
+    fn index(&mut self, address: ProtocolAddress, before: Places, after: Places) {
         if before == after {
             return;
         }
@@ -394,10 +444,14 @@ impl Book {
             self.macs -= usize::from(before.site().is_some());
         }
         for site in before.sites().filter(|site| !after.names(*site)) {
-            self.behind.remove(&(site, address));
+            if self.behind.remove(&(site, address)) {
+                self.crowd.remove(site);
+            }
         }
         for site in after.sites().filter(|site| !before.names(*site)) {
-            self.behind.insert((site, address));
+            if self.behind.insert((site, address)) {
+                self.crowd.add(site);
+            }
         }
     }
 }
@@ -405,6 +459,8 @@ impl Book {
 /// Where an entry says that its address is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Places {
+    /// Whether there is an entry at all.
+    is_kept: bool,
     seen: Option<SiteId>,
     registered: Option<SiteId>,
 }
@@ -415,16 +471,17 @@ impl Places {
     }
 
     fn names(self, site: SiteId) -> bool {
-        self.seen == Some(site) || self.registered == Some(site)
+        self.sites().any(|named| named == site)
     }
 
     fn sites(self) -> impl Iterator<Item = SiteId> {
-        self.seen.into_iter().chain(self.registered)
+        let nowhere = (self.is_kept && self.site().is_none()).then_some(SiteId::NOWHERE);
+        self.seen.into_iter().chain(self.registered).chain(nowhere)
     }
 }
 
 impl Entry {
     fn places(&self) -> Places {
-        Places { seen: self.seen, registered: self.registered }
+        Places { is_kept: true, seen: self.seen, registered: self.registered }
     }
 }

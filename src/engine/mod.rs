@@ -12,6 +12,7 @@ mod book;
 mod client;
 mod context;
 mod contract;
+mod crowd;
 mod exchange;
 mod limits;
 mod plane;

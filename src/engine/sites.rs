@@ -18,6 +18,8 @@ pub struct SiteId {
 impl SiteId {
     /// This node itself.
     pub const HERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MIN };
+    /// Where those are of whom nobody knows.
+    pub const NOWHERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MAX };
 }
 
 /// What tells sites apart. One that registers IP addresses only, or only answers, has no VNI.

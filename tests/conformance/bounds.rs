@@ -485,6 +485,61 @@ fn what_there_was_no_room_for_is_listed_when_there_is() {
     assert!(acts_within(&mut spoke, 30 * SECOND).contains(&Act::List));
 }
 
+/// At a full hub who has most makes room: by what nobody asked for, if there is such.
+#[test]
+fn a_site_with_less_takes_a_place_of_the_one_with_most() {
+    let mut hub = Driven::hub_with(ServerSettings { max_macs: 6, ..hub_role() });
+    let [two, three] = [client(2), client(3)];
+    [two, three].iter().for_each(|client| drop(hub.register(client)));
+    (0..4).for_each(|n| hub.learn(&two, station(n)));
+    for n in [0, 1, 3] {
+        assert_eq!(hub.ask(&three, &three.question(n.into(), station(n))).codes(), [0]);
+    }
+    hub.learn(&two, station(4));
+    assert_eq!(hub.ask(&three, &three.question(10, station(4))).codes(), [5], "it has most itself");
+    hub.learn(&three, station(5));
+    assert!(hub.sent().is_empty(), "nobody held an answer");
+    assert_eq!(hub.ask(&two, &two.question(1, station(5))).codes(), [0]);
+    assert_eq!(hub.ask(&three, &three.question(11, station(2))).codes(), [5]);
+    hub.learn(&three, station(6));
+    let told = hub.one();
+    assert_eq!(told.path, three.path(), "who asked is told");
+    let gone = told.cies()[0].address.unwrap();
+    assert!([0, 1, 3].map(station).contains(&gone));
+    // Both have as much by now.
+    hub.learn(&three, station(7));
+    assert_eq!(hub.ask(&two, &two.question(2, station(7))).codes(), [5]);
+}
+
+/// At its share a site gives up what it does not use, and nothing else.
+#[test]
+fn an_unused_shortcut_makes_room() {
+    let mut spoke = Driven::registered_with(ClientSettings { max_macs: 8, ..spoke_role() });
+    let heard = |spoke: &mut Driven, n, holding| {
+        spoke.heard(station_mac(n));
+        let question = spoke.one();
+        spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.3", 101), holding)]));
+    };
+    let there =
+        |spoke: &Driven| (0..12).filter(|n| spoke.shortcut(station_mac(*n)).is_some()).collect::<Vec<_>>();
+    heard(&mut spoke, 0, 60);
+    (1..7).for_each(|n| heard(&mut spoke, n, 600));
+    heard(&mut spoke, 7, 600);
+    assert_eq!(there(&spoke), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(spoke.told(&Event::Full(Table::Macs)));
+    assert!(acts(&spoke).is_empty(), "or its next frame would be news, and so on");
+    // Two thirds of its time are over, and nobody used it.
+    spoke.pass(50 * SECOND);
+    heard(&mut spoke, 8, 600);
+    assert_eq!(there(&spoke), [1, 2, 3, 4, 5, 6, 8]);
+    // One of another site needs no idle one.
+    spoke.heard(station_mac(9));
+    let question = spoke.one();
+    spoke.hear_from_hub(&answer(&question.bytes, &[at(vtep("10.0.0.4", 102), 600)]));
+    assert_eq!(there(&spoke).len(), 7);
+    assert_eq!(spoke.shortcut(station_mac(9)), Some(vtep("10.0.0.4", 102)));
+}
+
 #[test]
 fn a_spoke_announces_what_there_is_room_for() {
     let mut spoke = Driven::registered_with(ClientSettings { max_macs: 2, ..spoke_role() });

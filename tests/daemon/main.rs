@@ -15,6 +15,7 @@ mod clients;
 mod configuration;
 mod confine;
 mod control;
+mod crowds;
 mod devices;
 mod ends;
 mod hub;

@@ -62,12 +62,22 @@ struct Entry {
     alarm: Alarm,
 }
 
+/// Of `max_macs` one in so many is for those of whom it is not known yet where they are: once it is, it is known who has to
+/// make room.
+const NEWCOMERS: usize = 8;
+
 /// The table. It never holds more than `max_macs` entries.
 #[derive(Debug)]
 pub struct Resolution {
     entries: BTreeMap<Mac, Entry>,
+    /// How many of them are known to be at a site, and have a shortcut there.
+    placed: usize,
+    /// Those that the hub does not know, in the order that it said so, and some that are not denied any more.
+    denied: VecDeque<Mac>,
     /// Those that are queued, in their order, and some that are not any more.
     queue: VecDeque<Mac>,
+    /// Those that were heard when there was no place for them.
+    waiting: VecDeque<Mac>,
     questions: TokenBucket,
     queue_alarm: Alarm,
     room: Room,
@@ -89,7 +99,10 @@ impl Default for Resolution {
     fn default() -> Resolution {
         Resolution {
             entries: BTreeMap::new(),
+            placed: 0,
+            denied: VecDeque::new(),
             queue: VecDeque::new(),
+            waiting: VecDeque::new(),
             questions: TokenBucket::new(QUESTIONS),
             queue_alarm: Alarm::default(),
             room: Room::default(),
@@ -111,8 +124,11 @@ impl Resolution {
     /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
     /// (RFC 2332 section 2.2: not every packet may trigger one).
     pub fn heard(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
-        if mac == asker.mac || is_here(cx, mac) || self.knows(mac) || !self.insert(cx, asker, mac) {
+        if mac == asker.mac || is_here(cx, mac) || self.knows(mac) {
             return;
+        }
+        if !self.insert(cx, asker, mac) {
+            return self.wait(cx, asker, mac);
         }
         if asker.settings.trigger == Trigger::L2miss {
             self.relay(cx, asker, mac);
@@ -142,6 +158,7 @@ impl Resolution {
         cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
         cx.plane.adopt(Item::Shortcut(mac), Some(Wanted::To(to)));
         let Some(entry) = self.entries.get_mut(&mac) else { return };
+        self.placed += 1;
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
         match entry.phase {
             Phase::Asking(_) => {}
@@ -178,11 +195,13 @@ impl Resolution {
     pub fn forget(&mut self, cx: &mut Context<'_>, trigger: Trigger, mac: Mac, why: Why) {
         let Some(mut entry) = self.entries.remove(&mac) else { return };
         cx.timers.clear(&mut entry.alarm);
-        if entry.shortcut.is_some() {
+        if let Some(shortcut) = entry.shortcut {
+            self.placed -= usize::from(!shortcut.relay);
             drop_shortcut(cx, mac, why);
         }
-        // Otherwise the bridge, which knows the MAC, would not tell when it is heard again.
-        if why != Why::Local && trigger == Trigger::Learn {
+        // Otherwise the bridge, which knows the MAC, would not tell when it is heard again. One that made room is not to
+        // come back at once.
+        if !matches!(why, Why::Local | Why::Crowded) && trigger == Trigger::Learn {
             cx.act(Act::Unlearn(mac, Place::Tunnel));
         }
     }
@@ -193,6 +212,8 @@ impl Resolution {
             self.forget(cx, trigger, mac, why);
         }
         self.queue.clear();
+        self.denied.clear();
+        self.waiting.clear();
         cx.timers.clear(&mut self.queue_alarm);
     }
 
@@ -219,7 +240,10 @@ impl Resolution {
                 cx.arm(&mut entry.alarm, until.unwrap_or(cx.now), due(mac));
                 cx.act(Act::ReadUse(mac));
             }
-            Phase::Ending | Phase::Negative => self.forget(cx, asker.settings.trigger, mac, Why::Unused),
+            Phase::Ending | Phase::Negative => {
+                self.forget(cx, asker.settings.trigger, mac, Why::Unused);
+                self.admit(cx, asker);
+            }
             Phase::New | Phase::Queued => self.retreat(cx, asker, mac, Why::Expired),
             Phase::Asking(request) => {
                 if until.is_some_and(|until| until <= cx.now) {
@@ -283,7 +307,7 @@ impl Resolution {
         match (nak, best(cx, from, mac)) {
             (None, Some((to, holding))) => {
                 increment(&mut cx.statistics.rx_resolve_reply_ack);
-                self.resolved(cx, mac, to, holding);
+                self.resolved(cx, asker, mac, to, holding);
             }
             (nak, _) => {
                 increment(&mut cx.statistics.rx_resolve_reply_nak);
@@ -292,6 +316,7 @@ impl Resolution {
                 self.unknown(cx, asker, mac, Some(Refusal::Nak(nak)));
             }
         }
+        self.admit(cx, asker);
         true
     }
 
@@ -380,7 +405,7 @@ impl Resolution {
 
     /// Looks whether there is room for MACs that were turned away.
     pub fn look_for_room(&mut self, cx: &mut Context<'_>, max_macs: u32) {
-        let room = self.entries.len() < max_macs as usize;
+        let room = self.entries.len() < max_macs as usize && self.placed < most_placed(max_macs);
         self.room.due(cx, room, Due::Client(ClientDue::RefusedRemote));
     }
 
@@ -421,15 +446,69 @@ impl Resolution {
     }
 
     /// Makes an entry if there is room for it.
-    fn insert(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) -> bool {
-        let room = self.entries.len() < asker.settings.max_macs as usize;
+    fn insert(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) -> bool {
+        let room = self.has_place(cx, asker);
         if room {
             let entry = Entry { phase: Phase::New, shortcut: None, alarm: Alarm::default() };
             self.entries.insert(mac, entry);
-        } else {
-            self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
         }
         room
+    }
+
+    /// Whether there is room for an entry, be it in place of one that the hub does not know.
+    fn has_place(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>) -> bool {
+        let max = asker.settings.max_macs as usize;
+        if self.entries.len() >= max {
+            if let Some(denied) = self.next_denied() {
+                self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
+                self.forget(cx, asker.settings.trigger, denied, Why::Crowded);
+            }
+        }
+        self.entries.len() < max
+    }
+
+    fn next_denied(&mut self) -> Option<Mac> {
+        let is_denied = |mac: &Mac| self.entries.get(mac).is_some_and(|e| e.phase == Phase::Negative);
+        core::iter::from_fn(|| self.denied.pop_front()).find(is_denied)
+    }
+
+    /// There was no place for a MAC. It gets the next one, unless too many want it. Those that are missed are told again.
+    fn wait(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
+        self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
+        if asker.settings.trigger == Trigger::Learn {
+            if self.waiting.len() >= asker.settings.max_macs as usize {
+                self.waiting.pop_front();
+            }
+            self.waiting.push_back(mac);
+        }
+    }
+
+    /// Those that wait get the places that are free.
+    fn admit(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
+        while !self.waiting.is_empty() && self.has_place(cx, asker) {
+            if let Some(mac) = self.waiting.pop_front() {
+                self.heard(cx, asker, mac);
+            }
+        }
+    }
+
+    /// Whether there is room for a shortcut to a site: for one more, or in place of one to a site that has more of them, or
+    /// in place of an unused one to the same.
+    fn makes_room(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, site: SiteId) -> bool {
+        if self.placed < most_placed(asker.settings.max_macs) {
+            return true;
+        }
+        self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
+        let mac = |address: Option<ProtocolAddress>| match address {
+            Some(ProtocolAddress::Mac(mac)) => Some(mac),
+            _ => None,
+        };
+        let is_unused = |mac: &Mac| self.entries.get(mac).is_some_and(|e| e.phase == Phase::Ending);
+        let least = mac(cx.book.gives_way(site, SiteId::HERE));
+        let least = least.or_else(|| mac(cx.book.least_used(site)).filter(is_unused));
+        let least = least.filter(|mac| self.entries.get(mac).is_some_and(Entry::is_placed));
+        least.into_iter().for_each(|mac| self.forget(cx, asker.settings.trigger, mac, Why::Crowded));
+        least.is_some()
     }
 
     /// Puts the MAC in line for a question.
@@ -475,11 +554,20 @@ impl Resolution {
         cx.arm(&mut entry.alarm, next, due(mac));
     }
 
-    fn resolved(&mut self, cx: &mut Context<'_>, mac: Mac, at: Vtep, holding: u16) {
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
+    fn resolved(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, at: Vtep, holding: u16) {
+        let is_placed = self.entries.get(&mac).is_some_and(Entry::is_placed);
         let time = Duration::from_secs(holding.into());
         cx.tell(Event::Resolved { mac, at, holding });
         let site = cx.sites.enter((at.nbma, Some(at.vni)));
+        if !is_placed && !self.makes_room(cx, asker, site) {
+            cx.release(site);
+            if !self.stays_by_hub(cx, asker, mac) {
+                self.forget(cx, asker.settings.trigger, mac, Why::Crowded);
+            }
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        self.placed += usize::from(!is_placed);
         hold(cx, mac, site, cx.now + time);
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
         entry.phase = Phase::Holding;
@@ -504,18 +592,31 @@ impl Resolution {
             // It may have been plugged in here, and say nothing: frames for it that come from the hub are flooded.
             cx.act(Act::Unlearn(mac, Place::Tunnel));
         }
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        let time = asker.settings.negative_time;
-        match (&mut entry.shortcut, cx.book.site_of(mac)) {
-            // Trigger `l2miss`: the MAC stays pointed at the hub while it is used, and is asked for again.
-            (Some(relay), Some(site)) => {
-                *relay = Shortcut { checked: cx.now, ..*relay };
-                cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, cx.now + time * 3 / 2);
-                entry.phase = Phase::Holding;
-            }
-            _ => entry.phase = Phase::Negative,
+        if self.stays_by_hub(cx, asker, mac) {
+            return;
         }
+        if self.denied.len() > 2 * self.entries.len() {
+            let entries = &self.entries;
+            self.denied.retain(|mac| entries.get(mac).is_some_and(|e| e.phase == Phase::Negative));
+        }
+        self.denied.push_back(mac);
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
+        entry.phase = Phase::Negative;
+        cx.arm(&mut entry.alarm, cx.now + asker.settings.negative_time, due(mac));
+    }
+
+    /// With trigger `l2miss` a MAC stays pointed at the hub while it is used, and is asked for again. Whether it is.
+    fn stays_by_hub(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) -> bool {
+        let (Some(entry), Some(site)) = (self.entries.get_mut(&mac), cx.book.site_of(mac)) else {
+            return false;
+        };
+        let Some(relay) = &mut entry.shortcut else { return false };
+        let time = asker.settings.negative_time;
+        *relay = Shortcut { checked: cx.now, ..*relay };
+        cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, cx.now + time * 3 / 2);
+        entry.phase = Phase::Holding;
         cx.arm(&mut entry.alarm, cx.now + time, due(mac));
+        true
     }
 
     /// Sends the MAC's frames by the hub again.
@@ -524,7 +625,8 @@ impl Resolution {
         match (asker.settings.trigger, asker.uplink) {
             (Trigger::L2miss, Some(_)) => self.relay(cx, asker, mac),
             _ => {
-                if entry.shortcut.take().is_some() {
+                if let Some(shortcut) = entry.shortcut.take() {
+                    self.placed -= usize::from(!shortcut.relay);
                     drop_shortcut(cx, mac, why);
                 }
             }
@@ -535,12 +637,18 @@ impl Resolution {
     fn relay(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
         let (Some(entry), Some(uplink)) = (self.entries.get_mut(&mac), asker.uplink) else { return };
         let until = cx.now + cx.holding_time;
+        self.placed -= usize::from(entry.is_placed());
         hold(cx, mac, uplink, until);
         entry.shortcut = Some(Shortcut { relay: true, checked: cx.now });
     }
 }
 
 impl Entry {
+    /// Whether it has a shortcut that more than stands in for the default entry.
+    fn is_placed(&self) -> bool {
+        self.shortcut.is_some_and(|shortcut| !shortcut.relay)
+    }
+
     /// It ends with its holding time, unless it turns out shortly before that it is used.
     fn end(&mut self, cx: &mut Context<'_>, mac: Mac) {
         self.phase = Phase::Ending;
@@ -548,6 +656,12 @@ impl Entry {
         let look = until - LAST_LOOK;
         cx.arm(&mut self.alarm, if look > cx.now { look } else { until }, due(mac));
     }
+}
+
+/// How many of the MACs may have a shortcut.
+fn most_placed(max_macs: u32) -> usize {
+    let max = max_macs as usize;
+    max - max / NEWCOMERS
 }
 
 fn due(mac: Mac) -> Due {

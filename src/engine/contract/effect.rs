@@ -301,6 +301,8 @@ pub enum Why {
     Moved,
     /// Another site registered its address, and it was not there.
     Taken,
+    /// It made room for another one.
+    Crowded,
 }
 
 /// A bounded table.

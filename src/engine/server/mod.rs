@@ -331,6 +331,9 @@ impl Server {
             Place::Tunnel => return,
         };
         let max = self.settings.max_macs as usize;
+        if cx.book.len() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
+            self.make_room(cx, site);
+        }
         let Ok(change) = cx.book.learn(cx.now, mac, site, max, self.unheard_until) else {
             self.room.refused(cx, Due::Server(ServerDue::Refused));
             return;
@@ -351,6 +354,18 @@ impl Server {
             }
         }
         self.take_back(cx, address, &change);
+    }
+
+    /// The table is full. One that somebody has too many of is not followed any more: it goes by the hub, whose bridge
+    /// knows it still.
+    fn make_room(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(address) = cx.book.gives_way(site, SiteId::NOWHERE) else { return };
+        let change = cx.book.flush(cx.now, address);
+        // Who was told that nobody knows it asks again after a while.
+        if let Some(change) = change.filter(|change| change.from.is_some()) {
+            self.room.refused(cx, Due::Server(ServerDue::Refused));
+            self.take_back(cx, address, &change);
+        }
     }
 
     /// The bridge forgot a MAC.
