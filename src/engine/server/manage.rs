@@ -15,7 +15,6 @@ impl Server {
         match mac {
             Some(mac) => self.forget(cx, mac),
             None => {
-                self.restless.end(cx);
                 self.flushed = None;
                 self.go_on_flushing(cx);
             }
