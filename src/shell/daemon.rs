@@ -8,7 +8,7 @@ use super::node::Node;
 use super::reactor::Reactor;
 use super::signals::{Signal, Signals};
 use super::task::{Shared, spawn};
-use super::wait::{Bell, Sources};
+use super::wait::{Alarm, Bell, Sources};
 use super::words::InWords;
 use crate::config::Config;
 use crate::time::Instant;
@@ -66,6 +66,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     let (server, _socket_file) = control::Server::bind(&config.main.socket)?;
     let bell = Bell::new()?;
     let node: Shared = Rc::new(RefCell::new(Node::open(config.clone(), bell.waker(), seed())?));
+    let mut alarm = Alarm::new(node.borrow().clock)?;
     confine();
     log::info!(target: OPERATOR, "dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
     node.borrow_mut().apply(config);
@@ -80,7 +81,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
         Rc::clone(&reactor),
     );
     spawn(&executor, server).detach();
-    match go_on(&node, &bell, signals, &executor, &reactor, config_path)? {
+    match go_on(&node, &bell, &mut alarm, signals, &executor, &reactor, config_path)? {
         Ending::ForGood => {
             node.borrow_mut().leave();
             log::info!(target: OPERATOR, "dmevpn ends");
@@ -112,6 +113,7 @@ enum Ending {
 fn go_on(
     node: &Shared,
     bell: &std::sync::Arc<Bell>,
+    alarm: &mut Alarm,
     signals: &Signals,
     executor: &LocalExecutor<'static>,
     reactor: &Reactor,
@@ -157,6 +159,6 @@ fn go_on(
         }
         let until = node.deadline().into_iter().chain(end).chain(reactor.deadline()).min();
         let all = [bell.as_fd(), signals.as_fd()].into_iter().chain(node.sources(now));
-        sources.wait(all, reactor, until.map(|until| until.since(now)))?;
+        sources.wait(all, reactor, alarm, until)?;
     }
 }

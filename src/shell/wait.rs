@@ -2,39 +2,38 @@
 //!
 //! Nothing is registered anywhere, so nothing is to be registered again: who waits says anew for what.
 
+use super::clock::Clock;
 use super::reactor::Reactor;
+use crate::time::Instant;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::time::Duration;
 
 /// What is waited for, and which of it is there.
 #[derive(Debug, Default)]
 pub struct Sources(Vec<libc::pollfd>);
 
 impl Sources {
-    /// Waits until there is something to read in one of `sources`, or one of `tasks` can go on, though no longer than `most`.
+    /// Waits until there is something to read in one of `sources`, or one of `tasks` can go on, or it is `until`.
     pub fn wait<'fd>(
         &mut self,
         sources: impl Iterator<Item = BorrowedFd<'fd>>,
         tasks: &Reactor,
-        most: Option<Duration>,
+        alarm: &mut Alarm,
+        until: Option<Instant>,
     ) -> io::Result<()> {
+        alarm.set(until)?;
         let polled = |fd, events| libc::pollfd { fd, events, revents: 0 };
         self.0.clear();
+        self.0.push(polled(alarm.timer.as_raw_fd(), libc::POLLIN));
         self.0.extend(sources.map(|fd| polled(fd.as_raw_fd(), libc::POLLIN)));
         tasks.descriptors(|fd, events| self.0.push(polled(fd, events)));
-        // Upwards: what is due after a part of a millisecond is not yet.
-        let most = most.map_or(-1, |most| {
-            let whole = most.as_micros().div_ceil(1000);
-            libc::c_int::try_from(whole).unwrap_or(libc::c_int::MAX)
-        });
         let count = self.0.len() as libc::nfds_t;
         // SAFETY: there are as many entries as the kernel is told.
         #[allow(unsafe_code)]
-        let result = unsafe { libc::poll(self.0.as_mut_ptr(), count, most) };
+        let result = unsafe { libc::poll(self.0.as_mut_ptr(), count, -1) };
         if result >= 0 {
             return Ok(());
         }
@@ -53,6 +52,51 @@ impl Sources {
     /// As [`Sources::have`], of what tasks wait for, too.
     pub fn have_raw(&self, fd: RawFd) -> bool {
         self.0.iter().any(|polled| polled.fd == fd && polled.revents != 0)
+    }
+}
+
+/// Wakes the daemon's thread when it is time. A time-out of poll(2) would not pass while the machine sleeps.
+#[derive(Debug)]
+pub struct Alarm {
+    timer: OwnedFd,
+    clock: Clock,
+    until: Option<Instant>,
+}
+
+impl Alarm {
+    /// One that is not set.
+    pub fn new(clock: Clock) -> io::Result<Alarm> {
+        // SAFETY: takes numbers; what it returns is a new descriptor, or negative.
+        #[allow(unsafe_code)]
+        let timer = unsafe {
+            match libc::timerfd_create(libc::CLOCK_BOOTTIME, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) {
+                fd if fd < 0 => return Err(io::Error::last_os_error()),
+                fd => OwnedFd::from_raw_fd(fd),
+            }
+        };
+        Ok(Alarm { timer, clock, until: None })
+    }
+
+    /// When it is to ring; once that is over, it rings until it is set anew.
+    fn set(&mut self, until: Option<Instant>) -> io::Result<()> {
+        if self.until == until {
+            return Ok(());
+        }
+        let at = until.map(|until| self.clock.kernel_time(until)).unwrap_or_default();
+        // SAFETY: times may be all zeros, which is never, and live while the kernel reads them.
+        #[allow(unsafe_code)]
+        let result = unsafe {
+            let mut when: libc::itimerspec = std::mem::zeroed();
+            when.it_value.tv_sec = at.as_secs() as _;
+            when.it_value.tv_nsec = at.subsec_nanos() as _;
+            let timer = self.timer.as_raw_fd();
+            libc::timerfd_settime(timer, libc::TFD_TIMER_ABSTIME, &raw const when, std::ptr::null_mut())
+        };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.until = until;
+        Ok(())
     }
 }
 
@@ -113,18 +157,21 @@ mod tests {
         let mut sources = Sources::default();
         let clock = crate::shell::clock::Clock::start();
         let tasks = Reactor::new(clock);
-        let mut both = |most| {
-            sources.wait([silent.as_fd(), bell.as_fd()].into_iter(), &tasks, most).unwrap();
+        let mut alarm = Alarm::new(clock).unwrap();
+        let mut both = |until| {
+            sources.wait([silent.as_fd(), bell.as_fd()].into_iter(), &tasks, &mut alarm, until).unwrap();
             assert!(!sources.have(silent.as_fd()));
             sources.have(bell.as_fd())
         };
-        assert!(!both(Some(Duration::from_micros(299_001))));
+        let at = Instant::from_millis;
+        assert!(!both(Some(at(300))));
         assert!((300..2000).contains(&clock.now().as_millis()), "{:?}", clock.now());
+        assert!(!both(Some(at(300))) && !both(Some(at(0))), "what is over does not wait");
         let waker = bell.waker();
         std::thread::spawn(move || (0..3).for_each(|_| waker.wake_by_ref()));
         assert!(both(None) && bell.was_rung());
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(std::time::Duration::from_millis(100));
         bell.was_rung();
-        assert!(!both(Some(Duration::ZERO)) && !bell.was_rung());
+        assert!(!both(Some(at(1))) && !bell.was_rung());
     }
 }

@@ -30,6 +30,32 @@ fn a_hub_forgets_whom_it_told_when_the_answer_ends() {
     assert_eq!((known(&hub, silent), known(&hub, talks)), (None, Some((MacState::Learned, 0))));
 }
 
+/// A router that slept for an hour: all that was said is over, and it begins anew in the first moment.
+#[test]
+fn after_an_hour_of_sleep_a_spoke_registers_at_once() {
+    let mut spoke = spoke_with_shortcut();
+    spoke.now = spoke.now + Duration::from_secs(3600);
+    spoke.input(Input::Tick);
+    assert!(spoke.told(&Event::RegistrationLost { hub: nbma("10.0.0.1") }));
+    let sent = spoke.sent();
+    let request = sent.iter().find(|s| s.header().kind == Kind::RegistrationRequest).expect("it registers");
+    assert_eq!(spoke.shortcut(mac(STATION)), None, "nobody knows where the station is now");
+    spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+    assert!(spoke.engine.is_registered(VN));
+}
+
+#[test]
+fn after_an_hour_of_sleep_a_hub_knows_nobody_and_takes_all_in() {
+    let (mut hub, two, three) = hub_and_two();
+    hub.now = hub.now + Duration::from_secs(3600);
+    hub.input(Input::Tick);
+    assert_eq!(hub.ports(), []);
+    for client in [two, three] {
+        assert_eq!(hub.register(&client).codes(), [0]);
+    }
+    assert_eq!(hub.ports().len(), 2);
+}
+
 /// What a bridge saw of a MAC goes before who registered it, but not for longer than somebody was told so.
 #[test]
 fn a_mac_that_was_elsewhere_is_where_it_is_registered() {
