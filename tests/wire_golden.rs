@@ -281,7 +281,7 @@ fn legacy_packets_are_not_nhrp() {
         golden::LEGACY_RESOLUTION_REQUEST,
         golden::LEGACY_RESOLUTION_REPLY,
     ] {
-        assert_eq!(wire::parse_payload(None, &octets(hex)), Err(Malformed::NotNhrp));
+        assert_eq!(wire::parse_payload(None, &octets(hex)), Err(Malformed::OldFormat));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
+use crate::engine::report::Oddity;
 use crate::engine::{Event, Refusal, Rivals, Table, Why};
 use crate::types::Vtep;
+use crate::wire::VpnTag;
 use crate::wire::nhrp::{code, error};
 use core::fmt;
 use log::Level;
@@ -16,6 +18,7 @@ pub fn level(event: &Event) -> Level {
     match event {
         Event::Refused { .. }
         | Event::RegistrationLost { .. }
+        | Event::NoAnswer { .. }
         | Event::SpokeRefused { .. }
         | Event::SecondSite { .. }
         | Event::ManySites { .. }
@@ -34,6 +37,34 @@ pub fn level(event: &Event) -> Level {
         | Event::NotResolved { .. }
         | Event::ShortcutUp { .. }
         | Event::ShortcutDown { .. } => Level::Debug,
+    }
+}
+
+/// What is odd about somebody's packets, as the rest of a sentence about him, and what to do about it.
+pub fn oddity(oddity: Oddity) -> (String, &'static str) {
+    match oddity {
+        Oddity::OldFormat => (
+            "sends packets in the format of the dmevpn in C, which is not understood".into(),
+            "run this program there, too",
+        ),
+        Oddity::Malformed => {
+            ("sends packets that are malformed".into(), "see what it is: tcpdump -ni any proto 47")
+        }
+        Oddity::UnknownVn(tag) => {
+            let named = match tag {
+                VpnTag::Llc(vpn_id) => format!("names VPN-ID {vpn_id}"),
+                VpnTag::Key(key) => format!("names a VN by GRE key {key}"),
+                VpnTag::None => "names no VN".into(),
+            };
+            (format!("{named}, and there is none such here"), "compare 'vpn_id' and 'vpn_mode' of both ends")
+        }
+        Oddity::UnknownExtension(kind) => (
+            format!("sends compulsory extension {kind}, which is not known here"),
+            "run programs there that go without it",
+        ),
+        Oddity::Reports(code) => {
+            (format!("reports {}", refusal(Refusal::Error(code))), "its log may say more")
+        }
     }
 }
 
@@ -94,6 +125,11 @@ impl fmt::Display for Sentence {
             Event::RegistrationLost { hub } => {
                 write!(f, "registration lost: hub {hub} did not answer within the holding time")
             }
+            Event::NoAnswer { hub } => write!(
+                f,
+                "no answer from hub {hub}: does it run dmevpn, and does GRE (IP protocol 47) pass the firewalls on the \
+                 way?"
+            ),
             Event::Withdrawn => f.write_str("registration withdrawn"),
             Event::Asked { mac } => write!(f, "asking the hub for {mac}"),
             Event::Resolved { mac, at, holding } => write!(f, "{mac} is at {at} for {holding} s"),

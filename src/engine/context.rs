@@ -3,8 +3,10 @@
 use super::book::Book;
 use super::contract::effect::{Act, Effect, Effects, Event};
 use super::contract::item::{Item, Wanted};
+use super::contract::report::Oddity;
 use super::contract::settings::{Advertised, HubKey, VnKey};
 use super::contract::statistics::Statistics;
+use super::odd::Oddities;
 use super::plane::Plane;
 use super::random::Random;
 use super::request_id::RequestIds;
@@ -79,6 +81,7 @@ pub struct Context<'a> {
     pub timers: &'a mut Timers<Timer>,
     pub uplinks: &'a mut Uplinks,
     pub advertised: Advertised,
+    pub oddities: &'a mut Oddities,
     /// This node's holding time.
     pub holding_time: Duration,
     pub vn: VnKey,
@@ -113,6 +116,20 @@ impl Context<'_> {
     /// Tells the log and whoever monitors.
     pub fn tell(&mut self, event: Event) {
         self.out.push(Effect::Tell { vn: self.vn, event });
+    }
+
+    /// A packet of `peer` makes no sense: the log is told, if it was not lately.
+    pub fn odd(&mut self, peer: Nbma, oddity: Oddity) {
+        if self.oddities.note(self.now, peer, oddity) {
+            self.out.push(Effect::Odd { peer, oddity });
+        }
+    }
+
+    /// `peer` reports an error, which is told if it was not lately.
+    pub fn reports(&mut self, peer: Nbma, code: u16) {
+        if self.oddities.note(self.now, peer, Oddity::Reports(code)) {
+            self.tell(Event::PeerError { peer, code });
+        }
     }
 
     /// Sets an alarm.

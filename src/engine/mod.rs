@@ -15,6 +15,7 @@ mod contract;
 mod crowd;
 mod exchange;
 mod limits;
+mod odd;
 mod plane;
 mod random;
 mod request_id;
@@ -37,6 +38,7 @@ pub use sites::Name as SiteName;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId};
 use crate::wire::nhrp::{Fault, Kind};
+use crate::wire::{Malformed, VpnTag};
 use book::Book;
 use client::Client;
 use context::{Context, Due, Timer, View};
@@ -44,7 +46,9 @@ use contract::statistics::increment;
 use exchange::{Arrival, Fate, Inbound};
 use limits::{DEADLINES, STRANGERS, TokenBucket};
 use litemap::LiteMap;
+use odd::Oddities;
 use random::Random;
+use report::Oddity;
 use request_id::RequestIds;
 use server::Server;
 use settings::{Advertised, HubSettings, VnSettings};
@@ -86,6 +90,7 @@ struct Common {
     ids: RequestIds,
     random: Random,
     uplinks: Uplinks,
+    oddities: Oddities,
     /// Whether the daemon is to end. Then clients hear of packets and time alone: what is withdrawn must not be registered
     /// again. Servers go on, as their ports do.
     stopping: bool,
@@ -105,6 +110,7 @@ impl Engine {
                 ids: RequestIds::new(request_id),
                 random: Random::new(seed),
                 uplinks: Uplinks::default(),
+                oddities: Oddities::default(),
                 stopping: false,
             },
             statistics: Statistics::default(),
@@ -162,6 +168,7 @@ impl Engine {
     pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Effects) {
         match input {
             Input::Packet { via, nhrp } => self.packet(now, via, nhrp, out),
+            Input::Unreadable { from, why } => self.unreadable(now, from, why, out),
             // They are for clients.
             Input::Hub { .. } | Input::Order(_) if self.common.stopping => {}
             Input::Hub { hub, path } => self.way(now, hub, path, out),
@@ -258,6 +265,11 @@ impl Engine {
         sum
     }
 
+    /// Whose packets made no sense within the last hour.
+    pub fn oddities(&self, now: Instant) -> Vec<report::OddRow> {
+        self.common.oddities.rows(now).collect()
+    }
+
     /// What was counted in a VN.
     pub fn vn_statistics(&self, vn: VnKey) -> Statistics {
         self.vns.get(&vn).map(|vn| vn.statistics).unwrap_or_default()
@@ -268,7 +280,14 @@ impl Engine {
         // The VN a packet belongs to (RFC 2735 section 3.1).
         let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| vn.accepts(via)) else {
             let own = self.common.advertised.name_of(via.path.local);
-            return exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival, own);
+            let oddity =
+                exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival, own);
+            // To a spoke anybody but its hub may name its VN, such as a hub that it had before.
+            let is_named = self.vns.values().any(|vn| vn.is_named(via.tag));
+            if let Some(oddity) = oddity.filter(|oddity| *oddity == Oddity::Malformed || !is_named) {
+                self.odd(now, via.path.remote, oddity, out);
+            }
+            return;
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
@@ -281,6 +300,24 @@ impl Engine {
         };
         if let Some((site, fault)) = wrong {
             cx.complain(arrival, site, fault);
+        }
+    }
+
+    fn unreadable(&mut self, now: Instant, from: Nbma, why: Malformed, out: &mut Effects) {
+        if self.strangers.take(now).is_err() {
+            return increment(&mut self.statistics.rx_rate_limited);
+        }
+        let (counter, oddity) = match why {
+            Malformed::OldFormat => (&mut self.statistics.rx_old_format, Oddity::OldFormat),
+            _ => (&mut self.statistics.rx_malformed, Oddity::Malformed),
+        };
+        increment(counter);
+        self.odd(now, from, oddity, out);
+    }
+
+    fn odd(&mut self, now: Instant, peer: Nbma, oddity: Oddity, out: &mut Effects) {
+        if self.common.oddities.note(now, peer, oddity) {
+            out.push(Effect::Odd { peer, oddity });
         }
     }
 
@@ -381,6 +418,7 @@ impl Vn {
             timers: &mut common.timers,
             uplinks: &mut common.uplinks,
             advertised: common.advertised,
+            oddities: &mut common.oddities,
             holding_time: common.holding_time,
             vn: self.key,
             vpn_id: self.vpn_id,
@@ -420,6 +458,12 @@ impl Vn {
             self.mtu = new.mtu;
         }
         same
+    }
+
+    /// Whether packets with this tag mean it, whoever sends them.
+    fn is_named(&self, tag: VpnTag) -> bool {
+        self.client.as_ref().is_some_and(|client| client.is_named(self.vpn_id, tag))
+            || self.server.as_ref().is_some_and(|server| server.accepts(self.vpn_id, tag))
     }
 
     fn way(&mut self, now: Instant, common: &mut Common, out: &mut Effects, hub: HubKey, path: Option<Path>) {

@@ -10,7 +10,7 @@ use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
-use crate::control::Cause;
+use crate::control::{Cause, words};
 use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
@@ -150,9 +150,12 @@ impl Node {
         let began = self.now();
         for _ in 0..PACKETS {
             match self.underlay.receive(tunnel, &mut buffer) {
-                Ok(Some(Received { via, nhrp })) => {
+                Ok(Some(Received::Packet { via, nhrp })) => {
                     self.kernel_events();
                     self.input(Input::Packet { via, nhrp });
+                }
+                Ok(Some(Received::Unreadable { path, why })) => {
+                    self.input(Input::Unreadable { from: path.remote, why });
                 }
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
@@ -237,9 +240,10 @@ impl Node {
         self.underlay.nbma()
     }
 
-    /// Why there is no underlay address, where the configuration says which it is to be.
+    /// What is wrong beside the VNs: why there is no underlay address, where the configuration says which it is to be;
+    /// or why nothing outlives the daemon.
     pub fn own_trouble(&self) -> Option<Cause> {
-        self.underlay.own_trouble().cloned()
+        self.underlay.own_trouble().cloned().or_else(|| self.state.trouble())
     }
 
     /// The MAC of a VN's bridge, and why the VN does not work.
@@ -366,6 +370,10 @@ impl Node {
                     self.state.save_request_id(id);
                 }
                 Effect::Tell { vn, event } => self.tell(vn, event),
+                Effect::Odd { peer, oddity } => {
+                    let (what, hint) = words::oddity(oddity);
+                    log::warn!("{peer} {what}; {hint}");
+                }
             }
         }
         // The buffers are kept: nothing is allocated for a packet.

@@ -149,6 +149,7 @@ fn told(event: &Event) -> Told {
         Event::RegistrationLost { hub } => {
             Told::of("registration_lost").nbma(hub).reason("the hub did not answer within the holding time")
         }
+        Event::NoAnswer { hub } => Told::of("no_answer").nbma(hub),
         Event::Withdrawn => Told::of("withdrawn"),
         Event::Asked { mac } => Told::of("asked").mac(mac),
         Event::Resolved { mac, at, holding } => {

@@ -25,9 +25,12 @@ pub fn parse(payload: &[u8]) -> Result<(Option<VpnId>, &[u8]), Malformed> {
     // One octet of padding, to be ignored, then OUI and index.
     let ([_, a, b, c, index @ ..], rest) = rest.split_first_chunk::<8>().ok_or(Malformed::Truncated)?;
     let vpn = VpnId::new([*a, *b, *c], u32::from_be_bytes(*index));
-    let nhrp =
-        rest.strip_prefix(&SNAP_IANA).and_then(|r| r.strip_prefix(&PID_NHRP)).ok_or(Malformed::NotNhrp)?;
-    Ok((Some(vpn), nhrp))
+    let rest = rest.strip_prefix(&SNAP_IANA).ok_or(Malformed::NotNhrp)?;
+    match rest.strip_prefix(&PID_NHRP) {
+        Some(nhrp) => Ok((Some(vpn), nhrp)),
+        None if rest.starts_with(&PID_VPN) => Err(Malformed::OldFormat),
+        None => Err(Malformed::NotNhrp),
+    }
 }
 
 /// The VPN header for `vpn` and the header of NHRP.

@@ -36,6 +36,9 @@ pub enum Malformed {
     NotNhrp,
     /// The GRE key and the VPN header name different VNs (RFC 2735 section 3.4).
     VpnConflict,
+    /// Two VPN headers one behind the other, as the dmevpn in C writes them: its checksums, sizes and numbers are others,
+    /// too.
+    OldFormat,
 }
 
 /// Takes a GRE packet apart: which VN it names, and the NHRP packet.

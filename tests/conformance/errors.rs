@@ -1,10 +1,12 @@
 //! G. Error Indications.
 
 use super::*;
+use dmevpn::engine::report::Oddity;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::types::VpnId;
-use dmevpn::wire::VpnTag;
+use dmevpn::engine::{Event, Path};
+use dmevpn::types::{Nbma, VpnId};
 use dmevpn::wire::nhrp::{Message, error};
+use dmevpn::wire::{Malformed, VpnTag};
 
 #[test]
 fn g1_g11_g15_k14_unknown_vpn_is_frame_h() {
@@ -108,4 +110,73 @@ fn g_error_about_a_registration_is_a_refusal() {
     let sent = spoke.pass(6 * SECOND);
     assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
     assert_ne!(sent[0].header().request_id, request.header().request_id);
+}
+
+/// What the log is told of odd packets in the last step.
+fn odd(driven: &Driven) -> Vec<(Nbma, Oddity)> {
+    let odd = |e: &Effect| if let Effect::Odd { peer, oddity } = e { Some((*peer, *oddity)) } else { None };
+    driven.out.iter().filter_map(odd).collect()
+}
+
+#[test]
+fn what_makes_no_sense_is_counted_and_told_once() {
+    let (mut hub, two, three) = hub_and_two();
+    let strange = write(&two.header(Kind::RegistrationRequest, 0x8000, 2, two.source), |w| {
+        let unknown = Extension { kind: 0x3801, compulsory: true, value: &[] };
+        w.cie(&Cie::default()).extension(unknown);
+    });
+    let unknown = VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, 7));
+    for round in 0..3 {
+        let told = |all: &[(Nbma, Oddity)]| if round == 0 { all.to_vec() } else { Vec::new() };
+        hub.hear(two.path(), TAG, &strange);
+        assert_eq!(odd(&hub), told(&[(two.nbma, Oddity::UnknownExtension(0x3801))]));
+        hub.hear(three.path(), unknown, &three.registration(3));
+        assert_eq!(odd(&hub), told(&[(three.nbma, Oddity::UnknownVn(unknown))]));
+        hub.hear(three.path(), TAG, &strange[..30]);
+        assert_eq!(odd(&hub), told(&[(three.nbma, Oddity::Malformed)]));
+        hub.input(Input::Unreadable { from: nbma("10.0.0.9"), why: Malformed::OldFormat });
+        assert_eq!(odd(&hub), told(&[(nbma("10.0.0.9"), Oddity::OldFormat)]));
+        hub.hear(two.path(), TAG, &reports(&two, error::INVALID_EXTENSION));
+        let event = Event::PeerError { peer: two.nbma, code: error::INVALID_EXTENSION };
+        assert_eq!(hub.told(&event), round == 0);
+    }
+    let counted = hub.engine.statistics();
+    assert_eq!((counted.rx_unknown_extension, counted.rx_old_format), (3, 3));
+    assert_eq!((counted.rx_malformed, counted.rx_error, counted.rx_unknown_vpn), (3, 3, 3));
+    let rows = hub.engine.oddities(hub.now);
+    assert!(rows.len() == 5 && rows.iter().all(|row| row.count == 3), "{rows:?}");
+}
+
+fn reports(client: &Client, code: u16) -> Vec<u8> {
+    let header = Header {
+        request_id: Header::error_word(code, 0),
+        ..client.header(Kind::Error, 0, 0, address(HUB_MAC))
+    };
+    write(&header, |w| {
+        w.packet_in_error(&client.registration(1));
+    })
+}
+
+/// To a spoke a hub that is its hub no more is a stranger, and its VN is there.
+#[test]
+fn a_hub_of_before_is_nothing_odd() {
+    let mut spoke = Driven::registered();
+    let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.77") };
+    spoke.hear(path, TAG, &purge(0, 0, None));
+    assert!(odd(&spoke).is_empty());
+    assert_eq!(spoke.engine.statistics().rx_unknown_vpn, 1);
+}
+
+#[test]
+fn a_hub_that_never_answers_is_told_once() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let event = Event::NoAnswer { hub: nbma("10.0.0.1") };
+    let mut told = Vec::new();
+    for second in 0..300 {
+        spoke.pass(SECOND);
+        told.extend(spoke.told(&event).then_some(second));
+        spoke.out.clear();
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0] < 10, "{told:?}");
 }

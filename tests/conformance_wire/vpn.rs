@@ -51,6 +51,8 @@ fn a4_k17_vpn_header() {
     }
     let mut other = prefix;
     other[23] = 0x08;
+    assert_eq!(llc::parse(&other), Err(Malformed::OldFormat));
+    other[23] = 0x01;
     assert_eq!(llc::parse(&other), Err(Malformed::NotNhrp));
 }
 

@@ -309,7 +309,7 @@ impl Sim {
         let cause = match input {
             Input::News { vn, news } => Cause::News(vn, news),
             Input::Order(order) => Cause::Order(order),
-            Input::Packet { .. } | Input::Hub { .. } | Input::Tick => Cause::Other,
+            Input::Packet { .. } | Input::Unreadable { .. } | Input::Hub { .. } | Input::Tick => Cause::Other,
         };
         self.call(id, cause, |engine, now, out| engine.handle(now, input, out));
     }
@@ -672,6 +672,7 @@ impl Sim {
             }
             Effect::SaveRequestId(n) => self.nodes[id].saved_request_id = n,
             Effect::Tell { vn, event } => self.nodes[id].told.push((now, vn, event)),
+            Effect::Odd { .. } => {}
         }
     }
 

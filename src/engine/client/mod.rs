@@ -18,6 +18,7 @@ use super::restless::Restless;
 use super::sites::SiteId;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId, Vtep};
+use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
 use departures::{Departures, Listener};
 use litemap::LiteMap;
@@ -65,6 +66,11 @@ impl Client {
     /// Whether packets of this tag, between these addresses, are from a hub of this client.
     pub fn accepts(&self, vpn_id: VpnId, via: Via) -> bool {
         self.registrations.values().any(|r| r.via(vpn_id) == Some(via))
+    }
+
+    /// Whether packets with this tag mean the VN, be they a hub's or not.
+    pub fn is_named(&self, vpn_id: VpnId, tag: VpnTag) -> bool {
+        self.registrations.values().any(|r| r.mode().tag(vpn_id) == tag)
     }
 
     /// The hub that packets come from by this way, and how many of them are taken.
@@ -412,7 +418,7 @@ impl Client {
 
     fn error(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         let code = from.message.header.error_code();
-        cx.tell(Event::PeerError { peer: from.via.path.remote, code });
+        cx.reports(from.via.path.remote, code);
         let Ok(ours) = Message::parse(from.message.packet_in_error()) else { return };
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
         if ours.header.source != own {

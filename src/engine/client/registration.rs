@@ -87,6 +87,8 @@ pub struct Registration {
     former: Option<Former>,
     /// This router and another one with its MAC, and until when that is to be shown.
     rivals: Option<(Rivals, Instant)>,
+    /// Whether it was told that the hub does not answer.
+    is_told: bool,
     alarm: Alarm,
 }
 
@@ -108,6 +110,7 @@ impl Registration {
             is_doubtful: false,
             former: None,
             rivals: None,
+            is_told: false,
             alarm: Alarm::default(),
         }
     }
@@ -282,6 +285,7 @@ impl Registration {
             State::Registered { until } => {
                 if until <= cx.now {
                     self.turn(cx.now, State::Registering);
+                    self.is_told = true;
                     if let Some(path) = self.path {
                         cx.tell(Event::RegistrationLost { hub: path.remote });
                     }
@@ -330,6 +334,7 @@ impl Registration {
             return false;
         }
         increment(&mut cx.statistics.rx_register_ack);
+        self.is_told = false;
         let granted = message.cies().next().map_or(0, |c| c.holding);
         let holding = match Duration::from_secs(granted.into()) {
             Duration::ZERO => cx.holding_time,
@@ -445,6 +450,7 @@ impl Registration {
 
     fn refused(&mut self, cx: &mut Context<'_>, reason: Refusal) {
         self.refusals += 1;
+        self.is_told = false;
         let retry = cx.now + REFUSED.after(cx, self.refusals);
         self.request = None;
         self.is_doubtful = false;
@@ -473,6 +479,11 @@ impl Registration {
         let mut next = request.sent(cx, backoff);
         if request.tries() > LOOK_UP_AFTER {
             cx.out.push(Effect::FindHub { hub: self.hub });
+            let is_news = !matches!(self.state, State::Registered { .. }) && !self.is_told;
+            if is_news {
+                self.is_told = true;
+                cx.tell(Event::NoAnswer { hub: via.path.remote });
+            }
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
         let nbma = cx.name_of(via.path.local);

@@ -4,6 +4,7 @@
 use super::input::{Input, News};
 use super::input::{Place, Via};
 use super::item::Item;
+use super::report::Oddity;
 use super::settings::{HubKey, VnKey};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::ops::Range;
@@ -66,6 +67,13 @@ pub enum Effect {
         vn: VnKey,
         /// What happened.
         event: Event,
+    },
+    /// Tell the log that somebody's packets make no sense: once, until an hour passes without any.
+    Odd {
+        /// Who sends them.
+        peer: Nbma,
+        /// What is odd.
+        oddity: Oddity,
     },
 }
 
@@ -135,6 +143,11 @@ pub enum Event {
     },
     /// The hub did not answer until the registration's holding time was over.
     RegistrationLost {
+        /// The hub.
+        hub: Nbma,
+    },
+    /// The hub answers none of the first requests to register.
+    NoAnswer {
         /// The hub.
         hub: Nbma,
     },
@@ -226,7 +239,8 @@ pub enum Event {
     Rivals(Rivals),
     /// A table is full: what does not fit takes the way by the hub, or is refused.
     Full(Table),
-    /// The peer reports an error in a packet of ours (RFC 2332 section 5.2.7).
+    /// The peer reports an error in a packet of ours (RFC 2332 section 5.2.7): of each code once, until an hour passes
+    /// without any.
     PeerError {
         /// The peer.
         peer: Nbma,

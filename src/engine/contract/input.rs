@@ -3,7 +3,7 @@
 use super::item::Port;
 use super::settings::{HubKey, VnKey};
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use crate::wire::VpnTag;
+use crate::wire::{Malformed, VpnTag};
 use core::time::Duration;
 
 /// The two ends of an underlay path, seen from this node.
@@ -145,6 +145,13 @@ pub enum Input<'a> {
         via: Via,
         /// The NHRP packet, from the fixed header on.
         nhrp: &'a [u8],
+    },
+    /// Something arrived where NHRP does that is none, or not as it should be in front of it.
+    Unreadable {
+        /// Who sent it.
+        from: Nbma,
+        /// Why it cannot be read.
+        why: Malformed,
     },
     /// A hub's address and the address of ours that reaches it are known, or not any more. Told again unchanged, it
     /// says that something was in the way: what is not answered is sent once more.

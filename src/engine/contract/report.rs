@@ -4,6 +4,7 @@ use super::effect::{Refusal, Rivals};
 use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::VpnTag;
 use core::net::IpAddr;
 
 /// How a spoke stands with its hub in a VN.
@@ -129,6 +130,34 @@ pub struct PeerRow {
     pub addresses: Vec<IpAddr>,
     /// Seconds until the registration ends if it is not refreshed.
     pub left: u32,
+}
+
+/// What is odd about packets of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// They are in the format of the dmevpn in C.
+    OldFormat,
+    /// They are malformed.
+    Malformed,
+    /// They name a VN that there is not at this node.
+    UnknownVn(VpnTag),
+    /// They have a compulsory extension of this type, which is not known here.
+    UnknownExtension(u16),
+    /// They report this error about packets of this node (RFC 2332 section 5.2.7).
+    Reports(u16),
+}
+
+/// Somebody's odd packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OddRow {
+    /// Who sends them.
+    pub peer: Nbma,
+    /// What is odd.
+    pub oddity: Oddity,
+    /// How many there were, since an hour passed without any.
+    pub count: u32,
+    /// How many seconds ago the last one was.
+    pub ago: u64,
 }
 
 /// What a hub counted of a client.

@@ -85,6 +85,10 @@ counters! {
     retransmits,
     /// Received packets that were malformed.
     rx_malformed,
+    /// Received packets in the format of the dmevpn in C, which is not understood.
+    rx_old_format,
+    /// Received requests with a compulsory extension that is not known here.
+    rx_unknown_extension,
     /// Received replies that nobody waited for.
     rx_unsolicited,
     /// Received packets that named no VN of this node.

@@ -4,6 +4,7 @@
 use super::super::context::Context;
 use super::super::contract::effect::Effects;
 use super::super::contract::input::Via;
+use super::super::contract::report::Oddity;
 use super::super::contract::statistics::{Statistics, increment};
 use super::super::limits::TokenBucket;
 use super::super::sites::SiteId;
@@ -51,16 +52,22 @@ pub fn open<'a>(
         Ok(message) => message,
         Err(fault) => {
             increment(&mut cx.statistics.rx_malformed);
+            cx.odd(via.path.remote, Oddity::Malformed);
             return Fate::Wrong(site, fault);
         }
     };
     match unknown_extension(&message, octets) {
-        Some(fault) => Fate::Wrong(site, fault),
+        Some((kind, fault)) => {
+            increment(&mut cx.statistics.rx_unknown_extension);
+            cx.odd(via.path.remote, Oddity::UnknownExtension(kind));
+            Fate::Wrong(site, fault)
+        }
         None => Fate::Taken(Inbound { via, site, message, octets }),
     }
 }
 
-/// A packet that names no VN of this node, which is known as `own` (RFC 2735 section 3.4, error 17).
+/// A packet that names no VN of this node, which is known as `own` (RFC 2735 section 3.4, error 17): what is odd about it, if it
+/// was looked at.
 pub fn turn_away(
     now: Instant,
     out: &mut Effects,
@@ -68,22 +75,24 @@ pub fn turn_away(
     strangers: &mut TokenBucket,
     arrival: Arrival<'_>,
     own: Nbma,
-) {
+) -> Option<Oddity> {
     if strangers.take(now).is_err() {
         increment(&mut statistics.rx_rate_limited);
-        return;
+        return None;
     }
-    let fault = match Message::parse(arrival.octets) {
+    let (fault, oddity) = match Message::parse(arrival.octets) {
         Ok(message) => {
             increment(&mut statistics.rx_unknown_vpn);
-            Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) }
+            let fault = Fault { code: error::VPN_UNSUPPORTED, offset: 0, header: Some(message.header) };
+            (fault, Oddity::UnknownVn(arrival.via.tag))
         }
         Err(fault) => {
             increment(&mut statistics.rx_malformed);
-            fault
+            (fault, Oddity::Malformed)
         }
     };
     error_indication(out, statistics, arrival, (own, None), fault);
+    Some(oddity)
 }
 
 /// The server's client a packet is from; a packet from elsewhere than its header says is from nobody. After a restart a
@@ -108,8 +117,8 @@ fn client_of(cx: &Context<'_>, via: Via, message: &Message<'_>) -> Option<SiteId
     }
 }
 
-/// The fault of a request whose compulsory extension is not known here (RFC 2332 section 5.3, error 1).
-fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<Fault> {
+/// The type and the fault of a request's compulsory extension that is not known here (RFC 2332 section 5.3, error 1).
+fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<(u16, Fault)> {
     let request = [Kind::RegistrationRequest, Kind::ResolutionRequest, Kind::PurgeRequest];
     if !request.contains(&message.header.kind) {
         return None;
@@ -117,9 +126,10 @@ fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<Fault> {
     let known = [kind::RESPONDER, kind::FORWARD_TRANSIT, kind::REVERSE_TRANSIT, kind::VENDOR];
     let unknown: Extension<'_> = message.extensions().find(|e| e.compulsory && !known.contains(&e.kind))?;
     let offset = (unknown.value.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize).wrapping_sub(4);
-    Some(Fault {
+    let fault = Fault {
         code: error::UNRECOGNIZED_EXTENSION,
         offset: u16::try_from(offset).unwrap_or(0),
         header: Some(message.header),
-    })
+    };
+    Some((unknown.kind, fault))
 }

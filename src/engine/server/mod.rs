@@ -188,7 +188,7 @@ impl Server {
             Kind::Error => {
                 let code = from.message.header.error_code();
                 count(cx, from.site, |c| &mut c.errors);
-                cx.tell(Event::PeerError { peer: from.via.path.remote, code });
+                cx.reports(from.via.path.remote, code);
                 Ok(())
             }
             Kind::ResolutionReply => {

@@ -21,6 +21,7 @@ use crate::types::Nbma;
 use hubs::Hub;
 use litemap::LiteMap;
 use names::LookUps;
+pub use names::addresses_of;
 pub use own::{Home, Question, Source, is_ours};
 use own::{Inside, Own};
 use std::io::{self, ErrorKind};
@@ -350,7 +351,7 @@ impl Underlay {
     /// The next packet of a tunnel, if it is NHRP in GRE, for us. An error of kind `WouldBlock`: there is none now.
     pub fn receive<'b>(&self, tunnel: &Tunnel, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
         let received = tunnel.receive(buf)?;
-        Ok(received.filter(|received| self.is_for_us(received.via.path.local)))
+        Ok(received.filter(|received| self.is_for_us(received.local())))
     }
 
     /// The tunnel at that place, if it has packets.

@@ -118,7 +118,8 @@ impl LookUps {
     }
 }
 
-fn addresses_of(name: &str) -> Result<Vec<Nbma>, String> {
+/// The addresses of a name, in the order of preference.
+pub fn addresses_of(name: &str) -> Result<Vec<Nbma>, String> {
     let found: Vec<Nbma> = match (name, 0).to_socket_addrs() {
         Ok(found) => found.filter_map(|a| Nbma::new(a.ip())).collect(),
         // The standard library's own words in front say what is known.

@@ -3,7 +3,7 @@
 
 use super::Received;
 use crate::control::Cause;
-use crate::engine::{Path, Via};
+use crate::engine::Path;
 use crate::shell::netlink::{Kind, Link};
 use crate::shell::packet::{self, LinkAddress};
 use crate::shell::underlay::own::Own;
@@ -77,8 +77,7 @@ impl Device {
             _ => address(&from),
         };
         let parsed = wire::parse_payload(self.gre.key, &buf[..len]);
-        let (Some(remote), Ok((tag, nhrp))) = (remote, parsed) else { return Ok(None) };
-        Ok(Some(Received { via: Via { path: Path { local: self.local, remote }, tag }, nhrp }))
+        Ok(remote.map(|remote| Received::new(Path { local: self.local, remote }, parsed)))
     }
 
     pub fn send(&self, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {

@@ -3,10 +3,10 @@
 mod device;
 mod raw;
 
-use crate::engine::Via;
+use crate::engine::{Path, Via};
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::Prefix;
+use crate::wire::{Malformed, Prefix, VpnTag};
 use device::Device;
 use raw::Raw;
 use std::io;
@@ -27,17 +27,45 @@ pub enum Tunnel {
     Device(Device),
 }
 
-/// A packet that came in.
+/// What came in.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'b> {
-    /// The way it came.
-    pub via: Via,
-    /// The NHRP packet.
-    pub nhrp: &'b [u8],
+pub enum Received<'b> {
+    /// A packet.
+    Packet {
+        /// The way it came.
+        via: Via,
+        /// The NHRP packet.
+        nhrp: &'b [u8],
+    },
+    /// Something that cannot be read.
+    Unreadable {
+        /// Between which addresses it came.
+        path: Path,
+        /// Why.
+        why: Malformed,
+    },
+}
+
+impl<'b> Received<'b> {
+    /// What came by that path.
+    fn new(path: Path, parsed: Result<(VpnTag, &'b [u8]), Malformed>) -> Received<'b> {
+        match parsed {
+            Ok((tag, nhrp)) => Received::Packet { via: Via { path, tag }, nhrp },
+            Err(why) => Received::Unreadable { path, why },
+        }
+    }
+
+    /// The address of this router that it was sent to.
+    pub fn local(&self) -> Nbma {
+        match self {
+            Received::Packet { via, .. } => via.path.local,
+            Received::Unreadable { path, .. } => path.local,
+        }
+    }
 }
 
 impl Tunnel {
-    /// The next packet, if it is NHRP in GRE. An error of kind `WouldBlock`: there is none now.
+    /// The next packet, if it is one. An error of kind `WouldBlock`: there is none now.
     pub fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<Received<'b>>> {
         match self {
             Tunnel::Raw(raw) => raw.receive(buf),

@@ -1,7 +1,7 @@
 //! NHRP in GRE by a raw IP socket: no tunnel device, no module, any kernel.
 
 use super::Received;
-use crate::engine::{Path, Via};
+use crate::engine::Path;
 use crate::shell::netlink::set_receive_buffer;
 use crate::shell::packet::{self, Addressed};
 use crate::types::Nbma;
@@ -63,8 +63,7 @@ impl Raw {
         // Good for a link only: no VXLAN would come from there.
         let to = to.filter(|to| !matches!(to, IpAddr::V6(ip) if ip.is_unicast_link_local()))?;
         let path = Path { local: Nbma::new(to)?, remote: Nbma::new(from)? };
-        let (tag, nhrp) = wire::parse(packet).ok()?;
-        Some(Received { via: Via { path, tag }, nhrp })
+        Some(Received::new(path, wire::parse(packet)))
     }
 }
 

@@ -1,0 +1,87 @@
+//! Neighbours that speak otherwise: what they say is counted, and told once, with what to do.
+
+use super::golden::{LEGACY_REGISTRATION_REQUEST, octets};
+use super::*;
+use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Protocol, ProtocolAddress, Writer};
+use dmevpn::wire::{MAX_NHRP, Prefix, VpnTag};
+use socket2::{Domain, Protocol as Number, Socket, Type};
+use std::net::SocketAddr;
+
+/// A registration in a VN, with an extension that nobody knows.
+fn with_unknown_extension(vpn_id: &str) -> Vec<u8> {
+    let own = ProtocolAddress::Mac("02:00:00:00:00:99".parse().unwrap());
+    let header = Header {
+        kind: Kind::RegistrationRequest,
+        protocol: Protocol::Ethernet,
+        hop_count: 16,
+        flags: 0,
+        request_id: 1,
+        nbma: "10.0.0.10".parse().unwrap(),
+        vni: "109".parse().ok(),
+        source: Some(own),
+        destination: Some(own),
+    };
+    let mut nhrp = [0; MAX_NHRP];
+    let mut writer = Writer::new(&mut nhrp, &header);
+    writer.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+    writer.extension(Extension { kind: 0x3801, compulsory: true, value: &[1, 2] });
+    let len = writer.finish().unwrap();
+    let tag = VpnTag::Llc(vpn_id.parse().unwrap());
+    [Prefix::gre(tag).as_bytes(), &nhrp[..len]].concat()
+}
+
+/// The value of a metric of the whole daemon.
+fn counted(node: &Node, name: &str) -> String {
+    let metrics = String::from_utf8(dmevpn(node, &["metrics"]).stdout).unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("dmevpn_{name}_total ")));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).to_owned()
+}
+
+#[test]
+fn a_hub_says_once_whose_packets_make_no_sense() {
+    in_small(plan(), |lab| {
+        lab.add_spoke(9, vec![]).unwrap();
+        lab.start("hub").unwrap();
+        let (hub, stranger) = (lab.node("hub"), lab.node("spoke9"));
+        wait_status(hub, "1000 at most");
+        let old = [&[0, 0, 0x20, 1], &octets(LEGACY_REGISTRATION_REQUEST)[..]].concat();
+        let packets =
+            [old, with_unknown_extension("1"), with_unknown_extension("77"), vec![0, 0, 0x20, 1, 9]];
+        let to = SocketAddr::new(hub.nbma, 0).into();
+        let send = || {
+            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Number::from(47)))?;
+            (0..3).flat_map(|_| &packets).try_for_each(|packet| socket.send_to(packet, &to).map(drop))
+        };
+        stranger.ns.run(send).unwrap().unwrap();
+        let names = ["rx_old_format", "rx_unknown_extension", "rx_unknown_vpn", "rx_malformed"];
+        wait("all are counted", || names.iter().all(|name| counted(hub, name) == "3"));
+        let log = hub.log_text();
+        for words in [
+            "10.0.0.10 sends packets in the format of the dmevpn in C, which is not understood",
+            "10.0.0.10 sends compulsory extension 14337, which is not known here",
+            "10.0.0.10 names VPN-ID 77, and there is none such here",
+            "10.0.0.10 sends packets that are malformed",
+        ] {
+            assert_eq!(log.matches(words).count(), 1, "{words}:\n{log}");
+            wait_status(hub, &format!("{words}, 3 packets, "));
+        }
+        let (_, told) = control::told(hub, &["status"]);
+        documented::check("status", &told);
+        assert_eq!(told["odd"].as_array().map(Vec::len), Some(4), "{told}");
+    });
+}
+
+/// Whoever it is: a host without any NHRP, or a router of another maker, which does not answer for MAC addresses.
+#[test]
+fn a_spoke_says_once_that_its_hub_does_not_answer() {
+    in_small(plan(), |lab| {
+        lab.start("spoke1").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let words = "no answer from hub 10.0.0.1: does it run dmevpn, and does GRE";
+        assert!(wait_until(2 * SOON, || spoke1.log_text().contains(words)), "{}", spoke1.log_text());
+        wait_status(spoke1, "no answer from 10.0.0.1 to ");
+        let asks_on = || counted(spoke1, "tx_register_req").parse::<u32>().unwrap() >= 5;
+        assert!(wait_until(2 * SOON, asks_on), "{}", status(spoke1));
+        assert_eq!(spoke1.log_text().matches(words).count(), 1, "{}", spoke1.log_text());
+    });
+}
