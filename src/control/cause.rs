@@ -92,6 +92,13 @@ pub enum Cause {
     Failed(String),
     /// A spoke's devices wait for the way to the hub.
     NoWay,
+    /// What is to outlive the daemon cannot be written.
+    NoState {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Cause {
@@ -145,6 +152,7 @@ impl Cause {
             ),
             Cause::Failed(text) => text.clone(),
             Cause::NoWay => "the way to the hub is not known yet".into(),
+            Cause::NoState { file, why } => format!("{file}: {why}"),
         }
     }
 
@@ -210,6 +218,10 @@ impl Cause {
             Cause::MultipointGre6(_) => "use transport 'raw'",
             Cause::Failed(text) if text.starts_with("needs CAP_") => {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
+            }
+            Cause::NoState { .. } => {
+                "correct option 'state_file': until then this router is another one for its hubs after each start, and \
+                 what it registered before lasts there until its holding time is over"
             }
             Cause::Elsewhere { .. }
             | Cause::VlanOf { .. }

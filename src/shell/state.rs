@@ -6,6 +6,7 @@
 use super::beside::beside;
 use super::identity::Identity;
 use super::words::InWords;
+use crate::control::Cause;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -87,6 +88,11 @@ impl State {
         self.writer.settle();
     }
 
+    /// Why it cannot be written, if that is so.
+    pub fn trouble(&self) -> Option<Cause> {
+        self.writer.wanted().failing.clone()
+    }
+
     fn save(&self) {
         let text = format!("{REQUEST_ID}{}\n{IDENTITY}{}\n", self.request_id, self.identity);
         if self.writer.take(text) {
@@ -115,8 +121,8 @@ struct Wanted {
     text: Option<String>,
     /// Whether a thread sees to it.
     has_thread: bool,
-    /// Whether it could not be written when that was last tried. The log has it.
-    is_failing: bool,
+    /// Why it could not be written when that was last tried. The log has it.
+    failing: Option<Cause>,
 }
 
 impl Writer {
@@ -144,21 +150,21 @@ impl Writer {
             };
             let result = write(&self.file, &text);
             let mut wanted = self.wanted();
-            match (result, core::mem::replace(&mut wanted.is_failing, false)) {
-                (Ok(()), false) => continue,
-                (Ok(()), true) => {
+            let before = wanted.failing.take();
+            match result {
+                Ok(()) if before.is_none() => continue,
+                Ok(()) => {
                     log::info!("{} is written again", self.file);
                     continue;
                 }
-                (Err(e), false) => log::error!(
-                    "{}: {}; correct option 'state_file': until then this router is another one for its hubs after each \
-                     start, and what it registered before lasts there until its holding time is over",
-                    self.file,
-                    InWords(&e)
-                ),
-                (Err(_), true) => {}
+                Err(e) => {
+                    let cause = Cause::NoState { file: self.file.clone(), why: InWords(&e).to_string() };
+                    if before.is_none() {
+                        log::error!("{}", cause.line());
+                    }
+                    wanted.failing = Some(cause);
+                }
             }
-            wanted.is_failing = true;
             // A newer one may be there.
             wanted.text.get_or_insert(text);
             self.changed.notify_all();
@@ -168,7 +174,7 @@ impl Writer {
     }
 
     fn settle(&self) {
-        let is_under_way = |wanted: &mut Wanted| wanted.has_thread && !wanted.is_failing;
+        let is_under_way = |wanted: &mut Wanted| wanted.has_thread && wanted.failing.is_none();
         let _ = self.changed.wait_timeout_while(self.wanted(), PATIENCE, is_under_way);
     }
 
@@ -176,6 +182,18 @@ impl Writer {
         // Nobody leaves it half changed.
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tries to write beside the file what a daemon of who asks would, and takes it away again.
+pub fn can_be_written(file: &str) -> Result<(), String> {
+    let trial = || {
+        read(file)?;
+        let trial = format!("{file}.trial");
+        let written = write(&trial, "request_id 0\n");
+        let _ = fs::remove_file(&trial);
+        written
+    };
+    trial().map_err(|e| InWords(&e).to_string())
 }
 
 /// Why the file that `option state_file` names cannot be one of this program's, as far as one may look.

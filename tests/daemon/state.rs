@@ -185,3 +185,59 @@ fn a_run_that_is_soon_over_has_its_number_saved() {
         }
     });
 }
+
+/// The daemon of a node, whose state file is on a disk of its own that `prepare` spoils.
+fn on_a_disk(node: &Node, prepare: &str) -> Command {
+    let disk = node.socket().with_extension("disk");
+    fs::create_dir_all(&disk).unwrap();
+    let at = |text: String| text.replace(".state'", ".disk/state'");
+    node.edit_config(at).unwrap();
+    let script = format!("cd '{}' && {prepare} && exec \"$@\"", disk.display());
+    let mut command = node.ns.command("unshare");
+    command.args(["-m", "sh", "-c", &script, "sh"]).arg(program().path).args(["daemon", "--config"]);
+    command.arg(node.config());
+    command
+}
+
+/// With file systems that are so.
+#[test]
+fn real_disks_that_are_full_or_read_only() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        let spoke1 = lab.node("spoke1");
+        let full =
+            "mount -t tmpfs -o size=4k full \"$PWD\" && { head -c 9000 /dev/zero >\"$PWD\"/fill || :; }";
+        let only_read = "mount -t tmpfs -o ro empty \"$PWD\"";
+        for (prepare, words) in [(full, "No space left on device"), (only_read, "Read-only file system")] {
+            let log = fs::File::create(spoke1.log()).unwrap();
+            let mut own = Own::run(spoke1, &mut on_a_disk(spoke1, prepare), Stdio::null(), log);
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+            lives_and_ends(&mut own, spoke1);
+            let log = spoke1.log_text();
+            let line = format!("{words}; correct option 'state_file'");
+            assert_eq!(log.matches(&line).count(), 1, "{log}");
+        }
+    });
+}
+
+/// Flash wears: what is read again is not written again, nor is what a registration needs.
+#[test]
+fn a_hundred_reloads_write_the_state_once_at_most() {
+    in_small(plan(), |lab| {
+        use std::os::unix::fs::MetadataExt;
+        lab.start_all().unwrap();
+        let spoke1 = lab.node("spoke1");
+        let file = spoke1.socket().with_extension("state");
+        let mut written = std::collections::BTreeSet::new();
+        for n in 0..100 {
+            // Every other time each VN is another one, and registers anew.
+            let (from, to) = if n % 2 == 0 { ("'100'", "'4242'") } else { ("'4242'", "'100'") };
+            spoke1.edit_config(|text| text.replace(&format!("vni {from}"), &format!("vni {to}"))).unwrap();
+            assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+            let there = fs::metadata(&file).unwrap();
+            written.insert((there.ino(), there.mtime_nsec()));
+        }
+        assert!(written.len() <= 2, "{written:?}");
+        wait_status(spoke1, "registered");
+    });
+}
