@@ -697,6 +697,14 @@ fn what_is_hardly_meant_is_warned_of() {
             &["7: option 'max_spokes': a Linux bridge has 1023 ports at most: further spokes are refused"],
         ),
         (&format!("{HUB}option max_spokes 1024"), &[]),
+        (
+            &format!("{HUB}option mtu 1400"),
+            &[
+                "6: option 'mtu': '1400': stations of this VN need it, too, at all sites: what is larger is dropped at the \
+               tunnel without a word, while with 1500 the kernel tells them what fits",
+            ],
+        ),
+        (&format!("{HUB}option mtu 1500"), &[]),
         ("config dmevpn\noption enabled 0\noption mtu 1", &[]),
     ] {
         let found: Vec<_> =

@@ -264,7 +264,8 @@ options! {
     /// `vlan '10'`. A hub makes no bridge for it. On a bridge that filters no VLANs the VN is down.
     VLAN: "VLAN" = vn("vlan", number(1, 4094), Unset::Nothing);
 
-    /// The largest packet inside the VN. Told to other routers, and set on the devices made.
+    /// The largest packet inside the VN. Told to other routers, and set on the devices made. Below 1500 all stations need it,
+    /// too: a bridge drops what is too large for the tunnel without a word. With 1500 the kernel tells them what fits.
     MTU: "MTU" = vn("mtu", Kind::Number { min: 576, max: 9216, unit: "bytes" }, Unset::Is("1500"));
 
     /// How many MAC addresses are followed. A spoke reaches further ones by way of the hub; a hub refuses them.

@@ -1,7 +1,7 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
 use super::errors::Finding;
-use super::options::{BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, Opt, PRIORITY, STATE_FILE, TRIGGER};
+use super::options::{BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, STATE_FILE, TRIGGER};
 use super::read::Reader;
 use super::uci::{File, Section};
 use super::{Config, Dataplane, Role};
@@ -9,6 +9,9 @@ use crate::engine::settings::Trigger;
 
 /// How many ports a Linux bridge has at most, its own not counted.
 const BRIDGE_PORTS: u16 = 1023;
+
+/// What stations have as their MTU unless told otherwise.
+const ETHERNET: u16 = 1500;
 
 /// Where nothing survives a reboot, on OpenWrt and elsewhere.
 const VOLATILE: [&str; 3] = ["/tmp/", "/run/", "/var/run/"];
@@ -34,6 +37,14 @@ pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<
             let why =
                 format!("'{}' is the underlay 'interface' too: its packets would run in circles", vn.bridge);
             warn(&mut all, section, &BRIDGE, &why);
+        }
+        if vn.mtu < ETHERNET {
+            let why = format!(
+                "'{}': stations of this VN need it, too, at all sites: what is larger is dropped at the tunnel without a \
+                 word, while with {ETHERNET} the kernel tells them what fits",
+                vn.mtu
+            );
+            warn(&mut all, section, &MTU, &why);
         }
         match &vn.role {
             Role::Spoke(spoke) if spoke.trigger == Trigger::L2miss => {
