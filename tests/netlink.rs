@@ -228,6 +228,17 @@ fn a_refusal_says_why_and_leaves_no_device() {
     });
 }
 
+#[test]
+fn a_driver_is_looked_for_and_nothing_is_made() {
+    in_namespace(|netlink| {
+        let before = netlink.links().unwrap();
+        assert_eq!(netlink.has_driver("vxlan"), Some(true));
+        assert_eq!(netlink.has_driver("bridge"), Some(true));
+        assert_eq!(netlink.has_driver("no-such-driver"), Some(false));
+        assert_eq!(netlink.links().unwrap(), before);
+    });
+}
+
 /// This thread is somebody else, who may do no more than change the network.
 fn give_up_root() {
     #[repr(C)]

@@ -16,7 +16,7 @@ _dmevpn_files() {
     compopt -o filenames 2>/dev/null
 }
 
-_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import leave version'
+_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import leave doctor version'
 
 _dmevpn() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options='' places=() place=0 i
@@ -39,6 +39,7 @@ _dmevpn() {
     check) options='--json' places=(file) ;;
     import) options='--json' places=(file) ;;
     leave) options='--config --json' places=() ;;
+    doctor) options='--config --json --timeout --socket' places=() ;;
     version) options='--json' places=() ;;
     esac
     case $before in

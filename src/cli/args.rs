@@ -13,6 +13,9 @@ pub const DEFAULT_CONFIG: &str = "/etc/config/dmevpn";
 /// How long the daemon may take to answer; a hub that is asked for a MAC gets its retries within this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the daemon may take to say how it stands.
+const DOCTOR_LIMIT: Duration = Duration::from_secs(5);
+
 /// Layer-2 networks across many sites, with direct ways between them.
 #[derive(FromArgs, Debug)]
 #[argh(
@@ -45,6 +48,7 @@ pub(super) enum Command {
     #[cfg(feature = "import")]
     Import(Import),
     Leave(Leave),
+    Doctor(Doctor),
     Version(Version),
 }
 
@@ -214,6 +218,24 @@ pub(super) struct Leave {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
+}
+
+/// look whether this router has all that it needs, and say what to do where it has not; fails when something is wrong
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "doctor", help_triggers("-h", "--help"))]
+pub(super) struct Doctor {
+    /// configuration file (default: that of the daemon that runs, or /etc/config/dmevpn)
+    #[argh(option, arg_name = "file")]
+    pub(super) config: Option<String>,
+    /// print JSON
+    #[argh(switch)]
+    pub(super) json: bool,
+    /// seconds to wait for the daemon, such as 2 or 0.5 (default 5)
+    #[argh(option, arg_name = "seconds", from_str_fn(seconds), default = "DOCTOR_LIMIT")]
+    pub(super) timeout: Duration,
+    /// control socket of the daemon (default: as the configuration file has it)
+    #[argh(option, arg_name = "path")]
+    pub(super) socket: Option<String>,
 }
 
 /// print the version of this program

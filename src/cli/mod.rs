@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | all went well |
-//! | 1 | it failed, or the answer is no (`resolve`: nobody knows the MAC) |
+//! | 1 | it failed, or the answer is no (`resolve`: nobody knows the MAC; `doctor`: something is wrong) |
 //! | 2 | the command line is wrong |
 //! | 3 | the daemon cannot be reached |
 //! | 4 | the configuration is wrong |
@@ -15,14 +15,14 @@ pub use args::{Args, DEFAULT_CONFIG};
 
 #[cfg(feature = "import")]
 use crate::config::import;
-use crate::config::{Config, Errors};
+use crate::config::{Config, DEFAULT_SOCKET, Errors};
 use crate::control::frame::{self, Kind, Piece};
 use crate::control::{Form, Question, Request};
 use crate::shell::words::InWords;
-use crate::shell::{file, state, terminal};
+use crate::shell::{doctor, file, state, terminal};
 use crate::view::{self, CONFIGURATION, FAILED, Failure, Harmless};
 use argh::FromArgs;
-use args::{Asks, Check, Command};
+use args::{Asks, Check, Command, Doctor};
 use client::Client;
 use core::fmt::Write;
 use std::io::{self, ErrorKind};
@@ -90,6 +90,7 @@ fn run(command: Command) -> Result<u8, Failure> {
     let mut out = String::new();
     match command {
         Command::Check(c) => return check(&c),
+        Command::Doctor(d) => return doctor(&d),
         #[cfg(feature = "import")]
         Command::Import(c) => {
             let octets = file::read_file(&c.file).map_err(Failure::configuration)?;
@@ -155,6 +156,39 @@ fn check(check: &Check) -> Result<u8, Failure> {
     }
     complain(&out);
     print(&format!("{file}: no errors\n")).map(|_| 0)
+}
+
+fn doctor(args: &Doctor) -> Result<u8, Failure> {
+    let given = args.config.as_deref();
+    let of_file = || Some(file::load(given?).ok()?.main.socket);
+    let socket = args.socket.clone().or_else(of_file).unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let told = ask_doctor(&socket, args.timeout);
+    let its_file =
+        told.as_ref().ok().and_then(|text| text.lines().next()?.strip_prefix(view::doctor::CONFIG));
+    let path = given.or(its_file).unwrap_or(DEFAULT_CONFIG).to_owned();
+    let told = told.map(|text| view::doctor::of_lines(&text)).map_err(|failure| failure.text);
+    let all = view::doctor::judge(doctor::facts(&path, told));
+    let mut out = String::new();
+    view::doctor::write(&mut out, form(args.json), &all);
+    print(&out).map(|_| if view::doctor::is_wrong(&all) { FAILED } else { 0 })
+}
+
+/// What the daemon thinks of itself.
+fn ask_doctor(socket: &str, limit: std::time::Duration) -> Result<String, Failure> {
+    let mut client = Client::connect(socket, limit)?;
+    client.ask(&Request { question: Question::Doctor, form: form(false) })?;
+    let mut text = String::new();
+    loop {
+        let Piece { kind, octets } = client.read()?;
+        let said = String::from_utf8_lossy(&octets);
+        match kind {
+            Kind::Output => text.push_str(&said),
+            Kind::Complaint => {
+                return Err(Failure::failed(said.trim().trim_start_matches("dmevpn: ").into()));
+            }
+            Kind::End => return Ok(text),
+        }
+    }
 }
 
 /// Prints; `false` when the reader went away, as `head` does, which is no failure.

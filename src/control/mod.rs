@@ -84,4 +84,6 @@ pub enum Question {
         /// Whom.
         peer: Peer,
     },
+    /// What do you think is wrong? Answered by lines for `dmevpn doctor`.
+    Doctor,
 }

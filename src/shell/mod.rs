@@ -6,10 +6,12 @@
 
 mod audience;
 mod beside;
+mod child;
 pub mod clock;
 mod confine;
 pub mod daemon;
 mod dataplane;
+pub mod doctor;
 pub mod file;
 mod identity;
 pub mod leave;

@@ -198,3 +198,28 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+/// What the socket sends is not divided on its way, nor before.
+pub fn refuse_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    let (level, name, value) = match ipv6 {
+        false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+    };
+    set_option(socket.as_raw_fd(), level, name, value)
+}
+
+/// The largest packet, in octets, that gets from a connected socket to its other end, as far as the kernel knows.
+pub fn mtu_of(socket: &Socket, ipv6: bool) -> io::Result<u32> {
+    let (level, name) = match ipv6 {
+        false => (libc::IPPROTO_IP, libc::IP_MTU),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
+    };
+    let mut value: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes no more than it is told there is room for.
+    #[allow(unsafe_code)]
+    let got = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    };
+    if got == 0 { Ok(value.unsigned_abs()) } else { Err(io::Error::last_os_error()) }
+}

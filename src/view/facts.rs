@@ -1,7 +1,7 @@
 //! What the daemon knows of itself beside the engine's reports: what is shown is made of both.
 
 use crate::control::Cause;
-use crate::engine::report::{HubReport, SpokeReport};
+use crate::engine::report::{HubReport, OddRow, SpokeReport};
 use crate::engine::{Event, Refusal, Statistics};
 use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 
@@ -22,8 +22,11 @@ pub struct Status {
     pub user: String,
     /// Whether a seccomp filter is in force.
     pub confined: bool,
-    /// Why there is no such address, where the configuration says which it is to be.
+    /// What is wrong beside the VNs: why there is no such address, where the configuration says which it is to be; or why
+    /// the state file cannot be written.
     pub trouble: Option<Cause>,
+    /// Whose packets make no sense here.
+    pub odd: Vec<OddRow>,
     /// The virtual networks, in the order of the configuration.
     pub vns: Vec<VnStatus>,
 }
@@ -39,6 +42,8 @@ pub struct VnStatus {
     pub bridge: String,
     /// The VLAN of the bridge that the VN is, if it is not all of it.
     pub vlan: Option<VlanId>,
+    /// The largest packet inside.
+    pub mtu: u16,
     /// The bridge's MAC, once it is there.
     pub bridge_mac: Option<Mac>,
     /// A spoke's VXLAN device.

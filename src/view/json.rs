@@ -5,8 +5,8 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::writer::{Object, line};
 use crate::control::Cause;
-use crate::control::words::refusal;
-use crate::engine::report::{HubReport, SpokeReport, Standing};
+use crate::control::words::{oddity, refusal};
+use crate::engine::report::{HubReport, OddRow, Oddity, SpokeReport, Standing};
 
 /// All in one object.
 pub fn status(out: &mut String, status: &Status) {
@@ -21,8 +21,26 @@ pub fn status(out: &mut String, status: &Status) {
         o.put("confined", &status.confined);
         o.put("trouble", &status.trouble.as_ref().map(Cause::text));
         o.put("hint", &standing::daemon_hint(status));
+        o.list("odd", &status.odd, odd);
         o.list("vns", &status.vns, vn);
     });
+}
+
+fn odd(o: &mut Object<'_>, row: &OddRow) {
+    let (text, hint) = oddity(row.oddity);
+    o.put("nbma", &row.peer);
+    let what = match row.oddity {
+        Oddity::OldFormat => "old_format",
+        Oddity::Malformed => "malformed",
+        Oddity::UnknownVn(_) => "unknown_vn",
+        Oddity::UnknownExtension(_) => "unknown_extension",
+        Oddity::Reports(_) => "reports",
+    };
+    o.put("what", &what);
+    o.put("packets", &row.count);
+    o.put("ago", &row.ago);
+    o.put("text", &text);
+    o.put("hint", &hint);
 }
 
 fn vn(o: &mut Object<'_>, vn: &VnStatus) {
@@ -33,6 +51,7 @@ fn vn(o: &mut Object<'_>, vn: &VnStatus) {
     o.put("bridge", &vn.bridge);
     o.put("bridge_mac", &vn.bridge_mac);
     o.put("vlan", &vn.vlan);
+    o.put("mtu", &vn.mtu);
     o.put("device", &vn.device);
     o.put("state", &standing::state(vn));
     o.put("since", &standing::since(vn));

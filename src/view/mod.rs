@@ -4,6 +4,7 @@
 //! [`Events`], [`Page`]), so that nobody has to hold all of it. `docs/json.md` and `docs/metrics.md` describe what comes
 //! out.
 
+pub mod doctor;
 mod events;
 mod facts;
 mod failure;

@@ -188,6 +188,9 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
             "give this router an address of its own in the underlay; if the one it comes from is its alone (1:1 NAT), \
              set that as option 'advertise'",
         ),
+        Refusal::Error(error::PROTOCOL | error::UNRECOGNIZED_EXTENSION) => {
+            Some("see what the hub runs: one of another maker knows no MAC addresses")
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::table::{Screen, wrapped};
 use crate::control::Cause;
-use crate::control::words::{duration, refusal};
+use crate::control::words::{duration, oddity, refusal};
 use crate::engine::report::{HubReport, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 
@@ -13,6 +13,9 @@ const COLUMN: usize = 10;
 
 /// So many VNs are shown in full. With more, those that are well get one line each.
 const IN_FULL: usize = 4;
+
+/// What a VN carries unless told otherwise.
+const ETHERNET: u16 = 1500;
 
 /// What needs a look comes first.
 pub fn status(out: &mut String, screen: Screen, status: &Status) {
@@ -46,6 +49,16 @@ fn daemon(out: &mut String, screen: Screen, status: &Status) {
     facts.push(format!("user {}{confined}", status.user));
     wrapped(out, screen, "", 0, &facts);
     why_and_what_to_do(out, screen, status.trouble.as_ref().map(Cause::text), standing::daemon_hint(status));
+    for row in &status.odd {
+        let (what, hint) = oddity(row.oddity);
+        let times = [
+            format!("{} {what}", row.peer),
+            count(row.count, "packet"),
+            format!("{} ago", duration(row.ago)),
+        ];
+        wrapped(out, screen, "  odd", COLUMN, &times);
+        why_and_what_to_do(out, screen, None, Some(hint.into()));
+    }
 }
 
 fn why_and_what_to_do(out: &mut String, screen: Screen, why: Option<String>, hint: Option<String>) {
@@ -108,6 +121,11 @@ fn site(vn: &VnStatus, spoke: Option<&SpokeReport>) -> Vec<String> {
         None => format!("bridge {}", vn.bridge),
     });
     facts.extend(vn.vlan.map(|vlan| format!("vlan {vlan}")));
+    if vn.mtu < ETHERNET {
+        facts.push(format!("mtu {}, and larger packets of stations are dropped", vn.mtu));
+    } else if vn.mtu > ETHERNET {
+        facts.push(format!("mtu {}", vn.mtu));
+    }
     facts.extend(vn.device.iter().map(|device| format!("device {device}")));
     facts.extend(spoke.into_iter().flat_map(unusual));
     facts

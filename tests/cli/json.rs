@@ -5,7 +5,8 @@ use super::{dmevpn, documented, metrics, written};
 use dmevpn::config::Errors;
 use dmevpn::control::Form;
 use dmevpn::engine::{Event, Table};
-use dmevpn::view::{self, Events, Failure, Happening, Listing, Rows};
+use dmevpn::view::doctor::{Diagnosis, Level};
+use dmevpn::view::{self, Events, Failure, Happening, Listing, Rows, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -50,16 +51,22 @@ fn told(form: Form, last: u64, happenings: &[Happening<'_>]) -> String {
 fn status_as_json() {
     let mut status = a_day_like_any_other();
     status.device = Some("tunnel1".into());
+    status.odd = odd();
     let status = described("status", |out| view::status(out, Form::Json, &status));
     let expected = json!({
         "version": "0.1.0", "uptime": 8040, "config": "/etc/config/dmevpn", "transport": "device",
         "device": "tunnel1", "nbma": ["10.0.0.2"], "user": "dmevpn", "confined": true, "trouble": null, "hint": null,
-        "vns": status["vns"],
+        "odd": status["odd"], "vns": status["vns"],
     });
     assert_eq!(status, expected);
+    let odd = json!({
+        "nbma": "10.0.0.7", "what": "unknown_vn", "packets": 12, "ago": 40,
+        "text": "names VPN-ID 7, and there is none such here", "hint": "compare 'vpn_id' and 'vpn_mode' of both ends",
+    });
+    assert_eq!((&status["odd"][2], status["odd"].as_array().unwrap().len()), (&odd, 5));
     let spoke = json!({
         "name": "test", "vpn_id": "1", "role": "spoke", "bridge": "br-test", "bridge_mac": "52:54:00:00:00:02",
-        "vlan": null, "device": "vx-test", "state": "registered", "since": 7980, "text": "registered with hub dc1 (10.0.0.1)",
+        "vlan": null, "mtu": 1500, "device": "vx-test", "state": "registered", "since": 7980, "text": "registered with hub dc1 (10.0.0.1)",
         "hint": null, "trouble": null, "vni": 100, "vpn_mode": "llc", "trigger": "learn", "hub": "dc1",
         "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
         "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
@@ -76,12 +83,28 @@ fn status_as_json() {
     assert!(silent["hint"].as_str().unwrap().contains("ping 10.0.0.1"), "{silent}");
     assert_eq!(status["vns"][3]["state"], "no_device");
     let hub = json!({
-        "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null,
+        "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null, "mtu": 1500,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
         "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "macs": 40,
         "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);
+}
+
+#[test]
+fn doctor_as_json() {
+    let one = |level, hint: Option<&str>| Diagnosis {
+        level,
+        what: "kernel".into(),
+        text: "it has no vxlan".into(),
+        hint: hint.map(Into::into),
+    };
+    let all = [one(Level::Well, None), one(Level::Warning, Some("install it"))];
+    let said = described("doctor", |out| view::doctor::write(out, Form::Json, &all));
+    let row =
+        |level, hint| json!({ "level": level, "what": "kernel", "text": "it has no vxlan", "hint": hint });
+    let checks = [row("ok", Value::Null), row("warning", json!("install it"))];
+    assert_eq!(said, json!({ "worst": "warning", "checks": checks }));
 }
 
 #[test]
@@ -247,7 +270,8 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     let form = Form::Json;
     let all = |write: fn(&mut String)| [written(write)];
     printed("An error", &all(|out| Failure::configuration(bad_file()).write(out, Form::Json)));
-    printed("status", &all(|out| view::status(out, Form::Json, &a_day_like_any_other())));
+    let status = Status { odd: odd(), ..a_day_like_any_other() };
+    printed("status", &[written(|out| view::status(out, form, &status))]);
     printed("macs", &[listed(Rows::Macs, form, &some_macs())]);
     printed("peers", &[listed(Rows::Peers, form, &some_peers())]);
     printed("resolve", &[written(|out| view::resolved(out, form, "a", mac(1), &answers()[0]))]);
@@ -260,6 +284,8 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     printed("peers --remove", &all(|out| view::removed(out, Form::Json, 3)));
     printed("leave", &all(|out| view::left(out, Form::Json, &vec!["vx-lan".into()])));
     printed("import", &all(|out| view::imported(out, Form::Json, "f", "c")));
+    let checks = [Diagnosis { level: Level::Well, what: "a".into(), text: "b".into(), hint: None }];
+    printed("doctor", &[written(|out| view::doctor::write(out, form, &checks))]);
     printed("version", &all(|out| view::version(out, Form::Json, "1", 1)));
 }
 

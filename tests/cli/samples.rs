@@ -2,11 +2,14 @@
 
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
-use dmevpn::engine::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow, SpokeReport, Standing};
+use dmevpn::engine::report::{
+    ClientCounts, HubReport, MacRow, MacState, OddRow, Oddity, PeerRow, SpokeReport, Standing,
+};
 use dmevpn::engine::settings::{Trigger, VpnMode};
 use dmevpn::engine::{ClientStatistics, Event, Refusal, Rivals, Statistics, Table, Why};
 use dmevpn::types::{Mac, Vtep};
 use dmevpn::view::{Answer, Counts, RoleStatus, Row, Status, Traffic, VnCounts, VnStatus};
+use dmevpn::wire::VpnTag;
 
 /// One of each, with all that can go wrong.
 pub fn a_day_like_any_other() -> Status {
@@ -37,8 +40,22 @@ pub fn daemon(vns: Vec<VnStatus>) -> Status {
         user: "dmevpn".into(),
         confined: true,
         trouble: None,
+        odd: vec![],
         vns,
     }
+}
+
+/// Packets of all kinds that make no sense.
+pub fn odd() -> Vec<OddRow> {
+    let all = [
+        Oddity::OldFormat,
+        Oddity::Malformed,
+        Oddity::UnknownVn(VpnTag::Llc("7".parse().unwrap())),
+        Oddity::UnknownExtension(0x3801),
+        Oddity::Reports(1),
+    ];
+    let row = |oddity| OddRow { peer: "10.0.0.7".parse().unwrap(), oddity, count: 12, ago: 40 };
+    all.map(row).to_vec()
 }
 
 pub fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
@@ -48,6 +65,7 @@ pub fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
         vpn_id: vpn_id.parse().unwrap(),
         bridge: format!("br-{name}"),
         vlan: None,
+        mtu: 1500,
         bridge_mac: None,
         device: spoke.then(|| format!("vx-{name}")),
         trouble: None,
@@ -194,6 +212,7 @@ pub fn events() -> Vec<Event> {
         Event::Full(Table::Spokes),
         Event::Full(Table::Purges),
         Event::PeerError { peer: hub, code: 17 },
+        Event::NoAnswer { hub },
     ]
 }
 

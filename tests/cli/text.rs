@@ -52,6 +52,32 @@ VN core: hub, up for 2h 13m
 }
 
 #[test]
+fn status_says_whose_packets_make_no_sense() {
+    let status = Status { odd: odd()[..2].to_vec(), ..daemon(vec![vn("core", "5", hub())]) };
+    let text = status_text(FILE, &status);
+    let expected = "\
+  odd     10.0.0.7 sends packets in the format of the dmevpn in C, which is not
+          understood, 12 packets, 40 s ago
+  do      run this program there, too
+  odd     10.0.0.7 sends packets that are malformed, 12 packets, 40 s ago
+  do      see what it is: tcpdump -ni any proto 47
+
+VN core:";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn status_says_what_an_mtu_does() {
+    for (mtu, words) in
+        [(1400, "mtu 1400, and larger packets of stations are dropped"), (9000, "mtu 9000,"), (1500, "")]
+    {
+        let text = status_text(FILE, &daemon(vec![VnStatus { mtu, ..vn("core", "5", hub()) }]));
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words) && (mtu == 1500) != text.contains("mtu"), "{text}");
+    }
+}
+
+#[test]
 fn status_of_many_vns_has_a_line_for_each_that_is_well() {
     let mut status = a_day_like_any_other();
     status.vns.retain(|vn| vn.name != "lab" && vn.name != "cam");

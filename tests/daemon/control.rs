@@ -239,7 +239,7 @@ fn the_next_daemon_waits_for_the_one_that_ends() {
 
 /// The exit code and the object that a command prints, which docs/json.md describes.
 #[track_caller]
-fn told(node: &Node, args: &[&str]) -> (Option<i32>, Value) {
+pub fn told(node: &Node, args: &[&str]) -> (Option<i32>, Value) {
     let output = dmevpn(node, &[args, &["--json", "--timeout", "20"]].concat());
     assert_eq!(output.stderr, b"", "{args:?}");
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();

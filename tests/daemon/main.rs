@@ -6,6 +6,8 @@
 
 #[path = "../documented/mod.rs"]
 mod documented;
+#[path = "../golden/mod.rs"]
+mod golden;
 #[path = "../lab/mod.rs"]
 mod lab;
 
@@ -17,6 +19,7 @@ mod confine;
 mod control;
 mod crowds;
 mod devices;
+mod doctor;
 mod ends;
 mod hub;
 mod identity;
@@ -27,7 +30,9 @@ mod log;
 mod moves;
 mod nat;
 mod nonsense;
+mod odd;
 mod state;
+mod time;
 mod ways;
 
 use lab::nodes::{Lab, Node, Plan, Program, SOON, test_vn};

@@ -3,7 +3,7 @@
 // What the daemon may answer, in the shape of docs/json.md.
 
 const spoke = {
-	name: 'lan', vpn_id: '1', role: 'spoke', bridge: 'br-lan', bridge_mac: '52:54:00:00:10:01', vlan: null, device: 'vx-lan',
+	name: 'lan', vpn_id: '1', role: 'spoke', bridge: 'br-lan', bridge_mac: '52:54:00:00:10:01', vlan: null, mtu: 1500, device: 'vx-lan',
 	state: 'registered', since: 7321, text: 'registered for 2h 2m, valid for 591 s more', hint: null, trouble: null,
 	vni: 100, vpn_mode: 'llc', trigger: 'learn', hub: 'dc1', hub_address: 'hub.example.net', hub_nbma: '10.0.0.1',
 	local_nbma: '10.0.0.2', uplink_vni: 4590770, valid: 591, unanswered: 0, refusal: null, refusal_code: null, retry: null,
@@ -11,7 +11,7 @@ const spoke = {
 };
 
 const hub = {
-	name: 'lan', vpn_id: '1', role: 'hub', bridge: 'br-lan', bridge_mac: '52:54:00:00:10:00', vlan: null, device: null,
+	name: 'lan', vpn_id: '1', role: 'hub', bridge: 'br-lan', bridge_mac: '52:54:00:00:10:00', vlan: null, mtu: 1500, device: null,
 	state: 'up', since: 86400 * 3, text: 'up for 3d 0h, 3 sites are registered', hint: null, trouble: null,
 	dataplane: 'bridge', dataplane_reason: 'this router is no hub only', spokes: 3, max_spokes: 1000, macs: 6, purges: 0
 };
@@ -19,7 +19,7 @@ const hub = {
 function status(vns, more) {
 	return Object.assign({
 		version: '0.1.0', uptime: 7330, config: '/var/run/dmevpn/config', transport: 'raw', device: null,
-		nbma: [ '10.0.0.2' ], user: 'dmevpn', confined: true, trouble: null, hint: null, vns: vns
+		nbma: [ '10.0.0.2' ], user: 'dmevpn', confined: true, trouble: null, hint: null, odd: [], vns: vns
 	}, more);
 }
 
@@ -113,6 +113,14 @@ module.exports = {
 		}) ], { trouble: '<img src=x onerror="window.hit=1">', hint: '<svg onload="window.hit=1">' }),
 		macs: { macs: [ mac(11, { vn: '<img src=x onerror="window.hit=1">', nbma: '<img src=x onerror="window.hit=1">' }) ] },
 		peers: { peers: [ peer(2, { macs: [ '<img src=x onerror="window.hit=1">' ] }) ] }
+	},
+
+	doctor: {
+		status: status([ spoke ]), macs: { macs: [] }, peers: { peers: [] },
+		doctor: { worst: 'wrong', checks: [
+			{ level: 'ok', what: 'kernel', text: 'it has vxlan', hint: null },
+			{ level: 'wrong', what: 'firewall', text: '<img src=x onerror="window.hit=1">', hint: 'let it through' }
+		] }
 	},
 
 	empty: { status: status([], { nbma: [] }), macs: { macs: [] }, peers: { peers: [] } },

@@ -99,7 +99,8 @@ test('each method runs its command with a limit, and returns what it says', () =
 		[ 'flush', {}, [ 'flush' ] ], [ 'flush', { vn: 'lan', mac: '52:54:00:00:00:0B' }, [ 'flush', 'lan', '52:54:00:00:00:0B' ] ],
 		[ 'remove', { peer: '10.0.0.2,100' }, [ 'peers', '--remove', '10.0.0.2,100' ] ],
 		[ 'remove', { vn: 'lan', peer: 'fd00::2' }, [ 'peers', 'lan', '--remove', 'fd00::2' ] ],
-		[ 'resolve', { vn: 'lan', mac: '52:54:00:00:00:0b' }, [ 'resolve', 'lan', '52:54:00:00:00:0b' ] ], [ 'reload', {}, [ 'reload' ] ]
+		[ 'resolve', { vn: 'lan', mac: '52:54:00:00:00:0b' }, [ 'resolve', 'lan', '52:54:00:00:00:0b' ] ], [ 'reload', {}, [ 'reload' ] ],
+		[ 'doctor', {}, [ 'doctor' ] ]
 	]) {
 		call(method, args);
 		assert.deepEqual(told(), words.concat([ '--json', '--timeout', '2' ]));

@@ -55,6 +55,27 @@ test('why it is not registered, and what to do, in words', async () => {
 	await shows({ answers: answers.refused, uci: configured }, 'error 16, the VN is not configured there', 'Next try', 'in 25 s');
 });
 
+test('the doctor says what is not well and what to do, be the daemon there or not', async () => {
+	for (const router of [ answers.doctor, Object.assign({}, answers.down, { doctor: answers.doctor.doctor }) ]) {
+		const page = await browser.open('status', { answers: router, uci: configured });
+
+		await page.click('text=Examine this router');
+		await page.waitForSelector('.dmevpn-checks [data-level=wrong]');
+
+		const text = await seen(page);
+
+		for (const words of [ 'kernel: it has vxlan', 'firewall: <img src=x', 'let it through' ])
+			assert.ok(text.includes(words), text);
+
+		assert.equal(await page.evaluate(() => window.hit), undefined);
+	}
+
+	const page = await browser.open('status', { answers: Object.assign({}, answers.doctor, { doctor: { error: 'it is missing', code: 127 } }), uci: configured });
+
+	await page.click('text=Examine this router');
+	await page.waitForSelector('text=it is missing');
+});
+
 test('a hub shows its sites, and a hub without any says so', async () => {
 	await shows({ answers: answers.hub_up, uci: configured }, 'this router is the hub', '3 of at most 1000', '10.255.0.4', 'to its site', 'here, at this hub');
 	await shows({ answers: answers.hub_alone, uci: configured }, 'No site is registered with this hub yet.', 'No site is registered yet.');

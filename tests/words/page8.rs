@@ -11,7 +11,7 @@ the hub at first and then, once the spoke has asked where a MAC address lives, d
 RFC 2735) tells the ways, the kernel's VXLAN devices and bridges forward the frames.
 
 One daemon runs on each router and serves all its virtual networks (VNs). All other commands talk to it by its control
-socket, but `check`, `import`, `leave` and `version`, which need none.
+socket, but `check`, `import`, `leave` and `version`, which need none; `doctor` does well without.
 
 NHRP is not authenticated and VXLAN is not encrypted: whoever can send packets to a hub can join its networks. Have them in
 a network you trust, or inside IPsec or WireGuard. A firewall has to let GRE (IP protocol 47) and the UDP port of VXLAN
@@ -41,8 +41,9 @@ const ENVIRONMENT: [(&str, &str); 1] = [(
      such a call ends the daemon by SIGSYS, for tests.",
 )];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 5] = [
     ("How does everything stand, and why not if not?", "dmevpn status"),
+    ("Has this router all that it needs: kernel, firewall, MTU?", "dmevpn doctor"),
     ("Is a configuration right? The messages begin with file and line.", "dmevpn check /etc/config/dmevpn"),
     (
         "Where does the hub of the VN `lan` say that a MAC address lives?",

@@ -188,6 +188,10 @@ const methods = {
 		call: (request) => ask('reload')
 	},
 
+	doctor: {
+		call: (request) => ask('doctor')
+	},
+
 	check: {
 		args: { file: '/etc/config/dmevpn', text: 'config dmevpn' },
 		call: (request) => check(request.args.file, request.args.text)

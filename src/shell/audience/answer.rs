@@ -74,6 +74,12 @@ impl Making {
             Question::Status { vn } => Ok(What::Made(only_status(node, config_path, vn, form, out))),
             Question::Macs { vn } => Table::begin(node, Rows::Macs, vn, form, out).map(table),
             Question::Peers { vn } => Table::begin(node, Rows::Peers, vn, form, out).map(table),
+            Question::Doctor => {
+                let status = status(node, config_path);
+                out.push_str(&format!("{}{config_path}\n", view::doctor::CONFIG));
+                view::doctor::lines(out, &view::doctor::of_status(&status));
+                Ok(What::Made(Ok(0)))
+            }
             Question::Metrics => {
                 let config_path = config_path.to_owned();
                 Ok(What::Metrics(Box::new(Metrics { config_path, ..Metrics::default() })))

@@ -99,6 +99,7 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
             vpn_id: vn.vpn_id,
             bridge: vn.bridge.clone(),
             vlan: vn.vlan,
+            mtu: vn.mtu,
             bridge_mac,
             device,
             trouble,
@@ -118,6 +119,7 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
         user: process.user(),
         confined: process.is_confined(),
         trouble: node.own_trouble(),
+        odd: node.engine.oddities(now),
         vns: node.config.vns.iter().filter_map(vn_status).collect(),
     }
 }

@@ -348,6 +348,24 @@ impl Netlink {
         }
     }
 
+    /// Whether the kernel has, or can load, the driver of that name; `None` to those whom it does not tell. It is asked for a
+    /// device with a MAC that no driver takes: so it looks for the driver, and makes nothing.
+    pub fn has_driver(&mut self, driver: &str) -> Option<bool> {
+        let kind = [message::attribute(IflaInfo::Kind, driver.as_bytes())];
+        let attributes = vec![
+            ifname("dmevpn-none"),
+            message::attribute(Ifla::Address, &[0; 6]),
+            message::nested(Ifla::Linkinfo, &kind),
+        ];
+        let request = header(0, Iff::empty(), Iff::empty(), attributes);
+        let answer = self.request(Rtm::Newlink, NlmF::CREATE | NlmF::EXCL, request, |_| {});
+        match answer.err()?.errno {
+            libc::EOPNOTSUPP => Some(false),
+            libc::EADDRNOTAVAIL => Some(true),
+            _ => None,
+        }
+    }
+
     /// Make a bridge; the answer is its index. Either all of it is done or no device is left.
     ///
     /// Without `mac` the bridge takes the lowest MAC of its ports, and changes with them.

@@ -74,5 +74,6 @@ return baseclass.extend({
 	remove: method('remove', [ 'vn', 'peer' ]),
 	resolve: method('resolve', [ 'vn', 'mac' ]),
 	reload: method('reload'),
+	doctor: method('doctor'),
 	check: method('check', [ 'file', 'text' ])
 });

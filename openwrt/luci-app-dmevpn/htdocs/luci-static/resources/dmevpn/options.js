@@ -228,7 +228,7 @@ return baseclass.extend({
 		},
 		mtu: {
 			title: _('MTU'),
-			help: _('The largest packet inside the VN. Told to other routers, and set on the devices made.'),
+			help: _('The largest packet inside the VN. Told to other routers, and set on the devices made. Below 1500 all stations need it, too: a bridge drops what is too large for the tunnel without a word. With 1500 the kernel tells them what fits.'),
 			type: 'number',
 			default: '1500',
 			required: false,

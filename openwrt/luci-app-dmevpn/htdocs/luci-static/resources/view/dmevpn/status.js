@@ -45,6 +45,13 @@ const PLACES = {
 	unknown: _('by the hub')
 };
 
+// What the doctor says of something: how it looks, and its word.
+const LEVELS = {
+	ok: [ 'good', _('well') ],
+	warning: [ 'busy', _('warning') ],
+	wrong: [ 'bad', _('wrong') ]
+};
+
 const DENIED = _('An administrator can give this user the right "luci-app-dmevpn".');
 
 function link(page, title) {
@@ -142,6 +149,7 @@ return view.extend({
 			E('h2', { 'name': 'content' }, [ _('Layer-2 networks') ]),
 			this.head,
 			this.vns,
+			this.build_doctor(),
 			this.rows
 		]);
 	},
@@ -409,6 +417,36 @@ return view.extend({
 			this.resolve_mac,
 			E('button', { 'class': 'btn cbi-button cbi-button-action', 'click': ui.createHandlerFn(this, 'resolve') }, [ _('Ask') ]),
 			this.resolved
+		]);
+	},
+
+	build_doctor: function() {
+		this.checks = E('ul', { 'class': 'dmevpn-checks', 'role': 'status' });
+
+		return this.section(_('Doctor'),
+			E('div', { 'class': 'dmevpn-tools' }, [
+				E('button', { 'class': 'btn cbi-button cbi-button-action', 'click': ui.createHandlerFn(this, 'doctor') }, [ _('Examine this router') ]),
+				E('span', {}, [ _('Kernel, firewall, MTU and more: what is not well, and what to do.') ])
+			]),
+			this.checks);
+	},
+
+	doctor: function() {
+		dom.content(this.checks, [ E('li', {}, [ _('Looking…') ]) ]);
+
+		return daemon.doctor().then((answer) => dom.content(this.checks, answer.error
+			? [ E('li', {}, [ answer.error ]) ]
+			: or_none(answer, 'checks').map((check) => this.check(check))));
+	},
+
+	check: function(check) {
+		const level = LEVELS[check.level] || [ 'busy', check.level ];
+
+		return E('li', { 'class': 'dmevpn-%s'.format(level[0]), 'data-level': check.level }, [
+			E('span', { 'class': 'dmevpn-badge' }, [ level[1] ]),
+			E('strong', {}, [ check.what ]),
+			': %s'.format(check.text),
+			check.hint ? E('p', { 'class': 'dmevpn-hint' }, [ check.hint ]) : ''
 		]);
 	},
 
