@@ -35,6 +35,8 @@ const RIVALRY: Duration = Duration::from_secs(300);
 /// A hub is not suspected more often than this of having forgotten us.
 const DOUBT_APART: Duration = Duration::from_secs(30);
 
+/// The second try of a client that moved.
+const MOVED: Duration = Duration::from_millis(250);
 /// So many places are told to the hub where this client is not any more; of more it asks for itself.
 const PLACES: usize = 4;
 
@@ -477,6 +479,10 @@ impl Registration {
             _ => REGISTER,
         };
         let mut next = request.sent(cx, backoff);
+        if request.tries() == 1 && self.former.is_some() {
+            // The kernel tells of a new address before it has the route by which the answer is to come in.
+            next = cx.now + MOVED;
+        }
         if request.tries() > LOOK_UP_AFTER {
             cx.out.push(Effect::FindHub { hub: self.hub });
             let is_news = !matches!(self.state, State::Registered { .. }) && !self.is_told;
