@@ -22,11 +22,11 @@ check "the driver's selftest: $(grep -c '\[ OK \]' "$files/selftest.log") checks
 # A hub's VNs are by default of data plane kmod here; the spokes make plain VXLAN devices of the same driver.
 for program in $TESTS; do
     case $(basename "$program") in
-        daemon-*) "$program" --nocapture hub::more_spokes hub::events >"$files/daemon.log" 2>&1 & ;;
+        daemon-*) "$program" --nocapture hub::more_spokes hub::events ways::the_hub_comes >"$files/daemon.log" 2>&1 & ;;
     esac
 done
 "$LAB" >"$files/lab.log" 2>&1
 check "the lab: 9 of 9 points hold" grep -q '^9 of 9 points hold' "$files/lab.log"
 wait
 check "1500 spokes are registered" grep -q '1500 spokes are registered, data plane kmod' "$files/daemon.log"
-check "events that are lost do no harm" grep -q '^test result: ok. 2 passed' "$files/daemon.log"
+check "events that are lost do no harm, and the device follows its hub's address" grep -q '^test result: ok. 3 passed' "$files/daemon.log"
