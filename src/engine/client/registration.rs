@@ -161,7 +161,7 @@ impl Registration {
         matches!(self.state, State::Withdrawn | State::Idle)
     }
 
-    /// The way to the hub is another one; [`Registration::leave`] came before.
+    /// The way to the hub is another one; [`Registration::leave_way`] came before.
     pub fn set_path(&mut self, cx: &mut Context<'_>, path: Option<Path>) {
         self.path = path;
         let via = self.via(cx.vpn_id);

@@ -321,7 +321,7 @@ fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
         hop_count: HOP_COUNT,
         flags: 0,
         request_id: claim.question.id(),
-        nbma: via.path.local,
+        nbma: cx.name_of(via.path.local),
         vni: None,
         source: cx.sites.mac.map(ProtocolAddress::Mac),
         // It is for who has the MAC, not for who may have its underlay address now.

@@ -271,7 +271,7 @@ impl Server {
             hop_count: HOP_COUNT,
             flags: flag::NO_REPLY,
             request_id: cx.ids.take(cx.out),
-            nbma: via.path.local,
+            nbma: cx.name_of(via.path.local),
             vni: None,
             source: Some(own),
             destination: destination.filter(|a| a.protocol() == Protocol::Ethernet),
