@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::report::VnReport;
-use dmevpn::engine::settings::ServerSettings;
+use dmevpn::engine::settings::{ServerSettings, VpnMode};
 use dmevpn::engine::{Effect, Event, Input, Item, News, Outcome, Path, Rivals, Via, Why};
 use dmevpn::types::Vtep;
 use dmevpn::wire::nhrp::{ProtocolAddress, flag};
@@ -453,4 +453,18 @@ fn f6_a_spoke_that_moves_says_so_by_its_new_way() {
 fn hub_header() -> Header {
     let purge = golden::octets(golden::F);
     dmevpn::wire::nhrp::Message::parse(&purge).unwrap().header
+}
+
+/// A router withdraws its MAC while another one waits for it, for whom there is no room: the MAC is nobody's.
+#[test]
+fn e3_what_is_withdrawn_is_not_kept_for_who_waits() {
+    let mut hub = Driven::hub();
+    hub.apply(settings(Part::Hub(ServerSettings { max_spokes: 1, ..hub_role() }), VpnMode::Llc));
+    let (two, copy) = (client(2), Client { source: client(2).source, ..client(9) });
+    hub.register(&two);
+    hub.hear(copy.path(), TAG, &copy.registration(1));
+    hub.pass(HALF);
+    hub.hear(two.path(), TAG, &two.purge(3, 0, &[two.source]));
+    assert!(hub.sent().iter().any(|sent| sent.path == copy.path() && sent.codes() == [5]));
+    assert_eq!(hub.ports(), []);
 }

@@ -216,13 +216,15 @@ impl Server {
         }
     }
 
-    /// A site withdraws an address: whoever waits for it has it, and may be the same router. Whether there was one.
+    /// A site withdraws an address: whoever waits for it has it. Whether that is the same router, which has moved.
     pub(super) fn withdrew(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) -> bool {
         let waits = |claim: &Claim| (claim.holder, claim.address) == (site, address);
         let Some(place) = self.claims.waiting.iter().position(waits) else { return false };
         let claim = self.claims.waiting.swap_remove(place);
+        let name = |cx: &Context<'_>| cx.sites.get(site).map(|there| (there.nbma, there.vni));
+        let before = name(cx);
         self.go_on(cx, claim, false);
-        true
+        name(cx) != before
     }
 
     /// The registration goes on: its holder answered, or nobody is there.

@@ -401,7 +401,7 @@ impl Server {
         // Where it was, if it says so: it has another address now.
         let place = |cie: &Cie| Some((cie.nbma.filter(|nbma| *nbma != header.nbma)?, cie.vni));
         if cies().any(|cie| place(&cie).is_none() && cie.address == header.source) {
-            self.claims.forget((header.nbma, header.vni));
+            self.claims.forget((from.via.path.remote, header.vni));
         }
         for (place, address) in cies().filter_map(|cie| place(&cie).zip(cie.address)) {
             self.moves(cx, from, place, address);
