@@ -186,12 +186,11 @@ impl Line {
 
     /// The client has another place: what its bridge may still believe is told by that name, in a new request.
     fn rename(&mut self, was: Vtep, to: Vtep) {
-        let waiting = core::mem::take(&mut self.waiting).into_iter();
-        let renamed = waiting.map(|((about, old), withdrawal)| {
+        // In a loop, and not collected, for which it would be sorted: few are called otherwise.
+        for ((about, old), withdrawal) in core::mem::take(&mut self.waiting) {
             let old = if old == Some(was) { Some(to) } else { old };
-            ((about, old), withdrawal)
-        });
-        self.waiting = renamed.collect();
+            self.waiting.insert((about, old), withdrawal);
+        }
         self.unsend();
     }
 
