@@ -13,7 +13,7 @@ use crate::time::Instant;
 use crate::types::{Mac, Vni};
 use crate::wire::nhrp::{Cie, Kind, ProtocolAddress};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// A switch that goes takes all its hosts along: they are told together, and so long after each other at least.
 const GATHER: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ enum Told {
 /// Those that the hub has not confirmed yet. There are never more of them than there may be MACs here.
 #[derive(Debug, Default)]
 pub struct Departures {
-    waiting: BTreeMap<Mac, Told>,
+    waiting: LiteMap<Mac, Told>,
     request: Option<Request>,
     alarm: Alarm,
 }
@@ -85,7 +85,7 @@ impl Departures {
             self.done();
         }
         self.waiting.retain(|_, told| *told != Told::Back);
-        self.waiting.values_mut().for_each(|told| *told = Told::NotYet);
+        self.waiting.iter_mut().for_each(|(_, told)| *told = Told::NotYet);
         let before = self.request.take();
         let via = listener.and_then(|listener| cx.sites.via(listener.hub));
         let (Some(listener), Some(via), Some(first)) = (listener, via, self.waiting.keys().next()) else {
