@@ -86,7 +86,7 @@ pub fn facts(path: &str, daemon: Result<Vec<Diagnosis>, String>) -> Facts {
     for vn in &config.vns {
         let says = |what: &str| {
             let path = format!("/sys/class/net/{}/bridge/multicast_{what}", vn.bridge);
-            fs::read(path).is_ok_and(|text| !text.starts_with(b"0"))
+            fs::read_to_string(path).is_ok_and(|text| !text.starts_with('0'))
         };
         if says("snooping") && !says("querier") && !facts.snooping.contains(&vn.bridge) {
             facts.snooping.push(vn.bridge.clone());
@@ -98,9 +98,9 @@ pub fn facts(path: &str, daemon: Result<Vec<Diagnosis>, String>) -> Facts {
 /// How many raw sockets there are for GRE, of one address family: a daemon has one.
 fn receivers() -> usize {
     let of = |file: &str| {
-        let text = fs::read(file).unwrap_or_default();
+        let text = fs::read_to_string(file).unwrap_or_default();
         // The local address, of which the port is the protocol, stands in front of the remote one.
-        text.windows(6).filter(|octets| octets == b":002F ").count()
+        text.lines().filter(|line| line.contains(":002F ")).count()
     };
     of("/proc/net/raw").max(of("/proc/net/raw6"))
 }
