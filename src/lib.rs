@@ -37,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
+mod map;
 pub mod shell;
 pub mod time;
 pub mod types;

@@ -5,6 +5,7 @@ use crate::engine::settings::{
     Advertised, ClientSettings, HubSettings, ServerSettings, Settings, VnSettings,
 };
 use crate::engine::{HubKey, VnKey};
+use crate::map::map_of;
 use litemap::LiteMap;
 
 /// The names in the configuration, each with its key. A name keeps its key as long as the daemon runs.
@@ -81,5 +82,5 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
     });
     let advertised = |ipv4| config.main.advertise.iter().copied().find(|nbma| nbma.ip().is_ipv4() == ipv4);
     let advertised = Advertised { ipv4: advertised(true), ipv6: advertised(false) };
-    Settings { advertised, holding_time: config.main.holding_time, hubs: hubs.collect(), vns: vns.collect() }
+    Settings { advertised, holding_time: config.main.holding_time, hubs: map_of(hubs), vns: map_of(vns) }
 }

@@ -16,6 +16,7 @@ use super::exchange::Inbound;
 use super::limits::{HUB, TokenBucket};
 use super::restless::Restless;
 use super::sites::SiteId;
+use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::VpnTag;
@@ -44,7 +45,7 @@ impl Client {
     pub fn new(now: Instant, settings: ClientSettings, mode: VpnMode) -> Client {
         Client {
             settings,
-            registrations: [(settings.hub, Registration::new(now, settings.hub, mode))].into_iter().collect(),
+            registrations: map_of([(settings.hub, Registration::new(now, settings.hub, mode))]),
             resolution: Resolution::default(),
             locals: Locals::default(),
             departures: Departures::default(),

@@ -31,6 +31,7 @@ use super::underlay::{Home, Question, Source};
 use crate::config::Config;
 use crate::control::Cause;
 use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, Port, VnKey};
+use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
@@ -219,11 +220,10 @@ impl Dataplane {
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         self.is_stirred = true;
         let driver = kmod::driver();
-        let wanted: LiteMap<VnKey, Wanted> = config
-            .vns
-            .iter()
-            .filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn, config, &self.identity, driver))))
-            .collect();
+        let vns = config.vns.iter();
+        let wanted =
+            vns.filter_map(|vn| Some((names.vn(&vn.name)?, Wanted::of(vn, config, &self.identity, driver))));
+        let wanted = map_of(wanted);
         let keys: Vec<VnKey> = self.vns.keys().copied().collect();
         for key in keys {
             let Some(vn) = self.vns.get_mut(&key) else { continue };

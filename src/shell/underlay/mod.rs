@@ -16,6 +16,7 @@ use super::words::InWords;
 use crate::config::{Config, Role, Transport};
 use crate::control::Cause;
 use crate::engine::{HubKey, Path, Via, VnKey};
+use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::Nbma;
 use hubs::Hub;
@@ -268,7 +269,7 @@ impl Underlay {
             let source = Source { local: hub.path?.local, is_any: hub.is_any };
             Some((hub, source))
         });
-        ways.flat_map(|(hub, source)| hub.spokes.iter().map(move |vn| (*vn, source))).collect()
+        map_of(ways.flat_map(|(hub, source)| hub.spokes.iter().map(move |vn| (*vn, source))))
     }
 
     /// The device that tunnelled frames are to leave by; `Some(None)` where the routes say it, `None` while there is none.
