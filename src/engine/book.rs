@@ -443,13 +443,13 @@ impl Book {
             self.macs += usize::from(after.site().is_some());
             self.macs -= usize::from(before.site().is_some());
         }
-        for site in before.sites().filter(|site| !after.names(*site)) {
-            if self.behind.remove(&(site, address)) {
+        for site in before.sites().into_iter().flatten() {
+            if !after.names(site) && self.behind.remove(&(site, address)) {
                 self.crowd.remove(site);
             }
         }
-        for site in after.sites().filter(|site| !before.names(*site)) {
-            if self.behind.insert((site, address)) {
+        for site in after.sites().into_iter().flatten() {
+            if !before.names(site) && self.behind.insert((site, address)) {
                 self.crowd.add(site);
             }
         }
@@ -471,12 +471,12 @@ impl Places {
     }
 
     fn names(self, site: SiteId) -> bool {
-        self.sites().any(|named| named == site)
+        self.sites().contains(&Some(site))
     }
 
-    fn sites(self) -> impl Iterator<Item = SiteId> {
+    fn sites(self) -> [Option<SiteId>; 2] {
         let nowhere = (self.is_kept && self.site().is_none()).then_some(SiteId::NOWHERE);
-        self.seen.into_iter().chain(self.registered).chain(nowhere)
+        [self.seen.or(nowhere), self.registered]
     }
 }
 

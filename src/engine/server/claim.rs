@@ -19,7 +19,6 @@ use crate::time::Instant;
 use crate::types::{Nbma, Vtep};
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress};
 use core::time::Duration;
-use std::collections::VecDeque;
 
 /// So often it is asked, within two seconds; then nobody is there.
 const TRIES: u32 = 3;
@@ -57,10 +56,10 @@ pub struct Claims {
     waiting: Vec<Claim>,
     alarm: Alarm,
     /// Sites that are not there any more, who says so from where, and until when that counts.
-    heirs: VecDeque<(SiteId, Name, Instant)>,
+    heirs: Vec<(SiteId, Name, Instant)>,
     /// Sites as they were called before.
-    former: VecDeque<(Vtep, SiteId, Instant)>,
-    rivals: VecDeque<(Rivals, Instant)>,
+    former: Vec<(Vtep, SiteId, Instant)>,
+    rivals: Vec<(Rivals, Instant)>,
 }
 
 impl Claims {
@@ -94,7 +93,7 @@ impl Claims {
     fn has_heir(&mut self, now: Instant, by: Name) -> Option<SiteId> {
         self.heirs.retain(|(.., until)| *until > now);
         let place = self.heirs.iter().position(|(_, heir, _)| *heir == by)?;
-        self.heirs.remove(place).map(|(site, ..)| site)
+        Some(self.heirs.remove(place).0)
     }
 }
 
@@ -212,7 +211,7 @@ impl Server {
         }
         self.claims.heirs.retain(|(there, heir, until)| (*there, *heir) != (site, by) && *until > cx.now);
         if self.claims.heirs.len() < CLAIMS {
-            self.claims.heirs.push_back((site, by, cx.now + HEIR));
+            self.claims.heirs.push((site, by, cx.now + HEIR));
         }
     }
 
@@ -283,7 +282,7 @@ impl Server {
         }
         self.claims.former.retain(|(.., at)| cx.now.since(*at) < FORMER);
         if self.claims.former.len() < CLAIMS {
-            self.claims.former.push_back((was, site, cx.now));
+            self.claims.former.push((was, site, cx.now));
         }
         self.claims.resolved(was);
         // The device stays; it is wanted under its new name once it is known how.
@@ -307,9 +306,9 @@ impl Server {
             cx.tell(Event::Rivals(rivals));
         }
         if all.len() >= RIVALS {
-            all.pop_front();
+            all.remove(0);
         }
-        all.push_back((rivals, cx.now + SHOWN));
+        all.push((rivals, cx.now + SHOWN));
     }
 }
 
