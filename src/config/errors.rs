@@ -33,11 +33,16 @@ pub struct Errors {
     errors: Vec<Finding>,
 }
 
+/// Puts findings in the order of their lines.
+pub(super) fn in_order(all: &mut [Finding]) {
+    all.sort_by_key(|finding| finding.line);
+}
+
 impl Errors {
     /// The errors of `file`, at least one, put in the order of lines.
     pub(super) fn new(file: &str, mut errors: Vec<Finding>) -> Errors {
         debug_assert!(!errors.is_empty());
-        errors.sort_by_key(|e| e.line);
+        in_order(&mut errors);
         Errors { file: file.to_owned(), unreadable: None, errors }
     }
 

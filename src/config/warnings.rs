@@ -1,6 +1,6 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
-use super::errors::Finding;
+use super::errors::{Finding, in_order};
 use super::options::{BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, STATE_FILE, TRIGGER};
 use super::read::Reader;
 use super::uci::{File, Section};
@@ -62,7 +62,7 @@ pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<
             Role::Spoke(_) | Role::Hub(_) => {}
         }
     }
-    all.sort_by_key(|finding| finding.line);
+    in_order(&mut all);
     all
 }
 

@@ -14,7 +14,7 @@ use crate::types::{Mac, Nbma, VlanId, Vni, Vtep};
 impl Dataplane {
     /// A device is there.
     pub(super) fn see(&mut self, link: &Link, inputs: &mut Inputs) {
-        self.seen.push(link.index);
+        self.seen.insert(link.index, ());
         let goes =
             |index| self.going.contains_key(&index) || self.doomed.iter().any(|doomed| doomed.index == index);
         if !link.may_be_ours() || goes(link.index) {
@@ -111,14 +111,13 @@ impl Dataplane {
     /// All devices were seen: what is missing was removed while nobody looked.
     pub(super) fn all_seen(&mut self, complete: bool, inputs: &mut Inputs) {
         self.looking = false;
-        let mut seen = core::mem::take(&mut self.seen);
+        let seen = core::mem::take(&mut self.seen);
         if !complete {
             return;
         }
         self.is_swept |= self.alone.is_some();
-        seen.sort_unstable();
         let missing: Vec<u32> =
-            self.parts.keys().filter(|index| seen.binary_search(index).is_err()).copied().collect();
+            self.parts.keys().filter(|index| !seen.contains_key(*index)).copied().collect();
         missing.into_iter().for_each(|index| self.device_gone(index, inputs));
         self.vns.iter_mut().for_each(|(_, vn)| vn.unported = true);
     }

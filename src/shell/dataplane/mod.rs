@@ -162,8 +162,8 @@ pub struct Dataplane {
     /// Whether events were lost: then all is listed, and no more until that time.
     is_lost: bool,
     rests: Instant,
-    /// The devices that were seen, in order, while all are listed.
-    seen: Vec<u32>,
+    /// The devices that were seen while all are listed.
+    seen: LiteMap<u32, ()>,
     listing: Option<Listing>,
     /// The VN whose entries were listed last: the others come first now.
     listed: Option<VnKey>,
@@ -205,7 +205,7 @@ impl Dataplane {
             looking: false,
             is_lost: false,
             rests: clock.now(),
-            seen: Vec::new(),
+            seen: LiteMap::new(),
             listing: None,
             listed: None,
             home: None,

@@ -1,6 +1,7 @@
 //! VLANs of a filtering bridge, as OpenWrt's DSA bridges are: which of them is a VN, and how its tunnel gets into it.
 
 use crate::control::Cause;
+use crate::map::map_of;
 use crate::shell::netlink::{BridgeInfo, BridgePort, FdbEntry, Kind, Link, Netlink, Vlans};
 use crate::types::VlanId;
 use std::fmt::Write;
@@ -66,10 +67,8 @@ pub(super) fn judge(
     if others().any(|other| other.meets(&tunnel)) {
         return (scope, None);
     }
-    let mut theirs: Vec<(u16, u16)> =
-        others().flat_map(|port| port.vlans.iter().map(|v| (v.first, v.last))).collect();
-    theirs.sort_unstable();
-    theirs.dedup();
+    let theirs = map_of(others().flat_map(|port| port.vlans.iter().map(|v| ((v.first, v.last), ()))));
+    let theirs: Vec<(u16, u16)> = theirs.keys().copied().collect();
     let own: Vec<(u16, u16)> = tunnel.vlans.iter().map(|v| (v.first, v.last)).collect();
     let warning = Cause::NothingPasses {
         bridge: bridge.to_owned(),

@@ -306,10 +306,8 @@ impl Underlay {
     pub fn nbma(&self) -> Vec<Nbma> {
         let is_any = self.is_hub || self.heard.is_empty();
         let own = self.own.addresses.iter().filter(|_| is_any);
-        let mut all: Vec<Nbma> = own.chain(&self.heard).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        let all = map_of(own.chain(&self.heard).map(|nbma| (*nbma, ())));
+        all.keys().copied().collect()
     }
 
     /// The interface index of the GRE device, with transport `device`.
