@@ -6,7 +6,7 @@ use dmevpn::engine::settings::{ClientSettings, ServerSettings, VpnMode};
 use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Order, Outcome, Place, Port, Table, Via};
 use dmevpn::types::Mac;
 use dmevpn::wire::VpnTag;
-use dmevpn::wire::nhrp::{ProtocolAddress, error};
+use dmevpn::wire::nhrp::{Message, ProtocolAddress, error, flag};
 
 const ALL: [(u8, &str); 2] = [(1, "02:00:00:00:00:00"), (1, "82:00:00:00:00:00")];
 
@@ -137,6 +137,32 @@ fn a_client_is_removed_by_hand() {
     assert!(about(&two, STATION) && about(&three, HUB_MAC));
     assert_eq!(hub.register(&three).codes(), [0]);
     assert_eq!(remove(&mut hub, None), (2, 1));
+}
+
+/// A hub that takes its own address back twice in a row, as by two commands, is registered with twice, the second time
+/// after a while.
+#[test]
+fn a_client_that_is_removed_again_comes_back() {
+    let mut spoke = Driven::registered();
+    let farewell = |spoke: &mut Driven, id| {
+        let header = Header {
+            request_id: id,
+            flags: flag::NO_REPLY,
+            ..Message::parse(&purge(0, 0, None)).unwrap().header
+        };
+        let own = header.source;
+        let request = write(&header, |w| {
+            w.cie(&Cie { prefix: 0xff, address: own, ..Cie::default() });
+        });
+        spoke.hear_from_hub(&request)
+    };
+    let registers = |s: &Sent| s.header().kind == Kind::RegistrationRequest;
+    let sent = farewell(&mut spoke, 9);
+    let request = sent.iter().find(|s| registers(s)).unwrap();
+    spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+    assert!(!farewell(&mut spoke, 10).iter().any(registers));
+    let sent = spoke.pass(31 * SECOND);
+    assert!(sent.iter().any(registers));
 }
 
 /// What a hub's bridge saw behind its spokes, and what nobody knew, is forgotten; who asked is told. What is registered,

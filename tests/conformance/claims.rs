@@ -425,7 +425,7 @@ fn f6_a_spoke_that_moves_says_so_by_its_new_way() {
         assert_eq!(again.len(), 2);
         again.extend(spoke.pass(20 * SECOND));
         let purges: Vec<_> = again.iter().filter(|sent| sent.header().kind == Kind::PurgeRequest).collect();
-        assert!(purges.len() == 2 && purges.iter().all(|purge| purge.bytes == sent[0].bytes));
+        assert!(purges.len() > 2 && purges.iter().all(|purge| purge.bytes == sent[0].bytes));
         let path = Path { local: new, remote };
         spoke.hear(path, TAG, &accepted(&sent[1].bytes, vni(9000)));
         let later = spoke.pass(250 * SECOND);

@@ -28,8 +28,6 @@ const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Dur
 const WITHDRAW_TRIES: u32 = 4;
 /// What a hub says so soon after it accepted a registration, it says because of that.
 const JUST_NOW: Duration = Duration::from_secs(5);
-/// The hub is told with so many tries to register that the old address is not in use any more.
-const FORMER_TRIES: u32 = 3;
 /// Another router with this one's MAC was heard of so long ago at most: it tries again before.
 const RIVALRY: Duration = Duration::from_secs(300);
 /// A hub is not suspected more often than this of having forgotten us.
@@ -86,6 +84,9 @@ pub struct Registration {
     /// When the hub was last suspected of having forgotten us, as long as it has not said otherwise.
     doubted: Option<Instant>,
     is_doubtful: bool,
+    /// It was suspected too soon after that: it is when this time has come, or with the refresh before it.
+    is_doubted_later: bool,
+    refresh: Instant,
     former: Option<Former>,
     /// This router and another one with its MAC, and until when that is to be shown.
     rivals: Option<(Rivals, Instant)>,
@@ -110,6 +111,8 @@ impl Registration {
             refusals: 0,
             doubted: None,
             is_doubtful: false,
+            is_doubted_later: false,
+            refresh: now,
             former: None,
             rivals: None,
             is_told: false,
@@ -184,7 +187,7 @@ impl Registration {
     pub fn enter(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) -> bool {
         let complete = self.site.is_some() && cx.sites.mac.is_some();
         self.request = None;
-        self.is_doubtful = false;
+        (self.is_doubtful, self.is_doubted_later) = (false, false);
         if complete {
             self.refusals = 0;
             self.turn(cx.now, State::Registering);
@@ -257,7 +260,11 @@ impl Registration {
         if self.is_doubtful || !self.is_registered() {
             return true;
         }
-        if self.doubted.is_some_and(|last| cx.now.since(last) < DOUBT_APART) {
+        if let Some(last) = self.doubted.filter(|last| cx.now.since(*last) < DOUBT_APART) {
+            if self.request.is_none() {
+                self.is_doubted_later = true;
+                self.arm(cx, self.refresh.min(last + DOUBT_APART));
+            }
             return false;
         }
         self.doubted = Some(cx.now);
@@ -285,6 +292,9 @@ impl Registration {
             State::Idle | State::Withdrawn => {}
             State::Registering => self.ask(cx, settings),
             State::Registered { until } => {
+                if core::mem::take(&mut self.is_doubted_later) {
+                    (self.doubted, self.is_doubtful) = (Some(cx.now), true);
+                }
                 if until <= cx.now {
                     self.turn(cx.now, State::Registering);
                     self.is_told = true;
@@ -358,11 +368,12 @@ impl Registration {
         self.address = responder.address.or(self.address);
         self.request = None;
         self.refusals = 0;
-        self.is_doubtful = false;
+        (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.accepted = cx.now;
         self.state = State::Registered { until: cx.now + holding };
         // A third of the holding time (RFC 2332 section 5.2.3), give or take, so that spokes do not come in step.
         let refresh = cx.now + holding * 2 / 5 - cx.random.around(holding / 15);
+        self.refresh = refresh;
         self.arm(cx, refresh);
         news
     }
@@ -430,12 +441,11 @@ impl Registration {
         }
     }
 
-    /// Says that what was registered from other addresses is not there any more.
-    fn send_move(&self, cx: &mut Context<'_>, settings: &ClientSettings, tries: u32) {
+    /// Says that what was registered from other addresses is not there any more, with each try: a hub that is started
+    /// while nobody answers finds a port there, and does not know whose it is.
+    fn send_move(&self, cx: &mut Context<'_>, settings: &ClientSettings) {
         let Some(Former { places, purge: Some(purge), .. }) = &self.former else { return };
-        if tries < FORMER_TRIES {
-            self.purge(cx, settings, *purge, places, flag::NO_REPLY);
-        }
+        self.purge(cx, settings, *purge, places, flag::NO_REPLY);
     }
 
     fn turn(&mut self, now: Instant, state: State) {
@@ -445,7 +455,7 @@ impl Registration {
 
     fn end(&mut self, cx: &mut Context<'_>) {
         self.request = None;
-        self.is_doubtful = false;
+        (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Withdrawn);
         cx.timers.clear(&mut self.alarm);
     }
@@ -455,7 +465,7 @@ impl Registration {
         self.is_told = false;
         let retry = cx.now + REFUSED.after(cx, self.refusals);
         self.request = None;
-        self.is_doubtful = false;
+        (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Refused { reason, retry });
         self.arm(cx, retry);
         if let Some(path) = self.path {
@@ -470,7 +480,7 @@ impl Registration {
         };
         let own = ProtocolAddress::Mac(mac);
         let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, own));
-        self.send_move(cx, settings, request.tries());
+        self.send_move(cx, settings);
         let backoff = match self.state {
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
             State::Registered { .. } => {
