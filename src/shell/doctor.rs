@@ -186,8 +186,12 @@ fn probe(main: &Main, to: IpAddr, is_refused: &mut bool) -> std::io::Result<u32>
         IpAddr::V6(_) => (Domain::IPV6, Ipv6Addr::UNSPECIFIED.into(), 48),
     };
     let socket = Socket::new(domain, Type::DGRAM, None)?;
-    // Who may not bind to it asks the way of all.
-    let _ = main.interface.as_ref().map(|name| socket.bind_device(Some(name.as_bytes())));
+    // Who may not bind to it asks the way of all; by one that is not there no way leads.
+    if let Some(Err(e)) = main.interface.as_ref().map(|name| socket.bind_device(Some(name.as_bytes())))
+        && e.raw_os_error() == Some(libc::ENODEV)
+    {
+        return Err(e);
+    }
     let own = main.nbma.iter().map(|nbma| nbma.ip()).find(|ip| ip.is_ipv4() == to.is_ipv4());
     socket.bind(&SocketAddr::new(own.unwrap_or(any), 0).into())?;
     socket.connect(&SocketAddr::new(to, main.udp_port).into())?;

@@ -42,6 +42,8 @@ enum Match {
 
 /// Chains in chains: nft allows 16.
 const DEEP: u8 = 16;
+/// So many rules are looked at for a base chain: chains that lead to others twice each are longer than anybody waits.
+const MOST: u32 = 20_000;
 
 /// What the rules in `ruleset` do with packets of that sort that come in by `interface`, if that is known, in a network
 /// of IPv6 or of IPv4.
@@ -50,7 +52,7 @@ pub fn passage(ruleset: &str, sort: Sort, interface: Option<&str>, ipv6: bool) -
     for table in tables(ruleset, ipv6) {
         for (name, chain) in table.chains.iter() {
             let Some(base) = chain.base.filter(|base| is_in_the_way(base)) else { continue };
-            let mut walk = Walk { table: &table, sort, interface, ipv6, may: [false; 2] };
+            let mut walk = Walk { table: &table, sort, interface, ipv6, may: [false; 2], left: MOST };
             let fate = match walk.chain(chain, 0) {
                 Fate::Goes if base.contains("policy drop") => Fate::Dropped,
                 Fate::Goes => Fate::Accepted,
@@ -125,6 +127,8 @@ struct Walk<'a> {
     ipv6: bool,
     /// Whether a rule that may be about it accepts it, and whether one drops it.
     may: [bool; 2],
+    /// So many rules more are looked at.
+    left: u32,
 }
 
 impl Walk<'_> {
@@ -133,6 +137,11 @@ impl Walk<'_> {
             return Fate::Goes;
         }
         for rule in &chain.rules {
+            let Some(left) = self.left.checked_sub(1) else {
+                self.may = [true; 2];
+                return Fate::Goes;
+            };
+            self.left = left;
             let words = words(rule);
             let (is_about, verdict) = self.rule(&words);
             let fate = match verdict {
@@ -302,6 +311,16 @@ mod tests {
         assert_eq!(verdicts(&input("drop", "").replace("inet", "ip6")), ['o', 'o'], "another family");
         assert_eq!(verdicts(&input("drop", "").replace("inet", "bridge")), ['o', 'o']);
         assert_eq!(verdicts(&input("drop", "").replace("hook input", "hook forward")), ['o', 'o']);
+    }
+
+    #[test]
+    fn chains_that_double_come_to_an_end() {
+        let mut rules = input("accept", "jump c0\njump c0\njump c0").trim_end_matches("}\n").to_owned();
+        for n in 0..15 {
+            let next = format!("\t\tjump c{}\n", n + 1).repeat(3);
+            rules.push_str(&format!("\tchain c{n} {{\n{next}\t}}\n"));
+        }
+        assert_eq!(verdicts(&format!("{rules}}}\n")), ['?', '?']);
     }
 
     /// As OpenWrt's fw4 makes them.
