@@ -179,7 +179,9 @@ fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<S
 fn hint_refused(reason: Refusal) -> Option<&'static str> {
     match reason {
         Refusal::Nak(code::PROHIBITED) => Some("the hub's log says more"),
-        Refusal::Nak(code::RESOURCES) => Some("raise 'max_spokes' of this VN at the hub; its log says more"),
+        Refusal::Nak(code::RESOURCES) => {
+            Some("make room at the hub ('max_spokes', 'max_vnis_per_address'); its log says more")
+        }
         Refusal::Nak(code::ALREADY_REGISTERED) => Some(COPY),
         Refusal::Error(error::VPN_MISMATCH | error::VPN_UNSUPPORTED) => {
             Some("compare 'vpn_id' and 'vpn_mode' with the hub's")

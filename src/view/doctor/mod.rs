@@ -204,8 +204,13 @@ pub fn judge(facts: Facts) -> Vec<Diagnosis> {
     match facts.daemon {
         Ok(told) => all.0.extend(told),
         Err(why) => {
-            let hint =
-                "start it: /etc/init.d/dmevpn start, or systemctl start dmevpn; the log says why it ended";
+            let hint = match (facts.is_privileged, facts.receivers) {
+                (false, _) => "run this as root",
+                (true, 0) => {
+                    "start it: /etc/init.d/dmevpn start, or systemctl start dmevpn; the log says why it ended"
+                }
+                (true, _) => "it is there, or another one; the log says more, a restart may help",
+            };
             all.add(Wrong, "daemon", why, hint);
         }
     }
