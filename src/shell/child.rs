@@ -7,12 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::null;
 use std::time::Duration;
 
-// SAFETY: it is there in every C library, as declared.
-#[allow(unsafe_code)]
-unsafe extern "C" {
-    /// The environment (environ(7)).
-    static environ: *const *mut libc::c_char;
-}
+/// All of its environment. The C library's own is data, which a program that is linked to it has a copy of, made for one
+/// build of the library and none other.
+const ENVIRONMENT: [&CStr; 2] = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 
 /// What a command of the shell says on standard output, at most `most` octets, and its exit code; an error when it takes
 /// longer than `limit` to say more.
@@ -20,6 +17,8 @@ pub fn said_by(command: &CStr, limit: Duration, most: usize) -> io::Result<(i32,
     let (output, input) = pipe()?;
     let mut pid = 0;
     let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), command.as_ptr(), null()];
+    let [path, language] = ENVIRONMENT.map(CStr::as_ptr);
+    let environment = [path, language, null()];
     // SAFETY: the actions are initialised before they are used and destroyed after; texts and lists end as they have to, and
     // live until the program is started.
     #[allow(unsafe_code)]
@@ -27,9 +26,14 @@ pub fn said_by(command: &CStr, limit: Duration, most: usize) -> io::Result<(i32,
         let mut actions: libc::posix_spawn_file_actions_t = std::mem::zeroed();
         libc::posix_spawn_file_actions_init(&raw mut actions);
         libc::posix_spawn_file_actions_adddup2(&raw mut actions, input.as_raw_fd(), libc::STDOUT_FILENO);
-        let path = c"/bin/sh".as_ptr();
-        let arguments = arguments.as_ptr().cast();
-        let result = libc::posix_spawn(&raw mut pid, path, &raw const actions, null(), arguments, environ);
+        let result = libc::posix_spawn(
+            &raw mut pid,
+            c"/bin/sh".as_ptr(),
+            &raw const actions,
+            null(),
+            arguments.as_ptr().cast(),
+            environment.as_ptr().cast(),
+        );
         libc::posix_spawn_file_actions_destroy(&raw mut actions);
         result
     };
