@@ -159,7 +159,21 @@ fn a_spoke_that_starts_elsewhere_keeps_its_port() {
     );
 }
 
-/// A router is a copy of another: same state file, so same MAC.
+fn state_file(lab: &Lab, spoke: &str) -> PathBuf {
+    lab.node(spoke).socket().with_extension("state")
+}
+
+/// Starts the hub and spoke1, and makes spoke2, which does not run yet, a copy of that: same state file, so same MAC.
+fn start_with_a_copy(lab: &mut Lab) {
+    lab.start("hub").unwrap();
+    lab.start("spoke1").unwrap();
+    wait_status(lab.node("spoke1"), "valid for");
+    let state = |spoke| state_file(lab, spoke);
+    wait("the state is written", || state("spoke1").exists());
+    fs::copy(state("spoke1"), state("spoke2")).unwrap();
+}
+
+/// A router is a copy of another.
 #[test]
 fn two_routers_of_one_image() {
     in_small(plan(), |lab| {
@@ -167,12 +181,7 @@ fn two_routers_of_one_image() {
             let option = format!("option nbma '{nbma}'");
             lab.node(spoke).edit_config(|text| text.replace(&option, "option interface 'eth1'")).unwrap();
         }
-        lab.start("hub").unwrap();
-        lab.start("spoke1").unwrap();
-        wait_status(lab.node("spoke1"), "valid for");
-        let state = |lab: &Lab, spoke: &str| lab.node(spoke).socket().with_extension("state");
-        wait("the state is written", || state(lab, "spoke1").exists());
-        fs::copy(state(lab, "spoke1"), state(lab, "spoke2")).unwrap();
+        start_with_a_copy(lab);
         lab.node("hub").ns.ip("addr add 11.0.0.1/24 dev br-test").unwrap();
         let hub = ip(inside(1));
         assert!(ping(&lab.host("vm1").ns, Echoes::to(hub, 5, 20)).unwrap().answered() > 0);
@@ -206,7 +215,7 @@ fn two_routers_of_one_image() {
 
         // Another identity is another router.
         lab.nodes.get_mut("spoke2").unwrap().stop().unwrap();
-        fs::remove_file(state(lab, "spoke2")).unwrap();
+        fs::remove_file(state_file(lab, "spoke2")).unwrap();
         let began = now();
         lab.start("spoke2").unwrap();
         let hub = lab.node("hub");
@@ -224,12 +233,7 @@ fn two_routers_of_one_image() {
 #[test]
 fn a_copy_of_a_router_that_is_gone() {
     in_small(plan(), |lab| {
-        lab.start("hub").unwrap();
-        lab.start("spoke1").unwrap();
-        wait_status(lab.node("spoke1"), "valid for");
-        let state = |lab: &Lab, spoke: &str| lab.node(spoke).socket().with_extension("state");
-        wait("the state is written", || state(lab, "spoke1").exists());
-        fs::copy(state(lab, "spoke1"), state(lab, "spoke2")).unwrap();
+        start_with_a_copy(lab);
         lab.nodes.get_mut("spoke1").unwrap().kill().unwrap();
         let began = now();
         lab.start("spoke2").unwrap();
