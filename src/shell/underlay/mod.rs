@@ -35,6 +35,8 @@ pub use tunnel::{MAX_PACKET, Received, Tunnel};
 
 /// After a look the next change waits for this: many may come at once, as where a full BGP table is.
 const CHANGES_PAUSE: Duration = Duration::from_millis(200);
+/// Or for this while something is missing: an address that is replaced is gone first.
+const MISSING_PAUSE: Duration = Duration::from_millis(30);
 /// While something is missing it is looked for again after this, then after twice as long each time. Most of what
 /// may come is told by the kernel; this is for the rest.
 const AGAIN_FIRST: Duration = Duration::from_secs(2);
@@ -158,7 +160,7 @@ impl Underlay {
     pub fn hear(&mut self, now: Instant, sources: &Sources) -> bool {
         if sources.have(self.routes.as_fd()) {
             self.routes.forget();
-            self.routes_rest = Some(now + CHANGES_PAUSE);
+            self.routes_rest = Some(now + self.pause());
             self.changed(now);
         }
         if self.names_found(now) {
@@ -209,8 +211,12 @@ impl Underlay {
     /// Something changed that may be what is missing, or that leads another way.
     fn changed(&mut self, now: Instant) {
         self.lookups.hurry(now);
-        let at = self.looked.map_or(now, |looked| (looked + CHANGES_PAUSE).max(now));
+        let at = self.looked.map_or(now, |looked| (looked + self.pause()).max(now));
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn pause(&self) -> Duration {
+        if self.again.is_some() { MISSING_PAUSE } else { CHANGES_PAUSE }
     }
 
     /// A look begins: what the kernel is to be asked first, of which [`Underlay::answered`] is to be told.
@@ -400,6 +406,7 @@ impl Underlay {
             _ => AGAIN_FIRST,
         };
         self.again = Some((now + delay, delay));
+        self.routes_rest = self.routes_rest.map(|until| until.min(now + MISSING_PAUSE));
     }
 
     fn gre(&self) -> Option<&Gre> {
