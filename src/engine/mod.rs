@@ -26,9 +26,10 @@ mod sites;
 mod timers;
 mod uplinks;
 
-pub use contract::effect::{Act, Effect, Effects, Event, Refusal, Rivals, Table, Why};
+pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Path, Place, Via};
 pub use contract::item::{Item, Port, Wanted};
+pub use contract::reason::{Refusal, Rivals, Table, Why};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::{report, settings};

@@ -2,7 +2,8 @@
 //! all it has.
 
 use super::context::{Context, Due};
-use super::contract::effect::{Act, Event, Table};
+use super::contract::effect::{Act, Event};
+use super::contract::reason::Table;
 use super::contract::statistics::increment;
 use super::timers::Alarm;
 use core::time::Duration;

@@ -7,8 +7,9 @@ mod resolution;
 
 use super::book::Change;
 use super::context::{ClientDue, Context, Due, View};
-use super::contract::effect::{Act, Event, Why};
+use super::contract::effect::{Act, Event};
 use super::contract::input::{News, Path, Place, Via};
+use super::contract::reason::Why;
 use super::contract::report::{MacRow, SpokeReport, Standing};
 use super::contract::settings::{ClientSettings, HubKey, Trigger, VpnMode};
 use super::contract::statistics::increment;

@@ -1,9 +1,10 @@
 //! A client's registration with one hub (RFC 2332 sections 5.2.3 to 5.2.6).
 
 use super::super::context::{ClientDue, Context, Due, seconds};
-use super::super::contract::effect::{Effect, Event, Refusal, Rivals};
+use super::super::contract::effect::{Effect, Event};
 use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{Item, Wanted};
+use super::super::contract::reason::{Refusal, Rivals};
 use super::super::contract::report::Standing;
 use super::super::contract::settings::{ClientSettings, HubKey, VpnMode};
 use super::super::contract::statistics::increment;

@@ -2,9 +2,10 @@
 //! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2). Where they are and for how long stands in the book.
 
 use super::super::context::{ClientDue, Context, Due, View, seconds};
-use super::super::contract::effect::{Act, Event, Refusal, Why};
+use super::super::contract::effect::{Act, Event};
 use super::super::contract::input::{Path, Place};
 use super::super::contract::item::{Item, Wanted};
+use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::report::{MacRow, MacState};
 use super::super::contract::settings::{ClientSettings, Trigger};
 use super::super::contract::statistics::increment;

@@ -1,6 +1,6 @@
 //! What the engine says of itself when asked: rows for `status`, `macs`, `peers` and metrics.
 
-use super::effect::{Refusal, Rivals};
+use super::reason::{Refusal, Rivals};
 use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Mac, Nbma, Vni, Vtep};

@@ -6,9 +6,10 @@
 //! moves with all there is of it; or is gone. A router that moves says so itself, by its new way: then nobody is asked.
 
 use super::super::context::{Context, Due, ServerDue};
-use super::super::contract::effect::{Event, Rivals};
+use super::super::contract::effect::Event;
 use super::super::contract::input::Via;
 use super::super::contract::item::{Item, Wanted};
+use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};

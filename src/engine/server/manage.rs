@@ -1,8 +1,9 @@
 //! What an operator wants of a server: that it forgets where MACs are, or who registered.
 
 use super::super::context::{Context, Due, ServerDue};
-use super::super::contract::effect::{Act, Why};
+use super::super::contract::effect::Act;
 use super::super::contract::input::Place;
+use super::super::contract::reason::Why;
 use super::super::sites::SiteId;
 use super::{DRAIN, SOON, Server};
 use crate::types::{Mac, Nbma, Vni};

@@ -13,9 +13,10 @@ mod restart;
 pub use member::Member;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
-use super::contract::effect::{Act, Event, Refusal, Table, Why};
+use super::contract::effect::{Act, Event};
 use super::contract::input::{News, Place};
 use super::contract::item::Item;
+use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};

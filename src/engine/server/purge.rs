@@ -2,7 +2,8 @@
 
 use super::super::book::Change;
 use super::super::context::{Context, Due, ServerDue, Timer};
-use super::super::contract::effect::{Event, Table};
+use super::super::contract::effect::Event;
+use super::super::contract::reason::Table;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{CIES_PER_PURGE, PURGES_PER_CLIENT};

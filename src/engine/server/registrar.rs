@@ -1,9 +1,10 @@
 //! A server takes registrations (RFC 2332 sections 5.2.3 and 5.2.4).
 
 use super::super::context::Context;
-use super::super::contract::effect::{Event, Refusal, Why};
+use super::super::contract::effect::Event;
 use super::super::contract::input::Outcome;
 use super::super::contract::item::{Item, Port, Wanted};
+use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Reply};
