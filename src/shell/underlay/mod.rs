@@ -508,6 +508,9 @@ mod tests {
             assert_eq!(underlay.due, None, "{event:?}");
         }
         assert!(!underlay.is_stale);
+        underlay.event(now + SECOND / 100, &Kernel::Overrun);
+        assert_eq!(underlay.due.take(), Some(now + MISSING_PAUSE), "sooner while something is missing");
+        (underlay.again, underlay.is_stale) = (None, false);
         for event in [
             Kernel::Addresses { index: lo.index },
             Kernel::Link(Link { up: !lo.up, ..lo.clone() }),
@@ -524,6 +527,7 @@ mod tests {
         assert!(underlay.hear(now + SECOND, &Sources::default()));
         assert!(look(&mut underlay, &mut netlink, now + SECOND));
         assert_eq!(underlay.due, None);
+        underlay.again = None;
         // What changes while the kernel is asked is asked for after a pause, and another configuration's answer is none.
         let later = now + SECOND * 2;
         underlay.is_stale = true;
