@@ -37,6 +37,8 @@ impl Dataplane {
                 log::warn!("events of the kernel were lost: its state is listed anew");
                 self.look = self.look.or(Some(now.max(self.rests)));
                 self.is_lost = true;
+                // One that is still down has nothing left that could be forgotten.
+                self.down.clear();
                 // What went and came back meanwhile may be neither listed nor told.
                 self.listing.iter_mut().for_each(|listing| listing.is_spoilt = true);
             }

@@ -7,7 +7,7 @@ use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
 use crate::engine::{Place, Port};
-use crate::shell::netlink::{Event, FdbEntry, Kind, Link, VxlanInfo};
+use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
 const BRIDGE: u32 = 7;
@@ -283,4 +283,26 @@ fn a_listing_that_fails_waits_and_lets_others_go_first() {
     let standing = Standing { bridge: Some(BRIDGE), ..Standing::default() };
     hub.hear(Report::Settled(hub.vns[0], Box::new(standing)));
     assert_eq!(hub.lists(), Some(hub.vns[0]));
+}
+
+#[test]
+fn a_port_that_came_back_while_events_were_lost_is_not_taken_for_down() {
+    let mut hub = hub();
+    hub.settled();
+    let port = |is_down| Event::Port(BridgePort { index: 3, bridge: BRIDGE, is_down, vlans: vec![] });
+    let station = FdbEntry { index: 3, mac: [2, 0, 0, 0, 0, 9], master: Some(BRIDGE), ..FdbEntry::default() };
+    let mut forgotten = |events: &[Event]| {
+        events.iter().for_each(|event| hub.tell(event.clone()));
+        hub.news();
+        hub.tell(Event::FdbGone(station));
+        let place = hub.news().into_iter().find_map(|news| match news {
+            News::Fdb { place, .. } => Some(place),
+            _ => None,
+        });
+        place.unwrap()
+    };
+    assert_eq!(forgotten(&[]), Place::Gone);
+    assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
+    assert_eq!(forgotten(&[Event::Overrun]), Place::Gone, "its entry may have aged");
+    assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
 }
