@@ -8,10 +8,10 @@ use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::CIES_PER_PURGE;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
-use super::registration::own_header;
+use super::packets::Sender;
 use crate::time::Instant;
 use crate::types::{Mac, Vni};
-use crate::wire::nhrp::{Cie, Kind, ProtocolAddress};
+use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;
 use litemap::LiteMap;
 
@@ -98,22 +98,12 @@ impl Departures {
             _ => Request::new(cx, listener.hub, about),
         };
         let next = request.sent(cx, TELL);
-        let (own, to) = (ProtocolAddress::Mac(listener.mac), ProtocolAddress::Mac(listener.hub_mac));
-        let nbma = cx.name_of(via.path.local);
-        let header = own_header(nbma, listener.vni, own, Kind::PurgeRequest, 0, request.id(), to);
-        cx.send(via, &header, |w| {
-            for (mac, told) in self.waiting.iter_mut().take(CIES_PER_PURGE) {
-                *told = Told::Said;
-                let address = ProtocolAddress::Mac(*mac);
-                w.cie(&Cie {
-                    prefix: address.host_prefix(),
-                    nbma: Some(nbma),
-                    vni: Some(listener.vni),
-                    address: Some(address),
-                    ..Cie::default()
-                });
-            }
+        let Listener { hub_mac, mac, vni, .. } = listener;
+        let told = self.waiting.iter_mut().take(CIES_PER_PURGE).map(|(mac, told)| {
+            *told = Told::Said;
+            *mac
         });
+        Sender { via, vni, mac }.departure(cx, request.id(), hub_mac, told);
         increment(&mut cx.statistics.tx_purge_req);
         self.request = Some(request);
         self.arm(cx, next);

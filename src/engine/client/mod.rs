@@ -2,6 +2,8 @@
 
 mod departures;
 mod locals;
+mod moving;
+mod packets;
 mod registration;
 mod resolution;
 

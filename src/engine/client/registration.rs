@@ -11,11 +11,11 @@ use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
+use super::moving::Former;
+use super::packets::Sender;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use crate::wire::nhrp::{
-    Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, code, flag, kind,
-};
+use crate::types::{Mac, Nbma, VpnId, Vtep};
+use crate::wire::nhrp::{ProtocolAddress, code, flag, kind};
 use core::time::Duration;
 
 /// Tries to register.
@@ -36,17 +36,6 @@ const DOUBT_APART: Duration = Duration::from_secs(30);
 
 /// The second try of a client that moved.
 const MOVED: Duration = Duration::from_millis(250);
-/// So many places are told to the hub where this client is not any more; of more it asks for itself.
-const PLACES: usize = 4;
-
-/// Where this client was, as far as its hub may know.
-#[derive(Clone, Debug)]
-struct Former {
-    hub: Nbma,
-    places: heapless::Vec<Nbma, PLACES>,
-    /// What tells the hub that it is not there any more.
-    purge: Option<Request>,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -207,17 +196,7 @@ impl Registration {
         if self.is_claimed()
             && let Some(Path { local, remote }) = self.path
         {
-            let mut places = match self.former.take() {
-                Some(former) if former.hub == remote => former.places,
-                _ => heapless::Vec::new(),
-            };
-            places.retain(|place| *place != local);
-            if places.is_full() {
-                places.remove(0);
-            }
-            // There is room.
-            let _ = places.push(local);
-            self.former = Some(Former { hub: remote, places, purge: None });
+            self.former = Some(Former::with(self.former.take(), local, remote));
         }
         if next.is_some_and(|next| self.path.is_some_and(|path| next.remote == path.remote)) {
             self.request = None;
@@ -434,19 +413,15 @@ impl Registration {
     /// The ID of what tells that this client moved is lower than that of the registration: a late copy changes nothing.
     fn prepare_move(&mut self, cx: &mut Context<'_>) {
         let (Some(path), Some(site), Some(mac)) = (self.path, self.site, cx.sites.mac) else { return };
-        let Some(mut former) = self.former.take().filter(|former| former.hub == path.remote) else { return };
-        former.places.retain(|place| cx.name_of(*place) != cx.name_of(path.local));
-        if !former.places.is_empty() {
-            former.purge = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
-            self.former = Some(former);
-        }
+        let former = self.former.take();
+        self.former = former.and_then(|former| former.told_by(cx, path, site, ProtocolAddress::Mac(mac)));
     }
 
     /// Says that what was registered from other addresses is not there any more, with each try: a hub that is started
     /// while nobody answers finds a port there, and does not know whose it is.
     fn send_move(&self, cx: &mut Context<'_>, settings: &ClientSettings) {
-        let Some(Former { places, purge: Some(purge), .. }) = &self.former else { return };
-        self.purge(cx, settings, *purge, places, flag::NO_REPLY);
+        let Some((purge, places)) = self.former.as_ref().and_then(Former::said) else { return };
+        self.purge(cx, settings, purge, places, flag::NO_REPLY);
     }
 
     fn turn(&mut self, now: Instant, state: State) {
@@ -479,8 +454,7 @@ impl Registration {
         let (Some(site), Some(via), Some(mac)) = (self.site, self.via(cx.vpn_id), cx.sites.mac) else {
             return;
         };
-        let own = ProtocolAddress::Mac(mac);
-        let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, own));
+        let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, ProtocolAddress::Mac(mac)));
         self.send_move(cx, settings);
         let backoff = match self.state {
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
@@ -503,15 +477,7 @@ impl Registration {
             }
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
-        let nbma = cx.name_of(via.path.local);
-        let header = own_header(nbma, settings.vni, own, Kind::RegistrationRequest, flags, request.id(), own);
-        let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
-        cx.send(via, &header, |w| {
-            w.cie(&cie)
-                .extension(Extension::empty(kind::RESPONDER))
-                .extension(Extension::empty(kind::FORWARD_TRANSIT))
-                .extension(Extension::empty(kind::REVERSE_TRANSIT));
-        });
+        Sender { via, vni: settings.vni, mac }.registration(cx, request.id(), flags);
         increment(&mut cx.statistics.tx_register_req);
         if let State::Registered { until } = self.state {
             next = next.min(until);
@@ -539,45 +505,13 @@ impl Registration {
         flags: u16,
     ) {
         let (Some(via), Some(mac)) = (self.via(cx.vpn_id), cx.sites.mac) else { return };
-        let own = ProtocolAddress::Mac(mac);
-        let to = self.address.unwrap_or(own);
-        let nbma = cx.name_of(via.path.local);
-        let header = own_header(nbma, settings.vni, own, Kind::PurgeRequest, flags, request.id(), to);
-        let names: heapless::Vec<Nbma, PLACES> = places.iter().map(|place| cx.name_of(*place)).collect();
-        let at = Cie { prefix: 0xff, vni: Some(settings.vni), address: Some(own), ..Cie::default() };
-        cx.send(via, &header, |w| {
-            for place in names {
-                w.cie(&Cie { nbma: Some(place), ..at });
-            }
-        });
+        let sender = Sender { via, vni: settings.vni, mac };
+        sender.withdrawal(cx, request.id(), flags, self.address, places);
         increment(&mut cx.statistics.tx_purge_req);
     }
 
     fn arm(&mut self, cx: &mut Context<'_>, at: Instant) {
         cx.arm(&mut self.alarm, at, Due::Client(ClientDue::Registration(self.hub)));
-    }
-}
-
-/// The header of a client's request.
-pub fn own_header(
-    nbma: Nbma,
-    vni: Vni,
-    own: ProtocolAddress,
-    kind: Kind,
-    flags: u16,
-    request_id: u32,
-    to: ProtocolAddress,
-) -> Header {
-    Header {
-        kind,
-        protocol: Protocol::Ethernet,
-        hop_count: HOP_COUNT,
-        flags,
-        request_id,
-        nbma,
-        vni: Some(vni),
-        source: Some(own),
-        destination: Some(to),
     }
 }
 

@@ -2,6 +2,7 @@
 //! lives.
 
 mod answer;
+mod bridge;
 mod claim;
 mod late;
 mod manage;
@@ -9,13 +10,13 @@ mod member;
 mod purge;
 mod registrar;
 mod restart;
+mod withdrawal;
 
 pub use member::Member;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
-use super::contract::effect::{Act, Event};
-use super::contract::input::{News, Place};
-use super::contract::item::Item;
+use super::contract::effect::Event;
+use super::contract::input::News;
 use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
@@ -28,11 +29,12 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Cie, Fault, Kind, Protocol, ProtocolAddress, error};
+use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
 use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
 use late::Gone;
+use withdrawal::Drained;
 
 /// Held bindings are looked through at most this often.
 const SWEEP_APART: Duration = Duration::from_secs(30);
@@ -83,17 +85,6 @@ pub struct Server {
     flush: Alarm,
     /// Who was refused last behind NAT, and when.
     translated: Option<(Instant, Refusal)>,
-}
-
-/// A site that is gone, or elsewhere: what was said of its addresses is still to be taken back.
-#[derive(Clone, Copy, Debug)]
-struct Drained {
-    site: SiteId,
-    /// Where it was.
-    was: Option<Vtep>,
-    /// Whether its addresses stay with it; and the last one that was looked at.
-    stays: bool,
-    last: Option<ProtocolAddress>,
 }
 
 impl ServerSettings {
@@ -283,219 +274,6 @@ impl Server {
             || self.settings.protocol_address(address.protocol()) == Some(address)
     }
 
-    fn set_device(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
-        let came = !self.is_up && mac.is_some();
-        if self.is_up != mac.is_some() {
-            self.since = cx.now;
-        }
-        self.is_up = mac.is_some();
-        cx.sites.mac = mac;
-        if came {
-            self.is_listed = false;
-            self.fresh_until.get_or_insert(cx.now + cx.holding_time);
-            cx.act(Act::List);
-        }
-    }
-
-    /// The bridge tells where a MAC is.
-    fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
-        let place = match place {
-            Place::Left(spoke) => {
-                let left = cx.sites.find((spoke.nbma, Some(spoke.vni)));
-                if cx.book.site_of(mac) != left {
-                    return;
-                }
-                Place::Gone
-            }
-            other => other,
-        };
-        if self.restless.holds(cx.now, mac, place) {
-            return;
-        }
-        let site = match place {
-            Place::Unplugged if cx.book.site_of(mac) == Some(SiteId::HERE) => {
-                let address = ProtocolAddress::Mac(mac);
-                if let Some(change) = cx.book.withdraw(cx.now, address, SiteId::HERE) {
-                    self.take_back(cx, address, &change);
-                }
-                return;
-            }
-            Place::Gone | Place::Unplugged | Place::Left(_) => return self.unlearn(cx, mac),
-            Place::Local => SiteId::HERE,
-            Place::At(spoke) => {
-                let site = cx.sites.find((spoke.nbma, Some(spoke.vni)));
-                match site.or_else(|| self.claims.former(cx.now, spoke)) {
-                    Some(site) => site,
-                    None => return,
-                }
-            }
-            Place::Tunnel => return,
-        };
-        let max = self.settings.max_macs as usize;
-        if cx.book.len() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
-            self.make_room(cx, site);
-        }
-        let Ok(change) = cx.book.learn(cx.now, mac, site, max, self.unheard_until) else {
-            self.room.refused(cx, Due::Server(ServerDue::Refused));
-            return;
-        };
-        let Some(mut change) = change else { return };
-        let address = ProtocolAddress::Mac(mac);
-        if let Some(from) = change.from {
-            increment(&mut cx.statistics.mac_moves);
-            let (from, to) = (cx.sites.vtep(from), cx.sites.vtep(site));
-            if self.restless.moved(cx.now, mac, place) {
-                cx.tell(Event::Restless { mac, from, to });
-                // As long as nobody knows where it is, its frames go by the hub, whose bridge does.
-                cx.book.forget(cx.now, address);
-                change.to = None;
-                self.restless.watch(cx, Due::Server(ServerDue::Restless));
-            } else {
-                cx.tell(Event::MacMoved { mac, to });
-            }
-        }
-        self.take_back(cx, address, &change);
-    }
-
-    /// The table is full. One that somebody has too many of is not followed any more: it goes by the hub, whose bridge
-    /// knows it still.
-    fn make_room(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let Some(address) = cx.book.gives_way(site, SiteId::NOWHERE) else { return };
-        let change = cx.book.flush(cx.now, address);
-        // Who was told that nobody knows it asks again after a while.
-        if let Some(change) = change.filter(|change| change.from.is_some()) {
-            self.room.refused(cx, Due::Server(ServerDue::Refused));
-            self.take_back(cx, address, &change);
-        }
-    }
-
-    /// The bridge forgot a MAC.
-    fn unlearn(&mut self, cx: &mut Context<'_>, mac: Mac) {
-        cx.book.unlearn(cx.now, mac, self.amnesia);
-        if self.amnesia > cx.now {
-            self.sweep_at(cx, self.amnesia);
-        }
-    }
-
-    /// The listing is complete: what it did not hold, the bridge forgot.
-    fn listed(&mut self, cx: &mut Context<'_>) {
-        let mut last = None;
-        while let Some(mac) = cx.book.next_unlisted(last) {
-            self.unlearn(cx, mac);
-            last = Some(ProtocolAddress::Mac(mac));
-        }
-        if !core::mem::replace(&mut self.is_listed, true) {
-            self.take_up(cx);
-        }
-    }
-
-    /// A client withdraws what it registered, or a MAC that was behind it.
-    fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
-        increment(&mut cx.statistics.rx_purge_req);
-        let cies = || from.message.cies();
-        if cies().next().is_none() || cies().any(|c| c.address.is_none()) {
-            return Err(from.protocol_fault());
-        }
-        // First of all: the way it takes may be the port that goes.
-        cx.confirm_purge(from);
-        let header = &from.message.header;
-        // Where it was, if it says so: it has another address now.
-        let place = |cie: &Cie| Some((cie.nbma.filter(|nbma| *nbma != header.nbma)?, cie.vni));
-        if cies().any(|cie| place(&cie).is_none() && cie.address == header.source) {
-            self.claims.forget((from.via.path.remote, header.vni));
-        }
-        for (place, address) in cies().filter_map(|cie| place(&cie).zip(cie.address)) {
-            self.moves(cx, from, place, address);
-        }
-        let Some(site) = from.site else { return Ok(()) };
-        if let Some(source) = header.source.filter(|_| is_about_registration(cx, site, from)) {
-            if self.is_late(cx, from, source) {
-                return Ok(());
-            }
-            let theirs = |member: &&mut Member| member.address.is_none_or(|address| address == source);
-            if let Some(member) = cx.sites.member_mut(site).filter(theirs) {
-                member.note(cx.now, source, header.request_id);
-            }
-        }
-        for cie in cies().filter(|cie| place(cie).is_none()) {
-            match cie.address {
-                Some(ProtocolAddress::Mac(mac)) if (1..48).contains(&cie.prefix) => {
-                    self.withdraw_all(cx, site, |other| other.shares(mac, cie.prefix));
-                }
-                Some(address) => self.withdraw(cx, site, address),
-                None => {}
-            }
-        }
-        self.settle(cx, site, Why::Purged);
-        Ok(())
-    }
-
-    fn withdraw_all(&mut self, cx: &mut Context<'_>, site: SiteId, is_meant: impl Fn(Mac) -> bool) {
-        let mut last = None;
-        while let Some(address) = cx.book.next_behind(site, last) {
-            last = Some(address);
-            if matches!(address, ProtocolAddress::Mac(mac) if is_meant(mac)) {
-                self.withdraw(cx, site, address);
-            }
-        }
-    }
-
-    /// An address is not behind a client any more: what others say of it stays.
-    fn withdraw(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
-        if self.withdrew(cx, site, address) {
-            return;
-        }
-        let learned = cx.book.get(address).is_some_and(|e| e.is_learned() && e.site() == Some(site));
-        self.deregister(cx, site, address);
-        if let Some(change) = cx.book.withdraw(cx.now, address, site) {
-            self.take_back(cx, address, &change);
-        }
-        // Frames for it are to be flooded, and to find it wherever it is.
-        if let (true, ProtocolAddress::Mac(mac), Some(spoke)) = (learned, address, cx.sites.vtep(site)) {
-            cx.act(Act::Unlearn(mac, Place::At(spoke)));
-        }
-    }
-
-    /// Everything of a client whose time is over goes.
-    fn expire(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let now = cx.now;
-        let Some(member) = cx.sites.member_mut(site) else { return };
-        member.grace = member.grace.filter(|until| *until > now);
-        while let Some(over) =
-            cx.sites.member(site).and_then(|m| m.registered.iter().find(|r| r.until <= now)).copied()
-        {
-            self.deregister(cx, site, over.address);
-        }
-        self.settle(cx, site, Why::Expired);
-    }
-
-    /// Takes an address out of a client's registration.
-    fn deregister(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
-        let Some(member) = cx.sites.member_mut(site) else { return };
-        let before = member.registered.len();
-        member.registered.retain(|r| r.address != address);
-        if member.registered.len() == before {
-            return;
-        }
-        if let Some(address) = ip(address) {
-            cx.want(Item::Neighbour(address), None);
-        }
-        if cx.book.get(address).and_then(|entry| entry.registered()) == Some(site) {
-            if let Some(change) = cx.book.unregister(cx.now, address) {
-                self.take_back(cx, address, &change);
-            }
-        }
-    }
-
-    /// After something of a client ended: the next deadline, or the end of the client.
-    fn settle(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
-        match cx.sites.member(site) {
-            Some(member) if member.is_known() => self.arm(cx, site),
-            Some(_) => self.remove(cx, site, why),
-            None => {}
-        }
-    }
-
     fn arm(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let Some(member) = cx.sites.member_mut(site) else { return };
         match member.next_end() {
@@ -517,68 +295,6 @@ impl Server {
 
     fn kind(&mut self, vni: Option<Vni>) -> &mut u32 {
         if vni.is_some() { &mut self.spokes } else { &mut self.others }
-    }
-
-    /// The client is gone: its port goes, and every shortcut towards it.
-    fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
-        let vtep = cx.sites.vtep(site);
-        if !self.leave(cx, site, why) {
-            return;
-        }
-        if cx.sites.is_loose(site) {
-            cx.sites.remove(site);
-        }
-        self.drained.push(Drained { site, was: vtep, stays: false, last: None });
-        self.go_on_draining(cx);
-    }
-
-    /// The site is no client any more: what the kernel has for it goes. Whether it was one.
-    fn leave(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) -> bool {
-        let Some(there) = cx.sites.get_mut(site) else { return false };
-        let (vtep, vni, nbma) = (there.vtep(), there.vni, there.nbma);
-        let Some(mut member) = there.member.take() else { return false };
-        *self.kind(vni) -= 1;
-        self.gone.left(cx.now, nbma, &member);
-        cx.timers.clear(&mut member.alarm);
-        if let Some(mut line) = member.line.take() {
-            line.end(cx);
-        }
-        for address in member.registered.iter().filter_map(|r| ip(r.address)) {
-            cx.want(Item::Neighbour(address), None);
-        }
-        if let Some(spoke) = vtep {
-            self.claims.resolved(spoke);
-        }
-        if let (Some(spoke), Some(port)) = (vtep, &member.port) {
-            self.release_uplink(cx, port.uplink);
-            cx.want(Item::Port(spoke), None);
-            if port.is_up {
-                cx.tell(Event::SpokeDown { spoke, why });
-            }
-        }
-        true
-    }
-
-    /// Takes back what is still said of sites that are gone, or elsewhere.
-    fn go_on_draining(&mut self, cx: &mut Context<'_>) {
-        let mut left = DRAIN;
-        while let Some(Drained { site, was, stays, mut last }) = self.drained.pop() {
-            while let Some(address) = cx.book.next_behind(site, last) {
-                if left == 0 {
-                    self.drained.push(Drained { site, was, stays, last });
-                    return cx.arm(&mut self.drain, cx.now + SOON, Due::Server(ServerDue::Drain));
-                }
-                left -= 1;
-                last = stays.then_some(address);
-                let change = match stays {
-                    true => cx.book.renew(cx.now, address, site),
-                    false => cx.book.withdraw(cx.now, address, site),
-                };
-                if let Some(change) = change {
-                    self.take_back_from(cx, address, was, &change);
-                }
-            }
-        }
     }
 
     /// The uplink VNI for a spoke's port that is to be made; `None` when all are taken.
@@ -655,17 +371,6 @@ pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
         addresses: addresses().filter_map(ip).collect(),
         left: member.until().map_or(0, |until| seconds(until, now)),
     }
-}
-
-/// Whether a Purge Request withdraws what a client registered, and not only what a bridge saw behind it: that is in no
-/// order with registrations.
-fn is_about_registration(cx: &Context<'_>, site: SiteId, from: &Inbound<'_>) -> bool {
-    let member = cx.sites.member(site);
-    from.message.cies().any(|cie| {
-        (1..48).contains(&cie.prefix)
-            || cie.address == from.message.header.source
-            || cie.address.is_some_and(|address| member.is_some_and(|m| m.registered(address).is_some()))
-    })
 }
 
 /// What was counted of a client.

@@ -1,9 +1,13 @@
 //! A client's remote MACs: asked for, installed as shortcuts, renewed while used, forgotten
 //! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2). Where they are and for how long stands in the book.
 
+mod places;
+mod questions;
+mod shortcuts;
+
 use super::super::context::{ClientDue, Context, Due, View, seconds};
-use super::super::contract::effect::{Act, Event};
-use super::super::contract::input::{Path, Place};
+use super::super::contract::effect::Act;
+use super::super::contract::input::Place;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::report::{MacRow, MacState};
@@ -14,12 +18,13 @@ use super::super::limits::{QUESTIONS, TokenBucket};
 use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
-use super::registration::own_header;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vtep};
-use crate::wire::nhrp::{Cie, Extension, Header, Kind, ProtocolAddress, code, flag, kind};
+use crate::types::{Mac, Vtep};
+use crate::wire::nhrp::{Cie, Header, ProtocolAddress, code};
 use core::ops::Bound;
 use core::time::Duration;
+use questions::best;
+use shortcuts::{drop_shortcut, until};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Tries of a question, and how many before the MAC counts as unknown.
@@ -62,10 +67,6 @@ struct Entry {
     shortcut: Option<Shortcut>,
     alarm: Alarm,
 }
-
-/// Of `max_macs` one in so many is for those of whom it is not known yet where they are: once it is, it is known who has to
-/// make room.
-const NEWCOMERS: usize = 8;
 
 /// The table. It never holds more than `max_macs` entries.
 #[derive(Debug)]
@@ -404,243 +405,9 @@ impl Resolution {
         })
     }
 
-    /// Looks whether there is room for MACs that were turned away.
-    pub fn look_for_room(&mut self, cx: &mut Context<'_>, max_macs: u32) {
-        let room = self.entries.len() < max_macs as usize && self.placed < most_placed(max_macs);
-        self.room.due(cx, room, Due::Client(ClientDue::RefusedRemote));
-    }
-
     /// The client ends.
     pub fn end(&mut self, cx: &mut Context<'_>) {
         self.room.end(cx);
-    }
-
-    /// Asks as many of the line as the rate limit allows.
-    pub fn ask_queued(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
-        if !asker.registered {
-            return;
-        }
-        while let Some(&mac) = self.queue.front() {
-            if self.entries.get(&mac).is_none_or(|e| e.phase != Phase::Queued) {
-                self.queue.pop_front();
-                continue;
-            }
-            if let Err(wait) = self.questions.take(cx.now) {
-                increment(&mut cx.statistics.tx_rate_limited);
-                cx.arm(&mut self.queue_alarm, cx.now + wait, Due::Client(ClientDue::Questions));
-                return;
-            }
-            self.queue.pop_front();
-            let request = Request::new(cx, asker.hub, ProtocolAddress::Mac(mac));
-            cx.tell(Event::Asked { mac });
-            self.ask(cx, asker, mac, request);
-        }
-    }
-
-    /// The MAC that a site was asked about by this header's request.
-    fn asked_by(&self, site: Option<SiteId>, header: &Header) -> Option<Mac> {
-        let Some(about @ ProtocolAddress::Mac(mac)) = header.destination else { return None };
-        match self.entries.get(&mac)?.phase {
-            Phase::Asking(request) if request.is_answered(site, header.request_id, Some(about)) => Some(mac),
-            _ => None,
-        }
-    }
-
-    /// Makes an entry if there is room for it.
-    fn insert(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) -> bool {
-        let room = self.has_place(cx, asker);
-        if room {
-            let entry = Entry { phase: Phase::New, shortcut: None, alarm: Alarm::default() };
-            self.entries.insert(mac, entry);
-        }
-        room
-    }
-
-    /// Whether there is room for an entry, be it in place of one that the hub does not know.
-    fn has_place(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>) -> bool {
-        let max = asker.settings.max_macs as usize;
-        if self.entries.len() >= max {
-            if let Some(denied) = self.next_denied() {
-                self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
-                self.forget(cx, asker.settings.trigger, denied, Why::Crowded);
-            }
-        }
-        self.entries.len() < max
-    }
-
-    fn next_denied(&mut self) -> Option<Mac> {
-        let is_denied = |mac: &Mac| self.entries.get(mac).is_some_and(|e| e.phase == Phase::Negative);
-        core::iter::from_fn(|| self.denied.pop_front()).find(is_denied)
-    }
-
-    /// There was no place for a MAC. It gets the next one, unless too many want it. Those that are missed are told again.
-    fn wait(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
-        self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
-        if asker.settings.trigger == Trigger::Learn {
-            if self.waiting.len() >= asker.settings.max_macs as usize {
-                self.waiting.pop_front();
-            }
-            self.waiting.push_back(mac);
-        }
-    }
-
-    /// Those that wait get the places that are free.
-    fn admit(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
-        while !self.waiting.is_empty() && self.has_place(cx, asker) {
-            if let Some(mac) = self.waiting.pop_front() {
-                self.heard(cx, asker, mac);
-            }
-        }
-    }
-
-    /// Whether there is room for a shortcut to a site: for one more, or in place of one to a site that has more of them, or
-    /// in place of an unused one to the same.
-    fn makes_room(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, site: SiteId) -> bool {
-        if self.placed < most_placed(asker.settings.max_macs) {
-            return true;
-        }
-        self.room.refused(cx, Due::Client(ClientDue::RefusedRemote));
-        let mac = |address: Option<ProtocolAddress>| match address {
-            Some(ProtocolAddress::Mac(mac)) => Some(mac),
-            _ => None,
-        };
-        let is_unused = |mac: &Mac| self.entries.get(mac).is_some_and(|e| e.phase == Phase::Ending);
-        let least = mac(cx.book.gives_way(site, SiteId::HERE));
-        let least = least.or_else(|| mac(cx.book.least_used(site)).filter(is_unused));
-        let least = least.filter(|mac| self.entries.get(mac).is_some_and(Entry::is_placed));
-        least.into_iter().for_each(|mac| self.forget(cx, asker.settings.trigger, mac, Why::Crowded));
-        least.is_some()
-    }
-
-    /// Puts the MAC in line for a question.
-    fn enqueue(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
-        if self.queue.len() > 2 * self.entries.len() {
-            // Those who left the line, or came twice.
-            let entries = &self.entries;
-            self.queue.retain(|mac| entries.get(mac).is_some_and(|e| e.phase == Phase::Queued));
-        }
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        if entry.phase != Phase::Queued {
-            entry.phase = Phase::Queued;
-            self.queue.push_back(mac);
-        }
-        match entry.shortcut {
-            Some(_) => {
-                let until = until(cx, mac);
-                cx.arm(&mut entry.alarm, until, due(mac));
-            }
-            None => cx.timers.clear(&mut entry.alarm),
-        }
-        self.ask_queued(cx, asker);
-    }
-
-    fn ask(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, mut request: Request) {
-        let (Some(entry), Some(via)) = (self.entries.get_mut(&mac), cx.sites.via(asker.hub)) else { return };
-        let own = ProtocolAddress::Mac(asker.mac);
-        let flags = flag::ROUTER | flag::AUTHORITATIVE;
-        let wanted = ProtocolAddress::Mac(mac);
-        let retry = request.sent(cx, ASK);
-        let nbma = cx.name_of(via.path.local);
-        let header =
-            own_header(nbma, asker.settings.vni, own, Kind::ResolutionRequest, flags, request.id(), wanted);
-        cx.send(via, &header, |w| {
-            w.extension(Extension::empty(kind::RESPONDER))
-                .extension(Extension::empty(kind::FORWARD_TRANSIT))
-                .extension(Extension::empty(kind::REVERSE_TRANSIT))
-                .extension(Extension::capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]));
-        });
-        increment(&mut cx.statistics.tx_resolve_req);
-        entry.phase = Phase::Asking(request);
-        let next = entry.shortcut.map_or(retry, |_| retry.min(until(cx, mac)));
-        cx.arm(&mut entry.alarm, next, due(mac));
-    }
-
-    fn resolved(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, at: Vtep, holding: u16) {
-        let is_placed = self.entries.get(&mac).is_some_and(Entry::is_placed);
-        let time = Duration::from_secs(holding.into());
-        cx.tell(Event::Resolved { mac, at, holding });
-        let site = cx.sites.enter((at.nbma, Some(at.vni)));
-        if !is_placed && !self.makes_room(cx, asker, site) {
-            cx.release(site);
-            if !self.stays_by_hub(cx, asker, mac) {
-                self.forget(cx, asker.settings.trigger, mac, Why::Crowded);
-            }
-            return;
-        }
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        self.placed += usize::from(!is_placed);
-        hold(cx, mac, site, cx.now + time);
-        entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
-        entry.phase = Phase::Holding;
-        // Two thirds of the holding time, give or take, so that what was learned together is not renewed together.
-        let look = cx.now + time * 11 / 15 - cx.random.around(time / 15);
-        cx.arm(&mut entry.alarm, look, due(mac));
-    }
-
-    /// The hub has no answer; `None`: it was silent.
-    fn unknown(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, reason: Option<Refusal>) {
-        cx.tell(Event::NotResolved { mac, reason });
-        let silent = reason.is_none();
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        let until = entry.shortcut.filter(|s| !s.relay).map(|_| until(cx, mac));
-        // A silent hub is no reason to doubt what it said before.
-        if until.is_some_and(|until| silent && until > cx.now) {
-            entry.end(cx, mac);
-            return;
-        }
-        self.retreat(cx, asker, mac, Why::Denied);
-        if reason == Some(Refusal::Nak(code::NO_BINDING)) {
-            // It may have been plugged in here, and say nothing: frames for it that come from the hub are flooded.
-            cx.act(Act::Unlearn(mac, Place::Tunnel));
-        }
-        if self.stays_by_hub(cx, asker, mac) {
-            return;
-        }
-        if self.denied.len() > 2 * self.entries.len() {
-            let entries = &self.entries;
-            self.denied.retain(|mac| entries.get(mac).is_some_and(|e| e.phase == Phase::Negative));
-        }
-        self.denied.push_back(mac);
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        entry.phase = Phase::Negative;
-        cx.arm(&mut entry.alarm, cx.now + asker.settings.negative_time, due(mac));
-    }
-
-    /// With trigger `l2miss` a MAC stays pointed at the hub while it is used, and is asked for again. Whether it is.
-    fn stays_by_hub(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) -> bool {
-        let (Some(entry), Some(site)) = (self.entries.get_mut(&mac), cx.book.site_of(mac)) else {
-            return false;
-        };
-        let Some(relay) = &mut entry.shortcut else { return false };
-        let time = asker.settings.negative_time;
-        *relay = Shortcut { checked: cx.now, ..*relay };
-        cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, cx.now + time * 3 / 2);
-        entry.phase = Phase::Holding;
-        cx.arm(&mut entry.alarm, cx.now + time, due(mac));
-        true
-    }
-
-    /// Sends the MAC's frames by the hub again.
-    fn retreat(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, why: Why) {
-        let Some(entry) = self.entries.get_mut(&mac) else { return };
-        match (asker.settings.trigger, asker.uplink) {
-            (Trigger::L2miss, Some(_)) => self.relay(cx, asker, mac),
-            _ => {
-                if let Some(shortcut) = entry.shortcut.take() {
-                    self.placed -= usize::from(!shortcut.relay);
-                    drop_shortcut(cx, mac, why);
-                }
-            }
-        }
-    }
-
-    /// Points the MAC at the hub by an entry of its own: with trigger `l2miss` there is no default entry.
-    fn relay(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
-        let (Some(entry), Some(uplink)) = (self.entries.get_mut(&mac), asker.uplink) else { return };
-        let until = cx.now + cx.holding_time;
-        self.placed -= usize::from(entry.is_placed());
-        hold(cx, mac, uplink, until);
-        entry.shortcut = Some(Shortcut { relay: true, checked: cx.now });
     }
 }
 
@@ -659,12 +426,6 @@ impl Entry {
     }
 }
 
-/// How many of the MACs may have a shortcut.
-fn most_placed(max_macs: u32) -> usize {
-    let max = max_macs as usize;
-    max - max / NEWCOMERS
-}
-
 fn due(mac: Mac) -> Due {
     Due::Client(ClientDue::Mac(mac))
 }
@@ -673,51 +434,4 @@ fn due(mac: Mac) -> Due {
 /// all the same, by a frame that was sent before the bridge learned it.
 fn is_here(cx: &Context<'_>, mac: Mac) -> bool {
     cx.book.site_of(mac) == Some(SiteId::HERE)
-}
-
-/// When what is held of a MAC ends.
-fn until(cx: &Context<'_>, mac: Mac) -> Instant {
-    cx.book.get(ProtocolAddress::Mac(mac)).map_or(cx.now, |entry| entry.until())
-}
-
-/// The MAC is at a site, as far as this node knows, and its frames go there.
-fn hold(cx: &mut Context<'_>, mac: Mac, site: SiteId, until: Instant) {
-    let before = cx.book.site_of(mac);
-    cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
-    if let Some(before) = before.filter(|before| *before != site) {
-        cx.release(before);
-    }
-    let Some(to) = cx.sites.vtep(site) else { return };
-    if cx.want(Item::Shortcut(mac), Some(Wanted::To(to))) {
-        cx.tell(Event::ShortcutUp { mac, to });
-        increment(&mut cx.statistics.shortcuts_up);
-    }
-}
-
-fn drop_shortcut(cx: &mut Context<'_>, mac: Mac, why: Why) {
-    if let Some(site) = cx.book.forget(cx.now, ProtocolAddress::Mac(mac)) {
-        cx.release(site);
-    }
-    if cx.want(Item::Shortcut(mac), None) {
-        cx.tell(Event::ShortcutDown { mac, why });
-        increment(&mut cx.statistics.shortcuts_down);
-    }
-}
-
-/// The answer with the highest preference that this node can use: where, and for how many seconds. What is at the hub
-/// itself is where the hub was asked, whatever it calls itself.
-fn best(cx: &Context<'_>, from: &Inbound<'_>, mac: Mac) -> Option<(Vtep, u16)> {
-    let Path { local, remote } = from.via.path;
-    let hub = from.message.extension_cie(kind::RESPONDER).and_then(|responder| responder.nbma);
-    let place = |nbma: Nbma| if Some(nbma) == hub { remote } else { nbma };
-    let is_own = |nbma: Nbma| nbma == local || nbma == cx.name_of(local);
-    from.message
-        .cies()
-        .filter(|c| c.code == code::OK && c.holding > 0)
-        .filter(|c| c.address.is_none_or(|a| a == ProtocolAddress::Mac(mac)))
-        .filter_map(|c| Some((c.preference, Vtep { nbma: place(c.nbma?), vni: c.vni? }, c.holding)))
-        .filter(|(_, to, _)| to.nbma.same_family(local) && !is_own(to.nbma))
-        // The first of the highest, as the replier sorted them.
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, to, holding)| (to, holding))
 }
