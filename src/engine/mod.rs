@@ -21,6 +21,7 @@ mod random;
 mod request_id;
 mod restless;
 mod room;
+mod secret;
 mod server;
 mod sites;
 mod timers;
@@ -34,6 +35,7 @@ pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::{report, settings};
 pub use plane::Plane;
+pub use secret::Secret;
 pub use sites::Name as SiteName;
 
 use crate::time::Instant;
@@ -82,6 +84,15 @@ pub struct Engine {
     strangers: TokenBucket,
 }
 
+/// What an engine starts with, beside its settings.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// What [`Effect::SaveRequestId`] told to save last, 0 if nothing.
+    pub request_id: u32,
+    /// 256 random bits, other ones at each start.
+    pub secret: Secret,
+}
+
 /// What all VNs share.
 #[derive(Debug)]
 struct Common {
@@ -99,8 +110,7 @@ struct Common {
 
 impl Engine {
     /// An engine without any VN; [`Engine::apply`] gives it its settings.
-    /// `seed` is for jitter; `request_id` is what [`Effect::SaveRequestId`] told to save last, 0 if nothing.
-    pub fn new(holding_time: core::time::Duration, seed: u64, request_id: u32) -> Engine {
+    pub fn new(holding_time: core::time::Duration, start: &Start) -> Engine {
         Engine {
             vns: LiteMap::new(),
             paths: LiteMap::new(),
@@ -108,8 +118,8 @@ impl Engine {
                 advertised: Advertised::default(),
                 holding_time,
                 timers: Timers::default(),
-                ids: RequestIds::new(request_id),
-                random: Random::new(seed),
+                ids: RequestIds::new(start.request_id),
+                random: Random::new(start.secret.number(&[b"jitter"])),
                 uplinks: Uplinks::default(),
                 oddities: Oddities::default(),
                 stopping: false,

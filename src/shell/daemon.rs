@@ -65,7 +65,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     // First of all: what the daemon before this one left is looked at once it has ended.
     let (server, _socket_file) = control::Server::bind(&config.main.socket)?;
     let bell = Bell::new()?;
-    let node: Shared = Rc::new(RefCell::new(Node::open(config.clone(), bell.waker(), seed())?));
+    let node: Shared = Rc::new(RefCell::new(Node::open(config.clone(), bell.waker())?));
     let mut alarm = Alarm::new(node.borrow().clock)?;
     confine();
     log::info!(target: OPERATOR, "dmevpn {} starts with {config_path}", env!("CARGO_PKG_VERSION"));
@@ -92,12 +92,6 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
     }
     node.borrow().settle_state();
     Ok(())
-}
-
-/// The seed for jitter: two routers that start together must not stay in step.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 /// How the daemon ends.

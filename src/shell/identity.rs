@@ -3,6 +3,7 @@
 //! In its VNs a spoke needs an address that is its own and stays: it cannot be the bridge's MAC, which a bridge without
 //! other ports loses together with the daemon's.
 
+use super::random::random;
 use crate::types::VpnId;
 use std::fmt;
 use std::io;
@@ -21,11 +22,7 @@ pub struct Identity([u8; 16]);
 impl Identity {
     /// A new one.
     pub fn random() -> io::Result<Identity> {
-        let mut bits = [0; 16];
-        // SAFETY: the buffer is as long as the kernel is told. So few octets come whole or not at all.
-        #[allow(unsafe_code)]
-        let got = unsafe { libc::getrandom(bits.as_mut_ptr().cast(), bits.len(), 0) };
-        if got == bits.len() as isize { Ok(Identity(bits)) } else { Err(io::Error::last_os_error()) }
+        random().map(Identity)
     }
 
     /// The protocol address of this router as a spoke of `vpn`.

@@ -19,6 +19,7 @@ pub mod netlink;
 mod node;
 mod packet;
 mod queue;
+mod random;
 mod reactor;
 mod settings;
 mod signals;

@@ -5,13 +5,14 @@ use super::audience::{Audience, Happened};
 use super::clock::{self, Clock};
 use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
+use super::random::random;
 use super::settings::{Names, settings};
 use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
-use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, VnKey};
+use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, Secret, Start, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use std::io;
@@ -57,11 +58,12 @@ pub struct Node {
 
 impl Node {
     /// A node that does nothing until [`Node::apply`]. `waker` is called when a turn is due for what went on beside it.
-    pub fn open(config: Config, waker: Waker, seed: u64) -> io::Result<Node> {
+    pub fn open(config: Config, waker: Waker) -> io::Result<Node> {
         let state = State::load(&config.main.state_file)?;
+        let start = Start { request_id: state.request_id(), secret: Secret::new(&random::<32>()?) };
         let clock = Clock::start();
         Ok(Node {
-            engine: Engine::new(config.main.holding_time, seed, state.request_id()),
+            engine: Engine::new(config.main.holding_time, &start),
             config,
             names: Names::default(),
             clock,

@@ -9,7 +9,9 @@ use dmevpn::engine::settings::{
     Advertised, ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings,
     VpnMode,
 };
-use dmevpn::engine::{Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Via};
+use dmevpn::engine::{
+    Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Secret, Start, Via,
+};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
@@ -202,7 +204,7 @@ pub fn settings(role: Part, mode: VpnMode) -> Settings {
 
 impl Driven {
     pub fn new(settings: Settings, request_id: u32) -> Driven {
-        let engine = Engine::new(settings.holding_time, 1, request_id);
+        let engine = Engine::new(settings.holding_time, &Start { request_id, secret: Secret::new(&[1; 32]) });
         let mut driven = Driven { engine, out: Effects::default(), now: Instant::from_millis(5_000_000) };
         driven.engine.apply(driven.now, settings, &mut driven.out);
         driven

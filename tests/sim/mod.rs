@@ -9,7 +9,8 @@ pub mod rng;
 use build::HUB;
 use dmevpn::engine::settings::{HubKey, Settings, Trigger, VnKey};
 use dmevpn::engine::{
-    Act, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port, Via,
+    Act, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port, Secret, Start,
+    Via,
 };
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
@@ -219,8 +220,9 @@ impl Sim {
             let local = addresses.iter().copied().find(|a| a.same_family(remote))?;
             Some((HUB, Path { local, remote }))
         });
+        let start = self.start(0);
         self.nodes.push(Node {
-            engine: Engine::new(settings.holding_time, self.rng.next(), 0),
+            engine: Engine::new(settings.holding_time, &start),
             addresses: addresses.to_vec(),
             planes: BTreeMap::new(),
             neighbours: BTreeMap::new(),
@@ -245,13 +247,20 @@ impl Sim {
 
     /// The daemon ends without a word and starts again; the kernel's state stays.
     pub fn restart(&mut self, id: NodeId) {
+        let start = self.start(self.nodes[id].saved_request_id);
         let node = &mut self.nodes[id];
         node.sleeps = false;
         node.failed.clear();
-        node.engine = Engine::new(node.settings.holding_time, self.rng.next(), node.saved_request_id);
+        node.engine = Engine::new(node.settings.holding_time, &start);
         node.run += 1;
         node.next_tick = None;
         self.boot(id);
+    }
+
+    /// A start with random bits of its own.
+    fn start(&mut self, request_id: u32) -> Start {
+        let bits: [u8; 32] = core::array::from_fn(|_| self.rng.next() as u8);
+        Start { request_id, secret: Secret::new(&bits) }
     }
 
     /// The whole router starts again: nothing is left in its kernel.

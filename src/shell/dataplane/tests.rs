@@ -6,7 +6,7 @@ use super::settle::Standing;
 use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
-use crate::engine::{Place, Port};
+use crate::engine::{Place, Port, Secret, Start};
 use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
@@ -38,7 +38,8 @@ fn hub() -> Hub {
     let mut inputs = Inputs::new();
     dataplane.configure(&config, &names, &mut inputs);
     let vns = dataplane.vns.values().map(Vn::whose).collect();
-    Hub { dataplane, engine: Engine::new(Duration::from_secs(600), 1, 0), inputs, now: clock.now(), vns }
+    let start = Start { request_id: 0, secret: Secret::new(&[1; 32]) };
+    Hub { dataplane, engine: Engine::new(Duration::from_secs(600), &start), inputs, now: clock.now(), vns }
 }
 
 impl Hub {
