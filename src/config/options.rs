@@ -215,7 +215,8 @@ options! {
     LOG_LEVEL: "Log level" =
         main("log_level", Kind::Word(const { &names(&choice::LOG_LEVELS) }), Unset::Is("info"));
 
-    /// The file that keeps what must survive a restart: who this router is for its hubs, and the number to go on with.
+    /// The file that keeps what must survive a restart: who this router is, random bits that nobody else is to know, and the
+    /// number to go on with.
     /// It is written at each start and every 1024 requests.
     STATE_FILE: "State file" =
         main("state_file", Kind::Path { most: 4095 }, Unset::Is("/etc/dmevpn/state")).expert();
@@ -304,7 +305,8 @@ options! {
 
     /// The first of the VNIs that are given to spokes for what they send to the hub. All from there on belong to the hub.
     ///
-    /// Which one a spoke gets depends on its VN, address and VNI, so that it stays the same.
+    /// Which one a spoke gets depends on its VN, address and VNI, so that it stays the same, and on the random identity in the
+    /// `state_file`, so that others cannot tell it.
     UPLINK_VNI: "First uplink VNI" = of_hub("uplink_vni", VNIS, Unset::Is("1048576")).expert();
     limits "with room for `max_spokes`, those of all VNs that begin there or above";
 
@@ -319,8 +321,8 @@ options! {
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
-    /// How many sites of this VN may register from one underlay address, each with a VNI of its own: several routers behind
-    /// one address, or one in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.
+    /// How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in
+    /// several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.
     MAX_VNIS_PER_ADDRESS: "Most VNIs of an address" =
         of_hub("max_vnis_per_address", number(1, 65535), Unset::Is("4")).expert();
 

@@ -91,6 +91,8 @@ pub struct Start {
     pub request_id: u32,
     /// 256 random bits, other ones at each start.
     pub secret: Secret,
+    /// 128 bits that are this router's own and stay. Uplink VNIs come of them, so that a spoke gets its own again.
+    pub identity: Secret,
 }
 
 /// What all VNs share.
@@ -120,7 +122,7 @@ impl Engine {
                 timers: Timers::default(),
                 ids: RequestIds::new(start.request_id),
                 random: Random::new(start.secret.number(&[b"jitter"])),
-                uplinks: Uplinks::default(),
+                uplinks: Uplinks::new(start.identity.clone()),
                 oddities: Oddities::default(),
                 stopping: false,
             },

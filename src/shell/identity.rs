@@ -1,9 +1,11 @@
-//! Who this router is: 128 random bits that outlive the daemon, and the MACs that come of them.
+//! Who this router is: 128 random bits that outlive the daemon, and the MACs that come of them. Nobody else knows them: a
+//! hub's uplink VNIs come of them, too.
 //!
 //! In its VNs a spoke needs an address that is its own and stays: it cannot be the bridge's MAC, which a bridge without
 //! other ports loses together with the daemon's.
 
 use super::random::random;
+use crate::engine::Secret;
 use crate::types::VpnId;
 use std::fmt;
 use std::io;
@@ -23,6 +25,11 @@ impl Identity {
     /// A new one.
     pub fn random() -> io::Result<Identity> {
         random().map(Identity)
+    }
+
+    /// The bits, for what others must not be able to compute.
+    pub fn secret(&self) -> Secret {
+        Secret::new(&self.0)
     }
 
     /// The protocol address of this router as a spoke of `vpn`.
@@ -50,9 +57,10 @@ impl fmt::Display for Identity {
     }
 }
 
+/// It is not shown.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        f.write_str("Identity")
     }
 }
 

@@ -60,7 +60,11 @@ impl Node {
     /// A node that does nothing until [`Node::apply`]. `waker` is called when a turn is due for what went on beside it.
     pub fn open(config: Config, waker: Waker) -> io::Result<Node> {
         let state = State::load(&config.main.state_file)?;
-        let start = Start { request_id: state.request_id(), secret: Secret::new(&random::<32>()?) };
+        let start = Start {
+            request_id: state.request_id(),
+            secret: Secret::new(&random::<32>()?),
+            identity: state.identity().secret(),
+        };
         let clock = Clock::start();
         Ok(Node {
             engine: Engine::new(config.main.holding_time, &start),

@@ -2,6 +2,7 @@
 
 use super::*;
 use lab::now;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 /// What becomes of the devices of a namespace while this is there.
@@ -248,5 +249,51 @@ fn a_copy_of_a_router_that_is_gone() {
         let words = "spoke down: 10.0.0.2 vni 100, another router registered its MAC, and it did not answer";
         assert_eq!(hub.log_text().matches(words).count(), 1, "{}", hub.log_text());
         assert!(!status(hub).contains("two routers"), "{}", status(hub));
+    });
+}
+
+/// A hub's uplink VNIs come of its identity, so that nobody else can tell them. They stay as long as that does; and a port
+/// that is there keeps its own in any case.
+#[test]
+fn uplink_vnis_come_of_the_hubs_identity() {
+    in_small(plan(), |lab| {
+        let restart_hub = |lab: &mut Lab| {
+            assert_eq!(lab.nodes.get_mut("hub").unwrap().hand_over(), Ok(Some(0)));
+            lab.start("hub").unwrap();
+        };
+        let restart_spokes = |lab: &mut Lab| {
+            for spoke in ["spoke1", "spoke2"] {
+                lab.nodes.get_mut(spoke).unwrap().stop().unwrap();
+            }
+            wait("no port is left", || lab.node("hub").ports().unwrap().is_empty());
+            lab.start("spoke1").unwrap();
+            lab.start("spoke2").unwrap();
+        };
+        let names = |lab: &Lab| {
+            lab.wait_connected(SOON).unwrap();
+            let hub = lab.node("hub");
+            wait("both are registered", || {
+                let peers = String::from_utf8(dmevpn(hub, &["peers"]).stdout).unwrap();
+                peers.matches(" 06:").count() == 2
+            });
+            hub.ports().unwrap().into_keys().collect::<Vec<_>>()
+        };
+        lab.start_all().unwrap();
+        let first = names(lab);
+        restart_hub(lab);
+        assert_eq!(names(lab), first);
+        restart_spokes(lab);
+        assert_eq!(names(lab), first);
+
+        let state = state_file(lab, "hub");
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(state).unwrap();
+        restart_hub(lab);
+        assert_eq!(names(lab), first);
+        restart_spokes(lab);
+        let other = names(lab);
+        assert!(other.iter().all(|port| !first.contains(port)), "{other:?} {first:?}");
+        restart_spokes(lab);
+        assert_eq!(names(lab), other);
     });
 }

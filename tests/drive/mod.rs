@@ -204,7 +204,10 @@ pub fn settings(role: Part, mode: VpnMode) -> Settings {
 
 impl Driven {
     pub fn new(settings: Settings, request_id: u32) -> Driven {
-        let engine = Engine::new(settings.holding_time, &Start { request_id, secret: Secret::new(&[1; 32]) });
+        let engine = Engine::new(
+            settings.holding_time,
+            &Start { request_id, secret: Secret::new(&[1; 32]), identity: Secret::new(&[1; 16]) },
+        );
         let mut driven = Driven { engine, out: Effects::default(), now: Instant::from_millis(5_000_000) };
         driven.engine.apply(driven.now, settings, &mut driven.out);
         driven

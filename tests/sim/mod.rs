@@ -257,10 +257,10 @@ impl Sim {
         self.boot(id);
     }
 
-    /// A start with random bits of its own.
+    /// A start with random bits of its own, though all routers have the same identity.
     fn start(&mut self, request_id: u32) -> Start {
         let bits: [u8; 32] = core::array::from_fn(|_| self.rng.next() as u8);
-        Start { request_id, secret: Secret::new(&bits) }
+        Start { request_id, secret: Secret::new(&bits), identity: Secret::new(&[1; 16]) }
     }
 
     /// The whole router starts again: nothing is left in its kernel.

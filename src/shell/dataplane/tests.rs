@@ -38,7 +38,7 @@ fn hub() -> Hub {
     let mut inputs = Inputs::new();
     dataplane.configure(&config, &names, &mut inputs);
     let vns = dataplane.vns.values().map(Vn::whose).collect();
-    let start = Start { request_id: 0, secret: Secret::new(&[1; 32]) };
+    let start = Start { request_id: 0, secret: Secret::new(&[1; 32]), identity: Secret::new(&[1; 16]) };
     Hub { dataplane, engine: Engine::new(Duration::from_secs(600), &start), inputs, now: clock.now(), vns }
 }
 

@@ -116,7 +116,7 @@ return baseclass.extend({
 		},
 		state_file: {
 			title: _('State file'),
-			help: _('The file that keeps what must survive a restart: who this router is for its hubs, and the number to go on with. It is written at each start and every 1024 requests.'),
+			help: _('The file that keeps what must survive a restart: who this router is, random bits that nobody else is to know, and the number to go on with. It is written at each start and every 1024 requests.'),
 			type: 'path',
 			default: '/etc/dmevpn/state',
 			required: false,
@@ -355,7 +355,7 @@ return baseclass.extend({
 		},
 		max_vnis_per_address: {
 			title: _('Most VNIs of an address'),
-			help: _('How many sites of this VN may register from one underlay address, each with a VNI of its own: several routers behind one address, or one in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.'),
+			help: _('How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.'),
 			type: 'number',
 			default: '4',
 			required: false,
