@@ -83,6 +83,7 @@ fn header(v6: bool, protocol: Protocol) -> impl Strategy<Value = Header> {
         Kind::PurgeRequest,
         Kind::PurgeReply,
         Kind::Error,
+        Kind::TrafficIndication,
     ]);
     let numbers = any::<(u8, u16, u32)>();
     let addresses =
@@ -92,7 +93,7 @@ fn header(v6: bool, protocol: Protocol) -> impl Strategy<Value = Header> {
             kind,
             protocol,
             hop_count,
-            flags: if kind == Kind::Error { 0 } else { flags },
+            flags: if kind.is_about_packet() { 0 } else { flags },
             request_id,
             nbma,
             vni,
@@ -116,7 +117,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             (Just(header), Just(cies), vec(any::<u8>(), 0..200), extensions.clone())
         })
         .prop_map(|(header, mut cies, mut in_error, mut extensions)| {
-            if header.kind == Kind::Error {
+            if header.kind.is_about_packet() {
                 cies.clear()
             } else {
                 in_error.clear()

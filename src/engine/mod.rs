@@ -403,11 +403,12 @@ impl Vn {
     fn new(now: Instant, key: VnKey, settings: VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Vn {
         let VnSettings { vpn_id, mtu, client, server } = settings;
         let mode = |client: &settings::ClientSettings| hubs.get(&client.hub).map(|hub| hub.vpn_mode);
+        let own_ips = server.as_ref().map(|server| server.protocol_addresses.clone()).unwrap_or_default();
         Vn {
             key,
             vpn_id,
             mtu,
-            sites: Sites::default(),
+            sites: Sites::new(own_ips),
             book: Book::default(),
             plane: Plane::new(key),
             client: client.map(|client| Client::new(now, client, mode(&client).unwrap_or_default())),
@@ -469,6 +470,9 @@ impl Vn {
         let same = self.vpn_id == new.vpn_id && client && server;
         if same {
             self.mtu = new.mtu;
+            if let Some(server) = &new.server {
+                self.sites.own_ips.clone_from(&server.protocol_addresses);
+            }
         }
         same
     }

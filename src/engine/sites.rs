@@ -5,6 +5,8 @@ use super::contract::input::{Path, Via};
 use super::server::Member;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
+use crate::wire::nhrp::{Protocol, ProtocolAddress};
+use core::net::IpAddr;
 use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 
@@ -61,12 +63,37 @@ struct Slot {
 pub struct Sites {
     /// This node's protocol address in the VN, if its devices are there: a hub's bridge's MAC, one of a spoke's own.
     pub mac: Option<Mac>,
+    /// A hub's addresses in the IP protocols; the first of a family stands for it where none was asked for.
+    pub own_ips: Vec<IpAddr>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     names: BTreeMap<Name, SiteId>,
 }
 
 impl Sites {
+    /// Nobody yet, around a node with these addresses in the IP protocols.
+    pub fn new(own_ips: Vec<IpAddr>) -> Sites {
+        Sites { own_ips, ..Sites::default() }
+    }
+
+    /// This node's address in a protocol, if it has one there.
+    pub fn own(&self, protocol: Protocol) -> Option<ProtocolAddress> {
+        match protocol {
+            Protocol::Ethernet => self.mac.map(ProtocolAddress::Mac),
+            Protocol::Ipv4 | Protocol::Ipv6 => {
+                self.own_ips.iter().map(|ip| ProtocolAddress::Ip(*ip)).find(|own| own.protocol() == protocol)
+            }
+        }
+    }
+
+    /// Whether an address is this node's.
+    pub fn is_own(&self, address: ProtocolAddress) -> bool {
+        match address {
+            ProtocolAddress::Mac(mac) => self.mac == Some(mac),
+            ProtocolAddress::Ip(ip) => self.own_ips.contains(&ip),
+        }
+    }
+
     pub fn find(&self, name: Name) -> Option<SiteId> {
         self.names.get(&name).copied()
     }

@@ -97,6 +97,7 @@ fn spoke(o: &mut Object<'_>, hub: &str, address: &str, report: &SpokeReport) {
 fn hub_counts(o: &mut Object<'_>, report: &HubReport) {
     o.put("spokes", &report.spokes);
     o.put("max_spokes", &report.max_spokes);
+    o.put("ip_clients", &report.ip_clients);
     o.put("macs", &report.macs);
     o.put("purges", &report.purges);
     o.put("refusal", &report.refused.map(|reason| refusal(reason).to_string()));

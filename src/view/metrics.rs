@@ -173,7 +173,7 @@ fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
-const GAUGES: [Gauge; 9] = [
+const GAUGES: [Gauge; 10] = [
     ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
         Some(vn.trouble.is_none().into())
     }),
@@ -185,6 +185,9 @@ const GAUGES: [Gauge; 9] = [
     ("macs_negative", "MACs the hub did not know.", |vn| spoke(vn).map(|r| r.negative.into())),
     ("spokes", "Spokes registered with this hub.", |vn| hub(vn).map(|r| r.spokes.into())),
     ("spokes_max", "How many spokes there may be.", |vn| hub(vn).map(|r| r.max_spokes.into())),
+    ("ip_clients", "Clients of other makers, which registered IP addresses only.", |vn| {
+        hub(vn).map(|r| r.ip_clients.into())
+    }),
     ("macs", "MACs whose place this hub knows.", |vn| hub(vn).map(|r| r.macs.into())),
     ("purges_pending", "Purges that wait for their reply.", |vn| hub(vn).map(|r| r.purges.into())),
 ];

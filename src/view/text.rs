@@ -170,6 +170,7 @@ fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
 
 fn hub(out: &mut String, screen: Screen, report: &HubReport) {
     let mut spokes = vec![format!("{} registered", report.spokes), format!("{} at most", report.max_spokes)];
+    spokes.extend((report.ip_clients > 0).then(|| count(report.ip_clients, "IP client")));
     spokes.extend(report.refused.map(|reason| format!("one is refused: {}", refusal(reason))));
     wrapped(out, screen, "  spokes", COLUMN, &spokes);
     let mut macs = vec![format!("{} known", report.macs)];

@@ -85,7 +85,7 @@ fn status_as_json() {
     let hub = json!({
         "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null, "mtu": 1500,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
-        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "macs": 40,
+        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "macs": 40,
         "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);

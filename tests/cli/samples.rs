@@ -85,6 +85,7 @@ pub fn hub() -> RoleStatus {
             since: 8030,
             spokes: 3,
             max_spokes: 1000,
+            ip_clients: 2,
             macs: 40,
             purges: 0,
             refused: None,

@@ -43,7 +43,7 @@ VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m
   site    vpn-id 1, vni 100, bridge br-test 52:54:00:00:00:02, device vx-test
 
 VN core: hub, up for 2h 13m
-  spokes  3 registered, 1000 at most
+  spokes  3 registered, 1000 at most, 2 IP clients
   macs    40 known
   site    vpn-id 5, bridge br-core, data plane bridge (as configured)
 ";
@@ -136,7 +136,7 @@ VN test: spoke of dc1 (10.0.0.1), not registered for 7 s
   site    vpn-id 1, vni 100, bridge br-test, device vx-test
 
 VN core: hub, down for 2h 13m
-  spokes  3 registered, 1000 at most
+  spokes  3 registered, 1000 at most, 2 IP clients
   macs    40 known
   site    vpn-id 2, bridge br-core, data plane bridge (as configured)
 ";
@@ -219,6 +219,7 @@ fn status_of_the_rarer_states() {
             since: 1,
             spokes: 10,
             max_spokes: 10,
+            ip_clients: 0,
             macs: 0,
             purges: 1,
             refused: None,
@@ -236,6 +237,7 @@ fn status_of_the_rarer_states() {
             since: 1,
             spokes: 1,
             max_spokes: 10,
+            ip_clients: 0,
             macs: 0,
             purges: 0,
             refused: Some(translated),
@@ -271,6 +273,7 @@ fn status_of_two_routers_with_one_mac() {
         since: 1,
         spokes: 2,
         max_spokes: 10,
+        ip_clients: 0,
         macs: 0,
         purges: 0,
         refused: None,

@@ -1,9 +1,9 @@
 //! Clients of the neighbours' kind: they register an IP address and know of no VN.
 
 use super::*;
-use dmevpn::engine::{Input, Item, Path, Via};
+use dmevpn::engine::{Event, Input, Item, Path, Via};
 use dmevpn::wire::VpnTag;
-use dmevpn::wire::nhrp::{ProtocolAddress, kind};
+use dmevpn::wire::nhrp::{Protocol, ProtocolAddress, error, kind};
 
 #[test]
 fn ip_client_registers_and_is_found() {
@@ -61,4 +61,243 @@ fn ip_client_over_ipv6() {
     assert_eq!(sent[0].codes(), [0]);
     let responder = sent[0].message().extension_cie(kind::RESPONDER).unwrap();
     assert_eq!((responder.nbma, responder.address), (Some(path.local), Some(address("2001:db8:1::1"))));
+}
+
+/// The hub with clients 8 and 9 of the neighbours' kind, at 192.0.2.8 and 192.0.2.9.
+fn hub_and_neighbours() -> (Driven, Client, Client) {
+    let mut hub = Driven::hub();
+    let (one, other) = (ip_client(8, "192.0.2.8"), ip_client(9, "192.0.2.9"));
+    for client in [one, other] {
+        let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, false, &[]));
+        assert_eq!(sent[0].codes(), [0]);
+    }
+    (hub, one, other)
+}
+
+fn ip_question(client: &Client, id: u32, wanted: ProtocolAddress) -> Vec<u8> {
+    write(&client.header(Kind::ResolutionRequest, 0xc000, id, wanted), routes)
+}
+
+/// FRR's `nhs dynamic` does not know the hub's tunnel address and asks its own: the reply names the hub's.
+#[test]
+fn ip_client_that_does_not_know_the_hub_is_told_its_address() {
+    let mut hub = Driven::hub();
+    let client = ip_client(8, "192.0.2.8");
+    for destination in [Some(client.source), None] {
+        let header =
+            Header { destination, ..client.header(Kind::RegistrationRequest, 0, 1, address("192.0.2.1")) };
+        let request = write(&header, |w| {
+            w.cie(&Cie { prefix: 32, holding: 7200, ..Cie::default() });
+        });
+        let sent = hub.hear(client.path(), VpnTag::None, &request);
+        assert_eq!(sent[0].codes(), [0]);
+        let reply = sent[0].header();
+        assert_eq!((reply.source, reply.destination), (Some(client.source), Some(address("192.0.2.1"))));
+    }
+    // A spoke's own address as the destination stays where it is, as the golden frames have it.
+    let spoke = client_with_mac();
+    assert_eq!(hub.register(&spoke).header().destination, Some(spoke.source));
+}
+
+fn client_with_mac() -> Client {
+    super::client(2)
+}
+
+/// Every one of the hub's addresses of a family is its own.
+#[test]
+fn ip_client_may_name_any_address_of_the_hub() {
+    let second = "198.51.100.1";
+    let mut role = hub_role();
+    role.protocol_addresses.push(second.parse().unwrap());
+    let mut hub = Driven::hub_with(role);
+    let client = ip_client(8, "192.0.2.8");
+    let header = client.header(Kind::RegistrationRequest, 0, 1, address(second));
+    let request = write(&header, |w| {
+        w.cie(&Cie { prefix: 32, holding: 7200, ..Cie::default() });
+        routes(w);
+    });
+    let sent = hub.hear(client.path(), VpnTag::None, &request);
+    assert_eq!((sent[0].codes(), sent[0].header().destination), (vec![0], Some(address(second))));
+    let responder = sent[0].message().extension_cie(kind::RESPONDER).unwrap();
+    assert_eq!(responder.address, Some(address(second)));
+    let sent = hub.hear(client.path(), VpnTag::None, &ip_question(&client, 2, address(second)));
+    assert_eq!((sent[0].codes(), sent[0].cies()[0].nbma), (vec![0], Some(nbma("10.0.0.1"))));
+    // Nobody else registers it.
+    let thief = Client { source: address(second), ..ip_client(9, "192.0.2.9") };
+    let sent = hub.hear(thief.path(), VpnTag::None, &ip_registration(&thief, false, &[]));
+    assert_eq!(sent[0].codes(), [4]);
+}
+
+/// OpenNHRP keeps a NAK for the prefix that it names.
+#[test]
+fn ip_client_is_denied_the_address_it_asked_for_and_no_other() {
+    let (mut hub, one, _) = hub_and_neighbours();
+    let sent = hub.hear(one.path(), VpnTag::None, &ip_question(&one, 2, address("192.0.2.77")));
+    let cie = sent[0].cies()[0];
+    assert_eq!((cie.code, cie.prefix, cie.holding, cie.nbma), (12, 32, 0, None));
+    let spoke = client_with_mac();
+    hub.register(&spoke);
+    let cie = hub.ask(&spoke, &spoke.question(3, address(STATION))).cies()[0];
+    assert_eq!((cie.code, cie.prefix), (12, 0), "as in frame E");
+}
+
+/// FRR drops what has no source protocol address.
+#[test]
+fn errors_about_ip_packets_come_from_the_hubs_address() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    let reply = write(&one.header(Kind::ResolutionReply, 0, 2, other.source), |w| {
+        w.cie(&Cie::default());
+    });
+    let sent = hub.hear(one.path(), VpnTag::None, &reply);
+    assert!(is_error(&sent[0], error::INVALID_REPLY));
+    let header = sent[0].header();
+    assert_eq!((header.protocol, header.source), (Protocol::Ipv4, Some(address("192.0.2.1"))));
+    assert_eq!(header.destination, Some(one.source));
+}
+
+/// A Traffic Indication of Cisco's and FRR's: like an Error, with a packet in it, which may be anything.
+#[test]
+fn traffic_indications_and_errors_are_never_answered() {
+    let (mut hub, one, _) = hub_and_neighbours();
+    let mut spoke = Driven::registered();
+    for kind in [Kind::TrafficIndication, Kind::Error] {
+        let header = Header { flags: 0, request_id: 0, ..one.header(kind, 0, 0, address("192.0.2.1")) };
+        let whole = write(&header, |w| {
+            w.packet_in_error(&[0x45; 61]);
+        });
+        for octets in [&whole[..], &whole[..whole.len() - 9], &whole[..40]] {
+            assert!(hub.hear(one.path(), VpnTag::None, octets).is_empty(), "{kind:?}");
+            assert!(spoke.hear_from_hub(octets).is_empty(), "{kind:?}");
+        }
+        let mut wrong = whole;
+        wrong[30] ^= 0xff;
+        assert!(hub.hear(one.path(), VpnTag::None, &wrong).is_empty(), "{kind:?}, a wrong checksum");
+    }
+    // OpenNHRP writes 16 octets of zero behind an Error.
+    let header = Header { flags: 0, ..one.header(Kind::Error, 0, 7 << 16, address("192.0.2.1")) };
+    let mut padded = write(&header, |w| {
+        w.packet_in_error(&[1, 2, 3, 4]);
+    });
+    padded.extend([0; 16]);
+    assert!(hub.hear(one.path(), VpnTag::None, &padded).is_empty());
+    assert!(hub.told(&Event::PeerError { peer: one.nbma, code: 7 }));
+    assert_eq!(hub.engine.statistics().rx_malformed, 6);
+}
+
+/// More ask for a station than are remembered by name: then all spokes are told, and nobody who knows no MACs.
+#[test]
+fn ip_client_hears_nothing_of_macs() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    let spokes: Vec<Client> = (20..40).map(client).collect();
+    spokes.iter().for_each(|spoke| drop(hub.register(spoke)));
+    hub.learn(&spokes[0], address(STATION));
+    for spoke in &spokes[1..] {
+        hub.ask(spoke, &spoke.question(3, address(STATION)));
+    }
+    hub.learn(&spokes[1], address(STATION));
+    let sent = hub.pass(SECOND);
+    assert!(sent.len() >= spokes.len() - 1 && sent.iter().all(|s| s.header().kind == Kind::PurgeRequest));
+    assert!(!sent.iter().any(|sent| [one.path(), other.path()].contains(&sent.path)));
+    // Nor do spokes of IP addresses.
+    for client in (50..70).map(|n| ip_client(n, &format!("192.0.2.{n}"))) {
+        hub.hear(client.path(), VpnTag::None, &ip_registration(&client, false, &[]));
+        hub.hear(client.path(), VpnTag::None, &ip_question(&client, 2, other.source));
+    }
+    hub.pass(10 * SECOND);
+    let withdrawal = write(&other.header(Kind::PurgeRequest, 0x8000, 4, address("192.0.2.1")), |w| {
+        w.cie(&Cie { prefix: 32, address: Some(other.source), ..Cie::default() });
+    });
+    let sent = hub.hear(other.path(), VpnTag::None, &withdrawal);
+    assert!(sent.len() >= 20 && sent.iter().all(|sent| sent.header().protocol == Protocol::Ipv4));
+    // One that an operator removes is told in its own protocol.
+    hub.input(Input::Order(dmevpn::engine::Order::Remove { vn: None, nbma: one.nbma, vni: None }));
+    let farewell = hub.one();
+    assert_eq!(farewell.header().source, Some(address("192.0.2.1")));
+    assert_eq!(farewell.cies()[0].address, Some(address("192.0.2.1")));
+}
+
+/// FRR does not know purges.
+#[test]
+fn ip_client_that_never_confirms_is_not_asked_for_ever() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    let withdraw = |hub: &mut Driven, id| {
+        let request = write(&other.header(Kind::PurgeRequest, 0x8000, id, address("192.0.2.1")), |w| {
+            w.cie(&Cie { prefix: 32, address: Some(other.source), ..Cie::default() });
+        });
+        let mut sent = hub.hear(other.path(), VpnTag::None, &request);
+        sent.extend(hub.hear(other.path(), VpnTag::None, &ip_registration(&other, false, &[])));
+        sent
+    };
+    let ask =
+        |hub: &mut Driven, id| drop(hub.hear(one.path(), VpnTag::None, &ip_question(&one, id, other.source)));
+    let purges = |mut sent: Vec<Sent>, later: Vec<Sent>| {
+        sent.extend(later);
+        sent.retain(|sent| sent.path == one.path() && sent.header().kind == Kind::PurgeRequest);
+        sent
+    };
+    ask(&mut hub, 2);
+    let sent = withdraw(&mut hub, 10);
+    assert_eq!(purges(sent, hub.pass(120 * SECOND)).len(), 5);
+    assert_eq!(hub.engine.statistics().purges_unanswered, 1);
+    ask(&mut hub, 3);
+    let sent = withdraw(&mut hub, 12);
+    let once = purges(sent, hub.pass(120 * SECOND));
+    assert_eq!(once.len(), 1, "from now on each thing once");
+    // It is no such client after all.
+    confirm_by(&mut hub, &one, &once[0]);
+    ask(&mut hub, 4);
+    let sent = withdraw(&mut hub, 14);
+    let again = purges(sent, hub.pass(SECOND));
+    assert!(again.len() > 1);
+    confirm_by(&mut hub, &one, again.last().unwrap());
+    assert!(purges(Vec::new(), hub.pass(120 * SECOND)).is_empty());
+}
+
+fn confirm_by(hub: &mut Driven, client: &Client, purge: &Sent) {
+    let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+        purge.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+    });
+    hub.hear(client.path(), VpnTag::None, &reply);
+}
+
+/// The kernel may have lost the way to a client: each registration sets it again.
+#[test]
+fn ip_client_is_reachable_after_each_registration() {
+    let (mut hub, one, _) = hub_and_neighbours();
+    hub.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
+    assert!(hub.changed().any(|item| item == Item::Neighbour(ip(one.source))));
+}
+
+/// OpenNHRP, told that it talks to Cisco, uses one Request ID for all; Cisco's purge has its registration's.
+#[test]
+fn one_request_id_for_all_is_no_late_request() {
+    let (mut hub, one, _) = hub_and_neighbours();
+    for _ in 0..3 {
+        let sent = hub.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
+        assert_eq!(sent[0].codes(), [0]);
+        let request = write(&one.header(Kind::PurgeRequest, 0, 1, address("192.0.2.1")), |w| {
+            w.cie(&Cie { prefix: 32, address: Some(one.source), ..Cie::default() });
+        });
+        let sent = hub.hear(one.path(), VpnTag::None, &request);
+        assert_eq!(sent[0].header().kind, Kind::PurgeReply);
+        assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip(one.source)), None);
+    }
+}
+
+/// Cisco's registration says in its NAT extension whom it registers with.
+#[test]
+fn ip_client_with_the_nat_extension_registers() {
+    let mut hub = Driven::hub();
+    let one = ip_client(8, "192.0.2.8");
+    // Code, prefix, reserved, MTU, holding time, lengths, 10.0.0.1, 192.0.2.1.
+    let value = [0, 32, 0, 0, 0, 0, 0, 0, 4, 0, 4, 0, 10, 0, 0, 1, 192, 0, 2, 1];
+    for compulsory in [false, true] {
+        let nat = Extension { kind: kind::DEVICE_CAPABILITIES, compulsory, value: &value };
+        let request = ip_registration(&one, true, &[Extension::empty(kind::RESPONDER), nat]);
+        let sent = hub.hear(one.path(), VpnTag::None, &request);
+        assert_eq!(sent[0].codes(), [0]);
+        assert!(sent[0].message().extensions().any(|extension| extension == nat), "it is there in the reply");
+    }
 }

@@ -229,7 +229,7 @@ fn a15_version_0_is_error_7() {
 
 #[test]
 fn a16_unknown_type_is_error_7() {
-    for n in [0, 8, 127, 128, 255] {
+    for n in [0, 9, 127, 128, 255] {
         assert_eq!(fault(&changed(golden::A, 17, &[n])), (error::PROTOCOL, 17));
     }
     for n in 1..=6 {

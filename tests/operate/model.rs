@@ -286,7 +286,7 @@ impl Model {
                     });
                 }
             }
-            Kind::RegistrationReply | Kind::PurgeReply | Kind::Error => {}
+            Kind::RegistrationReply | Kind::PurgeReply | Kind::Error | Kind::TrafficIndication => {}
         }
     }
 
@@ -331,6 +331,7 @@ impl Model {
                     if *of == via && octets.get(17) != Some(&(Kind::Error as u8)));
                 return expect(self, due, "an Error Indication that nobody gave a reason for");
             }
+            Kind::TrafficIndication => return expect(self, false, "no client is of another maker's here"),
             Kind::ResolutionReply => Some(Kind::ResolutionRequest),
             Kind::RegistrationReply => Some(Kind::RegistrationRequest),
             Kind::PurgeReply => Some(Kind::PurgeRequest),

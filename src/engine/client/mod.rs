@@ -190,6 +190,8 @@ impl Client {
                 }
             }
             Kind::Error => self.error(cx, from),
+            // It is about IP packets between routers of another kind.
+            Kind::TrafficIndication => {}
             // Only a server serves requests.
             Kind::RegistrationRequest | Kind::ResolutionRequest => return Err(from.fault(error::UNREACHABLE)),
         }
@@ -444,7 +446,8 @@ impl Client {
             | Kind::PurgeReply
             | Kind::RegistrationReply
             | Kind::ResolutionReply
-            | Kind::Error => {}
+            | Kind::Error
+            | Kind::TrafficIndication => {}
         }
     }
 

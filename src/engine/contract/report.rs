@@ -75,6 +75,8 @@ pub struct HubReport {
     pub spokes: u32,
     /// How many there may be.
     pub max_spokes: u32,
+    /// Clients of other makers, which registered IP addresses only.
+    pub ip_clients: u32,
     /// MACs whose place is known.
     pub macs: u32,
     /// Purges that wait for their reply.

@@ -123,7 +123,13 @@ fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<(u16, Fault
     if !request.contains(&message.header.kind) {
         return None;
     }
-    let known = [kind::RESPONDER, kind::FORWARD_TRANSIT, kind::REVERSE_TRANSIT, kind::VENDOR];
+    let known = [
+        kind::RESPONDER,
+        kind::FORWARD_TRANSIT,
+        kind::REVERSE_TRANSIT,
+        kind::VENDOR,
+        kind::DEVICE_CAPABILITIES,
+    ];
     let unknown: Extension<'_> = message.extensions().find(|e| e.compulsory && !known.contains(&e.kind))?;
     let offset = (unknown.value.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize).wrapping_sub(4);
     let fault = Fault {

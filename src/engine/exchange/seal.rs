@@ -52,7 +52,7 @@ impl Context<'_> {
         if let Some(member) = site.and_then(|site| self.sites.member_mut(site)) {
             increment(&mut member.statistics.errors);
         }
-        let own = self.sites.mac.map(ProtocolAddress::Mac);
+        let own = self.sites.own(fault.header.map_or(Protocol::Ethernet, |header| header.protocol));
         let nbma = self.name_of(about.via.path.local);
         error_indication(self.out, self.statistics, about, (nbma, own), fault);
     }
@@ -121,7 +121,7 @@ impl Reply {
 }
 
 /// Reports the fault in a packet to its sender (RFC 2332 section 5.2.7), in the name of this node's underlay address and,
-/// where it has one, its protocol address: never about an Error Indication.
+/// where it has one, its protocol address: never about an Error Indication, nor about what is one of Cisco's kind.
 pub fn error_indication(
     out: &mut Effects,
     statistics: &mut Statistics,
@@ -129,7 +129,7 @@ pub fn error_indication(
     (nbma, source): (Nbma, Option<ProtocolAddress>),
     fault: Fault,
 ) {
-    if packet.get(17) == Some(&(Kind::Error as u8)) {
+    if [Kind::Error, Kind::TrafficIndication].iter().any(|kind| packet.get(17) == Some(&(*kind as u8))) {
         return;
     }
     let protocol = fault.header.map_or(Protocol::Ethernet, |h| h.protocol);

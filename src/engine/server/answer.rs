@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn knows(&self, cx: &Context<'_>, wanted: ProtocolAddress) -> bool {
-        cx.book.get(wanted).and_then(|entry| entry.site()).is_some() || self.is_own(cx, wanted)
+        cx.book.get(wanted).and_then(|entry| entry.site()).is_some() || cx.sites.is_own(wanted)
     }
 
     /// Where the address lives for who asks.
@@ -63,7 +63,7 @@ impl Server {
         let known = cx.book.get(wanted).and_then(|entry| entry.site());
         let site = match known {
             Some(site) => site,
-            None if self.is_own(cx, wanted) => SiteId::HERE,
+            None if cx.sites.is_own(wanted) => SiteId::HERE,
             // It may be one of those there was no room for.
             None if cx.book.len() >= self.settings.max_macs as usize => return Err(code::RESOURCES),
             None => return Err(code::NO_BINDING),
@@ -107,7 +107,13 @@ impl Server {
         }
         let cie = match answer {
             Ok((cie, _)) => cie,
-            Err(code) => Cie::nak(code),
+            // OpenNHRP keeps it for the prefix it says: none there would be for all addresses.
+            Err(code) => match header.destination {
+                Some(wanted @ ProtocolAddress::Ip(_)) => {
+                    Cie { prefix: wanted.host_prefix(), ..Cie::nak(code) }
+                }
+                _ => Cie::nak(code),
+            },
         };
         let responder = self.responder(cx, from, protocol);
         let sent = cx.reply(from, &header, |w| write(w, from, &cie, &responder));
@@ -137,10 +143,13 @@ impl Server {
             holding: cx.holding_seconds(),
             nbma: Some(cx.name_of(from.via.path.local)),
             vni: from.site.and_then(|site| cx.sites.member(site)).and_then(|member| member.uplink()),
-            address: match protocol {
-                Protocol::Ethernet => cx.sites.mac.map(ProtocolAddress::Mac),
-                Protocol::Ipv4 | Protocol::Ipv6 => self.settings.protocol_address(protocol),
-            },
+            // The one it was asked at, of several.
+            address: from
+                .message
+                .header
+                .destination
+                .filter(|a| cx.sites.is_own(*a))
+                .or(cx.sites.own(protocol)),
             ..Cie::default()
         }
     }

@@ -48,6 +48,8 @@ pub struct Member {
     pub port: Option<MemberPort>,
     pub alarm: Alarm,
     pub bucket: TokenBucket,
+    /// It is of another maker, and did not confirm purges.
+    pub ignores_purges: bool,
     /// What it has to be told, if anything.
     pub line: Option<Box<Line>>,
     pub statistics: ClientStatistics,
@@ -64,6 +66,7 @@ impl Default for Member {
             port: None,
             alarm: Alarm::default(),
             bucket: TokenBucket::new(CLIENT),
+            ignores_purges: false,
             line: None,
             statistics: ClientStatistics::default(),
         }

@@ -29,7 +29,7 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Protocol, ProtocolAddress, error};
+use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error};
 use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -85,13 +85,6 @@ pub struct Server {
     flush: Alarm,
     /// Who was refused last behind NAT, and when.
     translated: Option<(Instant, Refusal)>,
-}
-
-impl ServerSettings {
-    /// This server's own address in an IP protocol.
-    pub fn protocol_address(&self, protocol: Protocol) -> Option<ProtocolAddress> {
-        self.protocol_addresses.iter().map(|ip| ProtocolAddress::Ip(*ip)).find(|a| a.protocol() == protocol)
-    }
 }
 
 impl Server {
@@ -191,6 +184,8 @@ impl Server {
                 increment(&mut cx.statistics.rx_unsolicited);
                 Ok(())
             }
+            // This is what a server tells its clients; it asks nobody for a shorter way.
+            Kind::TrafficIndication => Ok(()),
         }
     }
 
@@ -239,6 +234,7 @@ impl Server {
             since: vn.now.since(self.since).as_secs(),
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
+            ip_clients: self.others,
             macs: count(vn.book.macs()),
             purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
             refused: self.translated.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
@@ -266,12 +262,6 @@ impl Server {
                 askers: u32::try_from(entry.holders(vn.now, all)).unwrap_or(u32::MAX),
             })
         })
-    }
-
-    /// Whether an address is this server's.
-    fn is_own(&self, cx: &Context<'_>, address: ProtocolAddress) -> bool {
-        cx.sites.mac.map(ProtocolAddress::Mac) == Some(address)
-            || self.settings.protocol_address(address.protocol()) == Some(address)
     }
 
     fn arm(&mut self, cx: &mut Context<'_>, site: SiteId) {

@@ -7,7 +7,7 @@ use super::super::contract::reason::Table;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{CIES_PER_PURGE, PURGES_PER_CLIENT};
-use super::super::sites::SiteId;
+use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::Server;
 use crate::time::Instant;
@@ -19,6 +19,10 @@ use litemap::LiteMap;
 
 /// A Purge Request is repeated until it is confirmed or what it withdraws has ended by itself (section 5.2.5).
 const RETRY: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(8) };
+
+/// FRR does not know purges. A client of another maker's that confirms none of so many is told each thing once from then
+/// on, until it confirms one after all.
+const TRIES: u32 = 5;
 
 /// How far apart a client is told to forget every address: each time it asks for all it needs.
 const ALL_APART: Duration = Duration::from_secs(1);
@@ -236,8 +240,11 @@ impl Server {
         let everybody = change.askers.is_everybody();
         if everybody || cx.now < self.amnesia {
             let told = |member: &super::Member| everybody || member.holds_unknown;
-            let sites: Vec<SiteId> =
-                cx.sites.members().filter(|(_, _, member)| told(member)).map(|(site, ..)| site).collect();
+            let members = cx
+                .sites
+                .members()
+                .filter(|(_, site, member)| told(member) && knows(site, member, address.protocol()));
+            let sites: Vec<SiteId> = members.map(|(site, ..)| site).collect();
             let until = change.until.max(self.amnesia);
             sites.into_iter().filter(|site| concerned(*site)).for_each(|site| queue(cx, site, key, until));
         }
@@ -262,19 +269,21 @@ impl Server {
 
     /// The same once, to one that is about to be forgotten: nobody could tell whether it confirms.
     pub(super) fn say_farewell(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let (Some(via), Some(mac)) = (cx.sites.via(site), cx.sites.mac) else { return };
-        let own = ProtocolAddress::Mac(mac);
+        let Some(via) = cx.sites.via(site) else { return };
         let destination = cx.sites.member(site).and_then(|member| member.address);
+        // A port that was found is a spoke's.
+        let protocol = destination.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
+        let Some(own) = cx.sites.own(protocol) else { return };
         let header = Header {
             kind: Kind::PurgeRequest,
-            protocol: Protocol::Ethernet,
+            protocol,
             hop_count: HOP_COUNT,
             flags: flag::NO_REPLY,
             request_id: cx.ids.take(cx.out),
             nbma: cx.name_of(via.path.local),
             vni: None,
             source: Some(own),
-            destination: destination.filter(|a| a.protocol() == Protocol::Ethernet),
+            destination,
         };
         cx.send(via, &header, |w| {
             w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
@@ -301,6 +310,7 @@ impl Server {
         let about = from.message.cies().next().and_then(|cie| cie.address);
         let Some(site) = from.site else { return increment(&mut cx.statistics.rx_unsolicited) };
         if let Some(member) = cx.sites.member_mut(site) {
+            member.ignores_purges = false;
             if let Some(line) = &mut member.line {
                 if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
                     if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
@@ -329,9 +339,17 @@ impl Server {
     /// A client did not confirm in time, or there is something new to tell it.
     pub(super) fn purge_due(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let now = cx.now;
-        let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
-        if line.request.is_some() {
-            if line.can_grow() {
+        // One with a VNI is of this program's kind, and confirms once it can.
+        let is_other = cx.sites.vtep(site).is_none();
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        let Some(line) = member.line.as_mut() else { return };
+        if let Some(request) = line.request {
+            let tries = if member.ignores_purges { 1 } else { TRIES };
+            if is_other && request.tries() >= tries {
+                member.ignores_purges = true;
+                line.done();
+                increment(&mut cx.statistics.purges_unanswered);
+            } else if line.can_grow() {
                 // A new request for the old ones and the new ones: a lost one does not hold up what came after.
                 line.unsend();
             } else if line.waiting.values().filter(|w| w.sent).all(|w| w.until <= now) {
@@ -345,7 +363,6 @@ impl Server {
     /// Sends the front of the line, or sends it again.
     fn send_purges(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let now = cx.now;
-        let own = cx.sites.mac.map(ProtocolAddress::Mac);
         let Some(via) = cx.sites.via(site) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
         let destination = member.address;
@@ -356,6 +373,7 @@ impl Server {
         }
         let about = line.waiting.first().map(|((about, _), _)| about.address());
         let Some(about) = about else { return line.end(cx) };
+        let own = cx.sites.own(about.protocol());
         let mut request = line.request.unwrap_or_else(|| Request::new(cx, site, about));
         let again = request.sent(cx, RETRY);
         let header = Header {
@@ -366,10 +384,7 @@ impl Server {
             request_id: request.id(),
             nbma: cx.name_of(via.path.local),
             vni: None,
-            source: match about {
-                ProtocolAddress::Mac(_) => own,
-                ProtocolAddress::Ip(_) => self.settings.protocol_address(about.protocol()),
-            },
+            source: own,
             destination: destination.filter(|a| a.protocol() == about.protocol()),
         };
         cx.send(via, &header, |w| {
@@ -400,6 +415,15 @@ impl Server {
             increment(&mut member.statistics.tx_purge_req);
             member.line = Some(line);
         }
+    }
+}
+
+/// Whether a client has to do with addresses of a protocol: MACs mean nothing to whoever registers IP addresses only, nor
+/// those to a spoke.
+fn knows(site: &Site, member: &super::Member, protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::Ethernet => site.vni.is_some(),
+        _ => member.registered.iter().any(|r| r.address.protocol() == protocol),
     }
 }
 

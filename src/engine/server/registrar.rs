@@ -14,7 +14,7 @@ use super::claim::Heard;
 use super::member::{MemberPort, Registered};
 use super::{Server, ip};
 use crate::types::{Nbma, Vtep};
-use crate::wire::nhrp::{Cie, Fault, Kind, ProtocolAddress, Writer, code, flag, kind};
+use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, flag, kind};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -50,7 +50,7 @@ impl Server {
         source: ProtocolAddress,
         mut heard: Heard,
     ) {
-        if let Err(code) = self.admit(cx, from) {
+        if let Err(code) = Self::admit(cx, from) {
             return self.refuse(cx, from, code);
         }
         if self.waits(cx, from, &mut heard) {
@@ -115,17 +115,13 @@ impl Server {
     }
 
     /// Whether the request is for this server, and from where it says.
-    fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
+    fn admit(cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
         if translated(from).is_some() {
             return Err(code::PROHIBITED);
         }
-        let own = match header.destination {
-            None => true,
-            destination if destination == header.source => true,
-            Some(ProtocolAddress::Mac(mac)) => Some(mac) == cx.sites.mac,
-            destination => destination == self.settings.protocol_address(header.protocol),
-        };
+        let is_for_anybody = header.destination.is_none() || header.destination == header.source;
+        let own = is_for_anybody || header.destination.is_some_and(|address| cx.sites.is_own(address));
         if own { Ok(()) } else { Err(code::PROHIBITED) }
     }
 
@@ -217,7 +213,7 @@ impl Server {
         let host = [0, 0xff, address.host_prefix()].contains(&cie.prefix);
         let without_port = matches!(address, ProtocolAddress::Mac(_)) && header.vni.is_none();
         let right = theirs && host && !without_port && cie.code == code::OK;
-        (right && is_unicast(address) && !self.is_own(cx, address)).then(|| Registered {
+        (right && is_unicast(address) && !cx.sites.is_own(address)).then(|| Registered {
             address,
             unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
             mtu: cie.mtu,
@@ -263,6 +259,10 @@ impl Server {
         match member.registered.iter_mut().find(|r| r.address == address) {
             Some(before) => {
                 *before = registered;
+                if let Some(ip) = ip(address) {
+                    // The kernel may have lost it: whoever registers is reached then.
+                    cx.plane.differs(cx.out, Item::Neighbour(ip));
+                }
                 return;
             }
             None => {
@@ -340,7 +340,7 @@ impl Server {
             return self.reply_registration(cx, &from, codes, code::RESOURCES);
         }
         let own = cx.holding_seconds();
-        let header = from.message.header.reply(Kind::RegistrationReply);
+        let header = reply_header(cx, &from);
         let responder = self.responder(cx, &from, header.protocol);
         let holder = holder(cx, &from, codes);
         let reply = Reply::new(cx, from.via, &header, |w| {
@@ -362,7 +362,7 @@ impl Server {
     fn reply_registration(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, codes: &[u8], otherwise: u8) {
         let own = cx.holding_seconds();
         let responder = self.responder(cx, from, from.message.header.protocol);
-        let header = from.message.header.reply(Kind::RegistrationReply);
+        let header = reply_header(cx, from);
         let holder = holder(cx, from, codes);
         let sent = cx.reply(from, &header, |w| {
             write(w, from, own, codes, otherwise, holder, &responder);
@@ -411,6 +411,16 @@ impl Server {
             cx.tell(Event::SpokeRefused { spoke, reason });
         }
     }
+}
+
+/// The header of the reply. Who registers an IP address and does not know the server's, so asks whoever it is, learns it
+/// here, as FRR's `nhs dynamic` does.
+fn reply_header(cx: &Context<'_>, from: &Inbound<'_>) -> Header {
+    let header = from.message.header.reply(Kind::RegistrationReply);
+    let is_ip = header.protocol != Protocol::Ethernet;
+    let is_for_anybody = header.destination.is_none() || header.destination == header.source;
+    let own = cx.sites.own(header.protocol).filter(|_| is_ip && is_for_anybody);
+    Header { destination: own.or(header.destination), ..header }
 }
 
 /// Whether the outer address is not the one the client knows, as behind NAT: no VXLAN would reach it.

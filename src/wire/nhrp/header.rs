@@ -146,9 +146,16 @@ pub enum Kind {
     PurgeReply = 6,
     /// NHRP Error Indication.
     Error = 7,
+    /// Traffic Indication, of Cisco's: the packet that it holds need not have come by its sender.
+    TrafficIndication = 8,
 }
 
 impl Kind {
+    /// Whether it holds a packet that it is about, instead of CIEs; then it has no flags.
+    pub const fn is_about_packet(self) -> bool {
+        matches!(self, Kind::Error | Kind::TrafficIndication)
+    }
+
     const fn parse(n: u8) -> Option<Kind> {
         Some(match n {
             1 => Kind::ResolutionRequest,
@@ -158,6 +165,7 @@ impl Kind {
             5 => Kind::PurgeRequest,
             6 => Kind::PurgeReply,
             7 => Kind::Error,
+            8 => Kind::TrafficIndication,
             _ => return None,
         })
     }
@@ -261,7 +269,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
         kind,
         protocol,
         hop_count: fixed[9],
-        flags: if kind == Kind::Error { 0 } else { half(22) },
+        flags: if kind.is_about_packet() { 0 } else { half(22) },
         request_id: u32::from_be_bytes([fixed[24], fixed[25], fixed[26], fixed[27]]),
         nbma,
         vni,
@@ -284,7 +292,7 @@ pub(super) fn emit(header: &Header, w: &mut Writer<'_>) {
     w.put(&[ip_len(header.nbma.ip()), vni_len(header.vni)]);
     w.put(&[address_len(header.source), address_len(header.destination)]);
     // Unused in an Error Indication, and unused is zero (RFC 2332 section 5).
-    w.put(&if header.kind == Kind::Error { 0 } else { header.flags }.to_be_bytes());
+    w.put(&if header.kind.is_about_packet() { 0 } else { header.flags }.to_be_bytes());
     w.put(&header.request_id.to_be_bytes());
     w.put_nbma(Some(header.nbma), header.vni);
     w.put_protocol_address(header.source);

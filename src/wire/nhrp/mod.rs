@@ -99,16 +99,16 @@ impl<'a> Message<'a> {
             body: &packet[layout.body..layout.extensions],
             extensions: &packet[layout.extensions..],
         };
-        if header.kind != Kind::Error {
+        if !header.kind.is_about_packet() {
             cie::check(message.body, &header, layout.body).map_err(protocol).map_err(told)?;
         }
         extension::check(message.extensions, layout.extensions).map_err(told)?;
         Ok(message)
     }
 
-    /// The client information entries; none in an Error Indication.
+    /// The client information entries; none in what is about a packet.
     pub fn cies(&self) -> Cies<'a> {
-        Cies::new(if self.header.kind == Kind::Error { &[] } else { self.body }, &self.header)
+        Cies::new(if self.header.kind.is_about_packet() { &[] } else { self.body }, &self.header)
     }
 
     /// The extensions up to the end mark.
@@ -123,9 +123,9 @@ impl<'a> Message<'a> {
         Cies::new(extension.value, &self.header).next()
     }
 
-    /// The packet an Error Indication is about, as far as it is included.
+    /// The packet that an Error Indication or a Traffic Indication is about, as far as it is included.
     pub fn packet_in_error(&self) -> &'a [u8] {
-        if self.header.kind == Kind::Error { self.body } else { &[] }
+        if self.header.kind.is_about_packet() { self.body } else { &[] }
     }
 }
 

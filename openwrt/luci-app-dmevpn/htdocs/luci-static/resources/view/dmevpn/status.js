@@ -302,6 +302,7 @@ return view.extend({
 	hub_facts: function(vn) {
 		return [
 			[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
+			vn.ip_clients ? [ _('IP clients'), String(vn.ip_clients) ] : null,
 			[ _('MAC addresses'), String(vn.macs) ],
 			[ _('Data plane'), vn.dataplane_reason ? '%s (%s)'.format(vn.dataplane, vn.dataplane_reason) : vn.dataplane ],
 			vn.purges ? [ _('Purges'), _('%d not confirmed yet').format(vn.purges) ] : null,
