@@ -468,3 +468,32 @@ fn e3_what_is_withdrawn_is_not_kept_for_who_waits() {
     assert!(hub.sent().iter().any(|sent| sent.path == copy.path() && sent.codes() == [5]));
     assert_eq!(hub.ports(), []);
 }
+
+/// Two MACs of two holders: the site of the one that is silent keeps its port until the other one has had its say.
+#[test]
+fn e3_nobody_moves_before_all_holders_were_asked() {
+    for answers in [false, true] {
+        let (mut hub, two, three) = hub_and_two();
+        let new = elsewhere(&two);
+        let request = write(&new.header(Kind::RegistrationRequest, 0x8000, 2, two.source), |w| {
+            for address in [two.source, three.source] {
+                w.cie(&Cie { prefix: 0xff, holding: 600, address: Some(address), ..Cie::default() });
+            }
+        });
+        hub.hear(new.path(), TAG, &request);
+        let began = hub.now;
+        let mut question = None;
+        while question.is_none() {
+            question = hub.pass(HALF / 10).into_iter().find(|sent| sent.path == three.path());
+            assert!(hub.now.since(began) < 3 * SECOND);
+        }
+        assert!(hub.port(two.vtep()).is_some(), "it is not known yet");
+        let reply = match answers {
+            true => confirm(&mut hub, &three, &question.unwrap()).remove(0),
+            false => in_silence(&mut hub, &new),
+        };
+        assert_eq!(reply.codes(), [0, if answers { 14 } else { 0 }]);
+        assert_eq!((hub.port(two.vtep()), hub.port(new.vtep()).is_some()), (None, true));
+        assert_eq!(hub.port(three.vtep()).is_some(), answers);
+    }
+}

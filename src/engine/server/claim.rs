@@ -110,10 +110,14 @@ impl Server {
             return true;
         }
         while let Some(site) = self.claims.has_heir(cx.now, by) {
-            self.give_way(cx, from, site);
             heard.push((site, false));
         }
-        let Some((holder, address)) = self.holder(cx, from, heard) else { return false };
+        let Some((holder, address)) = self.holder(cx, from, heard) else {
+            // Now that all have had their say: a site that moves before has no port until they have.
+            let silent = heard.iter().filter(|(_, is_there)| !is_there);
+            silent.for_each(|(site, _)| self.give_way(cx, from, *site));
+            return false;
+        };
         let to_one = self.claims.waiting.iter().filter(|claim| claim.holder == holder).count();
         if self.claims.waiting.len() >= CLAIMS || to_one >= CLAIMS_TO_ONE {
             // It comes again.
@@ -233,9 +237,6 @@ impl Server {
         let Some(source) = message.header.source else { return };
         let site = cx.sites.find(claim.by).filter(|site| cx.sites.member(*site).is_some());
         let from = Inbound { via: claim.via, site, message, octets: &claim.octets };
-        if !is_there {
-            self.give_way(cx, &from, claim.holder);
-        }
         claim.heard.push((claim.holder, is_there));
         self.take_registration(cx, &from, source, claim.heard);
     }
