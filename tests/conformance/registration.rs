@@ -321,3 +321,41 @@ fn e16_the_port_is_there_before_the_reply() {
     hub.input(Input::News { vn: VN, news: News::Became { spoke: two.vtep(), outcome: Outcome::Made } });
     assert_eq!(hub.one().codes(), [0]);
 }
+
+/// A hub that was started anew after it answered a refresh, before that was heard: what it says of who asks counts, and
+/// not the answer.
+#[test]
+fn a_hub_that_forgets_during_a_refresh_is_registered_with() {
+    let registers = |sent: &[Sent]| sent.iter().position(|s| s.header().kind == Kind::RegistrationRequest);
+    let denied = |spoke: &mut Driven, n| {
+        spoke.heard(mac(&format!("52:54:00:00:07:{n:02x}")));
+        let question = spoke.one();
+        spoke.hear_from_hub(&answer(&question.bytes, &[Cie::nak(4)]))
+    };
+    let refresh = |spoke: &mut Driven| {
+        let mut sent = Vec::new();
+        while registers(&sent).is_none() {
+            sent = spoke.pass(SECOND / 10);
+        }
+        sent.remove(registers(&sent).unwrap())
+    };
+    let all = Settings { holding_time: 60 * SECOND, ..settings(Part::Spoke(spoke_role()), VpnMode::Llc) };
+    let mut spoke = Driven::starting(all, 1);
+    let request = spoke.one();
+    spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+
+    let before = refresh(&mut spoke);
+    let mut sent = denied(&mut spoke, 1);
+    let anew = sent.remove(registers(&sent).expect("at once"));
+    spoke.hear_from_hub(&accepted(&before.bytes, vni(9000)));
+    assert!(!spoke.engine.is_registered(VN), "that was before");
+    spoke.hear_from_hub(&accepted(&anew.bytes, vni(9000)));
+    assert!(spoke.engine.is_registered(VN));
+    // Too soon after that to believe it at once: but not for as long as until the next refresh.
+    let before = refresh(&mut spoke);
+    denied(&mut spoke, 2);
+    spoke.hear_from_hub(&accepted(&before.bytes, vni(9000)));
+    let since = spoke.now;
+    refresh(&mut spoke);
+    assert!(spoke.now.since(since) < 12 * SECOND, "{:?}", spoke.now.since(since));
+}

@@ -241,17 +241,17 @@ impl Registration {
             return true;
         }
         if let Some(last) = self.doubted.filter(|last| cx.now.since(*last) < DOUBT_APART) {
+            self.is_doubted_later = true;
             if self.request.is_none() {
-                self.is_doubted_later = true;
                 self.arm(cx, self.refresh.min(last + DOUBT_APART));
             }
             return false;
         }
         self.doubted = Some(cx.now);
         self.is_doubtful = true;
-        if self.request.is_none() {
-            self.ask(cx, settings);
-        }
+        // The hub may have answered the request under way before it forgot.
+        self.request = None;
+        self.ask(cx, settings);
         true
     }
 
@@ -348,13 +348,15 @@ impl Registration {
         self.address = responder.address.or(self.address);
         self.request = None;
         self.refusals = 0;
-        (self.is_doubtful, self.is_doubted_later) = (false, false);
+        self.is_doubtful = false;
         self.accepted = cx.now;
         self.state = State::Registered { until: cx.now + holding };
         // A third of the holding time (RFC 2332 section 5.2.3), give or take, so that spokes do not come in step.
         let refresh = cx.now + holding * 2 / 5 - cx.random.around(holding / 15);
         self.refresh = refresh;
-        self.arm(cx, refresh);
+        // A doubt that arose while the request was under way: the hub may have accepted it before it forgot.
+        let again = self.doubted.filter(|_| self.is_doubted_later).map(|last| last + DOUBT_APART);
+        self.arm(cx, again.map_or(refresh, |again| again.min(refresh)));
         news
     }
 
