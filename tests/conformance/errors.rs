@@ -180,3 +180,26 @@ fn a_hub_that_never_answers_is_told_once() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0] < 10, "{told:?}");
 }
+
+/// Each time anew: a hub that comes back and is silent again.
+#[test]
+fn a_hub_that_is_silent_again_is_told_again() {
+    let hub = nbma("10.0.0.1");
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let mut told = Vec::new();
+    for second in 0..3000 {
+        let sent = spoke.pass(SECOND);
+        for event in [Event::NoAnswer { hub }, Event::RegistrationLost { hub }] {
+            told.extend(spoke.told(&event).then_some((second / 1000, event)));
+        }
+        spoke.out.clear();
+        // It answers once in a while.
+        let request = sent.iter().rfind(|s| s.header().kind == Kind::RegistrationRequest);
+        if let Some(request) = request.filter(|_| (100..300).contains(&(second % 1000))) {
+            spoke.hear_from_hub(&accepted(&request.bytes, vni(9000)));
+            spoke.out.clear();
+        }
+    }
+    let lost = |n| (n, Event::RegistrationLost { hub });
+    assert_eq!(told, [(0, Event::NoAnswer { hub }), lost(0), lost(1), lost(2)]);
+}
