@@ -787,3 +787,37 @@ fn a_flush_leaves_the_restless_alone() {
     hub.pass(31 * SECOND);
     assert_eq!(hub.ask(&three, &three.question(2, station(1))).cies()[0].nbma, Some(two.nbma));
 }
+
+/// Whatever a question comes to, who waits for a place in the full table has the next one.
+#[test]
+fn who_waits_has_the_place_of_one_that_the_hub_did_not_answer_for() {
+    let full = || {
+        let mut spoke = Driven::registered_with(ClientSettings { max_macs: 1, ..spoke_role() });
+        spoke.heard(station_mac(0));
+        let question = spoke.one();
+        spoke.heard(station_mac(1));
+        assert!(spoke.sent().is_empty(), "there is no place");
+        (spoke, question)
+    };
+    let asks = |sent: &[Sent], n| sent.iter().any(|s| s.header().destination == Some(station(n)));
+    // An Error Indication.
+    let (mut spoke, question) = full();
+    let asked = question.header();
+    let word = Header::error_word(error::UNREACHABLE, 0);
+    let (source, destination) = (Some(address(HUB_MAC)), asked.source);
+    let header = Header { kind: Kind::Error, request_id: word, source, destination, ..asked };
+    let error = write(&header, |w| {
+        w.packet_in_error(&question.bytes);
+    });
+    assert!(asks(&spoke.hear_from_hub(&error), 1));
+    // Silence.
+    let (mut spoke, _) = full();
+    assert!(asks(&spoke.pass(60 * SECOND), 1));
+    // It is here, or an operator wants it forgotten.
+    let here = Input::News { vn: VN, news: News::Fdb { mac: station_mac(0), place: Place::Local } };
+    for freed in [here, Input::Order(Order::Flush { vn: None, mac: Some(station_mac(0)) })] {
+        let (mut spoke, _) = full();
+        spoke.input(freed);
+        assert!(asks(&spoke.sent(), 1));
+    }
+}

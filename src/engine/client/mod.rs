@@ -129,7 +129,7 @@ impl Client {
     /// An operator wants one MAC, or all, forgotten.
     pub fn flush(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
         match mac {
-            Some(mac) => self.resolution.forget(cx, self.settings.trigger, mac, Why::Flushed),
+            Some(mac) => self.forget(cx, mac, Why::Flushed),
             None => self.resolution.forget_all(cx, self.settings.trigger, Why::Flushed),
         }
     }
@@ -299,7 +299,7 @@ impl Client {
         }
         match place {
             Place::Local => {
-                self.resolution.forget(cx, self.settings.trigger, mac, Why::Local);
+                self.forget(cx, mac, Why::Local);
                 self.departures.is_back(mac);
                 if !was_here {
                     self.learn_local(cx, mac);
@@ -318,6 +318,10 @@ impl Client {
         if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
             self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));
         }
+    }
+
+    fn forget(&mut self, cx: &mut Context<'_>, mac: Mac, why: Why) {
+        self.ask(cx, |resolution, cx, asker| resolution.forget(cx, asker.settings.trigger, mac, why));
     }
 
     fn learn_local(&mut self, cx: &mut Context<'_>, mac: Mac) {
@@ -498,6 +502,8 @@ impl Client {
             registered: registration.is_registered(),
         };
         f(&mut self.resolution, cx, &mut asker);
+        // Whatever became of it, there may be places now.
+        self.resolution.admit(cx, &mut asker);
     }
 }
 

@@ -242,10 +242,7 @@ impl Resolution {
                 cx.arm(&mut entry.alarm, until.unwrap_or(cx.now), due(mac));
                 cx.act(Act::ReadUse(mac));
             }
-            Phase::Ending | Phase::Negative => {
-                self.forget(cx, asker.settings.trigger, mac, Why::Unused);
-                self.admit(cx, asker);
-            }
+            Phase::Ending | Phase::Negative => self.forget(cx, asker.settings.trigger, mac, Why::Unused),
             Phase::New | Phase::Queued => self.retreat(cx, asker, mac, Why::Expired),
             Phase::Asking(request) => {
                 if until.is_some_and(|until| until <= cx.now) {
@@ -318,7 +315,6 @@ impl Resolution {
                 self.unknown(cx, asker, mac, Some(Refusal::Nak(nak)));
             }
         }
-        self.admit(cx, asker);
         true
     }
 

@@ -52,8 +52,8 @@ impl Resolution {
         }
     }
 
-    /// Those that wait get the places that are free.
-    pub(super) fn admit(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
+    /// Those that wait get the places that are free, or of those that the hub does not know.
+    pub fn admit(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         while !self.waiting.is_empty() && self.has_place(cx, asker) {
             if let Some(mac) = self.waiting.pop_front() {
                 self.heard(cx, asker, mac);
