@@ -821,3 +821,16 @@ fn who_waits_has_the_place_of_one_that_the_hub_did_not_answer_for() {
         assert!(asks(&spoke.sent(), 1));
     }
 }
+
+/// What leaves while as many wait to be told of as there may be MACs is counted.
+#[test]
+fn departures_beyond_the_limit_are_counted() {
+    let mut spoke = Driven::registered_with(ClientSettings { max_macs: 2, ..spoke_role() });
+    for n in 0..3 {
+        for place in [Place::Local, Place::Unplugged] {
+            spoke.input(Input::News { vn: VN, news: News::Fdb { mac: station_mac(n), place } });
+        }
+    }
+    let purge = spoke.pass(SECOND / 10).into_iter().find(|s| s.header().kind == Kind::PurgeRequest).unwrap();
+    assert_eq!((purge.cies().len(), spoke.engine.statistics().macs_refused), (2, 1));
+}

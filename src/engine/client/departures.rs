@@ -53,7 +53,7 @@ impl Departures {
     /// The port where the MAC was is down or gone.
     pub fn left(&mut self, cx: &mut Context<'_>, mac: Mac, max_macs: u32) {
         if self.waiting.len() >= max_macs as usize && !self.waiting.contains_key(&mac) {
-            return;
+            return increment(&mut cx.statistics.macs_refused);
         }
         if self.waiting.is_empty() {
             self.gather(cx);
