@@ -70,6 +70,8 @@ pub enum ServerDue {
     Refused,
     /// What an operator wants forgotten.
     Flush,
+    /// Who was forgotten has not confirmed that it knows.
+    Farewells,
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.

@@ -834,3 +834,29 @@ fn departures_beyond_the_limit_are_counted() {
     let purge = spoke.pass(SECOND / 10).into_iter().find(|s| s.header().kind == Kind::PurgeRequest).unwrap();
     assert_eq!((purge.cies().len(), spoke.engine.statistics().macs_refused), (2, 1));
 }
+
+/// A client that is removed is told until it confirms, or is back, or does not answer for long enough.
+#[test]
+fn a_farewell_is_repeated_and_not_for_ever() {
+    let removed = || {
+        let (mut hub, two, three) = hub_and_two();
+        hub.input(Input::Order(Order::Remove { vn: None, nbma: two.nbma, vni: None }));
+        let said = hub.sent().into_iter().find(|sent| sent.path == two.path()).unwrap();
+        assert_eq!(said.cies()[0].address, Some(address(HUB_MAC)));
+        (hub, two, three, said)
+    };
+    let again = |hub: &mut Driven, to: &Client| {
+        let sent = hub.pass(60 * SECOND);
+        sent.iter().filter(|s| s.path == to.path()).map(|s| s.bytes.clone()).collect::<Vec<_>>()
+    };
+    let (mut hub, two, _, said) = removed();
+    assert_eq!(again(&mut hub, &two), vec![said.bytes.clone(); 3]);
+    let (mut hub, two, three, said) = removed();
+    confirm(&mut hub, &three, &said);
+    assert_eq!(hub.pass(SECOND * 3 / 4).len(), 1, "another one's word does not count");
+    confirm(&mut hub, &two, &said);
+    assert_eq!((again(&mut hub, &two).len(), hub.engine.statistics().rx_unsolicited), (0, 1));
+    let (mut hub, two, ..) = removed();
+    assert_eq!(hub.register(&two).codes(), [0]);
+    assert_eq!(again(&mut hub, &two).len(), 0);
+}

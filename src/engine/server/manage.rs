@@ -2,12 +2,40 @@
 
 use super::super::context::{Context, Due, ServerDue};
 use super::super::contract::effect::Act;
-use super::super::contract::input::Place;
+use super::super::contract::input::{Place, Via};
 use super::super::contract::reason::Why;
-use super::super::sites::SiteId;
+use super::super::contract::statistics::increment;
+use super::super::exchange::{Backoff, Inbound};
+use super::super::sites::{Name, SiteId};
+use super::super::timers::Alarm;
 use super::{DRAIN, SOON, Server};
+use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni};
-use crate::wire::nhrp::ProtocolAddress;
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use core::time::Duration;
+
+/// How often a client that was removed is told, and how many of them more than once.
+const TRIES: u32 = 4;
+const APART: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(2) };
+const FAREWELLS: usize = 64;
+
+/// What is said to a client that was removed: nothing else is known of it any more.
+#[derive(Debug)]
+struct Farewell {
+    name: Name,
+    via: Via,
+    to: Option<ProtocolAddress>,
+    id: u32,
+    tries: u32,
+    next: Instant,
+}
+
+/// Those that are not confirmed yet.
+#[derive(Debug, Default)]
+pub struct Farewells {
+    waiting: Vec<Farewell>,
+    alarm: Alarm,
+}
 
 impl Server {
     /// Forgets where one MAC is, or all that are behind spokes, and who asked for what nobody knows. Whoever asked is told
@@ -57,8 +85,82 @@ impl Server {
     pub fn expel(&mut self, cx: &mut Context<'_>, nbma: Nbma, vni: Option<Vni>) {
         let all: Vec<SiteId> = cx.sites.clients_at(nbma, vni).collect();
         for site in all {
-            self.say_farewell(cx, site);
+            self.farewells.say(cx, site);
             self.remove(cx, site, Why::Removed);
         }
+    }
+}
+
+impl Farewells {
+    /// To a client that is still there.
+    fn say(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let (Some(via), Some(there)) = (cx.sites.via(site), cx.sites.get(site)) else { return };
+        let to = there.member.as_ref().and_then(|member| member.address);
+        let name = (there.nbma, there.vni);
+        let mut farewell = Farewell { name, via, to, id: cx.ids.take(cx.out), tries: 0, next: cx.now };
+        farewell.send(cx);
+        if self.waiting.len() < FAREWELLS {
+            self.waiting.push(farewell);
+            self.arm(cx);
+        }
+    }
+
+    /// Says those again that are due.
+    pub(super) fn go_on(&mut self, cx: &mut Context<'_>) {
+        let name = |farewell: &Farewell| farewell.name;
+        let is_back =
+            |f: &Farewell| cx.sites.find(name(f)).is_some_and(|site| cx.sites.member(site).is_some());
+        self.waiting.retain(|farewell| farewell.tries < TRIES && !is_back(farewell));
+        let now = cx.now;
+        self.waiting.iter_mut().filter(|farewell| farewell.next <= now).for_each(|f| f.send(cx));
+        self.arm(cx);
+    }
+
+    /// A Purge was confirmed: whether it was one of these.
+    pub(super) fn confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
+        let id = from.message.header.request_id;
+        let place = self.waiting.iter().position(|farewell| farewell.id == id && farewell.via == from.via);
+        place.map(|place| self.waiting.swap_remove(place));
+        self.arm(cx);
+        place.is_some()
+    }
+
+    /// Nothing is said any more.
+    pub(super) fn end(&mut self, cx: &mut Context<'_>) {
+        self.waiting.clear();
+        self.arm(cx);
+    }
+
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        match self.waiting.iter().map(|farewell| farewell.next).min() {
+            Some(next) => cx.arm(&mut self.alarm, next, Due::Server(ServerDue::Farewells)),
+            None => cx.timers.clear(&mut self.alarm),
+        }
+    }
+}
+
+impl Farewell {
+    /// The hub takes its own address back: who hears it registers anew.
+    fn send(&mut self, cx: &mut Context<'_>) {
+        self.tries += 1;
+        self.next = cx.now + APART.after(cx, self.tries);
+        // A port that was found is a spoke's.
+        let protocol = self.to.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
+        let Some(own) = cx.sites.own(protocol) else { return };
+        let header = Header {
+            kind: Kind::PurgeRequest,
+            protocol,
+            hop_count: HOP_COUNT,
+            flags: 0,
+            request_id: self.id,
+            nbma: cx.name_of(self.via.path.local),
+            vni: None,
+            source: Some(own),
+            destination: self.to,
+        };
+        cx.send(self.via, &header, |w| {
+            w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
+        });
+        increment(&mut cx.statistics.tx_purge_req);
     }
 }

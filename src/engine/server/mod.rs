@@ -34,6 +34,7 @@ use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
 use late::Gone;
+use manage::Farewells;
 use withdrawal::Drained;
 
 /// Held bindings are looked through at most this often.
@@ -80,6 +81,7 @@ pub struct Server {
     held_until: Option<Instant>,
     restless: Restless,
     room: Room,
+    farewells: Farewells,
     /// How far a flush got.
     flushed: Option<ProtocolAddress>,
     flush: Alarm,
@@ -110,6 +112,7 @@ impl Server {
             held_until: None,
             restless: Restless::default(),
             room: Room::default(),
+            farewells: Farewells::default(),
             flushed: None,
             flush: Alarm::default(),
             translated: None,
@@ -207,6 +210,7 @@ impl Server {
                 self.room.due(cx, room, Due::Server(ServerDue::Refused));
             }
             ServerDue::Flush => self.go_on_flushing(cx),
+            ServerDue::Farewells => self.farewells.go_on(cx),
         }
     }
 
@@ -221,6 +225,7 @@ impl Server {
             cx.timers.clear(alarm);
         }
         self.claims.end(cx);
+        self.farewells.end(cx);
         self.restless.end(cx);
         self.room.end(cx);
         if let Some(uplink) = self.shared.take() {

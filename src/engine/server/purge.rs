@@ -12,7 +12,7 @@ use super::super::timers::Alarm;
 use super::Server;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, flag};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
@@ -267,30 +267,6 @@ impl Server {
         }
     }
 
-    /// The same once, to one that is about to be forgotten: nobody could tell whether it confirms.
-    pub(super) fn say_farewell(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let Some(via) = cx.sites.via(site) else { return };
-        let destination = cx.sites.member(site).and_then(|member| member.address);
-        // A port that was found is a spoke's.
-        let protocol = destination.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
-        let Some(own) = cx.sites.own(protocol) else { return };
-        let header = Header {
-            kind: Kind::PurgeRequest,
-            protocol,
-            hop_count: HOP_COUNT,
-            flags: flag::NO_REPLY,
-            request_id: cx.ids.take(cx.out),
-            nbma: cx.name_of(via.path.local),
-            vni: None,
-            source: Some(own),
-            destination,
-        };
-        cx.send(via, &header, |w| {
-            w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
-        });
-        increment(&mut cx.statistics.tx_purge_req);
-    }
-
     /// A client is called otherwise than before.
     pub(super) fn rename_line(&mut self, cx: &mut Context<'_>, site: SiteId, was: Vtep) {
         let Some(to) = cx.sites.vtep(site) else { return };
@@ -303,7 +279,7 @@ impl Server {
     /// A client confirmed (RFC 2332 section 5.2.6).
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_reply);
-        if self.is_there(cx, from) {
+        if self.is_there(cx, from) || self.farewells.confirmed(cx, from) {
             return;
         }
         let id = from.message.header.request_id;
