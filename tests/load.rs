@@ -6,6 +6,8 @@
 mod daemon;
 #[path = "../benches/hub/ends.rs"]
 mod ends;
+#[path = "../benches/hub/floods.rs"]
+mod floods;
 #[path = "lab/mod.rs"]
 mod lab;
 #[path = "../benches/hub/packets.rs"]
@@ -14,6 +16,8 @@ mod packets;
 mod probe;
 #[path = "../benches/hub/sites.rs"]
 mod sites;
+#[path = "../benches/hub/trace.rs"]
+mod trace;
 #[path = "../benches/hub/world.rs"]
 mod world;
 
@@ -42,4 +46,28 @@ fn many_spokes_end_at_once() {
 fn a_reload_without_a_vn_of_many_spokes() {
     let Some(_turn) = lab::my_turn() else { return };
     nobody_waits(ends::reload(&setup()).unwrap());
+}
+
+/// Less than the benchmark has: the daemon of tests is a slow one, and what floods it needs the same processors.
+const FLOODED: u32 = 20_000;
+
+#[track_caller]
+fn others_fare_well(flood: floods::Flood) {
+    let Some(_turn) = lab::my_turn() else { return };
+    let fared = floods::flood(&setup(), flood, FLOODED).unwrap();
+    let told = format!("{flood:?}: {fared:?}");
+    println!("{told}");
+    assert!(fared.resolved.is_some_and(|took| took < GENEROUS), "{told}");
+    assert!(fared.refreshed < GENEROUS && fared.status < GENEROUS, "{told}");
+    assert!(fared.grown < 2048.0, "{told}");
+}
+
+#[test]
+fn a_flood_of_garbage() {
+    others_fare_well(floods::Flood::Garbage);
+}
+
+#[test]
+fn a_flood_of_one_stranger() {
+    others_fare_well(floods::Flood::One);
 }

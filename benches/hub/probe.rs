@@ -124,6 +124,22 @@ impl Probe {
     }
 }
 
+impl Probe {
+    /// Asks no more; how long the quickest of so many in a hundred took to be answered, if so many were.
+    pub fn percentile(self, percent: usize) -> Res<Option<Duration>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let (sent, _) = self.thread.join().map_err(|_| "the probe ended early")?;
+        std::thread::sleep(Duration::from_secs(1));
+        let mut heard = sites::lock(&self.heard);
+        let mine = heard.answers.iter().filter(|a| a.id >= self.first);
+        let mut took: Vec<Duration> =
+            mine.filter_map(|a| Some(a.at - *sent.get((a.id - self.first) as usize)?)).collect();
+        heard.answers.clear();
+        took.sort_unstable();
+        Ok(took.get((sent.len() * percent).div_ceil(100) - 1).copied())
+    }
+}
+
 impl fmt::Display for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&time(self.longest))?;

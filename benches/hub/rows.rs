@@ -18,6 +18,18 @@ pub struct Row {
 
 const WAIT: (&str, &str) = ("longest wait of a question", "50 ms");
 
+const FLOODED: u32 = 100_000;
+const FLOOD: &[(&str, &str)] = &[
+    ("offered a second", "100000"),
+    ("99 of 100 questions are answered within", "1 s"),
+    ("99 of 100 refreshes take", "1 s"),
+    ("a new spoke is in after", "5 s"),
+    ("status takes", "1 s"),
+    ("the daemon grows by", "-"),
+    ("processor time a packet", "-"),
+    ("packets it was too slow to read", "-"),
+];
+
 /// The table.
 pub const ROWS: &[Row] = &[
     Row {
@@ -147,6 +159,30 @@ pub const ROWS: &[Row] = &[
         about: "500 000 new source MACs from a host at a spoke's site",
         lines: &[("longest wait of `status`", "1 s"), ("most memory (VmHWM)", "16 MB")],
         run: floods::macs,
+    },
+    Row {
+        name: "flood-garbage",
+        about: "100 000 packets/s: garbage of 5000 strangers",
+        lines: FLOOD,
+        run: |setup| floods::flood(setup, floods::Flood::Garbage, FLOODED).map(floods::Fared::values),
+    },
+    Row {
+        name: "flood-strangers",
+        about: "100 000 packets/s: requests and garbage of 5000 strangers",
+        lines: FLOOD,
+        run: |setup| floods::flood(setup, floods::Flood::Strangers, FLOODED).map(floods::Fared::values),
+    },
+    Row {
+        name: "flood-one",
+        about: "100 000 packets/s: the same, of one stranger",
+        lines: FLOOD,
+        run: |setup| floods::flood(setup, floods::Flood::One, FLOODED).map(floods::Fared::values),
+    },
+    Row {
+        name: "flood-spoofed",
+        about: "100 000 packets/s: the same, said to be from the spokes that are measured",
+        lines: FLOOD,
+        run: |setup| floods::flood(setup, floods::Flood::Spoofed, FLOODED).map(floods::Fared::values),
     },
     Row {
         name: "garbage",
