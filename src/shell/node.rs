@@ -15,6 +15,7 @@ use crate::control::{Cause, words};
 use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, Secret, Start, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
+use crate::wire::nhrp::is_whole;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -157,7 +158,10 @@ impl Node {
         for _ in 0..PACKETS {
             match self.underlay.receive(tunnel, &mut buffer) {
                 Ok(Some(Received::Packet { via, nhrp })) => {
-                    self.kernel_events();
+                    // Nonsense can wait for nothing: a flood of it costs one system call a packet.
+                    if is_whole(nhrp) {
+                        self.kernel_events();
+                    }
                     self.input(Input::Packet { via, nhrp });
                 }
                 Ok(Some(Received::Unreadable { path, why })) => {

@@ -210,6 +210,12 @@ impl<'b> Writer<'b> {
     }
 }
 
+/// A first look at a packet: whether its length, version and checksum are right. What comes from nowhere is mostly wrong here
+/// already, before it costs more.
+pub fn is_whole(packet: &[u8]) -> bool {
+    header::end_of(packet).is_some_and(|end| checksum(&packet[..end]) == 0)
+}
+
 /// The Internet checksum: the one's complement of the one's complement sum of 16-bit words, an odd last octet
 /// padded with zero. Over octets that hold their own checksum it is 0.
 pub fn checksum(octets: &[u8]) -> u16 {
