@@ -1,6 +1,7 @@
 //! Several addresses of hub and spoke on one interface, and such that come, go and change.
 
 use super::hub::{Hosts, use_hub_name};
+use super::ways::{default, own, two_uplinks};
 use super::*;
 use lab::capture::Capture;
 use lab::peek::kind;
@@ -212,9 +213,25 @@ fn a_spoke_sends_from_what_the_kernel_chooses() {
 }
 
 /// Whether the uplink has such an IPv6 address.
-fn has(node: &Node, such: &str) -> bool {
+fn has(node: &Node, uplink: &str, such: &str) -> bool {
     let mut command = node.ns.command("ip");
-    !command.args(["-6", "addr", "show", "dev", "eth1", such]).output().unwrap().stdout.is_empty()
+    !command.args(["-6", "addr", "show", "dev", uplink, such]).output().unwrap().stdout.is_empty()
+}
+
+/// The uplink has that address instead of the one before, and another one each day; whether the kernel makes such.
+fn make_temporary(node: &Node, uplink: &str, before: &str, address: &str) -> bool {
+    let enable = || fs::write(format!("/proc/sys/net/ipv6/conf/{uplink}/use_tempaddr"), "2");
+    node.ns.run(enable).unwrap().unwrap();
+    // Only of an address that ends temporary ones are made.
+    let lives = "mngtmpaddr valid_lft 86400 preferred_lft 14400";
+    node.ns
+        .ip(&format!("addr del {before} dev {uplink}\naddr add {address} dev {uplink} nodad {lives}"))
+        .unwrap();
+    let made = wait_until(Duration::from_secs(3), || has(node, uplink, "temporary"));
+    if !made {
+        println!("skipped: this kernel makes no temporary addresses");
+    }
+    made
 }
 
 /// An address that is made anew each day is not taken as long as another one is there; nor is one that is about to go.
@@ -224,15 +241,7 @@ fn a_spoke_sends_from_an_address_that_lasts() {
         in_small(Plan { ipv6: true, ..plan() }, |lab| {
             let spoke1 = lab.node("spoke1");
             without_nbma(spoke1, option);
-            spoke1.ns.run(|| fs::write("/proc/sys/net/ipv6/conf/eth1/use_tempaddr", "2")).unwrap().unwrap();
-            // Only of an address that ends temporary ones are made.
-            let lives = "valid_lft 86400 preferred_lft 14400";
-            let made = format!(
-                "addr del fd00::2/64 dev eth1\naddr add fd00::2/64 dev eth1 nodad mngtmpaddr {lives}"
-            );
-            spoke1.ns.ip(&made).unwrap();
-            if !wait_until(Duration::from_secs(3), || has(spoke1, "temporary")) {
-                println!("skipped: this kernel makes no temporary addresses");
+            if !make_temporary(spoke1, "eth1", "fd00::2/64", "fd00::2/64") {
                 return;
             }
             lab.start_all().unwrap();
@@ -243,10 +252,55 @@ fn a_spoke_sends_from_an_address_that_lasts() {
             spoke1.ns.run(|| fs::write("/proc/sys/net/ipv6/conf/eth1/accept_dad", "1")).unwrap().unwrap();
             spoke1.ns.ip("addr add fd00::77/64 dev eth1").unwrap();
             spoke1.ns.ip("addr change fd00::2/64 dev eth1 valid_lft 86400 preferred_lft 0").unwrap();
-            assert!(has(spoke1, "tentative"), "it takes a second");
-            wait("it is good", || !has(spoke1, "tentative"));
+            assert!(has(spoke1, "eth1", "tentative"), "it takes a second");
+            wait("it is good", || !has(spoke1, "eth1", "tentative"));
             wait_registered_at(lab, "fd00::77", now());
             all_is_well(lab);
         });
     }
+}
+
+/// Each of two uplinks has addresses that are made anew each day: it sends from the lasting one of that by which packets leave.
+#[test]
+fn two_uplinks_with_temporary_addresses() {
+    in_small(Plan { ipv6: true, ..plan() }, |lab| {
+        two_uplinks(lab, "spoke1");
+        let spoke1 = lab.node("spoke1");
+        own(spoke1, "");
+        let is_made = make_temporary(spoke1, "eth1", "fd00::2/128", "fd00::2/64 noprefixroute")
+            && make_temporary(spoke1, "eth2", "fd02::2/64", "fd02::2/64");
+        if !is_made {
+            return;
+        }
+        lab.start_all().unwrap();
+        wait_registered_at(lab, "fd00::2", now());
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        let route = format!("{} via fd00::fe dev eth1 metric 10", default(lab));
+        let changed = now();
+        spoke1.ns.ip(&format!("route del {route}")).unwrap();
+        wait_registered_at(lab, "fd02::2", changed);
+        all_is_well(lab);
+        let changed = now();
+        spoke1.ns.ip(&format!("route add {route}")).unwrap();
+        wait_registered_at(lab, "fd00::2", changed);
+        // By the other uplink, the kernel would choose the temporary address there: what is to be done is told.
+        own(spoke1, "interface 'eth2'");
+        let changed = now();
+        assert_eq!(dmevpn(spoke1, &["reload"]).status.code(), Some(0));
+        wait_registered_at(lab, "fd02::2", changed);
+        wait_status(spoke1, "leave by 'eth1', not by the interface");
+        let told = "ip -6 rule add from fd02::2 lookup TABLE";
+        wait("it is told", || spoke1.log_text().contains(told));
+        spoke1.ns.ip(&format!("route add {} via fd02::fe dev eth2 table 100", default(lab))).unwrap();
+        if spoke1.ns.rule(true, "rule add from fd02::2 lookup 100").is_err() {
+            println!("skipped: this kernel has no rules");
+            return;
+        }
+        wait("it is mended", || !status(spoke1).contains("leave by"));
+        all_is_well(lab);
+        for uplink in ["eth1", "eth2"] {
+            assert!(has(spoke1, uplink, "temporary"), "{uplink}");
+        }
+    });
 }
