@@ -55,6 +55,16 @@ pub enum Event {
 }
 
 impl Event {
+    /// All that a datagram tells, up to what cannot be understood in it.
+    pub fn all_in(datagram: &[u8]) -> Vec<Event> {
+        let (mut rest, mut events) = (datagram, Vec::new());
+        while let Ok(Some((message, advance))) = message::first(rest) {
+            rest = rest.get(advance..).unwrap_or_default();
+            events.extend(Event::parse(&message));
+        }
+        events
+    }
+
     /// What `message` tells; `None` for what does not matter here, such as ARP.
     pub(super) fn parse(message: &Message<'_>) -> Option<Event> {
         match Rtm::from(message.kind) {
