@@ -67,15 +67,15 @@ fn unsafe_code_is_in_the_shell_alone_and_each_has_a_reason() {
 }
 
 /// How many unsafe blocks, functions and so on a file has. Whoever adds one looks for another way first, then counts it here.
-const UNSAFE: [(&str, usize); 11] = [
+const UNSAFE: &[(&str, usize)] = &[
     ("audience/control.rs", 2),
     ("audience/outlet.rs", 6),
     ("child.rs", 5),
     ("clock.rs", 1),
     ("confine/mod.rs", 1),
-    ("identity.rs", 1),
     ("netlink/socket.rs", 7),
     ("packet.rs", 10),
+    ("random.rs", 1),
     ("signals.rs", 1),
     ("terminal.rs", 1),
     ("wait.rs", 4),
