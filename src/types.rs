@@ -1,7 +1,7 @@
 //! The nouns of the field, as types that cannot hold nonsense.
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -272,6 +272,47 @@ impl FromStr for Nbma {
     }
 }
 
+/// Underlay addresses that begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    network: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// All addresses that share the first `length` bits of `ip`; `None` if it has not so many.
+    pub fn new(ip: IpAddr, length: u8) -> Option<Prefix> {
+        let network: IpAddr = match ip {
+            IpAddr::V4(v4) => {
+                let rest = 32u32.checked_sub(length.into())?;
+                (v4 & Ipv4Addr::from_bits(u32::MAX.checked_shl(rest).unwrap_or(0))).into()
+            }
+            IpAddr::V6(v6) => {
+                let rest = 128u32.checked_sub(length.into())?;
+                (v6 & Ipv6Addr::from_bits(u128::MAX.checked_shl(rest).unwrap_or(0))).into()
+            }
+        };
+        Some(Prefix { network, length })
+    }
+
+    /// The first of the addresses.
+    pub fn network(self) -> IpAddr {
+        self.network
+    }
+
+    /// Whether the address is one of them. None of the other family is.
+    pub fn contains(self, nbma: Nbma) -> bool {
+        let ip = nbma.ip();
+        ip.is_ipv4() == self.network.is_ipv4() && Prefix::new(ip, self.length) == Some(self)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.length)
+    }
+}
+
 /// A VXLAN tunnel end point: where a frame has to be sent, and under which VNI.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vtep {
@@ -353,6 +394,26 @@ impl<'de> Deserialize<'de> for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_has_the_addresses_that_begin_like_it() {
+        for (ip, length, inside, outside) in [
+            ("0.0.0.0", 0, "198.51.100.1", "2001:db8::1"),
+            ("192.0.2.128", 25, "192.0.2.129", "192.0.2.127"),
+            ("192.0.2.1", 32, "192.0.2.1", "192.0.2.2"),
+            ("::", 0, "2001:db8::1", "192.0.2.1"),
+            ("2001:db8::", 33, "2001:db8:7fff::1", "2001:db8:8000::1"),
+            ("2001:db8::1", 128, "2001:db8::1", "2001:db8::2"),
+        ] {
+            let prefix = Prefix::new(ip.parse().unwrap(), length).unwrap();
+            assert_eq!(prefix.to_string(), format!("{ip}/{length}"));
+            assert!(prefix.contains(inside.parse().unwrap()), "{prefix} {inside}");
+            assert!(!prefix.contains(outside.parse().unwrap()), "{prefix} {outside}");
+        }
+        assert_eq!(Prefix::new("192.0.2.1".parse().unwrap(), 33), None);
+        let cut = Prefix::new("2001:db8::1".parse().unwrap(), 64).unwrap();
+        assert_eq!(cut.network(), "2001:db8::".parse::<IpAddr>().unwrap());
+    }
 
     #[test]
     fn text_forms_round_trip() {

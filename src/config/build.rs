@@ -274,6 +274,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         }
     }
     let protocol_addresses = r.list(&o::PROTOCOL_ADDRESS, value::unicast);
+    let allow = r.list(&o::ALLOW, value::prefix);
     let uplink_first = r.value(&o::UPLINK_VNI, None, value::from_str::<Vni>);
     let dataplane = r.word(&o::DATAPLANE, &choice::DATAPLANES);
     match dataplane {
@@ -295,6 +296,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     Ok(HubRole {
         default: default?,
         protocol_addresses: protocol_addresses?.into_iter().map(|(address, _)| address).collect(),
+        allow: allow?.into_iter().map(|(prefix, _)| prefix).collect(),
         uplink_first: uplink_first?,
         dataplane: dataplane?,
         max_vnis_per_address: max_vnis_per_address?,

@@ -38,6 +38,7 @@ fn a_hub_has_its_defaults() {
     let role = HubRole {
         default: false,
         protocol_addresses: Vec::new(),
+        allow: Vec::new(),
         uplink_first: Vni::new(1_048_576).unwrap(),
         dataplane: Dataplane::Auto,
         max_vnis_per_address: 4,
@@ -118,6 +119,9 @@ fn every_option_can_be_set() {
             option default 'yes'
             list protocol_address '1.0.0.1'
             list protocol_address 'fd00::1'
+            list allow '192.0.2.0/24'
+            list allow '2001:db8::/32'
+            list allow '198.51.100.7'
             option uplink_vni '16777206'
             option dataplane 'bridge'
             option max_vnis_per_address '7'
@@ -158,6 +162,9 @@ fn every_option_can_be_set() {
     let role = HubRole {
         default: true,
         protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        allow: [("192.0.2.0", 24), ("2001:db8::", 32), ("198.51.100.7", 32)]
+            .map(|(ip, length)| Prefix::new(ip.parse().unwrap(), length).unwrap())
+            .to_vec(),
         uplink_first: Vni::new(16_777_206).unwrap(),
         dataplane: Dataplane::Bridge,
         max_vnis_per_address: 7,
@@ -292,6 +299,36 @@ fn bad_values_are_told_what_is_allowed() {
         ("vn", "trigger", "miss", "is not one of learn, l2miss"),
         ("vn", "negative_time", "3601", "is not a number of seconds from 1 to 3600"),
         ("vn", "protocol_address", "::", "is not a unicast IPv4 or IPv6 address"),
+        (
+            "vn",
+            "allow",
+            "192.0.2.0/33",
+            "is not an address or a prefix such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            "vn",
+            "allow",
+            "192.0.2.0/+8",
+            "is not an address or a prefix such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            "vn",
+            "allow",
+            "hub.example.org",
+            "is not an address or a prefix such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            "vn",
+            "allow",
+            "192.0.2.1/24",
+            "is not a prefix, since it goes on behind its length: 192.0.2.0/24 is one",
+        ),
+        (
+            "vn",
+            "allow",
+            "2001:db8::1/64",
+            "is not a prefix, since it goes on behind its length: 2001:db8::/64 is one",
+        ),
         ("vn", "uplink_vni", "0", "is not a VNI from 1 to 16777215"),
         ("vn", "dataplane", "fast", "is not one of bridge, kmod, auto"),
         ("vn", "max_vnis_per_address", "0", "is not a number from 1 to 65535"),

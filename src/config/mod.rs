@@ -21,7 +21,7 @@ pub use errors::{Errors, Finding};
 pub use value::HOST_NAME;
 
 use crate::engine::settings::{Trigger, VpnMode};
-use crate::types::{Nbma, VlanId, Vni, VpnId};
+use crate::types::{Nbma, Prefix, VlanId, Vni, VpnId};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -169,6 +169,8 @@ pub struct HubRole {
     pub default: bool,
     /// This hub's addresses for clients that register IP addresses, all unicast; default none.
     pub protocol_addresses: Vec<IpAddr>,
+    /// Whose underlay addresses may register; default, and when empty, all.
+    pub allow: Vec<Prefix>,
     /// The lowest VNI handed out as uplink VNI; at least `max_spokes` (or [`BRIDGE_SPOKES`]) fit above; default 1048576.
     pub uplink_first: Vni,
     /// What forwards between the spokes; default [`Dataplane::Auto`].

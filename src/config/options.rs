@@ -51,6 +51,8 @@ pub enum Kind {
     Address,
     /// A unicast address or a host name.
     Host,
+    /// A prefix of IPv4 or IPv6 addresses, or one address.
+    Prefix,
     /// An absolute path.
     Path {
         /// The longest, in bytes.
@@ -310,6 +312,13 @@ options! {
     UPLINK_VNI: "First uplink VNI" = of_hub("uplink_vni", VNIS, Unset::Is("1048576")).expert();
     limits "with room for `max_spokes`, those of all VNs that begin there or above";
 
+    /// The underlay addresses that may register, such as `192.0.2.0/24`, `2001:db8::/32` or a single address. With none all
+    /// may. Others are refused (NAK 4).
+    ///
+    /// Addresses of a family of which none is listed may not. A reload that leaves a registered spoke out ends its
+    /// registration. Who may register is not who can: it has to receive at its address, too.
+    ALLOW: "Who may register" = of_hub("allow", Kind::Prefix, Unset::Nothing).list();
+
     /// What forwards between the spokes. `bridge`: a Linux bridge with one VXLAN device for each spoke; on every kernel.
     /// `kmod`: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. `auto`:
     /// `kmod` where that driver is live and can be used, otherwise `bridge`.
@@ -322,11 +331,13 @@ options! {
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
     /// How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in
-    /// several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.
+    /// several VRFs. What is above is refused (NAK 5), so that no address takes the places of all. A reload that lowers it
+    /// ends what was heard of longest ago.
     MAX_VNIS_PER_ADDRESS: "Most VNIs of an address" =
         of_hub("max_vnis_per_address", number(1, 65535), Unset::Is("4")).expert();
 
-    /// How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).
+    /// How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5). A reload that
+    /// lowers it ends what was heard of longest ago.
     MAX_SPOKES: "Most spokes" = of_hub("max_spokes", number(1, 65535), Unset::Derived).expert();
     default "`1000` with `bridge`, `10000` with `kmod`";
 }

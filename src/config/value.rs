@@ -2,7 +2,7 @@
 
 use super::HubAddress;
 use super::options::{Kind, Opt};
-use crate::types::{Nbma, VlanId};
+use crate::types::{Nbma, Prefix, VlanId};
 use core::fmt::Display;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -94,6 +94,22 @@ const LOOPS: &str = "not an address for other routers: it leads back to the rout
 /// A unicast address of any family.
 pub fn unicast(s: &str) -> Result<IpAddr, String> {
     from_str::<Nbma>(s).map(Nbma::ip)
+}
+
+/// A prefix of underlay addresses, or one address.
+pub fn prefix(s: &str) -> Result<Prefix, String> {
+    const BAD: &str = "not an address or a prefix such as 192.0.2.0/24 or 2001:db8::/32";
+    let (ip, length) = match s.split_once('/') {
+        Some((ip, length)) if !length.starts_with('+') => (ip, length.parse().ok()),
+        Some((ip, _)) => (ip, None),
+        None => (s, Some(if s.contains(':') { 128 } else { 32 })),
+    };
+    let ip: IpAddr = ip.parse().map_err(|_| BAD)?;
+    let prefix = length.and_then(|length| Prefix::new(ip, length)).ok_or(BAD)?;
+    if prefix.network() != ip {
+        return Err(format!("not a prefix, since it goes on behind its length: {prefix} is one"));
+    }
+    Ok(prefix)
 }
 
 /// The longest host name, in octets.

@@ -85,6 +85,8 @@ pub fn why(why: Why) -> &'static str {
         Why::Unused => "nothing used it",
         Why::Replaced => "its router registered with another VNI",
         Why::Removed => "removed by a command",
+        Why::NotAllowed => "its address may not register any more (allow)",
+        Why::Surplus => "there may be fewer now (max_spokes, max_vnis_per_address)",
         Why::Moved => "its router registered from another address",
         Why::Taken => "another router registered its MAC, and it did not answer",
         Why::Crowded => "made room for another one (max_macs)",
@@ -210,6 +212,7 @@ impl fmt::Display for Refused {
             Refusal::Translated { comes_from, names } => {
                 write!(f, "comes from {comes_from}, names {names}: NAT between")
             }
+            Refusal::NotAllowed(nbma) => write!(f, "NAK 4, {nbma} may not register here (allow)"),
         }
     }
 }

@@ -149,6 +149,7 @@ impl Engine {
             let Some(vn) = self.vns.get_mut(&key) else { continue };
             let stays = vn.client.is_none() || !is_other;
             if stays && wanted.get(&key).is_some_and(|new| vn.reconfigure(new, &hubs)) {
+                vn.fit(now, &mut self.common, out);
                 continue;
             }
             vn.end(now, &mut self.common, out);
@@ -475,6 +476,13 @@ impl Vn {
             }
         }
         same
+    }
+
+    /// Ends what the settings have no place for any more.
+    fn fit(&mut self, now: Instant, common: &mut Common, out: &mut Effects) {
+        if let (_, Some(server), mut cx) = self.enter(now, common, out) {
+            server.fit(&mut cx);
+        }
     }
 
     /// Whether packets with this tag mean it, whoever sends them.

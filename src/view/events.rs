@@ -97,7 +97,7 @@ pub(super) fn number(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::Nak(code) => code.into(),
         Refusal::Error(code) => code,
-        Refusal::Translated { .. } => code::PROHIBITED.into(),
+        Refusal::Translated { .. } | Refusal::NotAllowed(_) => code::PROHIBITED.into(),
     }
 }
 

@@ -178,7 +178,9 @@ fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<S
 
 fn hint_refused(reason: Refusal) -> Option<&'static str> {
     match reason {
-        Refusal::Nak(code::PROHIBITED) => Some("the hub's log says more"),
+        Refusal::Nak(code::PROHIBITED) => {
+            Some("see whether this router's address may register there ('allow'); the hub's log says more")
+        }
         Refusal::Nak(code::RESOURCES) => {
             Some("make room at the hub ('max_spokes', 'max_vnis_per_address'); its log says more")
         }

@@ -7,6 +7,7 @@ mod drive;
 #[path = "../golden/mod.rs"]
 mod golden;
 
+mod admission;
 mod bounds;
 mod claims;
 mod counters;

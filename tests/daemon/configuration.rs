@@ -157,3 +157,57 @@ fn a_vn_gets_other_settings() {
         assert_eq!(times, 5, "each change registers once:\n{log}");
     });
 }
+
+/// A hub takes in whose address is listed; a reload lets others in, or ends what is listed no more.
+#[test]
+fn who_may_register() {
+    in_small(plan(), |lab| {
+        let allow = |lab: &Lab, list: &str| {
+            let without = |text: String| {
+                text.lines().filter(|l| !l.contains("list allow")).map(|l| format!("{l}\n")).collect()
+            };
+            let with = |text: String| text.replace("role 'hub'", &format!("role 'hub'\n{list}"));
+            lab.node("hub").edit_config(|text| with(without(text))).unwrap();
+        };
+        allow(lab, "\tlist allow '10.0.0.2'\n\tlist allow '2001:db8::/32'");
+        for node in ["hub", "spoke1", "spoke2"] {
+            lab.start(node).unwrap();
+        }
+        let (hub, spoke1, spoke2) = (lab.node("hub"), lab.node("spoke1"), lab.node("spoke2"));
+        wait_status(spoke1, "valid for");
+        wait_status(spoke2, "refused");
+        wait_status(spoke2, "NAK 4");
+        wait_status(hub, "1000 at most, one is refused: NAK 4, 10.0.0.3 may not register here (allow)");
+        let refused = "registration of spoke 10.0.0.3 refused: NAK 4, 10.0.0.3 may not register here (allow)";
+        assert!(hub.log_text().contains(refused), "{}", hub.log_text());
+        let metrics = String::from_utf8(dmevpn(hub, &["metrics"]).stdout).unwrap();
+        let counted = "dmevpn_vn_registrations_not_allowed_total{vn=\"test\"} ";
+        let counted =
+            metrics.lines().find_map(|l| l.strip_prefix(counted)).unwrap_or_else(|| panic!("{metrics}"));
+        assert_ne!(counted, "0");
+        assert_eq!(hub.served(), Ok(1));
+
+        allow(lab, "\tlist allow '10.0.0.1/24'");
+        let line =
+            fs::read_to_string(hub.config()).unwrap().lines().position(|l| l.contains("allow")).unwrap();
+        is_refused(hub, line + 1);
+        allow(lab, "\tlist allow '10.0.0.0/24'");
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+        lab.nodes.get_mut("spoke2").unwrap().stop().unwrap();
+        lab.start("spoke2").unwrap();
+        lab.wait_connected(SOON).unwrap();
+        all_is_well(lab);
+
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        allow(lab, "\tlist allow '10.0.0.3'");
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+        wait("its port goes", || hub.served() == Ok(1));
+        wait_status(spoke1, "refused");
+        let ended = "spoke down: 10.0.0.2 vni 100, its address may not register any more (allow)";
+        assert!(hub.log_text().contains(ended), "{}", hub.log_text());
+        wait("nobody has a way to it", || {
+            external(lab.node("spoke2"), "tunnel2").iter().all(|e| !e.contains("10.0.0.2"))
+        });
+        wait_status(lab.node("spoke2"), "valid for");
+    });
+}

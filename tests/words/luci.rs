@@ -67,6 +67,7 @@ fn kind(option: &Opt) -> &'static str {
         Kind::Interface => "interface",
         Kind::Address => "address",
         Kind::Host => "host",
+        Kind::Prefix => "prefix",
         Kind::Path { .. } => "path",
         Kind::VpnId => "vpn_id",
         Kind::Hub => "hub",

@@ -80,6 +80,7 @@ pub fn kind(option: &Opt) -> &'static str {
         Kind::Interface => "interface",
         Kind::Address => "address",
         Kind::Host => "IP address or host name",
+        Kind::Prefix => "prefix",
         Kind::Path { .. } => "path",
         Kind::VpnId => "number, or OUI and number",
         Kind::Hub => "hub section",

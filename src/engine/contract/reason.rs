@@ -27,6 +27,8 @@ pub enum Refusal {
         /// The address it has.
         names: Nbma,
     },
+    /// NAK 4, since the client's address is not one of those that may register.
+    NotAllowed(Nbma),
 }
 
 /// Why something ended.
@@ -50,6 +52,10 @@ pub enum Why {
     Replaced,
     /// An operator removed it.
     Removed,
+    /// Its address may not register any more.
+    NotAllowed,
+    /// There may be fewer now.
+    Surplus,
     /// Its router registered from another underlay address.
     Moved,
     /// Another site registered its address, and it was not there.

@@ -1,6 +1,6 @@
 //! What the engine is told to be: the part of the configuration that matters to the protocol.
 
-use crate::types::{Nbma, Vni, VpnId};
+use crate::types::{Nbma, Prefix, Vni, VpnId};
 use crate::wire::VpnTag;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -153,6 +153,8 @@ pub struct ServerSettings {
     pub default: bool,
     /// The hub's addresses in the protocols 0x0800 and 0x86DD, for clients that register IP addresses.
     pub protocol_addresses: Vec<IpAddr>,
+    /// Whose underlay addresses may register; others are answered with NAK 4. All when empty.
+    pub allow: Vec<Prefix>,
     /// The lowest VNI handed out as uplink VNI; all from there up to [`Vni::MAX`] belong to the hub.
     pub uplink_first: Vni,
     /// Whether one device serves all spokes, which so share one uplink VNI; otherwise each has a port of its own.

@@ -111,6 +111,8 @@ counters! {
     vnis_refused,
     /// Registrations refused since the address of the spoke was translated (NAT) on the way.
     registrations_translated,
+    /// Registrations refused since the spoke's address is not one of those that may register.
+    registrations_not_allowed,
     /// Purges left out, since one of all addresses stands for them.
     purges_dropped,
     /// Purges nobody confirmed.

@@ -12,6 +12,7 @@ use super::{DRAIN, SOON, Server};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni};
 use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use core::cmp::Reverse;
 use core::time::Duration;
 
 /// How often a client that was removed is told, and how many of them more than once.
@@ -84,9 +85,38 @@ impl Server {
     /// does at once.
     pub fn expel(&mut self, cx: &mut Context<'_>, nbma: Nbma, vni: Option<Vni>) {
         let all: Vec<SiteId> = cx.sites.clients_at(nbma, vni).collect();
-        for site in all {
-            self.farewells.say(cx, site);
-            self.remove(cx, site, Why::Removed);
+        self.dismiss(cx, &all, Why::Removed);
+    }
+
+    /// What does not fit the settings any more ends, as if an operator removed it: who may not be registered, and of those
+    /// who are too many the ones heard of longest ago.
+    pub fn fit(&mut self, cx: &mut Context<'_>) {
+        let strangers = cx.sites.members().filter(|(_, site, _)| !self.settings.allows(site.nbma));
+        let strangers: Vec<SiteId> = strangers.map(|(site, ..)| site).collect();
+        self.dismiss(cx, &strangers, Why::NotAllowed);
+
+        let spokes = cx.sites.members().filter(|(_, site, _)| site.vni.is_some());
+        let mut spokes: Vec<(Option<Nbma>, Reverse<Option<Instant>>, SiteId)> =
+            spokes.map(|(id, site, member)| (Some(site.nbma), Reverse(member.until()), id)).collect();
+        let mut surplus = Vec::new();
+        spokes.sort_unstable();
+        let (mut here, mut sites) = (None, 0);
+        spokes.retain_mut(|(nbma, _, site)| {
+            sites = if *nbma == here { sites + 1 } else { 1 };
+            here = nbma.take();
+            let stays = sites <= self.settings.max_vnis;
+            surplus.extend((!stays).then_some(*site));
+            stays
+        });
+        spokes.sort_unstable();
+        surplus.extend(spokes.iter().skip(self.settings.max_spokes.into()).map(|(.., site)| *site));
+        self.dismiss(cx, &surplus, Why::Surplus);
+    }
+
+    fn dismiss(&mut self, cx: &mut Context<'_>, sites: &[SiteId], why: Why) {
+        for site in sites {
+            self.farewells.say(cx, *site);
+            self.remove(cx, *site, why);
         }
     }
 }

@@ -27,7 +27,7 @@ use super::room::Room;
 use super::sites::{Site, SiteId};
 use super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::{Mac, Vni, VpnId, Vtep};
+use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error};
 use claim::Claims;
@@ -85,8 +85,15 @@ pub struct Server {
     /// How far a flush got.
     flushed: Option<ProtocolAddress>,
     flush: Alarm,
-    /// Who was refused last behind NAT, and when.
-    translated: Option<(Instant, Refusal)>,
+    /// Who was refused last for its address, and when.
+    refused: Option<(Instant, Refusal)>,
+}
+
+impl ServerSettings {
+    /// Whether who has this underlay address may register.
+    pub fn allows(&self, nbma: Nbma) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(nbma))
+    }
 }
 
 impl Server {
@@ -115,7 +122,7 @@ impl Server {
             farewells: Farewells::default(),
             flushed: None,
             flush: Alarm::default(),
-            translated: None,
+            refused: None,
         }
     }
 
@@ -242,7 +249,7 @@ impl Server {
             ip_clients: self.others,
             macs: count(vn.book.macs()),
             purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
-            refused: self.translated.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
+            refused: self.refused.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
             rivals: self.claims.rivals(vn.now).collect(),
         }
     }

@@ -50,7 +50,7 @@ impl Server {
         source: ProtocolAddress,
         mut heard: Heard,
     ) {
-        if let Err(code) = Self::admit(cx, from) {
+        if let Err(code) = self.admit(cx, from) {
             return self.refuse(cx, from, code);
         }
         if self.waits(cx, from, &mut heard) {
@@ -115,14 +115,21 @@ impl Server {
     }
 
     /// Whether the request is for this server, and from where it says.
-    fn admit(cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
+    fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
-        if translated(from).is_some() {
+        if self.bars(from).is_some() {
             return Err(code::PROHIBITED);
         }
         let is_for_anybody = header.destination.is_none() || header.destination == header.source;
         let own = is_for_anybody || header.destination.is_some_and(|address| cx.sites.is_own(address));
         if own { Ok(()) } else { Err(code::PROHIBITED) }
+    }
+
+    /// Why nobody with this address is taken in, if that is so.
+    fn bars(&self, from: &Inbound<'_>) -> Option<Refusal> {
+        let nbma = from.via.path.remote;
+        let stranger = || (!self.settings.allows(nbma)).then_some(Refusal::NotAllowed(nbma));
+        translated(from).or_else(stranger)
     }
 
     /// Whether there is room for who asks, and whose place it takes. With shared ports, which tell VTEPs apart but not
@@ -371,7 +378,7 @@ impl Server {
             let all =
                 codes.iter().copied().chain((codes.len() < from.message.cies().count()).then_some(otherwise));
             let refused = all.into_iter().find(|code| *code != code::OK);
-            let reason = |code| translated(from).unwrap_or(Refusal::Nak(code));
+            let reason = |code| self.bars(from).unwrap_or(Refusal::Nak(code));
             self.answered(cx, from.site, from.via.path.remote, refused.map(reason));
         }
     }
@@ -401,9 +408,13 @@ impl Server {
             Some(_) => &mut statistics.tx_register_nak_prohibited,
         });
         if let Some(reason) = refused {
-            if let Refusal::Translated { .. } = reason {
-                increment(&mut statistics.registrations_translated);
-                self.translated = Some((cx.now, reason));
+            match reason {
+                Refusal::Translated { .. } => increment(&mut statistics.registrations_translated),
+                Refusal::NotAllowed(_) => increment(&mut statistics.registrations_not_allowed),
+                Refusal::Nak(_) | Refusal::Error(_) => {}
+            }
+            if let Refusal::Translated { .. } | Refusal::NotAllowed(_) = reason {
+                self.refused = Some((cx.now, reason));
             }
             if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
                 increment(&mut member.statistics.tx_nak);

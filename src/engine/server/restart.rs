@@ -23,6 +23,9 @@ impl Server {
             return;
         }
         self.fresh_until = Some(Instant::default());
+        if !self.settings.allows(spoke.nbma) {
+            return cx.plane.differs(cx.out, Item::Port(spoke));
+        }
         if self.spokes >= self.settings.max_spokes.into() {
             self.table_full(cx);
             return cx.plane.differs(cx.out, Item::Port(spoke));

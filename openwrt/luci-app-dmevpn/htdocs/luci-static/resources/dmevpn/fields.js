@@ -38,6 +38,7 @@ function datatype(words) {
 	case 'number': return 'range(%d,%d)'.format(words.min, words.max);
 	case 'address': return 'ipaddr("nomask")';
 	case 'host': return 'host';
+	case 'prefix': return 'or(ipaddr("nomask"),cidr)';
 	}
 }
 

@@ -342,6 +342,16 @@ return baseclass.extend({
 			max: 16777215,
 			unit: ''
 		},
+		allow: {
+			title: _('Who may register'),
+			help: _('The underlay addresses that may register, such as <code>192.0.2.0/24</code>, <code>2001:db8::/32</code> or a single address. With none all may. Others are refused (NAK 4).'),
+			type: 'prefix',
+			default: null,
+			required: false,
+			list: true,
+			roles: [ 'hub' ],
+			expert: false
+		},
 		dataplane: {
 			title: _('Data plane'),
 			help: _('What forwards between the spokes. <code>bridge</code>: a Linux bridge with one VXLAN device for each spoke; on every kernel. <code>kmod</code>: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. <code>auto</code>: <code>kmod</code> where that driver is live and can be used, otherwise <code>bridge</code>.'),
@@ -355,7 +365,7 @@ return baseclass.extend({
 		},
 		max_vnis_per_address: {
 			title: _('Most VNIs of an address'),
-			help: _('How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all.'),
+			help: _('How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in several VRFs. What is above is refused (NAK 5), so that no address takes the places of all. A reload that lowers it ends what was heard of longest ago.'),
 			type: 'number',
 			default: '4',
 			required: false,
@@ -368,7 +378,7 @@ return baseclass.extend({
 		},
 		max_spokes: {
 			title: _('Most spokes'),
-			help: _('How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5).'),
+			help: _('How many spokes may register. A Linux bridge ends at 1024 ports: what does not fit is refused (NAK 5). A reload that lowers it ends what was heard of longest ago.'),
 			type: 'number',
 			default: null,
 			required: false,

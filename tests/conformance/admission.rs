@@ -1,0 +1,62 @@
+//! Who may register, and how many.
+
+use super::*;
+use dmevpn::engine::report::VnReport;
+use dmevpn::engine::settings::{ServerSettings, VpnMode};
+use dmevpn::engine::{Event, News, Port, Refusal, Why};
+use dmevpn::types::Prefix;
+use dmevpn::wire::VpnTag;
+
+fn prefix(network: &str, length: u8) -> Prefix {
+    Prefix::new(network.parse().unwrap(), length).unwrap()
+}
+
+/// Only whose address is listed is taken in, be it with a MAC or with an IP address, and only its port is adopted.
+#[test]
+fn e12_who_may_not_register_is_nak_4() {
+    let role = ServerSettings { allow: vec![prefix("10.0.0.2", 31), prefix("2001:db8::", 32)], ..hub_role() };
+    let mut hub = Driven::hub_with(role);
+    assert_eq!([2, 3, 4].map(|n| hub.register(&client(n)).codes()[0]), [0, 0, 4]);
+    let reason = Refusal::NotAllowed(client(4).nbma);
+    assert!(hub.told(&Event::SpokeRefused { spoke: client(4).nbma, reason }));
+    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+    assert_eq!((report.spokes, report.refused), (2, Some(reason)));
+    let statistics = hub.engine.statistics();
+    assert_eq!((statistics.registrations_not_allowed, statistics.tx_register_nak_prohibited), (1, 1));
+    let ip = ip_client(5, "192.0.2.5");
+    assert_eq!(hub.hear(ip.path(), VpnTag::None, &ip_registration(&ip, true, &[]))[0].codes(), [4]);
+    let port = Port { uplink: vni(9009), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 0 };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(9).vtep(), port } });
+    assert_eq!(hub.ports().len(), 2);
+}
+
+/// New settings that have no place for who is registered end it, and tell it so.
+#[test]
+fn what_new_settings_have_no_place_for_ends() {
+    let mut hub = Driven::hub();
+    let beside = |n: u8| Client { nbma: nbma("10.0.0.9"), ..client(n) };
+    for client in &[client(2), client(3), client(4), beside(5), beside(6), beside(7), beside(5)] {
+        assert_eq!(hub.register(client).codes(), [0]);
+        hub.pass(SECOND);
+    }
+    let mut left = |role: ServerSettings, why: Why, gone: &[Client]| {
+        hub.apply(settings(Part::Hub(role), VpnMode::Llc));
+        let sent = hub.sent();
+        for one in gone {
+            assert!(hub.told(&Event::SpokeDown { spoke: one.vtep(), why }), "{one:?}");
+            let told = |s: &Sent| s.path == one.path() && s.cies()[0].address == Some(address(HUB_MAC));
+            assert!(sent.iter().any(told), "{one:?}");
+        }
+        assert_eq!(sent.len(), gone.len());
+        hub.ports().len()
+    };
+    let role = |allow, max_vnis, max_spokes| ServerSettings { allow, max_vnis, max_spokes, ..hub_role() };
+    let all = || vec![prefix("10.0.0.0", 24)];
+    assert_eq!(left(role(all(), 4, 1000), Why::NotAllowed, &[]), 6);
+    // Who was heard of last stays.
+    assert_eq!(left(role(all(), 1, 1000), Why::Surplus, &[beside(6), beside(7)]), 4);
+    assert_eq!(left(role(all(), 1, 2), Why::Surplus, &[client(2), client(3)]), 2);
+    assert_eq!(left(role(vec![prefix("10.0.0.4", 32)], 1, 2), Why::NotAllowed, &[beside(5)]), 1);
+    assert_eq!(left(role(Vec::new(), 4, 1000), Why::Surplus, &[]), 1);
+    assert_eq!(hub.register(&beside(5)).codes(), [0]);
+}
