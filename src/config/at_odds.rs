@@ -1,7 +1,7 @@
 //! Options that are right alone and cannot work together: those of different sections, and paths.
 
 use super::errors::Finding;
-use super::options::{ADDRESS, BRIDGE, Opt, SOCKET, STATE_FILE, VXLAN};
+use super::options::{ADDRESS, BRIDGE, Opt, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
 use super::read::Reader;
 use super::uci::{File, Value};
 use super::{Config, Hub, HubAddress, Role, Transport, Vn};
@@ -25,6 +25,13 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
     }
     for vn in &config.vns {
         let Some(section) = file.section("vn", &vn.name) else { continue };
+        if let Role::Hub(hub) = &vn.role {
+            if !hub.protocol_addresses.is_empty() && config.main.transport == Transport::Raw {
+                let why = "clients that register IP addresses send their packets by GRE, which needs \
+                           transport 'device' and a GRE interface as 'device' in section dmevpn";
+                let _ = Reader::again(section, errors).refuse(&PROTOCOL_ADDRESS, why);
+            }
+        }
         for (option, why) in devices_in_the_way(file, config, vn) {
             let _ = Reader::again(section, errors).refuse(option, &why);
         }

@@ -374,6 +374,11 @@ fn mistakes_are_told_with_their_line() {
             "config dmevpn\noption nbma 10.0.0.1\noption interface eth1",
             "f:3: option 'interface': excludes 'nbma': set one of both",
         ),
+        (
+            "config dmevpn\noption nbma 10.0.0.1\nconfig vn a\noption vpn_id 1\noption role hub\nlist protocol_address 1.0.0.1",
+            "f:6: option 'protocol_address': clients that register IP addresses send their packets by GRE, which \
+             needs transport 'device' and a GRE interface as 'device' in section dmevpn",
+        ),
         ("config dmevpn\noption device tunnel1", "f:2: option 'device': only with transport 'device'"),
         (
             "config dmevpn 'main'\noption transport device",

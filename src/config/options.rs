@@ -301,7 +301,10 @@ options! {
     DEFAULT: "Default VN" = of_hub("default", Kind::Boolean, Unset::Is("0")).expert();
     limits "`1` for one VN";
 
-    /// This hub's tunnel addresses, for OpenNHRP, FRR and Cisco routers that register an IP address.
+    /// This hub's tunnel addresses, for OpenNHRP, FRR and Cisco routers that register an IP address. They need `transport`
+    /// `device`.
+    ///
+    /// Who does not know which one to register with is told the first of its family.
     PROTOCOL_ADDRESS: "Tunnel addresses" =
         of_hub("protocol_address", Kind::Address, Unset::Nothing).list().expert();
 

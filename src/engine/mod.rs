@@ -29,7 +29,7 @@ mod uplinks;
 
 pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Path, Place, Via};
-pub use contract::item::{Item, Port, Wanted};
+pub use contract::item::{IpClient, Item, Port, Wanted};
 pub use contract::reason::{Refusal, Rivals, Table, Why};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
@@ -257,6 +257,12 @@ impl Engine {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
         let members = vn.sites.members_after(after).take(max);
         members.map(|(_, site, member)| server::peer_row(now, site, member)).collect()
+    }
+
+    /// What a hub's clients registered in a VN beside MACs, in their order; nothing at a spoke.
+    pub fn ip_clients(&self, vn: VnKey) -> impl Iterator<Item = IpClient> {
+        let vn = self.vns.get(&vn).into_iter();
+        vn.flat_map(|vn| vn.sites.members().flat_map(|(id, ..)| server::ip_clients(&vn.sites, id)))
     }
 
     /// How many clients of a hub's, in this VN or in all, are at an underlay address; with a VNI only that site.

@@ -90,7 +90,7 @@ fn serve(config_path: &str, config: Config, signals: &Signals) -> io::Result<()>
             log::info!(target: OPERATOR, "dmevpn ends and leaves everything in place for the next one")
         }
     }
-    node.borrow().settle_state();
+    node.borrow_mut().settle_state();
     Ok(())
 }
 

@@ -12,7 +12,10 @@ use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
 use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
-use crate::engine::{Effect, Effects, Engine, Event, Input, Item, Order, Plane, Secret, Start, VnKey};
+use crate::engine::News::FoundClient;
+use crate::engine::{
+    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Start, VnKey,
+};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
 use crate::wire::nhrp::is_whole;
@@ -32,6 +35,9 @@ const SLICE: Duration = Duration::from_millis(5);
 /// Packets are looked at after this, even if it is not known yet which devices there are.
 const START: Duration = Duration::from_secs(3);
 
+/// What changes of clients is saved once in this time: flash wears.
+const KEEP_APART: Duration = Duration::from_secs(60);
+
 /// A turn should never take that long.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -49,6 +55,11 @@ pub struct Node {
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
+    /// The clients that an earlier run had, until they are told of.
+    found: Vec<(String, IpClient)>,
+    /// When a hub's clients are to be saved, since there are others; and when they were.
+    keeps: Option<Instant>,
+    kept: Option<Instant>,
     /// Whether events are left for the next turn.
     is_behind: bool,
     /// Whether the devices are known that there were at the start.
@@ -76,6 +87,9 @@ impl Node {
             events: Events::open()?,
             dataplane: Dataplane::open(state.identity(), clock, waker.clone())?,
             audience: Audience::default(),
+            found: state.clients(),
+            keeps: None,
+            kept: None,
             state,
             effects: Effects::default(),
             inputs: Inputs::new(),
@@ -102,9 +116,18 @@ impl Node {
         self.dataplane.configure(&config, &self.names, &mut self.inputs);
         self.work();
         let now = self.clock.now();
+        // A VN that is made anew goes on with its clients.
+        let clients = self.clients().map(|(vn, client)| (vn.to_owned(), client));
+        let clients: Vec<_> = clients.collect();
+        self.found.extend(clients);
         let is_shared = |vn| self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared);
         self.engine.apply(now, settings(&config, &self.names, is_shared), &mut self.effects);
         self.perform();
+        for (vn, client) in core::mem::take(&mut self.found) {
+            if let Some(vn) = self.names.vn(&vn) {
+                self.inputs.push_back(Input::News { vn, news: FoundClient(client) });
+            }
+        }
         let news = self.underlay.configure(&config, &self.names);
         self.tell_ways(news);
         self.config = config;
@@ -133,6 +156,9 @@ impl Node {
         }
         if self.engine.deadline().is_some_and(|at| at <= began) {
             self.input(Input::Tick);
+        }
+        if self.keeps.is_some_and(|at| at <= began) {
+            self.keep_clients();
         }
         for place in 0.. {
             if !self.serves(began) {
@@ -239,10 +265,9 @@ impl Node {
         let now = self.now();
         let at_once = self.is_behind.then_some(now);
         let serves = (!self.serves).then_some(Instant::from_millis(0) + START).filter(|at| *at > now);
-        [self.engine.deadline(), self.underlay.deadline(now), self.dataplane.deadline(), at_once, serves]
-            .into_iter()
-            .flatten()
-            .min()
+        let engine = [self.engine.deadline(), self.keeps];
+        let all = [self.underlay.deadline(now), self.dataplane.deadline(), at_once, serves];
+        engine.into_iter().chain(all).flatten().min()
     }
 
     /// The underlay addresses in use.
@@ -279,8 +304,24 @@ impl Node {
     }
 
     /// What is to outlive the daemon is written, unless that takes long.
-    pub fn settle_state(&self) {
+    pub fn settle_state(&mut self) {
+        if self.keeps.is_some() {
+            self.keep_clients();
+        }
         self.state.settle();
+    }
+
+    /// The next run goes on with the clients that registered IP addresses.
+    fn keep_clients(&mut self) {
+        (self.keeps, self.kept) = (None, Some(self.now()));
+        let clients: Vec<_> = self.clients().map(|(vn, client)| (vn.to_owned(), client)).collect();
+        self.state.save_clients(&clients);
+    }
+
+    /// Clients that registered IP addresses, each with the name of its VN.
+    fn clients(&self) -> impl Iterator<Item = (&str, IpClient)> {
+        let vns = self.config.vns.iter().filter_map(|vn| Some((vn.name.as_str(), self.names.vn(&vn.name)?)));
+        vns.flat_map(|(name, vn)| self.engine.ip_clients(vn).map(move |client| (name, client)))
     }
 
     /// What is to be gone when the daemon is, goes.
@@ -361,6 +402,9 @@ impl Node {
                     if let Some(device) = self.underlay.device_index() {
                         self.dataplane.neighbour(device, address, nbma);
                     }
+                    let now = self.clock.now();
+                    let at = self.kept.map_or(now, |kept| now.max(kept + KEEP_APART));
+                    self.keeps.get_or_insert(at);
                 }
                 Effect::Changed { vn, item } => {
                     if let Item::Port(spoke) = item

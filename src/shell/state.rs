@@ -1,24 +1,30 @@
-//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), and who this router is.
+//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), who this router is, and a hub's clients
+//! that registered IP addresses.
 //!
-//! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. It is
+//! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. Where there
+//! are such clients it has a line for each, and is written when they are others than before, once a minute at most. It is
 //! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
 
 use super::beside::beside;
 use super::identity::Identity;
 use super::words::InWords;
 use crate::control::Cause;
+use crate::engine::settings::VpnMode;
+use crate::engine::{IpClient, Path};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 const REQUEST_ID: &str = "request_id ";
 const IDENTITY: &str = "identity ";
+const CLIENT: &str = "client ";
+/// So many clients are kept.
+pub const CLIENTS: usize = 1024;
 /// More than the lines ever have, in octets.
-const MOST: u64 = 4096;
+const MOST: u64 = 256 * 1024;
 
 /// What could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -30,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct State {
     request_id: u32,
     identity: Identity,
+    /// A line for each client.
+    clients: String,
     writer: Arc<Writer>,
 }
 
@@ -53,6 +61,10 @@ impl State {
         let state = State {
             request_id: request_id.unwrap_or(0),
             identity: identity.map_or_else(Identity::random, Ok)?,
+            clients: text
+                .lines()
+                .filter(|l| l.starts_with(CLIENT))
+                .fold(String::new(), |all, l| all + l + "\n"),
             writer: Arc::new(Writer::new(file.to_owned(), again)),
         };
         if identity.is_none() {
@@ -83,6 +95,21 @@ impl State {
         self.save();
     }
 
+    /// The clients of an earlier run, each with the name of its VN.
+    pub fn clients(&self) -> Vec<(String, IpClient)> {
+        self.clients.lines().filter_map(|line| client(line.strip_prefix(CLIENT)?)).collect()
+    }
+
+    /// The next start is to go on with these. Those that are kept already cost nothing.
+    pub fn save_clients(&mut self, clients: &[(String, IpClient)]) {
+        let some = clients.iter().take(CLIENTS);
+        let clients = some.fold(String::new(), |all, (vn, client)| all + &line(vn, client));
+        if self.clients != clients {
+            self.clients = clients;
+            self.save();
+        }
+    }
+
     /// Waits until what was saved is written, though not for long, nor for what cannot be written now.
     pub fn settle(&self) {
         self.writer.settle();
@@ -94,7 +121,8 @@ impl State {
     }
 
     fn save(&self) {
-        let text = format!("{REQUEST_ID}{}\n{IDENTITY}{}\n", self.request_id, self.identity);
+        let State { request_id, identity, clients, .. } = self;
+        let text = format!("{REQUEST_ID}{request_id}\n{IDENTITY}{identity}\n{clients}");
         if self.writer.take(text) {
             let writer = Arc::clone(&self.writer);
             if let Err(e) = beside("state", move || writer.write()) {
@@ -104,6 +132,27 @@ impl State {
             }
         }
     }
+}
+
+/// A client, as the file has it.
+fn line(vn: &str, client: &IpClient) -> String {
+    let IpClient { address, path, mode, unique, mtu, granted } = client;
+    let (mode, unique) = (mode.name(), if *unique { "unique" } else { "shared" });
+    format!("{CLIENT}{vn} {address} {} {} {mode} {unique} {mtu} {granted}\n", path.remote, path.local)
+}
+
+fn client(line: &str) -> Option<(String, IpClient)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let &[vn, address, remote, local, mode, unique, mtu, granted] = &words[..] else { return None };
+    let client = IpClient {
+        address: address.parse().ok()?,
+        path: Path { local: local.parse().ok()?, remote: remote.parse().ok()? },
+        mode: [VpnMode::Llc, VpnMode::Key, VpnMode::None].into_iter().find(|m| m.name() == mode)?,
+        unique: unique == "unique",
+        mtu: mtu.parse().ok()?,
+        granted: granted.parse().ok()?,
+    };
+    Some((vn.to_owned(), client))
 }
 
 /// Writes the file in a thread of its own: flash may take its time.
@@ -213,8 +262,9 @@ fn read(file: &str) -> io::Result<String> {
     let text = String::from_utf8_lossy(&octets);
     // A file system that lost its power may have cut the text, or left zeros.
     let text = text.trim_end_matches('\0');
-    let is_ours =
-        |line: &str| [REQUEST_ID, IDENTITY].iter().any(|w| line.starts_with(w) || w.starts_with(line));
+    let is_ours = |line: &str| {
+        [REQUEST_ID, IDENTITY, CLIENT].iter().any(|w| line.starts_with(w) || w.starts_with(line))
+    };
     if octets.len() as u64 > MOST || !text.lines().all(is_ours) {
         return Err(foreign());
     }
@@ -241,7 +291,7 @@ fn foreign() -> io::Error {
 
 /// Writes the file whole or, when the power fails, not at all; for its owner only.
 fn write(file: &str, text: &str) -> io::Result<()> {
-    if let Some(directory) = Path::new(file).parent() {
+    if let Some(directory) = directory(file) {
         DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
     read(file)?;
@@ -254,8 +304,12 @@ fn write(file: &str, text: &str) -> io::Result<()> {
     out.sync_all()?;
     fs::rename(&new, file)?;
     // Else the old one may be back after a power failure. Not all file systems do this for a directory.
-    let _ = Path::new(file).parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all());
+    let _ = directory(file).map_or(Ok(()), |directory| File::open(directory)?.sync_all());
     Ok(())
+}
+
+fn directory(file: &str) -> Option<&std::path::Path> {
+    std::path::Path::new(file).parent()
 }
 
 #[cfg(test)]
@@ -295,6 +349,44 @@ mod tests {
         fs::write(file, format!("request_id \nidentity {}\n", first.identity())).unwrap();
         assert!(same(first.identity()));
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn clients_are_kept_beside_the_rest() {
+        let file = std::env::temp_dir().join(format!("dmevpn-state-clients-{}", std::process::id()));
+        let file = file.to_str().unwrap();
+        let mut state = State::load(file).unwrap();
+        let path = Path { local: "10.0.0.1".parse().unwrap(), remote: "10.0.0.8".parse().unwrap() };
+        let one = IpClient {
+            address: "192.0.2.8".parse().unwrap(),
+            path,
+            mode: VpnMode::Key,
+            unique: true,
+            mtu: 1472,
+            granted: 7200,
+        };
+        let path = Path { local: "2001:db8::1".parse().unwrap(), remote: "2001:db8::9".parse().unwrap() };
+        let address = "2001:db8:1::9".parse().unwrap();
+        let other = IpClient { address, path, mode: VpnMode::None, unique: false, ..one };
+        let both = [("a".to_owned(), one), ("b".to_owned(), other)];
+        state.save_clients(&both);
+        state.save_request_id(77);
+        state.settle();
+        let again = State::load(file).unwrap();
+        assert_eq!(again.clients(), both);
+        assert_eq!((again.request_id(), again.identity()), (77, state.identity()));
+        let written = fs::metadata(file).unwrap().modified().unwrap();
+        state.save_clients(&both);
+        state.settle();
+        assert_eq!(fs::metadata(file).unwrap().modified().unwrap(), written, "nothing is new");
+        // What cannot be read is left out.
+        let text = fs::read_to_string(file).unwrap().replace(" key ", " lock ");
+        fs::write(file, text).unwrap();
+        assert_eq!(State::load(file).unwrap().clients(), [("b".to_owned(), other)]);
+        state.save_clients(&vec![both[0].clone(); 2 * CLIENTS]);
+        state.settle();
+        assert_eq!(State::load(file).unwrap().clients().len(), CLIENTS);
+        fs::remove_file(file).unwrap();
     }
 
     /// Whatever it is: it is not waited for, read to its end, or replaced.

@@ -1,7 +1,7 @@
 //! Clients of the neighbours' kind: they register an IP address and know of no VN.
 
 use super::*;
-use dmevpn::engine::{Event, Input, Item, Path, Via};
+use dmevpn::engine::{Event, Input, Item, News, Path, Via};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{Protocol, ProtocolAddress, error, kind};
 
@@ -300,4 +300,31 @@ fn ip_client_with_the_nat_extension_registers() {
         assert_eq!(sent[0].codes(), [0]);
         assert!(sent[0].message().extensions().any(|extension| extension == nat), "it is there in the reply");
     }
+}
+
+/// A client registers once in an hour. A hub that is started anew goes on with those it had.
+#[test]
+fn ip_client_is_known_after_a_restart() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    hub.register(&client_with_mac());
+    let kept: Vec<_> = hub.engine.ip_clients(VN).collect();
+    assert_eq!(kept.len(), 2, "not the spoke, which registers at once: {kept:?}");
+    assert_eq!((kept[0].path, kept[0].granted, kept[0].unique), (one.path(), 600, false));
+    hub.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
+    assert_eq!(hub.engine.ip_clients(VN).collect::<Vec<_>>(), kept, "a refresh changes nothing");
+    let mut again = Driven::hub();
+    for client in &kept {
+        again.input(Input::News { vn: VN, news: News::FoundClient(*client) });
+        assert!(again.changed().any(|item| item == Item::Neighbour(client.address)));
+    }
+    assert_eq!(again.engine.plane(VN).unwrap().neighbour(ip(one.source)), Some(one.nbma));
+    let sent = again.hear(one.path(), VpnTag::None, &ip_question(&one, 9, other.source));
+    assert_eq!((sent[0].codes(), sent[0].cies()[0].nbma), (vec![0], Some(other.nbma)));
+    // With others than found, who registers is believed; who does not is forgotten in time.
+    again.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
+    again.pass(599 * SECOND);
+    again.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
+    again.pass(2 * SECOND);
+    let left: Vec<_> = again.engine.ip_clients(VN).map(|client| client.address).collect();
+    assert_eq!(left, [ip(one.source)]);
 }

@@ -117,7 +117,7 @@ impl Client {
             News::FoundShortcut { mac, to } => {
                 self.ask(cx, |resolution, cx, asker| resolution.found(cx, asker, mac, to));
             }
-            News::Became { .. } | News::FoundPort { .. } => {}
+            News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the outside tells the engine.
 
-use super::item::Port;
+use super::item::{IpClient, Port};
 use super::settings::{HubKey, VnKey};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::{Malformed, VpnTag};
@@ -102,6 +102,8 @@ pub enum News {
         /// How it is.
         port: Port,
     },
+    /// A client without a port, as an earlier run of the daemon knew it.
+    FoundClient(IpClient),
 }
 
 /// What an operator wants.

@@ -1,5 +1,6 @@
 //! The things in the kernel that the engine wants, and how it wants them.
 
+use super::input::Path;
 use super::settings::VpnMode;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::net::IpAddr;
@@ -27,6 +28,24 @@ pub struct Port {
     /// How packets between hub and spoke name the VN.
     pub mode: VpnMode,
     /// The holding time granted to the spoke, in seconds; of a port that was found, 0 if nobody kept it.
+    pub granted: u16,
+}
+
+/// A client of a hub's that registered an IP address, and what lets the next run of the daemon go on with it: it may not
+/// register again for long, and nothing in the kernel says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpClient {
+    /// Its address.
+    pub address: IpAddr,
+    /// Between which underlay addresses packets go.
+    pub path: Path,
+    /// How they name the VN.
+    pub mode: VpnMode,
+    /// Whether nobody else may register the address.
+    pub unique: bool,
+    /// The largest packet it takes, in octets; 0 if it did not say.
+    pub mtu: u16,
+    /// The holding time granted to it, in seconds.
     pub granted: u16,
 }
 

@@ -13,6 +13,7 @@ mod restart;
 mod withdrawal;
 
 pub use member::Member;
+pub use restart::ip_clients;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
 use super::contract::effect::Event;
@@ -156,6 +157,7 @@ impl Server {
             News::Listed => self.listed(cx),
             News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
             News::FoundPort { spoke, port } => self.found(cx, spoke, port),
+            News::FoundClient(client) => self.found_client(cx, client),
             News::Miss(_) | News::Use { .. } | News::FoundShortcut { .. } => {}
         }
     }

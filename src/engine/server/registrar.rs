@@ -220,11 +220,13 @@ impl Server {
         let host = [0, 0xff, address.host_prefix()].contains(&cie.prefix);
         let without_port = matches!(address, ProtocolAddress::Mac(_)) && header.vni.is_none();
         let right = theirs && host && !without_port && cie.code == code::OK;
+        let granted = granted(cx.holding_seconds(), cie);
         (right && is_unicast(address) && !cx.sites.is_own(address)).then(|| Registered {
             address,
             unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
             mtu: cie.mtu,
-            until: cx.now + Duration::from_secs(granted(cx.holding_seconds(), cie).into()),
+            granted,
+            until: cx.now + Duration::from_secs(granted.into()),
         })
     }
 
@@ -259,7 +261,7 @@ impl Server {
     }
 
     /// Takes in what was judged.
-    fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, registered: Registered) {
+    pub(super) fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, registered: Registered) {
         let address = registered.address;
         let holder = cx.book.get(address).and_then(|entry| entry.registered()).filter(|there| *there != site);
         let Some(member) = cx.sites.member_mut(site) else { return };

@@ -3,13 +3,16 @@
 use super::super::context::Context;
 use super::super::contract::effect::Event;
 use super::super::contract::input::{Path, Via};
-use super::super::contract::item::{Item, Port, Wanted};
-use super::super::sites::SiteId;
+use super::super::contract::item::{IpClient, Item, Port, Wanted};
+use super::super::contract::settings::VpnMode;
+use super::super::limits::ADDRESSES_PER_CLIENT;
+use super::super::sites::{SiteId, Sites};
 use super::Server;
 use super::answer::DENIAL;
-use super::member::MemberPort;
+use super::member::{MemberPort, Registered};
 use crate::time::Instant;
 use crate::types::Vtep;
+use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;
 
 /// How far apart spokes are asked to register after a restart: each then asks for all it holds.
@@ -58,6 +61,40 @@ impl Server {
         cx.tell(Event::SpokeUp { spoke, uplink });
     }
 
+    /// A client of an earlier run's that registered an IP address. It may register again only in hours: until its time is
+    /// over it counts as registered now, and its entry is made as if it was. Others are told of what changes, too, as far
+    /// as they asked this run.
+    pub(super) fn found_client(&mut self, cx: &mut Context<'_>, client: IpClient) {
+        let address = ProtocolAddress::Ip(client.address);
+        let is_known = cx.book.get(address).is_some_and(|entry| entry.registered().is_some());
+        if is_known || cx.sites.is_own(address) {
+            return;
+        }
+        if self.others >= self.settings.max_macs {
+            return self.table_full(cx);
+        }
+        let site = cx.sites.enter((client.path.remote, None));
+        self.become_member(cx, site);
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.set_way(Via { path: client.path, tag: client.mode.tag(cx.vpn_id) });
+        }
+        let granted = client.granted.min(cx.holding_seconds());
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        if member.registered.len() >= ADDRESSES_PER_CLIENT {
+            return;
+        }
+        member.address.get_or_insert(address);
+        let registered = Registered {
+            address,
+            unique: client.unique,
+            mtu: client.mtu,
+            granted,
+            until: cx.now + Duration::from_secs(granted.into()),
+        };
+        self.take_in(cx, site, registered);
+        self.arm(cx, site);
+    }
+
     /// A client is new. After a reboot it may be one of before; until the bridge is listed nobody knows whether there
     /// are ports, so whether there was a reboot.
     pub(super) fn may_hold_anything(&mut self, cx: &mut Context<'_>, site: SiteId) {
@@ -89,4 +126,17 @@ impl Server {
             }
         }
     }
+}
+
+/// What a client registered that is no MAC. One with a VNI registers again by itself, soon.
+pub fn ip_clients(sites: &Sites, site: SiteId) -> impl Iterator<Item = IpClient> {
+    let via = sites.via(site).filter(|_| sites.vtep(site).is_none());
+    via.into_iter().flat_map(move |Via { path, tag }| {
+        let registered = sites.member(site).into_iter().flat_map(|member| &member.registered);
+        registered.filter_map(move |r| {
+            let ProtocolAddress::Ip(address) = r.address else { return None };
+            let Registered { unique, mtu, granted, .. } = *r;
+            Some(IpClient { address, path, mode: VpnMode::of(tag), unique, mtu, granted })
+        })
+    })
 }

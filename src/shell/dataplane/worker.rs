@@ -304,12 +304,16 @@ impl Hands {
             }
             Job::Home(question) => Report::Home(Box::new(question.ask(netlink))),
             Job::Neighbour(device, address, nbma) => {
-                let done = match nbma.map(Nbma::ip) {
+                let entry = match nbma.map(Nbma::ip) {
                     Some(IpAddr::V4(ip)) => netlink.neighbour_set(device, address, &ip.octets()),
                     Some(IpAddr::V6(ip)) => netlink.neighbour_set(device, address, &ip.octets()),
                     None => netlink.neighbour_remove(device, address),
                 };
-                if let Err(e) = done {
+                let route = match nbma {
+                    Some(_) => netlink.host_route_set(device, address),
+                    None => netlink.host_route_remove(device, address),
+                };
+                for e in [entry, route].into_iter().filter_map(Result::err) {
                     log::warn!("{e}");
                 }
                 Report::Done

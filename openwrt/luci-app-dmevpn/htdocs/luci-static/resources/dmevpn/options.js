@@ -321,7 +321,7 @@ return baseclass.extend({
 		},
 		protocol_address: {
 			title: _('Tunnel addresses'),
-			help: _('This hub\'s tunnel addresses, for OpenNHRP, FRR and Cisco routers that register an IP address.'),
+			help: _('This hub\'s tunnel addresses, for OpenNHRP, FRR and Cisco routers that register an IP address. They need <code>transport</code> <code>device</code>.'),
 			type: 'address',
 			default: null,
 			required: false,
