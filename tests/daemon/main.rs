@@ -32,6 +32,7 @@ mod nat;
 mod nonsense;
 mod odd;
 mod state;
+mod strangers;
 mod time;
 mod ways;
 

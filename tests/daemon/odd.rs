@@ -31,7 +31,7 @@ fn with_unknown_extension(vpn_id: &str) -> Vec<u8> {
 }
 
 /// The value of a metric of the whole daemon.
-fn counted(node: &Node, name: &str) -> String {
+pub fn counted(node: &Node, name: &str) -> String {
     let metrics = String::from_utf8(dmevpn(node, &["metrics"]).stdout).unwrap();
     let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("dmevpn_{name}_total ")));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).to_owned()

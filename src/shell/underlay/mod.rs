@@ -443,6 +443,10 @@ impl Underlay {
             }
             self.closed.push((local, trouble));
         }
+        // Whoever else sends to a spoke does not even wake it.
+        let hubs = self.hubs.values().filter_map(|hub| Some((hub.path?.remote, ())));
+        let hubs: Vec<Nbma> = map_of(hubs).into_iter().map(|(hub, ())| hub).collect();
+        self.tunnels.hear((!self.is_hub).then_some(&hubs));
     }
 
     fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {

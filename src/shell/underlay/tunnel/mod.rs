@@ -4,6 +4,7 @@ mod device;
 mod raw;
 
 use crate::engine::{Path, Via};
+use crate::shell::words::InWords;
 use crate::time::Instant;
 use crate::types::Nbma;
 use crate::wire::{Malformed, Prefix, VpnTag};
@@ -17,6 +18,9 @@ pub use device::{Gre, gre};
 
 /// The longest packet taken: a jumbo frame's worth, though NHRP here stays below 1500 octets.
 pub const MAX_PACKET: usize = 9216;
+
+/// A filter of more addresses may be too large for the kernel.
+const SOURCES: usize = 32;
 
 /// A way for packets in and out.
 #[derive(Debug)]
@@ -107,6 +111,8 @@ pub struct Tunnels {
 #[derive(Debug)]
 struct Open {
     tunnel: Rc<Tunnel>,
+    /// Whose packets come by it; those of all when `None`.
+    heard: Option<Vec<Nbma>>,
     /// It is on a device that is in use no more: it sends what is to be withdrawn from there.
     is_former: bool,
     /// Nothing is read from it until then: it had nothing but errors, such as ENETDOWN while its device is down.
@@ -122,6 +128,20 @@ impl Tunnels {
     /// Opens a packet socket on a GRE device that sends from `local`, if there is none already.
     pub fn open_device(&mut self, local: Nbma, gre: &Gre) -> io::Result<()> {
         self.open(local, || Device::open(local, gre).map(Tunnel::Device))
+    }
+
+    /// Of raw sockets only packets from these come any more, or from all.
+    pub fn hear(&mut self, from: Option<&[Nbma]>) {
+        let from = from.filter(|from| from.len() <= SOURCES);
+        for open in self.open.iter_mut().filter(|open| open.heard.as_deref() != from) {
+            open.heard = from.map(<[Nbma]>::to_vec);
+            let Tunnel::Raw(raw) = &*open.tunnel else { continue };
+            if let Err(e) = raw.hear(from) {
+                // More work is better than none.
+                log::debug!("packets of all come in: {}", InWords(&e));
+                let _ = raw.hear(None);
+            }
+        }
     }
 
     /// The device that they are on is another one, or none. They are used no more than for what has to go from there.
@@ -162,7 +182,7 @@ impl Tunnels {
 
     fn open(&mut self, local: Nbma, open: impl FnOnce() -> io::Result<Tunnel>) -> io::Result<()> {
         if !self.open.iter().any(|open| !open.is_former && open.tunnel.is_for(local)) {
-            self.open.push(Open { tunnel: Rc::new(open()?), is_former: false, rests: None });
+            self.open.push(Open { tunnel: Rc::new(open()?), heard: None, is_former: false, rests: None });
         }
         Ok(())
     }

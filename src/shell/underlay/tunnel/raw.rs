@@ -27,19 +27,24 @@ impl Raw {
     /// Opens a socket for the family of `like`; with `interface` for what comes and goes by that one only. Of all GRE
     /// packets only NHRP ever wakes the daemon.
     pub fn open(like: Nbma, interface: Option<&str>) -> io::Result<Raw> {
-        let (domain, filter) = match like.ip() {
-            IpAddr::V4(_) => (Domain::IPV4, filter_v4()),
-            IpAddr::V6(_) => (Domain::IPV6, filter_v6()),
+        let domain = match like.ip() {
+            IpAddr::V4(_) => Domain::IPV4,
+            IpAddr::V6(_) => Domain::IPV6,
         };
         let socket = packet::open(domain, Type::RAW, GRE, "GRE (protocol 47)")?;
         // First of all, so that little else slips in.
-        socket.attach_filter(&filter)?;
+        socket.attach_filter(&filter(domain, None))?;
         socket.bind_device(interface.map(str::as_bytes))?;
         // A smaller buffer only means that more spokes have to ask twice.
         let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
         socket.set_nonblocking(true)?;
         packet::tell_destinations(&socket, domain)?;
         Ok(Raw { domain, socket })
+    }
+
+    /// From now on only what comes from these wakes the daemon, or from all. What is in the socket stays.
+    pub fn hear(&self, from: Option<&[Nbma]>) -> io::Result<()> {
+        self.socket.attach_filter(&filter(self.domain, from))
     }
 
     /// Whether it is for addresses of this family.
@@ -83,28 +88,44 @@ const fn statement(code: u32, jt: u8, jf: u8, k: u32) -> SockFilter {
     SockFilter::new(code as u16, jt, jf, k)
 }
 
-/// Lets a packet through whose GRE protocol, loaded by `load`, is NHRP.
-fn filter<const N: usize>(load: [SockFilter; N]) -> Vec<SockFilter> {
-    const PASS: u32 = u32::MAX;
-    const DROP: u32 = 0;
-    let mut program = Vec::from(load);
-    program.extend([
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, u32::from(gre::PROTOCOL_NHRP)),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, PASS),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, DROP),
-    ]);
+/// Where the source address is, from the IP header on (`SKF_NET_OFF`): there the filter sees it whatever a socket hands out.
+const NETWORK: u32 = -0x10_0000_i32 as u32;
+const SOURCE_V4: u32 = NETWORK + 12;
+const SOURCE_V6: u32 = NETWORK + 8;
+
+/// Lets NHRP in GRE through, from these addresses only where there are some to choose from.
+fn filter(domain: Domain, from: Option<&[Nbma]>) -> Vec<SockFilter> {
+    const PASS: SockFilter = statement(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX);
+    const DROP: SockFilter = statement(libc::BPF_RET | libc::BPF_K, 0, 0, 0);
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_ABS;
+    const IS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let mut program = match domain {
+        // It sees the IPv4 header, of variable length.
+        Domain::IPV4 => vec![
+            statement(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 0, 0),
+            statement(libc::BPF_LD | libc::BPF_H | libc::BPF_IND, 0, 0, 2),
+        ],
+        // Of IPv6 what is behind the headers.
+        _ => vec![statement(LOAD | libc::BPF_H, 0, 0, 2)],
+    };
+    program.extend([statement(IS, 1, 0, u32::from(gre::PROTOCOL_NHRP)), DROP]);
+    let Some(from) = from else {
+        program.push(PASS);
+        return program;
+    };
+    for ip in from.iter().map(|nbma| nbma.ip()).filter(|ip| ip.is_ipv4() == (domain == Domain::IPV4)) {
+        let (bits, words, at) = match ip {
+            IpAddr::V4(ip) => (ip.to_bits().into(), 1, SOURCE_V4),
+            IpAddr::V6(ip) => (ip.to_bits(), 4, SOURCE_V6),
+        };
+        for n in 0..words {
+            // The next address stands behind the words that are left and what lets the packet pass.
+            let left = words - 1 - n;
+            program.push(statement(LOAD | libc::BPF_W, 0, 0, at + 4 * n));
+            program.push(statement(IS, 0, 2 * left as u8 + 1, (bits >> (32 * left)) as u32));
+        }
+        program.push(PASS);
+    }
+    program.push(DROP);
     program
-}
-
-/// The filter sees the IPv4 header, of variable length.
-fn filter_v4() -> Vec<SockFilter> {
-    filter([
-        statement(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 0, 0),
-        statement(libc::BPF_LD | libc::BPF_H | libc::BPF_IND, 0, 0, 2),
-    ])
-}
-
-/// Of IPv6 it sees what is behind the headers.
-fn filter_v6() -> Vec<SockFilter> {
-    filter([statement(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 2)])
 }
