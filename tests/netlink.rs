@@ -4,7 +4,8 @@
 #![allow(unsafe_code)]
 
 use dmevpn::shell::netlink::{
-    Destination, Event, Events, FdbChange, FdbEntry, FdbTable, Kind, LinkChange, Netlink, NewVxlan,
+    Admission, Destination, Event, Events, FdbChange, FdbEntry, FdbTable, Gate, Kind, LinkChange, Netlink,
+    NewVxlan, dropped,
 };
 use dmevpn::types::VlanId;
 use std::net::IpAddr;
@@ -841,5 +842,82 @@ fn addresses_are_listed() {
         found.sort();
         let wanted = [("192.0.2.1", 24), ("192.0.2.65", 32), ("2001:db8::1", 64)];
         assert_eq!(found, wanted.map(|(ip, prefix)| (ip.to_string(), prefix)));
+    });
+}
+
+/// What `nft` says of the rules; `None` where there is no such program.
+fn rules(arguments: &[&str]) -> Option<(bool, String)> {
+    let said = std::process::Command::new("nft").args(arguments).output().ok()?;
+    let text = [said.stdout, said.stderr].concat();
+    Some((said.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// As far as this kernel has nftables; where it has not, it is so said, and at once.
+#[test]
+fn a_gate_is_what_nft_reads_and_nobody_elses() {
+    in_namespace(|_| {
+        let pairs: Vec<_> =
+            (0..1200u32).map(|n| (IpAddr::from((0x0a00_0001 + n).to_be_bytes()), 100 + n)).collect();
+        let mut gate = match Gate::make(4789, &pairs) {
+            Ok(gate) => gate,
+            Err(lack) => {
+                assert!(lack.why.contains("nftables"), "{lack:?}");
+                return eprintln!("skipped: {}", lack.why);
+            }
+        };
+        let six = ip("fd00::7");
+        let changes = [
+            Admission::Open(six, 7),
+            Admission::Open(six, 7),
+            Admission::Close(pairs[5].0, pairs[5].1),
+            Admission::Free(pairs[5].1),
+            Admission::Open(ip("192.0.2.1"), 4),
+        ];
+        gate.change(&changes).unwrap();
+        assert_eq!(dropped(gate.name()), Some(0));
+        // What is not there: nothing of it happens.
+        assert!(gate.change(&[Admission::Open(six, 9), Admission::Free(99)]).is_err());
+        let other = Gate::make(4790, &[]).unwrap();
+        assert_eq!((gate.name(), other.name()), ("dmevpn", "dmevpn2"));
+        gate.move_to(4791).unwrap();
+        let Some((_, text)) = rules(&["list", "ruleset"]) else { return };
+        for part in [
+            "table inet dmevpn {",
+            "udp dport 4791 jump vxlan",
+            "udp dport 4790 jump vxlan",
+            "hook input priority mangle; policy accept;",
+            "ip saddr . @th,96,24 @vteps4 accept",
+            "ip6 saddr . @th,96,24 @vteps6 accept",
+            "@th,96,24 != @vnis accept",
+            "counter packets 0 bytes 0 drop",
+            "fd00::7 . 0.0.7.0",
+            "192.0.2.1 . 0.0.4.0",
+            "10.0.4.176 . 0.5.19.0",
+        ] {
+            assert!(text.contains(part), "no '{part}' in:\n{text}");
+        }
+        assert!(
+            !text.contains("dport 4789") && !text.contains("10.0.0.6 .") && !text.contains("0.0.9.0"),
+            "{text}"
+        );
+        // Others cannot.
+        rules(&["flush", "ruleset"]);
+        rules(&["delete", "table", "inet", "dmevpn"]);
+        assert!(rules(&["list", "tables"]).unwrap().1.contains("dmevpn2"));
+        drop((gate, other));
+        assert_eq!(rules(&["list", "ruleset"]).unwrap().1, "");
+    });
+}
+
+#[test]
+fn who_may_not_is_told() {
+    in_namespace(|_| {
+        // SAFETY: no memory is involved; this thread alone becomes another user, without rights.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+        let lack = Gate::make(4789, &[]).unwrap_err();
+        assert!(
+            lack.lasts && lack.why.contains("CAP_NET_ADMIN") || lack.why.contains("no nftables"),
+            "{lack:?}"
+        );
     });
 }

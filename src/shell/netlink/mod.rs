@@ -1,5 +1,5 @@
-//! A small routing netlink client: links, VXLAN and bridge forwarding entries, neighbours,
-//! addresses, and the kernel's events about them.
+//! A small netlink client: links, VXLAN and bridge forwarding entries, neighbours, addresses, and the kernel's events
+//! about them; and one table of nftables ([`Gate`]).
 //!
 //! [`Netlink`] asks and changes; the kernel answers within the system call: in microseconds, or, where its lock (rtnl) is
 //! held by others and when devices are deleted, after seconds. [`Events`] listens without blocking.
@@ -9,6 +9,7 @@ mod events;
 mod fdb;
 mod link;
 mod message;
+mod nftables;
 mod routes;
 mod socket;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
 pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
+pub use nftables::{Admission, Gate, Lack, dropped};
 pub use routes::Routes;
 pub(super) use socket::{name_of, set_option, set_receive_buffer};
 pub use vlan::{BridgePort, Vlans};

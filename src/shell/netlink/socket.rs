@@ -19,7 +19,12 @@ const SO_RCVBUFFORCE: libc::c_int = 33;
 
 /// A routing netlink socket (close-on-exec).
 pub(super) fn open() -> io::Result<Socket> {
-    Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))
+    open_for(libc::NETLINK_ROUTE)
+}
+
+/// A netlink socket of this protocol (close-on-exec).
+pub(super) fn open_for(protocol: libc::c_int) -> io::Result<Socket> {
+    Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(protocol)))
 }
 
 /// Give the socket a port number of the kernel's choice. The kernel does that by itself on the first

@@ -2,7 +2,8 @@
 
 use super::message::{self, Attributes, Batch, Message, Refusal};
 use super::{
-    Address, BridgePort, Destination, Event, FdbEntry, Kind, Link, NewVxlan, Vlans, fdb, vlan, vxlan,
+    Address, Admission, BridgePort, Destination, Event, FdbEntry, Kind, Link, NewVxlan, Vlans, fdb, nftables,
+    vlan, vxlan,
 };
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
@@ -31,6 +32,7 @@ fn parse(message: Message<'_>) {
     let _ = BridgePort::parse(&message);
     let _ = FdbEntry::parse(&message);
     let _ = Address::parse(&message);
+    let _ = nftables::count(message.body);
     let _ = message::acknowledgement(&message);
     let _ = message::done(&message);
     let _ = Attributes(message.body).count();
@@ -141,6 +143,74 @@ fn a_ports_vlans_are_told_by_ranges() {
         [vec![Vlans { untagged: false, ..only }], vec![only, Vlans { first: 20, last: 29, ..only }]]
             .map(|vlans| BridgePort { vlans, ..untagged.clone() });
     assert!(!tagged.is_only_in(ten()) && !both.is_only_in(ten()) && both.meets(&tagged));
+}
+
+/// The messages of `batch`: kind, flags and body.
+fn taken_apart(batch: &Batch) -> Vec<(u16, u16, &[u8])> {
+    let mut rest = batch.bytes();
+    let mut all = Vec::new();
+    while let Some((message, advance)) = message::first(rest).unwrap() {
+        all.push((message.kind, message.flags, message.body));
+        rest = &rest[advance..];
+    }
+    all
+}
+
+#[test]
+fn who_may_send_is_told_in_runs_of_elements() {
+    let (four, six) = ("10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap());
+    let many = (0..31).map(|vni| Admission::Open(four, vni));
+    let last = [Admission::Close(six, 0x010203), Admission::Free(7), Admission::Free(8)];
+    let changes: Vec<Admission> = many.chain(last).collect();
+    let mut batch = Batch::quiet(1);
+    nftables::change(&mut batch, "t", &changes);
+    let all = taken_apart(&batch);
+    // NFT_MSG_NEWSETELEM with NLM_F_CREATE: the VNIs and their pairs, thirty in each; then NFT_MSG_DELSETELEM.
+    let (new, gone) = ((10 << 8 | 12, 0x401), (10 << 8 | 14, 1));
+    let kinds: Vec<(u16, u16)> = all.iter().map(|(kind, flags, _)| (*kind, *flags)).collect();
+    assert_eq!(kinds, [new, new, new, new, gone, gone]);
+    let body = |set: &[u8], elements: &[&[u8]]| {
+        let mut body = vec![1, 0, 0, 0];
+        let mut put = |kind: u16, octets: &[u8]| {
+            body.extend((4 + octets.len() as u16).to_ne_bytes());
+            body.extend(kind.to_ne_bytes());
+            body.extend(octets);
+            body.resize(body.len().next_multiple_of(4), 0);
+        };
+        put(1, b"t\0");
+        put(2, set);
+        let list = elements.iter().flat_map(|key| {
+            let length = key.len() as u16;
+            let heads = [[length + 12, 1], [length + 8, 1], [length + 4, 1]];
+            heads.concat().into_iter().flat_map(u16::to_ne_bytes).chain(key.iter().copied())
+        });
+        put(3, &list.collect::<Vec<u8>>());
+        body
+    };
+    assert_eq!(all[2].2, body(b"vnis\0", &[&[0, 0, 30, 0]]));
+    assert_eq!(all[3].2, body(b"vteps4\0", &[&[10, 0, 0, 2, 0, 0, 30, 0]]));
+    let source = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 3, 0];
+    assert_eq!(all[4].2, body(b"vteps6\0", &[&source]));
+    assert_eq!(all[5].2, body(b"vnis\0", &[&[0, 0, 7, 0], &[0, 0, 8, 0]]));
+}
+
+#[test]
+fn a_table_is_its_sockets_and_tells_what_it_dropped() {
+    let mut batch = Batch::quiet(1);
+    nftables::table(&mut batch, "t", 4789);
+    let all = taken_apart(&batch);
+    // It must not be there yet: NLM_F_CREATE and NLM_F_EXCL. Then NFTA_TABLE_FLAGS.
+    assert_eq!((all[0].0, all[0].1), (10 << 8, 0x601));
+    assert_eq!(all[0].2[all[0].2.len() - 4..], [0, 0, 0, 2]);
+    assert_eq!(nftables::count(all.last().unwrap().2), None, "nothing is counted in what is asked for");
+
+    let numbers = [(1u16, 99u64), (2, 7)].map(|(kind, n)| message::attribute(kind, &n.to_be_bytes()));
+    let expression = |name, data: &[message::Attribute]| {
+        message::nested(1u16, &[message::text_attribute(1u16, name), message::nested(2u16, data)])
+    };
+    let expressions = [expression("counters", &[]), expression("counter", &numbers)];
+    let rule = message::body(&[1, 0, 0, 0], &[message::nested(4u16, &expressions)]);
+    assert_eq!(nftables::count(rule.as_ref()), Some(7));
 }
 
 #[test]
