@@ -91,6 +91,16 @@ fn many_spokes() {
     in_picture(&plan(), |lab| scenes::many_spokes(lab, 8));
 }
 
+#[test]
+fn only_spokes_speak() {
+    in_picture(&plan(), scenes::only_spokes_speak);
+}
+
+#[test]
+fn only_spokes_speak_over_ipv6() {
+    in_picture(&Plan { ipv6: true, ..plan() }, scenes::only_spokes_speak);
+}
+
 /// The laboratory itself: the scenes that need no daemon hold when the data plane is made by hand.
 /// So a scene that fails with the daemon is the daemon's fault.
 fn by_hand(ipv6: bool, scene: impl FnOnce(&mut Lab) -> Report) {

@@ -76,6 +76,7 @@ fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
     }
     let transport = transport(r);
     let udp_port = r.number(&o::UDP_PORT, None);
+    let guard = r.value(&o::GUARD, None, value::boolean);
     let holding_time =
         r.number(&o::HOLDING_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
     let log_level = r.word(&o::LOG_LEVEL, &choice::LOG_LEVELS);
@@ -91,6 +92,7 @@ fn main(path: &str, r: &mut Reader<'_>) -> Result<Main, Reported> {
         advertise: advertise?,
         transport: transport?,
         udp_port: udp_port?,
+        guard: guard?,
         holding_time: holding_time?,
         log_level: log_level?,
         state_file: state_file?,

@@ -25,6 +25,7 @@ fn an_empty_file_has_the_defaults() {
         interface: None,
         transport: Transport::Raw,
         udp_port: 4789,
+        guard: true,
         holding_time: Duration::from_secs(600),
         log_level: log::LevelFilter::Info,
         state_file: "/etc/dmevpn/state".to_owned(),
@@ -90,6 +91,7 @@ fn every_option_can_be_set() {
             option transport 'device'
             option device 'tunnel1'
             option udp_port '8472'
+            option guard '0'
             option holding_time '3'
             option log_level 'trace'
             option state_file '/s'
@@ -139,6 +141,7 @@ fn every_option_can_be_set() {
         interface: None,
         transport: Transport::Device("tunnel1".to_owned()),
         udp_port: 8472,
+        guard: false,
         holding_time: Duration::from_secs(3),
         log_level: log::LevelFilter::Trace,
         state_file: "/s".to_owned(),

@@ -209,6 +209,13 @@ options! {
     /// The UDP port of VXLAN, the same on all routers.
     UDP_PORT: "UDP port" = main("udp_port", number(1, 65535), Unset::Is("4789")).expert();
 
+    /// Whether a hub takes VXLAN frames from its registered spokes alone, each by its own VNI: by a table of nftables,
+    /// `inet dmevpn`, which is there as long as the daemon runs.
+    ///
+    /// Without it anybody who can send to the hub can put frames into its VNs. Where the kernel has no nftables (on OpenWrt
+    /// kmod-nft-core) or not the right to it, the hub runs without and says so. At a spoke it has no effect yet.
+    GUARD: "Guard" = main("guard", Kind::Boolean, Unset::Is("1")).expert();
+
     /// How long others may believe what this router told them. When it dies without a word, it is forgotten after this
     /// time. A hub grants at most its own: other makers' clients must refresh more often than that.
     HOLDING_TIME: "Holding time" = main("holding_time", seconds(3, 65535), Unset::Is("600")).expert();

@@ -25,6 +25,8 @@ pub struct Status {
     /// What is wrong beside the VNs: why there is no such address, where the configuration says which it is to be; or why
     /// the state file cannot be written.
     pub trouble: Option<Cause>,
+    /// How many packets of others were kept from a hub's ports, or why none are; `None` where that is not asked for.
+    pub guard: Option<Result<u64, Cause>>,
     /// Whose packets make no sense here.
     pub odd: Vec<OddRow>,
     /// The virtual networks, in the order of the configuration.

@@ -21,6 +21,11 @@ pub fn status(out: &mut String, status: &Status) {
         o.put("confined", &status.confined);
         o.put("trouble", &status.trouble.as_ref().map(Cause::text));
         o.put("hint", &standing::daemon_hint(status));
+        let missing = status.guard.as_ref().and_then(|guard| guard.as_ref().err());
+        o.put("guard", &status.guard.as_ref().map(Result::is_ok));
+        o.put("guard_dropped", &status.guard.as_ref().and_then(|guard| guard.as_ref().ok().copied()));
+        o.put("guard_trouble", &missing.map(Cause::text));
+        o.put("guard_hint", &missing.and_then(Cause::hint).map(|hint| hint.into_owned()));
         o.list("odd", &status.odd, odd);
         o.list("vns", &status.vns, vn);
     });

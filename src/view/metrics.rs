@@ -50,9 +50,19 @@ impl Page {
                 self.sample(out, &[], status.uptime);
                 return true;
             }
+            2 => {
+                self.next(out, "guard", "gauge", "Whether a hub takes frames from its spokes alone.");
+                status.guard.iter().for_each(|guard| self.sample(out, &[], guard.is_ok().into()));
+                return true;
+            }
+            3 => {
+                self.next(out, "guard_dropped_total", "counter", "Packets of others that the guard dropped.");
+                status.guard.iter().flatten().for_each(|dropped| self.sample(out, &[], *dropped));
+                return true;
+            }
             _ => {}
         }
-        let n = n - 2;
+        let n = n - 4;
         if let Some((name, help, value)) = GAUGES.get(n) {
             self.next(out, name, "gauge", help);
             for (vn, value) in status.vns.iter().filter_map(|vn| Some((vn, value(vn)?))) {

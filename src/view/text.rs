@@ -49,6 +49,17 @@ fn daemon(out: &mut String, screen: Screen, status: &Status) {
     facts.push(format!("user {}{confined}", status.user));
     wrapped(out, screen, "", 0, &facts);
     why_and_what_to_do(out, screen, status.trouble.as_ref().map(Cause::text), standing::daemon_hint(status));
+    match &status.guard {
+        Some(Ok(dropped)) => {
+            let facts = ["frames of spokes alone".to_owned(), format!("{dropped} of others dropped")];
+            wrapped(out, screen, "  guard", COLUMN, &facts);
+        }
+        Some(Err(why)) => {
+            wrapped(out, screen, "  guard", COLUMN, &["missing".to_owned()]);
+            why_and_what_to_do(out, screen, Some(why.text()), why.hint().map(Into::into));
+        }
+        None => {}
+    }
     for row in &status.odd {
         let (what, hint) = oddity(row.oddity);
         let times = [

@@ -3,7 +3,7 @@
 use super::samples::{self, *};
 use super::{dmevpn, documented, metrics, written};
 use dmevpn::config::Errors;
-use dmevpn::control::Form;
+use dmevpn::control::{Cause, Form};
 use dmevpn::engine::{Event, Table};
 use dmevpn::view::doctor::{Diagnosis, Level};
 use dmevpn::view::{self, Events, Failure, Happening, Listing, Rows, Status};
@@ -56,9 +56,16 @@ fn status_as_json() {
     let expected = json!({
         "version": "0.1.0", "uptime": 8040, "config": "/etc/config/dmevpn", "transport": "device",
         "device": "tunnel1", "nbma": ["10.0.0.2"], "user": "dmevpn", "confined": true, "trouble": null, "hint": null,
+        "guard": true, "guard_dropped": 17, "guard_trouble": null, "guard_hint": null,
         "odd": status["odd"], "vns": status["vns"],
     });
     assert_eq!(status, expected);
+    let mut unguarded = daemon(vec![]);
+    unguarded.guard = Some(Err(Cause::NoGuard("the kernel has no nftables".into())));
+    let unguarded = described("status", |out| view::status(out, Form::Json, &unguarded));
+    assert_eq!((&unguarded["guard"], &unguarded["guard_dropped"]), (&json!(false), &json!(null)));
+    assert!(unguarded["guard_trouble"].as_str().unwrap().ends_with("the kernel has no nftables"));
+    assert!(unguarded["guard_hint"].as_str().unwrap().contains("kmod-nft-core"));
     let odd = json!({
         "nbma": "10.0.0.7", "what": "unknown_vn", "packets": 12, "ago": 40,
         "text": "names VPN-ID 7, and there is none such here", "hint": "compare 'vpn_id' and 'vpn_mode' of both ends",

@@ -34,7 +34,7 @@ fn the_page_on_metrics_has_them_all() {
     let mut listed = BTreeMap::new();
     for section in page.split("\n## ").skip(1) {
         let prefixes = match section.lines().next().unwrap() {
-            "Gauges" => &[""][..],
+            "Gauges" | "The guard, at a hub" => &[""][..],
             "Counters of the daemon and of each VN" => &["dmevpn_", "dmevpn_vn_"],
             "Counters of spokes, at a hub" => &["dmevpn_spoke_"],
             "Traffic" => &["dmevpn_vn_", "dmevpn_spoke_"],
@@ -72,6 +72,12 @@ dmevpn_info{version=\"0.1.0\",transport=\"raw\"} 1
 # HELP dmevpn_uptime_seconds For how long the daemon has been running.
 # TYPE dmevpn_uptime_seconds gauge
 dmevpn_uptime_seconds 8040
+# HELP dmevpn_guard Whether a hub takes frames from its spokes alone.
+# TYPE dmevpn_guard gauge
+dmevpn_guard 1
+# HELP dmevpn_guard_dropped_total Packets of others that the guard dropped.
+# TYPE dmevpn_guard_dropped_total counter
+dmevpn_guard_dropped_total 17
 # HELP dmevpn_up Whether this router has what the VN needs: its devices, an address, the way to the hub.
 # TYPE dmevpn_up gauge
 dmevpn_up{vn=\"test\"} 1

@@ -21,13 +21,14 @@ pub fn a_day_like_any_other() -> Status {
         trouble: Some(Cause::NoBridge("br-guest".into())),
         ..vn("guest", "4", spoke("10.0.0.1", report(Standing::NoDevice, 8000)))
     };
-    daemon(vec![
+    let vns = vec![
         VnStatus { bridge_mac: Some(mac(2)), ..vn("test", "1", spoke("10.0.0.1", registered)) },
         vn("lab", "2", spoke("hub.example.net", refused)),
         vn("cam", "ac-de-48:3", spoke("10.0.0.1", silent)),
         no_device,
         vn("core", "5", hub()),
-    ])
+    ];
+    Status { guard: Some(Ok(17)), ..daemon(vns) }
 }
 
 pub fn daemon(vns: Vec<VnStatus>) -> Status {
@@ -40,6 +41,7 @@ pub fn daemon(vns: Vec<VnStatus>) -> Status {
         user: "dmevpn".into(),
         confined: true,
         trouble: None,
+        guard: None,
         odd: vec![],
         vns,
     }

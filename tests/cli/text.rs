@@ -22,6 +22,7 @@ fn status_says_what_is_wrong_first_and_what_to_do() {
     let expected = "\
 dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2,
 user dmevpn, confined
+  guard   frames of spokes alone, 17 of others dropped
 
 VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
   why     no answer from 10.0.0.1 to 4 requests
@@ -81,7 +82,7 @@ fn status_says_what_an_mtu_does() {
 fn status_of_many_vns_has_a_line_for_each_that_is_well() {
     let mut status = a_day_like_any_other();
     status.vns.retain(|vn| vn.name != "lab" && vn.name != "cam");
-    for n in 1..=12 {
+    for n in 1..=11 {
         let registered = report(Standing::Registered { left: 410, unanswered: 0 }, 7980);
         status.vns.push(vn(&format!("floor{n}"), &format!("{}", 10 + n), spoke("10.0.0.1", registered)));
     }
@@ -296,6 +297,17 @@ fn status_without_a_vn_says_so() {
          do      correct option 'interface', or bring that network up\n"
     );
     status.trouble = None;
+    status.guard = Some(Err(Cause::NoGuard("the kernel has no nftables".into())));
+    let text = status_text(FILE, &status);
+    let expected = "
+  guard   missing
+  why     anybody's frames are taken from the underlay: the kernel has no
+          nftables
+  do      install the kernel's nf_tables (OpenWrt: kmod-nft-core) and reload, or
+          set option 'guard' to '0'
+";
+    assert!(text.ends_with(expected), "{text}");
+    status.guard = None;
     let text = status_text(FILE, &status);
     assert!(
         text.ends_with("\n  do      no VN is configured, or none is enabled: see /etc/config/dmevpn\n"),

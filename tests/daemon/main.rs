@@ -21,6 +21,7 @@ mod crowds;
 mod devices;
 mod doctor;
 mod ends;
+mod guard;
 mod hub;
 mod identity;
 mod interface;

@@ -11,6 +11,7 @@ pub mod by_hand;
 pub mod capture;
 pub mod clean;
 pub mod fdb;
+pub mod forger;
 pub mod herd;
 pub mod netns;
 pub mod nodes;

@@ -206,7 +206,7 @@ fn take_answer(pinged: &mut Pinged, echoes: &Echoes, ident: u16, packet: &[u8]) 
     }
 }
 
-fn checksum(bytes: &[u8]) -> u16 {
+pub(super) fn checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 =
         bytes.chunks(2).map(|c| u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0))).sum();
     while sum > 0xffff {

@@ -19,7 +19,8 @@ const hub = {
 function status(vns, more) {
 	return Object.assign({
 		version: '0.1.0', uptime: 7330, config: '/var/run/dmevpn/config', transport: 'raw', device: null,
-		nbma: [ '10.0.0.2' ], user: 'dmevpn', confined: true, trouble: null, hint: null, odd: [], vns: vns
+		nbma: [ '10.0.0.2' ], user: 'dmevpn', confined: true, trouble: null, hint: null, guard: null, guard_dropped: null,
+		guard_trouble: null, guard_hint: null, odd: [], vns: vns
 	}, more);
 }
 

@@ -119,6 +119,7 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
         user: process.user(),
         confined: process.is_confined(),
         trouble: node.own_trouble(),
+        guard: node.dataplane.guard(),
         odd: node.engine.oddities(now),
         vns: node.config.vns.iter().filter_map(vn_status).collect(),
     }

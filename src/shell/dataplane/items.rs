@@ -37,6 +37,8 @@ impl Dataplane {
             Item::Shortcut(mac) => self.shortcut(key, mac, plane),
             Item::Port(spoke) => {
                 let want = plane.and_then(|plane| plane.port(spoke));
+                let uplink = want.filter(|_| self.vns.contains_key(&key)).map(|port| port.uplink);
+                self.guard.set(key, spoke, uplink);
                 match self.vns.get(&key).map(|vn| &vn.devices) {
                     Some(Devices::Ports(_)) => self.port(key, spoke, want, inputs),
                     Some(Devices::Shared(_)) => self.member(key, spoke, plane, inputs),

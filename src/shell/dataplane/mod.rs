@@ -9,6 +9,7 @@
 
 pub(super) mod alias;
 mod found;
+mod guard;
 mod hub;
 mod items;
 mod join;
@@ -28,13 +29,14 @@ use super::identity::Identity;
 use super::netlink::{Error, FdbChange, FdbTable};
 use super::settings::Names;
 use super::underlay::{Home, Question, Source};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::Cause;
 use crate::engine::{Act, Engine, Input, Item, News, Place, Plane, Port, VnKey};
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
+use guard::Guard;
 pub use hub::port_name;
 use hub::{Make, NewPort};
 pub use kmod::Forwarder;
@@ -134,6 +136,7 @@ pub struct Dataplane {
     vns: LiteMap<VnKey, Vn>,
     /// The device that tunnelled frames leave by; none where the routes decide.
     via: Option<u32>,
+    guard: Guard,
     /// How many VNs there were.
     number: u32,
     /// What VNs have for themselves: not their bridges, which they may share.
@@ -189,6 +192,7 @@ impl Dataplane {
             jobs: VecDeque::new(),
             vns: LiteMap::new(),
             via: None,
+            guard: Guard::default(),
             number: 0,
             parts: LiteMap::new(),
             due: VecDeque::new(),
@@ -219,6 +223,8 @@ impl Dataplane {
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down.
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         self.is_stirred = true;
+        let is_hub = config.vns.iter().any(|vn| matches!(vn.role, config::Role::Hub(_)));
+        self.guard.configure((config.main.guard && is_hub).then_some(config.main.udp_port));
         let driver = kmod::driver();
         let vns = config.vns.iter();
         let wanted =
@@ -375,6 +381,7 @@ impl Dataplane {
             self.hear(report, now, inputs);
         }
         self.again(now);
+        self.guard.again(now);
     }
 
     /// Whether it is known which devices there are.
@@ -392,7 +399,8 @@ impl Dataplane {
     pub fn deadline(&self) -> Option<Instant> {
         let again = self.vns.values().filter_map(|vn| vn.again);
         let at_once = self.is_behind.then(|| self.clock.now());
-        again.chain(self.look.filter(|_| !self.looking)).chain(at_once).min()
+        let look = self.look.filter(|_| !self.looking);
+        again.chain(look).chain(at_once).chain(self.guard.deadline()).min()
     }
 
     /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the
@@ -431,6 +439,11 @@ impl Dataplane {
         (standing.bridge_mac, standing.trouble.clone().or_else(|| standing.warning.clone()))
     }
 
+    /// Whether others' frames are to be kept from a hub's ports; how many were dropped, or why none are.
+    pub fn guard(&self) -> Option<Result<u64, Cause>> {
+        self.guard.state()
+    }
+
     /// What forwards a hub's frames in a VN, and why that; nothing at a spoke.
     pub fn forwarder(&self, key: VnKey) -> Option<&Forwarder> {
         match &self.vns.get(&key)?.wanted.role {
@@ -442,6 +455,7 @@ impl Dataplane {
     /// The VN is no more, or wants other devices.
     fn take_down(&mut self, key: VnKey) {
         let Some(vn) = self.vns.remove(&key) else { return };
+        self.guard.forget(key);
         self.parts.retain(|_, (owner, _)| *owner != key);
         match &vn.devices {
             Devices::Spoke => {}
@@ -485,8 +499,14 @@ impl Dataplane {
         self.all_ports(engine);
         self.reconcile(engine, inputs);
         self.plan(now, inputs);
+        if self.worker.open == 0 && self.jobs.is_empty() && self.doomed.is_empty() {
+            self.guard.all_gone();
+        }
         while self.worker.open < OPEN {
-            let Some(job) = self.jobs.pop_front().or_else(|| self.delete_some(true)) else { break };
+            // Who may send is told before the devices are made.
+            let guard = self.guard.job(!self.looking && self.look.is_none());
+            let next = guard.or_else(|| self.jobs.pop_front()).or_else(|| self.delete_some(true));
+            let Some(job) = next else { break };
             self.worker.give(job);
         }
         if self.worker.open == 0 {

@@ -267,6 +267,7 @@ impl Dataplane {
             Report::Use((vn, _), mac, idle, age) => {
                 inputs.push_back(Input::News { vn, news: News::Use { mac, idle, age } });
             }
+            Report::Guard(outcome) => self.guard.hear(outcome, now),
             Report::Home(home) => self.home = Some(home),
             Report::Missed((vn, _), mac) => inputs.push_back(Input::News { vn, news: News::Miss(mac) }),
             Report::Gone(index) if self.parts.contains_key(&index) => self.device_gone(index, inputs),

@@ -5,6 +5,7 @@
 //! It has sockets of its own, gets jobs and answers each of them, in their order, but that a listing goes on beside
 //! other jobs. It knows nothing between two of them.
 
+use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
 use super::join::join;
 use super::settle::{Leave, Settle, Standing, settle};
@@ -12,7 +13,7 @@ use super::spoke::{self, Announcement};
 use super::{kmod, shown};
 use crate::engine::VnKey;
 use crate::shell::clock::Clock;
-use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Link, LinkChange, Netlink};
+use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Gate, Link, LinkChange, Netlink};
 use crate::shell::packet;
 use crate::shell::queue::Queue;
 use crate::shell::underlay::{Home, Question};
@@ -78,6 +79,8 @@ pub(super) enum Job {
     Unlearn { bridge: u32, mac: Mac, vlan: Option<u16>, tunnel: Option<u32>, behind: bool },
     /// Tell the hub's bridge that a MAC is here.
     Announce(Whose, Announcement),
+    /// Who may send to a hub's ports.
+    Guard(Order),
 }
 
 /// What came of a job. Each ends with one that [`Report::is_last`].
@@ -102,6 +105,7 @@ pub(super) enum Report {
     Home(Box<Home>),
     /// There was no entry for the MAC, which is the hub's.
     Missed(Whose, Mac),
+    Guard(Outcome),
     /// A device is not there. Its event may have come before it was known to be ours.
     Gone(u32),
     /// Nothing to tell.
@@ -144,6 +148,7 @@ impl Worker {
             netlink: Netlink::open()?,
             lists: Netlink::open()?,
             announcer: announcer.inspect_err(|e| log::warn!("{e}")).ok(),
+            gate: None,
             listing: None,
             clock,
             todo: Arc::clone(&jobs),
@@ -207,6 +212,8 @@ struct Hands {
     lists: Netlink,
     /// Sends frames into tunnel devices; receives nothing. None without the right to.
     announcer: Option<Socket>,
+    /// Keeps others' frames from a hub's ports.
+    gate: Option<Gate>,
     /// What is being listed, the current table first.
     listing: Option<(Whose, Vec<FdbTable>, Ended)>,
     clock: Clock,
@@ -318,6 +325,7 @@ impl Hands {
                 }
                 Report::Done
             }
+            Job::Guard(order) => Report::Guard(order.perform(&mut self.gate)),
             Job::List(whose, tables) => return self.list(whose, tables),
             Job::ReadUse(whose, index, mac) => match spoke::read_use(netlink, index, mac) {
                 Some((idle, age)) => Report::Use(whose, mac, idle, age),

@@ -95,15 +95,17 @@ fn tables(ruleset: &str, ipv6: bool) -> Vec<Table<'_>> {
     let own = if ipv6 { "ip6" } else { "ip" };
     let mut all: Vec<Table<'_>> = Vec::new();
     let mut chain = None;
-    let mut is_ours = false;
+    let mut is_looked_at = false;
     for line in ruleset.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix("table ").and_then(|rest| rest.strip_suffix(" {")) {
-            is_ours = name.split(' ').next().is_some_and(|family| family == own || family == "inet");
-            if is_ours {
+        // Behind the brace it may say whose it is.
+        if let Some((name, _)) = line.strip_prefix("table ").and_then(|rest| rest.split_once(" {")) {
+            is_looked_at = name.split(' ').next().is_some_and(|family| family == own || family == "inet")
+                && !is_guard(name);
+            if is_looked_at {
                 all.push(Table { name, chains: LiteMap::new() });
             }
         } else if let Some(name) = line.strip_prefix("chain ").and_then(|rest| rest.split(' ').next()) {
-            chain = is_ours.then_some(name);
+            chain = is_looked_at.then_some(name);
         } else if line == "}" {
             chain = None;
         } else if let (Some(name), Some(table)) = (chain, all.last_mut()) {
@@ -118,6 +120,11 @@ fn tables(ruleset: &str, ipv6: bool) -> Vec<Table<'_>> {
         }
     }
     all
+}
+
+/// The daemon's own table, of which it tells itself.
+fn is_guard(table: &str) -> bool {
+    table.strip_prefix("inet dmevpn").is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 struct Walk<'a> {
@@ -311,6 +318,17 @@ mod tests {
         assert_eq!(verdicts(&input("drop", "").replace("inet", "ip6")), ['o', 'o'], "another family");
         assert_eq!(verdicts(&input("drop", "").replace("inet", "bridge")), ['o', 'o']);
         assert_eq!(verdicts(&input("drop", "").replace("hook input", "hook forward")), ['o', 'o']);
+    }
+
+    #[test]
+    fn the_daemons_own_table_is_not_the_firewall() {
+        let own = "table inet dmevpn2 { # progname dmevpn\n\tflags owner\n\n\tset vnis {\n\t\ttype ipv4_addr\n\t}\n\n\
+                   \tchain input {\n\t\ttype filter hook input priority -150; policy accept;\n\
+                   \t\tudp dport 4789 jump vxlan\n\t}\n\n\tchain vxlan {\n\
+                   \t\tip saddr . @th,96,24 @vteps4 accept\n\t\tcounter packets 0 bytes 0 drop\n\t}\n}\n";
+        assert_eq!(verdicts(own), ['o', 'o']);
+        assert_eq!(verdicts(&(input("drop", "udp dport 4789 accept") + own)), ['o', 'c']);
+        assert_eq!(verdicts(&own.replace("dmevpn2", "dmevpnx")), ['?', 'o']);
     }
 
     #[test]

@@ -143,6 +143,13 @@ pub fn of_status(status: &Status) -> Vec<Diagnosis> {
         };
         all.add(level, what, trouble.text(), &trouble.hint().unwrap_or_default());
     }
+    match &status.guard {
+        Some(Ok(dropped)) => {
+            all.ok("guard", format!("takes frames of spokes alone, {dropped} of others dropped"))
+        }
+        Some(Err(why)) => all.add(Warning, "guard", why.text(), &why.hint().unwrap_or_default()),
+        None => {}
+    }
     for vn in &status.vns {
         let hint = standing::hint(vn).unwrap_or_default();
         all.add(level_of(vn), &format!("VN {}", vn.name), standing::text(vn), &hint);

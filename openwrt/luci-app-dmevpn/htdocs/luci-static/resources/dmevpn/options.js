@@ -90,6 +90,16 @@ return baseclass.extend({
 			max: 65535,
 			unit: ''
 		},
+		guard: {
+			title: _('Guard'),
+			help: _('Whether a hub takes VXLAN frames from its registered spokes alone, each by its own VNI: by a table of nftables, <code>inet dmevpn</code>, which is there as long as the daemon runs.'),
+			type: 'boolean',
+			default: '1',
+			required: false,
+			list: false,
+			roles: [ 'spoke', 'hub' ],
+			expert: true
+		},
 		holding_time: {
 			title: _('Holding time'),
 			help: _('How long others may believe what this router told them. When it dies without a word, it is forgotten after this time. A hub grants at most its own: other makers\' clients must refresh more often than that.'),

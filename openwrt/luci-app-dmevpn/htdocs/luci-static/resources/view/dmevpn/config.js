@@ -16,7 +16,7 @@
 const TABS = {
 	main: {
 		general: [ 'enabled', 'interface', 'log_level' ],
-		advanced: [ 'nbma', 'advertise', 'transport', 'device', 'udp_port', 'holding_time' ]
+		advanced: [ 'nbma', 'advertise', 'transport', 'device', 'udp_port', 'guard', 'holding_time' ]
 	},
 	hub: {
 		general: [ 'address' ],

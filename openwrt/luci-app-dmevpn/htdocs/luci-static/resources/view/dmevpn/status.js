@@ -222,6 +222,8 @@ return view.extend({
 
 		if (status.trouble)
 			nodes.push(text.notice('warning', status.trouble, [ status.hint ]));
+		if (status.guard_trouble)
+			nodes.push(text.notice('warning', status.guard_trouble, [ status.guard_hint ]));
 
 		return nodes;
 	},

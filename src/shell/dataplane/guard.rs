@@ -1,0 +1,230 @@
+//! Who may send to a hub's ports, as the kernel is to hold it: the pairs of a spoke's address and its uplink VNI. What is
+//! wanted follows the engine's plane, port by port; the worker has the table of nftables.
+
+use super::worker::Job;
+use crate::control::Cause;
+use crate::engine::VnKey;
+use crate::shell::netlink::{Admission, Gate, Lack, dropped};
+use crate::time::Instant;
+use crate::types::{Vni, Vtep};
+use core::time::Duration;
+use litemap::LiteMap;
+use std::net::IpAddr;
+
+/// What the kernel refused is tried again after this, then after twice as long each time.
+const AGAIN_FIRST: Duration = Duration::from_secs(2);
+const AGAIN_MOST: Duration = Duration::from_secs(600);
+
+/// What the worker is to do about the table.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Make it anew, for a UDP port, with these pairs.
+    Make(u16, Vec<(IpAddr, u32)>),
+    /// It is about another UDP port.
+    Move(u16),
+    /// Others may send.
+    Change(Vec<Admission>),
+    /// It goes.
+    End,
+}
+
+/// The table's name, if it was made just now; or why there is none any more.
+pub(super) type Outcome = Result<Option<String>, Lack>;
+
+impl Order {
+    /// In the worker's thread, which has the table.
+    pub fn perform(self, gate: &mut Option<Gate>) -> Outcome {
+        let refused = |e: crate::shell::netlink::Error| Lack { why: e.to_string(), lasts: false };
+        let done = match (self, gate.as_mut()) {
+            (Order::Make(port, open), _) => {
+                // A new one has the same name.
+                *gate = None;
+                *gate = Some(Gate::make(port, &open)?);
+                return Ok(gate.as_ref().map(|gate| gate.name().to_owned()));
+            }
+            (Order::Move(port), Some(there)) => there.move_to(port).map_err(refused),
+            (Order::Change(changes), Some(there)) => there.change(&changes).map_err(refused),
+            (Order::End, _) => {
+                *gate = None;
+                Ok(())
+            }
+            // That there is none was told.
+            (Order::Move(_) | Order::Change(_), None) => Ok(()),
+        };
+        // Half a table is worse than none.
+        if done.is_err() {
+            *gate = None;
+        }
+        done.map(|()| None)
+    }
+}
+
+/// The guard.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    /// The UDP port that is to be guarded, if any.
+    wanted: Option<u16>,
+    /// The uplink VNI of each spoke that has a port, or is to have one.
+    uplinks: LiteMap<(VnKey, Vtep), Vni>,
+    /// VNIs whose devices may be there still, while nobody has them any more.
+    left: Vec<Vni>,
+    /// What the worker is not told yet.
+    changes: Vec<Admission>,
+    /// The UDP port of the table that the worker was told to make.
+    told: Option<u16>,
+    /// What it is called, once it is there.
+    name: Option<String>,
+    trouble: Option<Lack>,
+    again: Option<Instant>,
+    pause: Duration,
+}
+
+impl Guard {
+    /// Whether there is to be one, and for which UDP port. What was missing may be there now.
+    pub fn configure(&mut self, wanted: Option<u16>) {
+        self.wanted = wanted;
+        self.again = None;
+        if let Some(lack) = &mut self.trouble {
+            lack.lasts = false;
+        }
+        if wanted.is_none() {
+            self.trouble = None;
+        }
+    }
+
+    /// The uplink VNI of a spoke that has a port, or is to have one; `None` when it is to have none.
+    pub fn set(&mut self, vn: VnKey, spoke: Vtep, uplink: Option<Vni>) {
+        let before = self.uplinks.get(&(vn, spoke)).copied();
+        if before == uplink {
+            return;
+        }
+        match uplink {
+            Some(uplink) => drop(self.uplinks.insert((vn, spoke), uplink)),
+            None => drop(self.uplinks.remove(&(vn, spoke))),
+        }
+        before.into_iter().for_each(|before| self.close(vn, spoke, before));
+        self.changes.extend(uplink.map(|uplink| Admission::Open(spoke.nbma.ip(), uplink.get())));
+    }
+
+    /// The VN is no more.
+    pub fn forget(&mut self, vn: VnKey) {
+        let spokes: Vec<Vtep> =
+            self.uplinks.keys().filter(|(of, _)| *of == vn).map(|(_, spoke)| *spoke).collect();
+        spokes.into_iter().for_each(|spoke| self.set(vn, spoke, None));
+    }
+
+    /// Others at that address may send with the same VNI: where one device serves all.
+    fn close(&mut self, vn: VnKey, spoke: Vtep, uplink: Vni) {
+        let (Ok(place) | Err(place)) = self.uplinks.find_index(&(vn, spoke));
+        let beside = |place: usize| {
+            let ((of, other), vni) = self.uplinks.get_indexed(place)?;
+            (*of == vn && other.nbma == spoke.nbma).then_some(*vni)
+        };
+        let others = (place..).map_while(beside).chain((0..place).rev().map_while(beside));
+        if !others.into_iter().any(|vni| vni == uplink) {
+            self.changes.push(Admission::Close(spoke.nbma.ip(), uplink.get()));
+            self.left.push(uplink);
+        }
+    }
+
+    /// All devices that were to go are gone: the VNIs that nobody has are nobody's.
+    pub fn all_gone(&mut self) {
+        if self.left.is_empty() {
+            return;
+        }
+        let mut left = core::mem::take(&mut self.left);
+        let mut used: Vec<Vni> = self.uplinks.values().copied().collect();
+        used.sort_unstable();
+        left.sort_unstable();
+        left.dedup();
+        left.retain(|vni| used.binary_search(vni).is_err());
+        self.changes.extend(left.into_iter().map(|vni| Admission::Free(vni.get())));
+    }
+
+    /// What the worker is to do next. A table is made once it is known which ports there are.
+    pub fn job(&mut self, is_known: bool) -> Option<Job> {
+        let order = match (self.told, self.wanted) {
+            (None, None) => {
+                self.changes.clear();
+                return None;
+            }
+            (Some(_), None) => {
+                (self.told, self.name) = (None, None);
+                Order::End
+            }
+            (None, Some(_)) if self.waits() || !is_known => {
+                // All there are go in with the table.
+                self.changes.clear();
+                return None;
+            }
+            (None, Some(port)) => {
+                self.told = Some(port);
+                (self.changes, self.left) = (Vec::new(), Vec::new());
+                Order::Make(
+                    port,
+                    self.uplinks.iter().map(|((_, spoke), vni)| (spoke.nbma.ip(), vni.get())).collect(),
+                )
+            }
+            (Some(told), Some(port)) if told != port => {
+                self.told = Some(port);
+                Order::Move(port)
+            }
+            (Some(_), Some(_)) if self.changes.is_empty() => return None,
+            (Some(_), Some(_)) => Order::Change(core::mem::take(&mut self.changes)),
+        };
+        Some(Job::Guard(order))
+    }
+
+    fn waits(&self) -> bool {
+        self.again.is_some() || self.trouble.as_ref().is_some_and(|lack| lack.lasts)
+    }
+
+    /// What came of it.
+    pub fn hear(&mut self, outcome: Outcome, now: Instant) {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                if self.trouble.take().is_some() {
+                    log::info!("the guard is there: table inet {name}");
+                }
+                (self.name, self.pause) = (Some(name), Duration::ZERO);
+            }
+            Err(lack) => {
+                (self.told, self.name) = (None, None);
+                if !lack.lasts {
+                    self.pause = (self.pause * 2).clamp(AGAIN_FIRST, AGAIN_MOST);
+                    self.again = Some(now + self.pause);
+                }
+                if self.trouble.as_ref().is_none_or(|before| before.why != lack.why) {
+                    log::warn!("{}", cause(&lack).line());
+                }
+                self.trouble = Some(lack);
+            }
+        }
+    }
+
+    /// What went wrong is tried again, if it is time.
+    pub fn again(&mut self, now: Instant) {
+        self.again.take_if(|at| *at <= now);
+    }
+
+    /// When that is.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.again
+    }
+
+    /// Whether one is wanted; how many packets it has dropped, or why it is missing.
+    pub fn state(&self) -> Option<Result<u64, Cause>> {
+        self.wanted?;
+        Some(match (&self.name, &self.trouble) {
+            (Some(name), _) => Ok(dropped(name).unwrap_or(0)),
+            (None, Some(lack)) => Err(cause(lack)),
+            // It is being made.
+            (None, None) => Ok(0),
+        })
+    }
+}
+
+fn cause(lack: &Lack) -> Cause {
+    Cause::NoGuard(lack.why.clone())
+}
