@@ -22,6 +22,10 @@ pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
 /// Addresses one client may register in a VN.
 pub const ADDRESSES_PER_CLIENT: usize = 8;
 
+/// Clients without a VNI, which register IP addresses only, in a VN: nobody can tell who they are, so who came first stays,
+/// and they take no places of others.
+pub const IP_CLIENTS: u32 = 256;
+
 /// CIEs of one Registration Request that are looked at; further ones get NAK 5.
 pub const CIES_PER_REQUEST: usize = 32;
 

@@ -6,6 +6,7 @@ use dmevpn::engine::settings::{ServerSettings, VpnMode};
 use dmevpn::engine::{Event, News, Port, Refusal, Why};
 use dmevpn::types::Prefix;
 use dmevpn::wire::VpnTag;
+use dmevpn::wire::nhrp::ProtocolAddress;
 
 fn prefix(network: &str, length: u8) -> Prefix {
     Prefix::new(network.parse().unwrap(), length).unwrap()
@@ -59,4 +60,59 @@ fn what_new_settings_have_no_place_for_ends() {
     assert_eq!(left(role(vec![prefix("10.0.0.4", 32)], 1, 2), Why::NotAllowed, &[beside(5)]), 1);
     assert_eq!(left(role(Vec::new(), 4, 1000), Why::Surplus, &[]), 1);
     assert_eq!(hub.register(&beside(5)).codes(), [0]);
+}
+
+/// Clients that register IP addresses only may be anybody: there are so many at most, whoever else is there, and who came
+/// first has its address until that ends.
+#[test]
+fn e3_e12_who_came_first_with_an_ip_address_stays() {
+    let mut hub = Driven::hub();
+    let register = |hub: &mut Driven, n: u16, tunnel: &str, unique| {
+        let [high, low] = n.to_be_bytes();
+        let client = Client { nbma: nbma(&format!("10.9.{high}.{low}")), ..ip_client(9, tunnel) };
+        hub.hear(client.path(), VpnTag::None, &ip_registration(&client, unique, &[]))[0].codes()[0]
+    };
+    let tunnel = |n: u16| format!("198.18.{}.{}", n / 100, n % 100 + 1);
+    for unique in [false, true] {
+        assert_eq!(register(&mut hub, 1, &tunnel(1), unique), 0);
+        assert_eq!([false, true].map(|u| register(&mut hub, 2, &tunnel(1), u)), [14, 14], "{unique}");
+    }
+    hub.pass(601 * SECOND);
+    assert_eq!(register(&mut hub, 2, &tunnel(1), false), 0, "its time is over");
+    let codes: Vec<u8> = (3..=300).map(|n| register(&mut hub, n, &tunnel(n), true)).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 255);
+    assert!(codes[..255].iter().all(|code| *code == 0) && codes[255..].iter().all(|code| *code == 5));
+    assert_eq!(hub.register(&client(2)).codes(), [0], "a spoke has a place of its own");
+}
+
+/// Four sites fill what they want to of a hub's table, and a fifth, which has thousands of MACs, keeps what is left: no
+/// more than as much as one of them.
+#[test]
+fn e12_one_site_has_at_most_its_share_of_a_full_table() {
+    let mut hub = Driven::hub_with(ServerSettings { max_macs: 400, ..hub_role() });
+    let sites: Vec<Client> = (2..=6).map(client).collect();
+    sites.iter().for_each(|site| drop(hub.register(site)));
+    let station = |site: usize, n: u16| {
+        let [a, b] = n.to_be_bytes();
+        dmevpn::types::Mac::new([0x52, 0x54, 1, site as u8, a, b]).map(ProtocolAddress::Mac).unwrap()
+    };
+    let learn = |hub: &mut Driven, site: usize, count: u16| {
+        (0..count).for_each(|n| hub.learn(&sites[site], station(site, n)));
+    };
+    let known = |hub: &Driven, site: usize| {
+        let rows = hub.engine.macs(hub.now, VN, None, usize::MAX);
+        rows.iter().filter(|row| row.at == Some(sites[site].vtep())).count()
+    };
+    learn(&mut hub, 0, 5000);
+    assert_eq!(known(&hub, 0), 400 - 4, "it is alone yet");
+    (1..5).for_each(|site| learn(&mut hub, site, 75));
+    learn(&mut hub, 0, 5000);
+    for site in 1..5 {
+        assert_eq!(known(&hub, site), 76, "{site}");
+    }
+    assert!(known(&hub, 0) <= 100, "{}", known(&hub, 0));
+    // Who wants more than its share gets that, and who came first no more.
+    (1..5).for_each(|site| learn(&mut hub, site, 1000));
+    let all: Vec<usize> = (0..5).map(|site| known(&hub, site)).collect();
+    assert!(all.iter().all(|known| (79..=81).contains(known)), "{all:?}");
 }

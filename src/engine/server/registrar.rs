@@ -8,7 +8,7 @@ use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Reply};
-use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST};
+use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS};
 use super::super::sites::SiteId;
 use super::claim::Heard;
 use super::member::{MemberPort, Registered};
@@ -173,7 +173,7 @@ impl Server {
         // Who registers IP addresses only has no port, and is bounded like addresses are.
         let full = match header.vni {
             Some(_) => self.spokes >= u32::from(self.settings.max_spokes),
-            None => self.others >= self.settings.max_macs,
+            None => self.others >= IP_CLIENTS,
         };
         if full {
             self.table_full(cx);
@@ -231,15 +231,13 @@ impl Server {
     }
 
     /// Whether somebody at another underlay address than `nbma` has the address: a MAC, and said so when asked; or an IP
-    /// address, for itself alone.
+    /// address. Who registers such a one may be anybody, so who came first has it until it ends, for itself alone or not.
     fn is_anothers(&self, cx: &Context<'_>, address: ProtocolAddress, nbma: Nbma, heard: &Heard) -> bool {
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };
         if let ProtocolAddress::Mac(_) = address {
             return heard.contains(&(holder, true));
         }
-        let there = cx.sites.get(holder).filter(|site| site.nbma != nbma);
-        let member = there.and_then(|site| site.member.as_deref());
-        member.is_some_and(|member| member.registered(address).is_some_and(|r| r.unique))
+        cx.sites.get(holder).is_some_and(|site| site.nbma != nbma)
     }
 
     /// Who registers is a client from now on, and is answered as it came.

@@ -5,7 +5,7 @@ use super::super::contract::effect::Event;
 use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{IpClient, Item, Port, Wanted};
 use super::super::contract::settings::VpnMode;
-use super::super::limits::ADDRESSES_PER_CLIENT;
+use super::super::limits::{ADDRESSES_PER_CLIENT, IP_CLIENTS};
 use super::super::sites::{SiteId, Sites};
 use super::Server;
 use super::answer::DENIAL;
@@ -67,10 +67,10 @@ impl Server {
     pub(super) fn found_client(&mut self, cx: &mut Context<'_>, client: IpClient) {
         let address = ProtocolAddress::Ip(client.address);
         let is_known = cx.book.get(address).is_some_and(|entry| entry.registered().is_some());
-        if is_known || cx.sites.is_own(address) {
+        if is_known || cx.sites.is_own(address) || !self.settings.allows(client.path.remote) {
             return;
         }
-        if self.others >= self.settings.max_macs {
+        if self.others >= IP_CLIENTS {
             return self.table_full(cx);
         }
         let site = cx.sites.enter((client.path.remote, None));
