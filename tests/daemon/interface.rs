@@ -92,7 +92,9 @@ fn a_default_route_into_the_own_tunnel() {
             false => ("11.0.0.50/24", "11.0.0.1"),
         };
         let route = format!("{} via {gateway} dev br-test metric 1", default(lab));
-        spoke1.ns.ip(&format!("addr add {address} dev br-test\nroute add {route}")).unwrap();
+        // Of two default routes over IPv6 the kernel takes the one whose gateway answers.
+        let there = format!("neigh add {gateway} lladdr 02:00:00:00:00:77 nud permanent dev br-test");
+        spoke1.ns.ip(&format!("addr add {address} dev br-test\n{there}\nroute add {route}")).unwrap();
         let words = format!("the route to hub {} leads through 'br-test', into the VN itself", at(lab, 0, 1));
         wait_status(spoke1, &words);
         let line = format!("{words}; set option 'interface'");
