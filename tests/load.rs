@@ -48,7 +48,8 @@ fn a_reload_without_a_vn_of_many_spokes() {
     nobody_waits(ends::reload(&setup()).unwrap());
 }
 
-/// Less than the benchmark has: the daemon of tests is a slow one, and what floods it needs the same processors.
+/// Less than the benchmark has: the daemon of tests is a slow one, and what floods it needs the same processors. So some
+/// questions may get lost.
 const FLOODED: u32 = 20_000;
 
 #[track_caller]
@@ -57,8 +58,9 @@ fn others_fare_well(flood: floods::Flood) {
     let fared = floods::flood(&setup(), flood, FLOODED).unwrap();
     let told = format!("{flood:?}: {fared:?}");
     println!("{told}");
-    assert!(fared.resolved.is_some_and(|took| took < GENEROUS), "{told}");
+    assert!(fared.most_resolved.is_some_and(|took| took < GENEROUS), "{told}");
     assert!(fared.refreshed < GENEROUS && fared.status < GENEROUS, "{told}");
+    assert!(fared.joined.is_some_and(|took| took < 5 * GENEROUS), "{told}");
     assert!(fared.grown < 2048.0, "{told}");
 }
 

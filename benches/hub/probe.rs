@@ -126,7 +126,7 @@ impl Probe {
 
 impl Probe {
     /// Asks no more; how long the quickest of so many in a hundred took to be answered, if so many were.
-    pub fn percentile(self, percent: usize) -> Res<Option<Duration>> {
+    pub fn percentiles<const N: usize>(self, percents: [usize; N]) -> Res<[Option<Duration>; N]> {
         self.stop.store(true, Ordering::Relaxed);
         let (sent, _) = self.thread.join().map_err(|_| "the probe ended early")?;
         std::thread::sleep(Duration::from_secs(1));
@@ -136,7 +136,7 @@ impl Probe {
             mine.filter_map(|a| Some(a.at - *sent.get((a.id - self.first) as usize)?)).collect();
         heard.answers.clear();
         took.sort_unstable();
-        Ok(took.get((sent.len() * percent).div_ceil(100) - 1).copied())
+        Ok(percents.map(|percent| took.get((sent.len() * percent).div_ceil(100) - 1).copied()))
     }
 }
 

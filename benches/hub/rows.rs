@@ -21,7 +21,8 @@ const WAIT: (&str, &str) = ("longest wait of a question", "50 ms");
 const FLOODED: u32 = 100_000;
 const FLOOD: &[(&str, &str)] = &[
     ("offered a second", "100000"),
-    ("99 of 100 questions are answered within", "1 s"),
+    ("9 of 10 questions are answered within", "-"),
+    ("99 of 100 are", "1 s"),
     ("99 of 100 refreshes take", "1 s"),
     ("a new spoke is in after", "5 s"),
     ("status takes", "1 s"),

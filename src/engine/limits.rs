@@ -7,6 +7,9 @@ use core::time::Duration;
 /// does not starve the NHS).
 pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
 
+/// Registrations of those who are not registered, all together: whatever else strangers send keeps nobody out.
+pub const NEWCOMERS: Rate = Rate { per_second: 500, burst: 1000 };
+
 /// Packets of one registered client.
 pub const CLIENT: Rate = Rate { per_second: 200, burst: 500 };
 

@@ -40,14 +40,14 @@ pub use sites::Name as SiteName;
 
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId};
-use crate::wire::nhrp::{Fault, Kind};
+use crate::wire::nhrp::{Fault, Kind, kind_of};
 use crate::wire::{Malformed, VpnTag};
 use book::Book;
 use client::Client;
 use context::{Context, Due, Timer, View};
 use contract::statistics::increment;
 use exchange::{Arrival, Fate, Inbound};
-use limits::{DEADLINES, STRANGERS, TokenBucket};
+use limits::{DEADLINES, NEWCOMERS, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use odd::Oddities;
 use random::Random;
@@ -82,6 +82,7 @@ pub struct Engine {
     /// What no VN counts: packets of none, and what VNs counted that are no more.
     statistics: Statistics,
     strangers: TokenBucket,
+    newcomers: TokenBucket,
 }
 
 /// What an engine starts with, beside its settings.
@@ -128,6 +129,7 @@ impl Engine {
             },
             statistics: Statistics::default(),
             strangers: TokenBucket::new(STRANGERS),
+            newcomers: TokenBucket::new(NEWCOMERS),
         }
     }
 
@@ -311,7 +313,11 @@ impl Engine {
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
-        let wrong = match exchange::open(&mut cx, hub, &mut self.strangers, arrival) {
+        let strangers = match kind_of(nhrp) {
+            Some(Kind::RegistrationRequest) => &mut self.newcomers,
+            _ => &mut self.strangers,
+        };
+        let wrong = match exchange::open(&mut cx, hub, strangers, arrival) {
             Fate::Dropped => None,
             Fate::Wrong(site, fault) => Some((site, fault)),
             Fate::Taken(inbound) => {

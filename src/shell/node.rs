@@ -18,7 +18,7 @@ use crate::engine::{
 };
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
-use crate::wire::nhrp::is_whole;
+use crate::wire::nhrp::kind_of;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -185,7 +185,7 @@ impl Node {
             match self.underlay.receive(tunnel, &mut buffer) {
                 Ok(Some(Received::Packet { via, nhrp })) => {
                     // Nonsense can wait for nothing: a flood of it costs one system call a packet.
-                    if is_whole(nhrp) {
+                    if kind_of(nhrp).is_some() {
                         self.kernel_events();
                     }
                     self.input(Input::Packet { via, nhrp });

@@ -97,6 +97,22 @@ fn j15_flood_of_strangers_does_not_starve_a_spoke() {
     assert_eq!(hub.ask(&two, &two.question(2, address(STATION))).codes(), [0]);
 }
 
+/// What strangers send, but for registrations, keeps no newcomer out.
+#[test]
+fn j15_nonsense_and_questions_keep_nobody_out() {
+    let (mut hub, ..) = hub_and_two();
+    for n in 0..5000_u32 {
+        let stranger = Client { nbma: nbma(&format!("10.9.{}.{}", n / 250, 1 + n % 250)), ..client(9) };
+        hub.hear(stranger.path(), TAG, &stranger.question(1, address(STATION)));
+        hub.hear(stranger.path(), TAG, &[0x55; 60]);
+        let mut spoiled = stranger.registration(1);
+        spoiled[20] ^= 1;
+        hub.hear(stranger.path(), TAG, &spoiled);
+    }
+    assert!(hub.engine.statistics().rx_rate_limited > 13_000);
+    assert_eq!(hub.register(&client(7)).codes(), [0]);
+}
+
 #[test]
 fn local_station_of_the_hub_is_at_the_hub() {
     let (mut hub, two, _) = hub_and_two();

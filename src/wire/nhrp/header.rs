@@ -279,11 +279,12 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
     Ok((header, Layout { body: fields.at, extensions, end }))
 }
 
-/// Where a packet of this version ends, within what there is.
-pub(super) fn end_of(packet: &[u8]) -> Option<usize> {
+/// Where a packet of this version ends, within what there is, and its kind.
+pub(super) fn first_look(packet: &[u8]) -> Option<(usize, Kind)> {
     let fixed = packet.first_chunk::<COMMON_LEN>().filter(|fixed| fixed[16] == VERSION)?;
     let end = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
-    (COMMON_LEN..=packet.len()).contains(&end).then_some(end)
+    let kind = Kind::parse(fixed[17])?;
+    (COMMON_LEN..=packet.len()).contains(&end).then_some((end, kind))
 }
 
 /// Writes the headers, sizes and checksum still zero.

@@ -210,10 +210,11 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// A first look at a packet: whether its length, version and checksum are right. What comes from nowhere is mostly wrong here
+/// A first look at a packet: its kind, if length, version and checksum are right. What comes from nowhere is mostly wrong here
 /// already, before it costs more.
-pub fn is_whole(packet: &[u8]) -> bool {
-    header::end_of(packet).is_some_and(|end| checksum(&packet[..end]) == 0)
+pub fn kind_of(packet: &[u8]) -> Option<Kind> {
+    let (end, kind) = header::first_look(packet)?;
+    (checksum(&packet[..end]) == 0).then_some(kind)
 }
 
 /// The Internet checksum: the one's complement of the one's complement sum of 16-bit words, an odd last octet
