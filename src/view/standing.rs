@@ -167,8 +167,8 @@ fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<S
         Standing::Registering { unanswered } | Standing::Registered { unanswered, .. } if unanswered > 0 => {
             let hub = report.hub.map_or_else(|| address.to_owned(), |hub| hub.to_string());
             format!(
-                "see whether the hub runs and can be reached (ping {hub}), and whether GRE (IP protocol 47) \
-                 passes the firewalls on the way"
+                "see whether the hub runs dmevpn (others know no MAC addresses and may be silent) and can be reached \
+                 (ping {hub}), and whether GRE (IP protocol 47) passes the firewalls on the way"
             )
         }
         Standing::Refused { reason, .. } => return hint_refused(reason).map(Into::into),
@@ -192,7 +192,7 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
             "give this router an address of its own in the underlay; if the one it comes from is its alone (1:1 NAT), \
              set that as option 'advertise'",
         ),
-        Refusal::Error(error::PROTOCOL | error::UNRECOGNIZED_EXTENSION) => {
+        Refusal::Error(error::PROTOCOL | error::UNREACHABLE | error::UNRECOGNIZED_EXTENSION) => {
             Some("see what the hub runs: one of another maker knows no MAC addresses")
         }
         _ => None,

@@ -26,8 +26,9 @@ user dmevpn, confined
 
 VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
   why     no answer from 10.0.0.1 to 4 requests
-  do      see whether the hub runs and can be reached (ping 10.0.0.1), and
-          whether GRE (IP protocol 47) passes the firewalls on the way
+  do      see whether the hub runs dmevpn (others know no MAC addresses and may
+          be silent) and can be reached (ping 10.0.0.1), and whether GRE (IP
+          protocol 47) passes the firewalls on the way
   macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
   site    vpn-id ac-de-48:3, vni 100, bridge br-cam, device vx-cam
 
@@ -155,8 +156,10 @@ VN cam: spoke of dc1 (10.0.0.1),
         not registered for 34 s
   why     no answer from 10.0.0.1 to 4
           requests
-  do      see whether the hub runs and
-          can be reached (ping
+  do      see whether the hub runs
+          dmevpn (others know no MAC
+          addresses and may be silent)
+          and can be reached (ping
           10.0.0.1), and whether GRE (IP
           protocol 47) passes the
           firewalls on the way

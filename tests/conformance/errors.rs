@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::Oddity;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Event, Path};
+use dmevpn::engine::{Event, Path, Refusal};
 use dmevpn::types::{Nbma, VpnId};
 use dmevpn::wire::nhrp::{Message, error};
 use dmevpn::wire::{Malformed, VpnTag};
@@ -110,6 +110,34 @@ fn g_error_about_a_registration_is_a_refusal() {
     let sent = spoke.pass(6 * SECOND);
     assert_eq!(sent[0].header().kind, Kind::RegistrationRequest);
     assert_ne!(sent[0].header().request_id, request.header().request_id);
+}
+
+/// A hub of another maker, which knows no MACs, may say so; FRR quotes no more than the header.
+#[test]
+fn g_error_that_quotes_the_header_alone_is_a_refusal() {
+    // 28 octets, an underlay address, a VNI, two MACs: the header.
+    for length in [76, 48, 47, 0] {
+        let mut spoke = Driven::spoke(VpnMode::None, 1);
+        let request = spoke.one();
+        let header = Header {
+            kind: Kind::Error,
+            flags: 0,
+            request_id: Header::error_word(error::UNREACHABLE, 0),
+            nbma: nbma("10.0.0.1"),
+            vni: None,
+            source: None,
+            destination: request.header().source,
+            ..request.header()
+        };
+        let error = write(&header, |w| {
+            w.packet_in_error(&request.bytes[..length]);
+        });
+        let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
+        spoke.hear(path, VpnTag::None, &error);
+        let reason = Refusal::Error(error::UNREACHABLE);
+        let told = spoke.told(&Event::Refused { hub: nbma("10.0.0.1"), reason });
+        assert_eq!(told, length >= 48, "{length} octets");
+    }
 }
 
 /// What the log is told of odd packets in the last step.

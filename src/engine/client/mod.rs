@@ -23,7 +23,7 @@ use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, Message, ProtocolAddress, code, error};
+use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, code, error, quoted};
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
@@ -429,20 +429,20 @@ impl Client {
     fn error(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         let code = from.message.header.error_code();
         cx.reports(from.via.path.remote, code);
-        let Ok(ours) = Message::parse(from.message.packet_in_error()) else { return };
+        let Some(ours) = quoted(from.message.packet_in_error()) else { return };
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
-        if ours.header.source != own {
+        if ours.source != own {
             return;
         }
-        match ours.header.kind {
+        match ours.kind {
             Kind::RegistrationRequest => {
                 if let Some(registration) = with(&mut self.registrations, from.site) {
-                    registration.error(cx, from.site, ours.header.request_id, code);
+                    registration.error(cx, from.site, ours.request_id, code);
                 }
             }
             Kind::ResolutionRequest => {
                 self.ask(cx, |resolution, cx, asker| {
-                    resolution.error(cx, asker, from.site, &ours.header, code);
+                    resolution.error(cx, asker, from.site, &ours, code);
                 });
             }
             // A withdrawal is repeated until it is confirmed, whatever the hub says. To others nobody waits for an answer.

@@ -228,8 +228,9 @@ pub(super) struct Layout {
 #[derive(Clone, Copy)]
 pub(super) struct Bad(pub usize);
 
-/// Reads the headers. Bad values are looked for in the order they stand in.
-pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
+/// Reads the headers; of a packet that need not be whole as far as it is there. Bad values are looked for in the order they
+/// stand in.
+pub(super) fn parse(packet: &[u8], is_whole: bool) -> Result<(Header, Layout), Bad> {
     let fixed = packet.first_chunk::<COMMON_LEN>().ok_or(Bad(packet.len()))?;
     let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
 
@@ -249,7 +250,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
         0 => end,
         n => n,
     };
-    if end < COMMON_LEN || end > packet.len() {
+    if end < COMMON_LEN || is_whole && end > packet.len() {
         return Err(Bad(10));
     }
     if extensions < COMMON_LEN || extensions > end {
@@ -260,7 +261,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<(Header, Layout), Bad> {
     }
     let kind = Kind::parse(fixed[17]).ok_or(Bad(17))?;
 
-    let mut fields = Fields { octets: &packet[..extensions], at: COMMON_LEN };
+    let mut fields = Fields { octets: &packet[..extensions.min(packet.len())], at: COMMON_LEN };
     let nbma = fields.nbma(family, fixed[18])?.ok_or(Bad(COMMON_LEN))?;
     let vni = fields.vni(fixed[19])?;
     let source = fields.protocol_address(protocol, fixed[20])?;

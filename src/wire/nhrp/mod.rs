@@ -88,7 +88,7 @@ impl<'a> Message<'a> {
     /// stands twice.
     pub fn parse(packet: &'a [u8]) -> Result<Message<'a>, Fault> {
         let protocol = |Bad(at): Bad| Fault::at(error::PROTOCOL, at);
-        let (header, layout) = header::parse(packet).map_err(protocol)?;
+        let (header, layout) = header::parse(packet, true).map_err(protocol)?;
         let told = |fault: Fault| Fault { header: Some(header), ..fault };
         let packet = &packet[..layout.end];
         if checksum(packet) != 0 {
@@ -127,6 +127,12 @@ impl<'a> Message<'a> {
     pub fn packet_in_error(&self) -> &'a [u8] {
         if self.header.kind.is_about_packet() { self.body } else { &[] }
     }
+}
+
+/// The header of a packet as an Error Indication quotes it, which may leave out the rest (RFC 2332 section 5.2.7): FRR
+/// quotes the header alone. Neither its end nor its checksum is looked at.
+pub fn quoted(packet: &[u8]) -> Option<Header> {
+    header::parse(packet, false).ok().map(|(header, _)| header)
 }
 
 /// Writes a packet into a buffer, in the order of its parts: CIEs (or a packet in error), then extensions.
