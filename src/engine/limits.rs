@@ -22,6 +22,9 @@ pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
 /// Announcements of new local MACs by a spoke in one VN; those above wait for the next round.
 pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
 
+/// Traffic Indications of a hub in one VN; what they would be about goes by the hub.
+pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
+
 /// Addresses one client may register in a VN.
 pub const ADDRESSES_PER_CLIENT: usize = 8;
 

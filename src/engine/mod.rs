@@ -185,6 +185,7 @@ impl Engine {
         match input {
             Input::Packet { via, nhrp } => self.packet(now, via, nhrp, out),
             Input::Unreadable { from, why } => self.unreadable(now, from, why, out),
+            Input::Relayed { via, packet } => self.relayed(now, via, packet, out),
             // They are for clients.
             Input::Hub { .. } | Input::Order(_) if self.common.stopping => {}
             Input::Hub { hub, path } => self.way(now, hub, path, out),
@@ -326,6 +327,14 @@ impl Engine {
         };
         if let Some((site, fault)) = wrong {
             cx.complain(arrival, site, fault);
+        }
+    }
+
+    fn relayed(&mut self, now: Instant, via: Via, packet: &[u8], out: &mut Effects) {
+        let serves = |vn: &Vn| vn.server.as_ref().is_some_and(|server| server.accepts(vn.vpn_id, via.tag));
+        let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| serves(vn)) else { return };
+        if let (_, Some(server), mut cx) = vn.enter(now, &mut self.common, out) {
+            server.relayed(&mut cx, via, packet);
         }
     }
 

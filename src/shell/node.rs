@@ -32,6 +32,9 @@ const PACKETS: usize = 512;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
 
+/// So many packets that clients send each other are looked at together.
+const RELAYED: usize = 32;
+
 /// Packets are looked at after this, even if it is not known yet which devices there are.
 const START: Duration = Duration::from_secs(3);
 
@@ -181,6 +184,7 @@ impl Node {
     fn packets(&mut self, tunnel: &Rc<Tunnel>) {
         let mut buffer = core::mem::take(&mut self.buffer);
         let began = self.now();
+        let mut relayed = 0;
         for _ in 0..PACKETS {
             match self.underlay.receive(tunnel, &mut buffer) {
                 Ok(Some(Received::Packet { via, nhrp })) => {
@@ -189,6 +193,14 @@ impl Node {
                         self.kernel_events();
                     }
                     self.input(Input::Packet { via, nhrp });
+                }
+                Ok(Some(Received::Relayed { via, packet })) => {
+                    self.input(Input::Relayed { via, packet });
+                    relayed += 1;
+                    if relayed >= RELAYED {
+                        self.underlay.look_away(began, tunnel);
+                        break;
+                    }
                 }
                 Ok(Some(Received::Unreadable { path, why })) => {
                     self.input(Input::Unreadable { from: path.remote, why });

@@ -328,3 +328,73 @@ fn ip_client_is_known_after_a_restart() {
     let left: Vec<_> = again.engine.ip_clients(VN).map(|client| client.address).collect();
     assert_eq!(left, [ip(one.source)]);
 }
+
+/// An IPv4 packet between clients, as the hub's GRE device hands it out; and one of IPv6.
+fn ipv4(from: ProtocolAddress, to: ProtocolAddress) -> Vec<u8> {
+    let octets = |address| match ip(address) {
+        std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
+        std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let head: &[u8] = &[0x45, 0, 0, 84, 0, 1, 0x40, 0, 63, 1, 0, 0];
+    [head, &octets(from), &octets(to), &[8; 64]].concat()
+}
+
+fn relayed(hub: &mut Driven, client: &Client, packet: &[u8]) -> Vec<Sent> {
+    hub.input(Input::Relayed { via: Via { path: client.path(), tag: VpnTag::None }, packet });
+    hub.sent()
+}
+
+/// FRR and Cisco ask where somebody is once they are told that there is a shorter way.
+#[test]
+fn who_sends_to_another_client_by_the_hub_is_told_so() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    let packet = ipv4(one.source, other.source);
+    let sent = relayed(&mut hub, &one, &packet);
+    assert_eq!((sent.len(), sent[0].path, sent[0].tag), (1, one.path(), VpnTag::None));
+    let (header, message) = (sent[0].header(), sent[0].message());
+    assert_eq!(
+        (header.kind, header.protocol, header.hop_count),
+        (Kind::TrafficIndication, Protocol::Ipv4, 1)
+    );
+    assert_eq!((header.flags, header.request_id, header.nbma), (0, 0, nbma("10.0.0.1")));
+    assert_eq!((header.source, header.destination), (Some(address("192.0.2.1")), Some(one.source)));
+    assert_eq!(message.packet_in_error(), &packet[..68]);
+    assert_eq!(message.extensions().count(), 0);
+    assert_eq!(sent[0].bytes, golden::octets(golden::TRAFFIC_INDICATION), "{:02x?}", sent[0].bytes);
+    // Not with each packet, in each direction, and once more after a while.
+    assert!(relayed(&mut hub, &one, &packet).is_empty());
+    assert_eq!(relayed(&mut hub, &other, &ipv4(other.source, one.source))[0].path, other.path());
+    hub.pass(16 * SECOND);
+    assert_eq!(relayed(&mut hub, &one, &packet).len(), 1);
+    assert_eq!(hub.engine.statistics().tx_indications, 3);
+}
+
+#[test]
+fn who_has_no_shorter_way_is_told_nothing() {
+    let (mut hub, one, other) = hub_and_neighbours();
+    let (stranger, unknown) = (ip_client(70, "192.0.2.70"), address("192.0.2.71"));
+    let spoke = client_with_mac();
+    hub.register(&spoke);
+    let packet = ipv4(one.source, other.source);
+    let cases = [
+        (stranger, packet.clone()),
+        (Client { nbma: spoke.nbma, ..one }, packet.clone()),
+        (one, ipv4(one.source, unknown)),
+        (one, ipv4(other.source, one.source)),
+        (one, ipv4(one.source, address("192.0.2.1"))),
+        (one, packet[..19].to_vec()),
+        (one, Vec::new()),
+        (one, vec![0x60; 39]),
+        (one, vec![0; 100]),
+    ];
+    for (client, packet) in cases {
+        assert!(relayed(&mut hub, &client, &packet).is_empty(), "{packet:?}");
+    }
+    // Nor are all told of all at once.
+    let all: Vec<Client> = (20..=220).map(|n| ip_client(n, &format!("192.0.2.{n}"))).collect();
+    for client in &all {
+        hub.hear(client.path(), VpnTag::None, &ip_registration(client, false, &[]));
+    }
+    let to_all = all.iter().map(|to| relayed(&mut hub, &one, &ipv4(one.source, to.source)).len());
+    assert_eq!(to_all.sum::<usize>(), 100);
+}

@@ -25,6 +25,7 @@ frames! {
     K = "k-purge-of-a-rival.hex";
     L = "l-purge-of-a-former-place.hex";
     M = "m-registration-nak-rival.hex";
+    TRAFFIC_INDICATION = "traffic-indication.hex";
     LLC_PREFIX = "llc-prefix.hex";
     LEGACY_REGISTRATION_REQUEST = "legacy-registration-request.hex";
     LEGACY_RESOLUTION_REQUEST = "legacy-resolution-request.hex";

@@ -318,7 +318,11 @@ impl Sim {
         let cause = match input {
             Input::News { vn, news } => Cause::News(vn, news),
             Input::Order(order) => Cause::Order(order),
-            Input::Packet { .. } | Input::Unreadable { .. } | Input::Hub { .. } | Input::Tick => Cause::Other,
+            Input::Packet { .. }
+            | Input::Unreadable { .. }
+            | Input::Relayed { .. }
+            | Input::Hub { .. }
+            | Input::Tick => Cause::Other,
         };
         self.call(id, cause, |engine, now, out| engine.handle(now, input, out));
     }

@@ -148,6 +148,14 @@ pub enum Input<'a> {
         /// The NHRP packet, from the fixed header on.
         nhrp: &'a [u8],
     },
+    /// An IP packet that a client sent by the tunnels arrived, to be passed on, or the beginning of one. Not all of them
+    /// are told of: a few in a second.
+    Relayed {
+        /// The way it came.
+        via: Via,
+        /// The packet, from its IP header on.
+        packet: &'a [u8],
+    },
     /// Something arrived where NHRP does that is none, or not as it should be in front of it.
     Unreadable {
         /// Who sent it.

@@ -81,6 +81,8 @@ counters! {
     tx_error,
     /// Error Indications received.
     rx_error,
+    /// Traffic Indications sent: a client of another maker's sends to another one by way of this hub.
+    tx_indications,
     /// Requests sent again because no answer came.
     retransmits,
     /// Received packets that were malformed.

@@ -4,6 +4,7 @@
 mod answer;
 mod bridge;
 mod claim;
+mod indicate;
 mod late;
 mod manage;
 mod member;
@@ -34,6 +35,7 @@ use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error};
 use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
+use indicate::Indicated;
 use late::Gone;
 use manage::Farewells;
 use withdrawal::Drained;
@@ -73,6 +75,7 @@ pub struct Server {
     drained: Vec<Drained>,
     gone: Gone,
     claims: Claims,
+    indicated: Indicated,
     drain: Alarm,
     sweep: Alarm,
     /// When the next sweep begins; and how far the present one got.
@@ -113,6 +116,7 @@ impl Server {
             drained: Vec::new(),
             gone: Gone::default(),
             claims: Claims::default(),
+            indicated: Indicated::default(),
             drain: Alarm::default(),
             sweep: Alarm::default(),
             sweep_due: None,

@@ -43,6 +43,8 @@ const AGAIN_FIRST: Duration = Duration::from_secs(2);
 const AGAIN_MOST: Duration = Duration::from_secs(30);
 /// A silent hub is sought no more often than this, however many VNs miss it.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Packets that clients send each other are looked at no more often than this.
+const LOOK_AWAY: Duration = Duration::from_secs(1);
 /// A tunnel that has nothing but errors rests for this.
 const REST: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,8 @@ pub struct Underlay {
     closed: Vec<(Nbma, Cause)>,
     /// Whether all addresses of the interface are those of a hub; the others that are in use.
     is_hub: bool,
+    /// Whether there may be clients that send IP packets to each other.
+    relays: bool,
     heard: Vec<Nbma>,
     /// When it was looked last, when it is to be looked since something changed, and when since something is missing;
     /// that after which pause.
@@ -112,6 +116,7 @@ impl Underlay {
             tunnels: Tunnels::default(),
             closed: Vec::new(),
             is_hub: false,
+            relays: false,
             heard: Vec::new(),
             looked: None,
             due: None,
@@ -126,6 +131,8 @@ impl Underlay {
             self.tunnels.retire();
         }
         self.is_hub = config.vns.iter().any(|vn| matches!(vn.role, Role::Hub(_)));
+        let has_ip = |role: &Role| matches!(role, Role::Hub(hub) if !hub.protocol_addresses.is_empty());
+        self.relays = config.vns.iter().any(|vn| has_ip(&vn.role));
         self.interface.clone_from(&config.main.interface);
         self.nbma.clone_from(&config.main.nbma);
         self.transport.clone_from(&config.main.transport);
@@ -370,6 +377,11 @@ impl Underlay {
         self.tunnels.rest(tunnel, now + REST);
     }
 
+    /// Enough was seen of what else comes by a tunnel's device, for a while.
+    pub fn look_away(&mut self, now: Instant, tunnel: &Rc<Tunnel>) {
+        self.tunnels.rest(tunnel, now + LOOK_AWAY);
+    }
+
     /// Own addresses and the GRE device as they are now. Whether they changed.
     fn look_at_home(&mut self) -> bool {
         let own = own::own(self.interface.as_deref(), &self.nbma, &self.home);
@@ -452,7 +464,15 @@ impl Underlay {
     fn open_tunnel(&mut self, local: Nbma) -> io::Result<()> {
         match (&self.transport, &self.device) {
             (Transport::Raw, _) => self.tunnels.open_raw(local, self.interface.as_deref()),
-            (Transport::Device(_), Some(Ok((_, gre)))) => self.tunnels.open_device(local, gre),
+            (Transport::Device(_), Some(Ok((_, gre)))) => {
+                self.tunnels.open_device(local, gre)?;
+                // A point-to-point device leads to one client.
+                if self.relays && gre.remote.is_none() {
+                    return self.tunnels.open_relayed(local, gre);
+                }
+                self.tunnels.close_relayed();
+                Ok(())
+            }
             (Transport::Device(_), _) => Ok(()),
         }
     }

@@ -105,7 +105,8 @@ fn link_address(gre: &Gre, octets: &[u8]) -> LinkAddress {
     LinkAddress::new(gre.index, gre::PROTOCOL_NHRP, octets)
 }
 
-fn address(from: &LinkAddress) -> Option<Nbma> {
+/// The underlay address that a packet came from, where the device tells it.
+pub(super) fn address(from: &LinkAddress) -> Option<Nbma> {
     let ip = match (from.halen, from.octets) {
         (4, [a, b, c, d, ..]) => Ipv4Addr::new(a, b, c, d).into(),
         (16, octets) => Ipv6Addr::from(<[u8; 16]>::try_from(octets.get(..16)?).ok()?).into(),

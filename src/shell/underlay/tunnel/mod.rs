@@ -2,6 +2,7 @@
 
 mod device;
 mod raw;
+mod relayed;
 
 use crate::engine::{Path, Via};
 use crate::shell::words::InWords;
@@ -10,6 +11,7 @@ use crate::types::Nbma;
 use crate::wire::{Malformed, Prefix, VpnTag};
 use device::Device;
 use raw::Raw;
+use relayed::Relayed;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -29,6 +31,8 @@ pub enum Tunnel {
     Raw(Raw),
     /// A kernel GRE device.
     Device(Device),
+    /// What else comes by that; nothing is sent by it.
+    Relayed(Relayed),
 }
 
 /// What came in.
@@ -40,6 +44,13 @@ pub enum Received<'b> {
         via: Via,
         /// The NHRP packet.
         nhrp: &'b [u8],
+    },
+    /// The beginning of an IP packet.
+    Relayed {
+        /// The way it came.
+        via: Via,
+        /// The packet.
+        packet: &'b [u8],
     },
     /// Something that cannot be read.
     Unreadable {
@@ -62,7 +73,7 @@ impl<'b> Received<'b> {
     /// The address of this router that it was sent to.
     pub fn local(&self) -> Nbma {
         match self {
-            Received::Packet { via, .. } => via.path.local,
+            Received::Packet { via, .. } | Received::Relayed { via, .. } => via.path.local,
             Received::Unreadable { path, .. } => path.local,
         }
     }
@@ -74,6 +85,7 @@ impl Tunnel {
         match self {
             Tunnel::Raw(raw) => raw.receive(buf),
             Tunnel::Device(device) => device.receive(buf),
+            Tunnel::Relayed(relayed) => relayed.receive(buf),
         }
     }
 
@@ -82,6 +94,7 @@ impl Tunnel {
         match self {
             Tunnel::Raw(raw) => raw.is_for(local),
             Tunnel::Device(device) => device.local() == local,
+            Tunnel::Relayed(_) => false,
         }
     }
 
@@ -89,6 +102,7 @@ impl Tunnel {
         match self {
             Tunnel::Raw(raw) => raw.send(path.local, path.remote, tag, nhrp),
             Tunnel::Device(device) => device.send(path.remote, tag, nhrp),
+            Tunnel::Relayed(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -98,6 +112,7 @@ impl AsFd for Tunnel {
         match self {
             Tunnel::Raw(raw) => raw.as_fd(),
             Tunnel::Device(device) => device.as_fd(),
+            Tunnel::Relayed(relayed) => relayed.as_fd(),
         }
     }
 }
@@ -144,6 +159,20 @@ impl Tunnels {
         }
     }
 
+    /// Opens a socket for what else comes by that device, if there is none already.
+    pub fn open_relayed(&mut self, local: Nbma, gre: &Gre) -> io::Result<()> {
+        let is_open = |open: &Open| !open.is_former && matches!(*open.tunnel, Tunnel::Relayed(_));
+        if !self.open.iter().any(is_open) {
+            self.push(Tunnel::Relayed(Relayed::open(local, gre)?));
+        }
+        Ok(())
+    }
+
+    /// Nobody wants to know what else comes.
+    pub fn close_relayed(&mut self) {
+        self.open.retain(|open| !matches!(*open.tunnel, Tunnel::Relayed(_)));
+    }
+
     /// The device that they are on is another one, or none. They are used no more than for what has to go from there.
     pub fn retire(&mut self) {
         self.open.iter_mut().for_each(|open| open.is_former = true);
@@ -182,9 +211,13 @@ impl Tunnels {
 
     fn open(&mut self, local: Nbma, open: impl FnOnce() -> io::Result<Tunnel>) -> io::Result<()> {
         if !self.open.iter().any(|open| !open.is_former && open.tunnel.is_for(local)) {
-            self.open.push(Open { tunnel: Rc::new(open()?), heard: None, is_former: false, rests: None });
+            self.push(open()?);
         }
         Ok(())
+    }
+
+    fn push(&mut self, tunnel: Tunnel) {
+        self.open.push(Open { tunnel: Rc::new(tunnel), heard: None, is_former: false, rests: None });
     }
 }
 
