@@ -55,6 +55,10 @@ struct Told {
 /// Counters by name.
 type Rows = Vec<(&'static str, u32)>;
 
+/// What a Purge Request is about; of each MAC, whether it is only said to be no more at who is told: that takes nothing back
+/// that was told.
+type Withdrawn = Vec<(Mac, bool)>;
+
 /// A client's name, as a hub sees it.
 type Name = (Nbma, Option<dmevpn::types::Vni>);
 
@@ -83,7 +87,7 @@ pub struct Model {
     /// Whom the hub still has to tell that what it told is untrue, since when, and until when that mattered.
     debts: BTreeMap<(VnKey, Nbma, Mac), (Instant, Instant)>,
     /// Purge Requests of the hub: about what, and when each went out first.
-    purges: BTreeMap<(Nbma, u32), (Instant, VnKey, Vec<Mac>)>,
+    purges: BTreeMap<(Nbma, u32), (Instant, VnKey, Withdrawn)>,
     /// The run of the hub's daemon, when its bridges came up in it first, when they were listed, and until when those
     /// whose ports it found may hold answers.
     hub_run: u32,
@@ -281,7 +285,7 @@ impl Model {
                     self.told.retain(|(there, name, mac), told| {
                         *there != *vn
                             || name.0 != via.path.remote
-                            || !macs.contains(mac)
+                            || !macs.contains(&(*mac, false))
                             || told.since >= *first
                     });
                 }
@@ -427,8 +431,9 @@ impl Model {
         let mut macs = Vec::new();
         for cie in message.cies() {
             let Some(ProtocolAddress::Mac(mac)) = cie.address else { continue };
-            macs.push(mac);
             let all = (1..48).contains(&cie.prefix);
+            let own = cie.nbma == Some(to);
+            macs.push((mac, own));
             let before = [&self.found, &self.early].map(|who| who.get(&(vn, to)));
             let found = before.into_iter().flatten().any(|until| now <= *until + RETRY);
             let owed = if all {
@@ -436,9 +441,8 @@ impl Model {
                 let up = self.hub_up.get(&vn).copied().unwrap_or_default();
                 fresh && now <= up + self.hub_holding + RETRY
             } else {
-                // Its own bridge may think that the MAC is there.
-                let own = cie.nbma == Some(to);
-                // The hub remembers whom it told, and until when anybody holds what it told.
+                // Its own bridge may think that the MAC is there. The hub remembers whom it told, and until when anybody
+                // holds what it told.
                 let all = || self.told.iter().filter(|((there, _, of), _)| *there == vn && *of == mac);
                 let held = all().any(|((_, name, _), _)| name.0 == to)
                     && all().any(|(_, told)| now <= told.held + RETRY);
@@ -449,7 +453,7 @@ impl Model {
             };
             // A request under way is repeated as it is, for the sake of the last that ends.
             let said = self.purges.get(&(to, message.header.request_id));
-            let owed = owed || said.is_some_and(|(.., said)| said.contains(&mac));
+            let owed = owed || said.is_some_and(|(.., said)| said.contains(&(mac, own)));
             let somebody = format!("a Purge to {to}, who was told nothing");
             self.expect(sim, HUB_NODE, owed, message, &somebody);
             for (_, told) in self
