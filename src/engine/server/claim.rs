@@ -113,9 +113,12 @@ impl Server {
             heard.push((site, false));
         }
         let Some((holder, address)) = self.holder(cx, from, heard) else {
-            // Now that all have had their say: a site that moves before has no port until they have.
-            let silent = heard.iter().filter(|(_, is_there)| !is_there);
-            silent.for_each(|(site, _)| self.give_way(cx, from, *site));
+            // Now that all have had their say: a site that moves before has no port until they have. And what is refused
+            // moves nobody.
+            if self.judge(cx, from, heard).iter().any(Result::is_ok) {
+                let silent = heard.iter().filter(|(_, is_there)| !is_there);
+                silent.for_each(|(site, _)| self.give_way(cx, from, *site));
+            }
             return false;
         };
         let to_one = self.claims.waiting.iter().filter(|claim| claim.holder == holder).count();

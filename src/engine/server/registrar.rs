@@ -192,7 +192,7 @@ impl Server {
     }
 
     /// Says of each CIE what can be taken in, and changes nothing yet.
-    fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>, heard: &Heard) -> Verdicts {
+    pub(super) fn judge(&self, cx: &Context<'_>, from: &Inbound<'_>, heard: &Heard) -> Verdicts {
         let header = &from.message.header;
         let site = cx.sites.find((header.nbma, header.vni));
         let member = site.and_then(|site| cx.sites.member(site));
