@@ -32,7 +32,7 @@ _dmevpn() {
     peers) options='--remove --json --timeout --socket' places=(vn) ;;
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
-    monitor) options='--json --timeout --socket' places=() ;;
+    monitor) options='--record --json --timeout --socket' places=() ;;
     events) options='--after --json --timeout --socket' places=() ;;
     metrics) options='--json --timeout --socket' places=() ;;
     reload) options='--json --timeout --socket' places=() ;;
@@ -43,7 +43,7 @@ _dmevpn() {
     version) options='--json' places=() ;;
     esac
     case $before in
-    --config | --socket)
+    --config | --socket | --record)
         _dmevpn_files "$word"
         return
         ;;
@@ -55,7 +55,7 @@ _dmevpn() {
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --timeout | --after | --remove) ((i++)) ;;
+        --config | --socket | --record | --timeout | --after | --remove) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac

@@ -164,7 +164,15 @@ asks! {
 
     /// print what happens, as it happens (times are UTC)
     #[argh(subcommand, name = "monitor", help_triggers("-h", "--help"))]
-    Monitor {} this => Ok(Question::Monitor);
+    Monitor {
+        /// write what goes in and out of the daemon into this new file instead, as a case that tests can play
+        #[argh(option, arg_name = "file")]
+        pub(super) record: Option<String>,
+    } this => match this.record {
+        Some(_) if this.json => Err(Failure::usage("a record is no JSON".into())),
+        Some(_) => Ok(Question::Record),
+        None => Ok(Question::Monitor),
+    };
 
     /// print what happened lately (times are UTC)
     #[argh(subcommand, name = "events", help_triggers("-h", "--help"))]

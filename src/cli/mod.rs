@@ -25,7 +25,9 @@ use argh::FromArgs;
 use args::{Asks, Check, Command, Doctor};
 use client::Client;
 use core::fmt::Write;
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 /// Does what the command line says.
@@ -83,8 +85,9 @@ fn form(json: bool) -> Form {
 
 /// The exit code.
 fn run(command: Command) -> Result<u8, Failure> {
+    let record = if let Command::Monitor(monitor) = &command { monitor.record.clone() } else { None };
     let command = match command.asks() {
-        Ok(asks) => return ask(asks?),
+        Ok(asks) => return ask(asks?, record.as_deref()),
         Err(command) => command,
     };
     let mut out = String::new();
@@ -110,12 +113,13 @@ fn run(command: Command) -> Result<u8, Failure> {
     print(&out).map(|_| 0)
 }
 
-/// Asks the daemon, and copies its answer.
-fn ask(asks: Asks) -> Result<u8, Failure> {
+/// Asks the daemon, and copies its answer, be it to a file.
+fn ask(asks: Asks, record: Option<&str>) -> Result<u8, Failure> {
     let Asks { question, json, timeout, socket } = asks;
     let mut client = Client::connect(&socket, timeout)?;
-    let endless = question == Question::Monitor;
+    let endless = matches!(question, Question::Monitor | Question::Record);
     client.ask(&Request { question, form: form(json) })?;
+    let mut file = record.map(new_file).transpose()?;
     let mut in_line = false;
     loop {
         let Piece { kind, octets } = client.read().inspect_err(|_| {
@@ -127,9 +131,16 @@ fn ask(asks: Asks) -> Result<u8, Failure> {
         let text = String::from_utf8_lossy(&octets);
         in_line = kind == Kind::Output && !text.is_empty() && !text.ends_with('\n');
         match kind {
-            // Who reads it went away, as `head` does, which is no failure.
-            Kind::Output if !print(&text)? => return Ok(0),
-            Kind::Output => {}
+            Kind::Output => {
+                let is_read = match &mut file {
+                    Some(file) => write(file, &text)?,
+                    None => print(&text)?,
+                };
+                if !is_read {
+                    // Who reads it went away, as `head` does, which is no failure.
+                    return Ok(0);
+                }
+            }
             Kind::Complaint => complain(&text),
             Kind::End => return Ok(octets.first().copied().unwrap_or(FAILED)),
         }
@@ -137,6 +148,12 @@ fn ask(asks: Asks) -> Result<u8, Failure> {
             client.wait_forever();
         }
     }
+}
+
+/// A file for what is recorded, of which there is none yet: what is said between sites is nobody else's business.
+fn new_file(path: &str) -> Result<File, Failure> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|e| Failure::failed(format!("{path}: {}", InWords(&e))))
 }
 
 fn check(check: &Check) -> Result<u8, Failure> {

@@ -13,7 +13,7 @@ use super::{Request, line};
 use core::fmt;
 
 /// The version of the messages this program speaks. Whatever changes [`Request`] or [`Kind`] raises it.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The longest request, in octets after the length, or in a line.
 pub const MAX_REQUEST: u32 = 4096;
@@ -289,6 +289,7 @@ mod tests {
             Question::Resolve { vn: "test".into(), mac },
             Question::Flush { vn: Some("test".into()), mac: Some(mac) },
             Question::Monitor,
+            Question::Record,
             Question::Events { after: 7 },
             Question::Reload,
             Question::Metrics,
@@ -313,15 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_of_version_4_stay() {
+    fn the_octets_of_version_5_stay() {
         let request = |question, form| Request { question, form }.encode().unwrap();
         let status = request(Question::Status { vn: None }, Form::Text { columns: 80 });
-        assert_eq!(status, [0, 0, 0, 5, 4, 0, 0, 0, 80]);
+        assert_eq!(status, [0, 0, 0, 5, 5, 0, 0, 0, 80]);
         let mac = "52:54:00:00:00:0b".parse().ok();
         let flush = request(Question::Flush { vn: Some("ab".into()), mac }, Form::Json);
-        assert_eq!(flush, [0, 0, 0, 14, 4, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b, 1]);
-        assert_eq!(piece(Kind::Output, b"ab"), [0, 0, 0, 4, 4, 0, b'a', b'b']);
-        assert_eq!(piece(Kind::End, &[4]), [0, 0, 0, 3, 4, 2, 4]);
+        assert_eq!(flush, [0, 0, 0, 14, 5, 4, 1, 2, b'a', b'b', 1, 0x52, 0x54, 0, 0, 0, 0x0b, 1]);
+        assert_eq!(piece(Kind::Output, b"ab"), [0, 0, 0, 4, 5, 0, b'a', b'b']);
+        assert_eq!(piece(Kind::End, &[4]), [0, 0, 0, 3, 5, 2, 4]);
     }
 
     #[test]
@@ -390,7 +391,7 @@ mod tests {
         decoder.push(&[0, 0, 0, 2, 2, 0xff]);
         let error = decoder.request().unwrap_err();
         assert_eq!(error, FrameError::Version { theirs: 2 });
-        assert_eq!(error.answer(), "this daemon speaks control version 4, the request is of version 2");
+        assert_eq!(error.answer(), "this daemon speaks control version 5, the request is of version 2");
         decoder.push(&requests()[0].encode().unwrap());
         assert!(matches!(decoder.request(), Ok(Some(_))), "the next one is looked at");
     }

@@ -84,6 +84,8 @@ pub enum Question {
         /// Whom.
         peer: Peer,
     },
+    /// Tell what goes in and out of the engine, from now on, until the client closes the connection.
+    Record,
     /// What do you think is wrong? Answered by lines for `dmevpn doctor`.
     Doctor,
 }

@@ -21,6 +21,7 @@ mod random;
 mod request_id;
 mod restless;
 mod room;
+mod scene;
 mod secret;
 mod server;
 mod sites;
@@ -369,9 +370,9 @@ impl Engine {
         let meant = match order {
             Order::Resolve { vn, .. } => Some(vn),
             Order::Flush { vn, .. } | Order::Remove { vn, .. } => vn,
-            Order::Stop => None,
+            Order::Refresh | Order::Stop => None,
         };
-        self.common.stopping = matches!(order, Order::Stop);
+        self.common.stopping |= matches!(order, Order::Stop);
         for (_, vn) in self.vns.iter_mut().filter(|(key, _)| meant.is_none_or(|vn| vn == **key)) {
             let (client, server, mut cx) = vn.enter(now, &mut self.common, out);
             match (order, client, server) {
@@ -379,9 +380,17 @@ impl Engine {
                 (Order::Flush { mac, .. }, Some(client), _) => client.flush(&mut cx, mac),
                 (Order::Flush { mac, .. }, None, Some(server)) => server.flush(&mut cx, mac),
                 (Order::Remove { nbma, vni, .. }, _, Some(server)) => server.expel(&mut cx, nbma, vni),
+                (Order::Refresh, Some(client), _) => client.refresh(&mut cx),
                 (Order::Stop, Some(client), _) => client.stop(&mut cx, true),
                 // A server has nothing to resolve, and its ports stay: the network goes on while its daemon is replaced.
-                (Order::Resolve { .. } | Order::Flush { .. } | Order::Remove { .. } | Order::Stop, ..) => {}
+                (
+                    Order::Resolve { .. }
+                    | Order::Flush { .. }
+                    | Order::Remove { .. }
+                    | Order::Refresh
+                    | Order::Stop,
+                    ..,
+                ) => {}
             }
         }
     }

@@ -33,6 +33,11 @@ impl RequestIds {
         id
     }
 
+    /// The one that comes next.
+    pub const fn next(&self) -> u32 {
+        self.next
+    }
+
     /// Whether this run has used `id`.
     pub const fn used(&self, id: u32) -> bool {
         id.wrapping_sub(self.first) < self.next.wrapping_sub(self.first)

@@ -1,7 +1,7 @@
 //! The engine and everything it acts on, in one place: inputs go in, effects are performed.
 
 use super::audience::log::{OPERATOR, happening};
-use super::audience::{Audience, Happened};
+use super::audience::{Audience, Happened, Listener};
 use super::clock::{self, Clock};
 use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
@@ -14,10 +14,11 @@ use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
 use crate::engine::News::FoundClient;
 use crate::engine::{
-    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Start, VnKey,
+    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Settings, Start, VnKey,
 };
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
+use crate::view::record;
 use crate::wire::nhrp::kind_of;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -123,8 +124,10 @@ impl Node {
         let clients = self.clients().map(|(vn, client)| (vn.to_owned(), client));
         let clients: Vec<_> = clients.collect();
         self.found.extend(clients);
-        let is_shared = |vn| self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared);
-        self.engine.apply(now, settings(&config, &self.names, is_shared), &mut self.effects);
+        let all = self.settings(&config);
+        let next = self.engine.next_request_id();
+        self.record(|out, _| record::settings(out, &all, next));
+        self.engine.apply(now, all, &mut self.effects);
         self.perform();
         for (vn, client) in core::mem::take(&mut self.found) {
             if let Some(vn) = self.names.vn(&vn) {
@@ -139,7 +142,11 @@ impl Node {
 
     /// An input for the engine, and all that follows from it.
     pub fn input(&mut self, input: Input<'_>) {
-        let now = self.clock.now();
+        self.input_at(self.clock.now(), input);
+    }
+
+    fn input_at(&mut self, now: Instant, input: Input<'_>) {
+        self.record(|out, tags| record::input(out, tags, now, &input));
         self.engine.handle(now, input, &mut self.effects);
         self.work();
     }
@@ -398,16 +405,52 @@ impl Node {
             self.perform();
             let Some(input) = self.inputs.pop_front() else { break };
             let now = self.clock.now();
+            self.record(|out, tags| record::input(out, tags, now, &input));
             self.engine.handle(now, input, &mut self.effects);
         }
     }
 
+    /// Tells those who record what goes in and out, if there are any.
+    fn record(&mut self, write: impl FnOnce(&mut String, &mut record::Tags)) {
+        if self.audience.is_recorded() {
+            self.audience.record(write);
+        }
+    }
+
+    /// Begins a record: how all stands, as what a daemon that is started now would be told and find; and registrations.
+    pub fn begin_record(&mut self, out: &mut String) -> Listener {
+        let now = self.clock.now();
+        self.scene(out, now);
+        let listener = self.audience.listen_to_all();
+        self.input_at(now, Input::Order(Order::Refresh));
+        listener
+    }
+
+    fn scene(&self, out: &mut String, now: Instant) {
+        let all = self.settings(&self.config);
+        record::settings(out, &all, self.engine.next_request_id());
+        let mut tags = record::Tags::default();
+        self.engine.scene(now, |input| record::input(out, &mut tags, now, &input));
+        if all.vns.values().any(|vn| vn.server.is_some()) {
+            // It would be told that the hub is another one.
+            record::skip(out, now);
+        }
+    }
+
+    /// What the engine is to be by a configuration.
+    fn settings(&self, config: &Config) -> Settings {
+        settings(config, &self.names, |vn| self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared))
+    }
+
     fn perform(&mut self) {
+        let now = self.clock.now();
         let effects = core::mem::take(&mut self.effects);
         for effect in effects.iter() {
             match *effect {
                 Effect::Send { via, ref bytes } => {
-                    self.underlay.send(via, effects.bytes(bytes.clone()));
+                    let octets = effects.bytes(bytes.clone());
+                    self.record(|out, tags| record::sent(out, tags, now, via, octets));
+                    self.underlay.send(via, octets);
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));

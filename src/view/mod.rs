@@ -11,6 +11,7 @@ mod failure;
 mod json;
 mod listing;
 mod metrics;
+pub mod record;
 mod standing;
 mod table;
 mod text;

@@ -118,7 +118,7 @@ fn a_daemon_of_another_version_is_recognised() {
         let (code, out, err) = answered("version", &["status"], &status(), &octets);
         assert_eq!((code, out.as_str()), (Some(1), ""));
         let expected = format!(
-            "dmevpn: the daemon speaks control version {theirs}, this program 4: \
+            "dmevpn: the daemon speaks control version {theirs}, this program 5: \
              use the dmevpn program the daemon was started from\n"
         );
         assert_eq!(err, expected);

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::report::VnReport;
-use dmevpn::engine::{Act, Input, Item, News, Place};
+use dmevpn::engine::{Act, Input, News, Place};
 use dmevpn::wire::nhrp::{ProtocolAddress, error};
 
 #[test]
@@ -314,13 +314,6 @@ fn f8_purge_is_given_up_when_the_answer_is_over() {
 }
 
 #[test]
-fn f9_purged_shortcut_is_gone_at_once() {
-    let mut spoke = spoke_with_shortcut();
-    spoke.hear_from_hub(&golden::octets(golden::F));
-    assert!(spoke.changed().any(|item| item == Item::Shortcut(mac(STATION))));
-}
-
-#[test]
 fn f9_purge_of_another_place_does_not_match() {
     let mut spoke = spoke_with_shortcut();
     spoke.hear_from_hub(&purge(0, 0xff, Some(vtep("10.0.0.9", 101))));
@@ -345,20 +338,4 @@ fn f10_nobody_purges_what_is_anothers() {
     hub.ask(&two, &two.purge(9, 0, &[address(STATION), three.source]));
     assert_eq!(hub.ask(&two, &two.question(2, address(STATION))).codes(), [0]);
     assert_eq!(hub.ask(&two, &two.question(2, three.source)).codes(), [0]);
-}
-
-#[test]
-fn f11_after_a_purge_it_is_asked_for_authoritatively() {
-    let mut spoke = spoke_with_shortcut();
-    let sent = spoke.hear_from_hub(&golden::octets(golden::F));
-    let question = sent.iter().find(|s| s.header().kind == Kind::ResolutionRequest).unwrap().header();
-    assert_eq!(question.flags, 0xc000);
-    assert_eq!(question.destination, Some(address(STATION)));
-}
-
-#[test]
-fn f12_purge_reply_is_frame_g() {
-    let mut spoke = Driven::registered();
-    let sent = spoke.hear_from_hub(&golden::octets(golden::F));
-    assert_eq!(sent[0].bytes, golden::octets(golden::G));
 }

@@ -9,15 +9,6 @@ use dmevpn::wire::nhrp::{Message, error, kind};
 // C. Resolution Requests.
 
 #[test]
-fn c1_c5_c6_i1_i9_j2_k8_question_is_frame_c() {
-    let mut spoke = Driven::registered();
-    spoke.heard(mac(STATION));
-    let sent = spoke.one();
-    assert_eq!(sent.bytes, golden::octets(golden::C));
-    assert_eq!((sent.path.remote, sent.tag), (nbma("10.0.0.1"), TAG));
-}
-
-#[test]
 fn c2_d13_unique_wanted_and_none_is_nak_13() {
     let (mut hub, two, three) = hub_and_two();
     let reply = hub.ask(&two, &two.question_with(2, address(STATION), 0xd000));
@@ -98,13 +89,6 @@ fn c8_a_question_follows_the_hub() {
     let there = vtep("10.0.0.3", 101);
     spoke.hear(path, TAG, &answer(&question.bytes, &[at(there, 300)]));
     assert_eq!(spoke.shortcut(mac(STATION)), Some(there));
-}
-
-#[test]
-fn c9_d12_unknown_address_is_nak_12() {
-    let (mut hub, two, _) = hub_and_two();
-    let reply = hub.ask(&two, &two.question(2, address("52:54:00:00:00:99")));
-    assert_eq!(reply.cies(), [Cie::nak(12)]);
 }
 
 // D. Resolution Replies.

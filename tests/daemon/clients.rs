@@ -123,7 +123,7 @@ fn another_version() {
         let mut stream = UnixStream::connect(hub.socket()).unwrap();
         stream.write_all(&[0, 0, 0, 2, 2, 0]).unwrap();
         let (_, err, code) = whole(&stream);
-        let expected = "dmevpn: this daemon speaks control version 4, the request is of version 2\n";
+        let expected = "dmevpn: this daemon speaks control version 5, the request is of version 2\n";
         assert_eq!((err.as_str(), code), (expected, 1));
         // Where the next request begins is known; but not behind one that is too long.
         stream

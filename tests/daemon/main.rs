@@ -32,6 +32,7 @@ mod moves;
 mod nat;
 mod nonsense;
 mod odd;
+mod record;
 mod state;
 mod strangers;
 mod time;

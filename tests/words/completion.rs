@@ -31,7 +31,7 @@ _dmevpn() {
 "#;
 
 const AFTER: &str = r#"    case $before in
-    --config | --socket)
+    --config | --socket | --record)
         _dmevpn_files "$word"
         return
         ;;
@@ -43,7 +43,7 @@ const AFTER: &str = r#"    case $before in
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --timeout | --after | --remove) ((i++)) ;;
+        --config | --socket | --record | --timeout | --after | --remove) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac
@@ -88,7 +88,7 @@ fn options(command: &Command) -> String {
         let takes = command.takes(option);
         assert_eq!(
             takes.is_some(),
-            ["--config", "--socket", "--timeout", "--after", "--remove"].contains(option),
+            ["--config", "--socket", "--record", "--timeout", "--after", "--remove"].contains(option),
             "{option}"
         );
     }

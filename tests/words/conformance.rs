@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "\
 
 What RFC 2332 (NHRP) and RFC 2735 (VPNs) demand, clause by clause, and what holds it here. *Held* is a clause that a test
 fails without. The tests are in `tests/conformance` (what a spoke and a hub do) and `tests/conformance_wire` (octets), and
-begin with the clauses they hold; others stand with their file. What is *open* does not hold, or not all of it.
+begin with the clauses they hold; others stand with their file. Those in `tests/cases` are data. What is *open* does not
+hold, or not all of it.
 
 Who has to: a spoke is an NHC, a hub an NHS that serves it; *transit* is an NHS in between, which there is none of.
 
@@ -58,8 +59,24 @@ pub fn page() -> String {
         let named = held.remove(&clause.id).unwrap_or_default();
         clause.tests.splice(0..0, named);
     }
+    for name in cases(&root.join("tests/cases")) {
+        for clause in clauses(&name) {
+            let clause = parts.iter_mut().flat_map(|(_, clauses)| clauses).find(|c| c.id == clause);
+            clause.unwrap_or_else(|| panic!("{name}")).tests.push(format!("`{name}` in tests/cases"));
+        }
+    }
     assert!(held.is_empty(), "tests are named after clauses that tests/clauses/list has not: {held:?}");
     text(&parts)
+}
+
+/// The names of all cases, in order.
+fn cases(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let cases = files.filter(|path| path.extension().is_some_and(|extension| extension == "case"));
+    let mut names: Vec<String> =
+        cases.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 fn read(path: &Path) -> String {

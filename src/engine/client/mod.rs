@@ -198,6 +198,11 @@ impl Client {
         Ok(())
     }
 
+    /// Registers anew where it is registered.
+    pub fn refresh(&mut self, cx: &mut Context<'_>) {
+        self.registrations.iter_mut().for_each(|(_, registration)| registration.refresh(cx, &self.settings));
+    }
+
     /// Withdraws; with `wait` until the hub confirms.
     pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
         for (_, registration) in self.registrations.iter_mut() {

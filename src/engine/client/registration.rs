@@ -255,6 +255,15 @@ impl Registration {
         true
     }
 
+    /// Registers anew from the beginning, if it is registered.
+    pub fn refresh(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        if matches!(self.state, State::Registered { .. }) {
+            self.is_doubtful = true;
+            self.request = None;
+            self.ask(cx, settings);
+        }
+    }
+
     /// What was in the way is gone: what was sent meanwhile is sent again, now.
     pub fn retry(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
         if matches!(self.state, State::Withdrawing) {

@@ -132,6 +132,8 @@ pub enum Order {
         /// Which of its sites; all of them when `None`.
         vni: Option<Vni>,
     },
+    /// A spoke is to register anew where it is registered.
+    Refresh,
     /// The daemon is to end: what was registered is withdrawn.
     Stop,
 }

@@ -51,6 +51,7 @@ enum What {
         last: u64,
     },
     Monitor,
+    Record,
     Resolve {
         vn: String,
         key: VnKey,
@@ -93,6 +94,10 @@ impl Making {
             Question::Monitor => {
                 listener = Some(node.audience.listen());
                 Ok(What::Monitor)
+            }
+            Question::Record => {
+                listener = Some(node.begin_record(out));
+                Ok(What::Record)
             }
             Question::Resolve { vn, mac } => find(node, &vn).map(|key| {
                 node.kernel_events();
@@ -171,6 +176,17 @@ impl Making {
                 let heard = news(node, listener.heard, form, out);
                 listener.heard += heard;
                 if heard > 0 { Next::Part } else { Next::News(None) }
+            }
+            What::Record => {
+                let Some(listener) = &mut self.listener else { return Next::End(Ok(0)) };
+                let (forgotten, there) = node.audience.recorded_after(listener.heard);
+                if forgotten > 0 {
+                    out.push_str(&format!("# {forgotten} entries are missing here\n"));
+                }
+                let some: Vec<&String> = there.take(ROWS).collect();
+                listener.heard += forgotten + some.len() as u64;
+                some.iter().for_each(|text| out.push_str(text));
+                if some.is_empty() { Next::News(None) } else { Next::Part }
             }
             What::Resolve { vn, key, mac, until } => {
                 let Some(listener) = &mut self.listener else { return Next::End(Ok(0)) };

@@ -263,7 +263,7 @@ impl Client {
                 return (Making::failed(Failure::failed(e.answer()), form), framing, None);
             }
         };
-        let watches = *question == Question::Monitor;
+        let watches = matches!(question, Question::Monitor | Question::Record);
         if watches && Rc::strong_count(monitors) > MONITORS {
             let full = Failure::failed(format!("{MONITORS} monitors watch already"));
             return (Making::failed(full, *form), framing, None);

@@ -11,6 +11,7 @@ pub mod log;
 mod outlet;
 
 use crate::engine::{Event, VnKey};
+use crate::view::record::Tags;
 use smol::channel::{Receiver, Sender, bounded};
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -18,6 +19,8 @@ use std::task::Waker;
 /// So many happenings are kept for who listens, and so many of them for who asks later.
 const KEPT: usize = 1024;
 pub const REMEMBERED: u64 = 256;
+/// So much of what is recorded is kept for who is slow: about 300 octets each.
+const RECORDED: usize = 512;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +40,18 @@ pub struct Audience {
     /// How much has happened: the number of the last happening.
     happened: u64,
     listeners: Vec<Sender<()>>,
+    recorded: Recorded,
     /// Those who let others have their turn.
     paused: Vec<Waker>,
+}
+
+/// What went in and out of the engine while somebody records it: texts of some lines, the last [`RECORDED`] of them.
+#[derive(Debug, Default)]
+struct Recorded {
+    lately: VecDeque<String>,
+    count: u64,
+    tags: Tags,
+    listeners: Vec<Sender<()>>,
 }
 
 /// Somebody who listens.
@@ -77,6 +90,52 @@ impl Audience {
         self.listeners.retain(|listener| !listener.is_closed());
         self.listeners.push(call);
         Listener { heard: self.happened, news }
+    }
+
+    /// Whether somebody records. Who left does not.
+    pub fn is_recorded(&mut self) -> bool {
+        let recorded = &mut self.recorded;
+        if !recorded.listeners.is_empty() {
+            recorded.listeners.retain(|listener| !listener.is_closed());
+            if recorded.listeners.is_empty() {
+                (recorded.lately, recorded.tags) = (VecDeque::new(), Tags::default());
+            }
+        }
+        !recorded.listeners.is_empty()
+    }
+
+    /// Tells those who record.
+    pub fn record(&mut self, write: impl FnOnce(&mut String, &mut Tags)) {
+        let recorded = &mut self.recorded;
+        let mut text = String::new();
+        write(&mut text, &mut recorded.tags);
+        if text.is_empty() {
+            return;
+        }
+        if recorded.lately.len() == RECORDED {
+            recorded.lately.pop_front();
+        }
+        recorded.lately.push_back(text);
+        recorded.count += 1;
+        for listener in &recorded.listeners {
+            // As above.
+            let _ = listener.try_send(());
+        }
+    }
+
+    /// Records from now on.
+    pub fn listen_to_all(&mut self) -> Listener {
+        let (call, news) = bounded(1);
+        self.recorded.listeners.push(call);
+        Listener { heard: self.recorded.count, news }
+    }
+
+    /// What was recorded after that of number `heard`, and how much of that is forgotten already.
+    pub fn recorded_after(&self, heard: u64) -> (u64, impl Iterator<Item = &String>) {
+        let Recorded { lately, count, .. } = &self.recorded;
+        let (new, kept) = (count.saturating_sub(heard), lately.len());
+        let there = usize::try_from(new).map_or(kept, |new| new.min(kept));
+        (new - there as u64, lately.iter().skip(kept - there))
     }
 
     /// The number of the last happening.
@@ -131,6 +190,22 @@ mod tests {
         let (forgotten, left) = heard(&audience, early.heard);
         assert_eq!((forgotten, left.len(), left.first()), (2004 - 1024, 1024, Some(&982)));
         assert_eq!(audience.happened(), 2005);
+    }
+
+    /// What goes in and out costs nothing as long as nobody wants it.
+    #[test]
+    fn nothing_is_recorded_for_nobody() {
+        let mut audience = Audience::default();
+        assert!(!audience.is_recorded());
+        let listener = audience.listen_to_all();
+        (0..600).for_each(|n| audience.record(|out, _| out.push_str(&n.to_string())));
+        audience.record(|_, _| {});
+        assert!(audience.is_recorded());
+        let (forgotten, left) = audience.recorded_after(listener.heard);
+        assert_eq!((forgotten, left.count()), (88, 512));
+        drop(listener);
+        assert!(!audience.is_recorded());
+        assert_eq!(audience.recorded.lately.capacity(), 0);
     }
 
     #[test]
