@@ -13,9 +13,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// IP protocol 47.
 const GRE: i32 = 47;
-/// Room for the registrations of a thousand spokes that come at once, and for what comes in a flood while the daemon has to
-/// wait for a processor. It takes memory only then.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// Room for the registrations of a thousand spokes that come at once, and for what comes in a flood while the daemon waits for a
+/// processor: some 5000 packets (the kernel doubles it), which a slow router, at 100 us each, reads in half a second.
+const RECEIVE_BUFFER: usize = 2 << 20;
 
 /// The socket: of an address family, for all addresses that this router has and will have.
 #[derive(Debug)]
