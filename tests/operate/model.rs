@@ -456,6 +456,7 @@ impl Model {
             let owed = owed || said.is_some_and(|(.., said)| said.contains(&(mac, own)));
             let somebody = format!("a Purge to {to}, who was told nothing");
             self.expect(sim, HUB_NODE, owed, message, &somebody);
+            let all = all || is_of_the_hub(sim, vn, mac);
             for (_, told) in self
                 .told
                 .iter_mut()
@@ -559,15 +560,14 @@ impl Model {
         }
     }
 
-    /// A Purge Request settles what it is about; that of the hub itself all, since who hears it asks for all anew.
+    /// A Purge Request settles what it is about; that of the hub itself all.
     fn settle(&mut self, sim: &Sim, via: Via, message: &Message<'_>) {
         if message.header.kind != Kind::PurgeRequest {
             return;
         }
         for cie in message.cies() {
             let Some(ProtocolAddress::Mac(mac)) = cie.address else { continue };
-            let plane = sim.nodes[HUB_NODE].planes.get(&vn_of(via.tag));
-            let all = (1..48).contains(&cie.prefix) || plane.is_some_and(|plane| plane.mac == mac);
+            let all = (1..48).contains(&cie.prefix) || is_of_the_hub(sim, vn_of(via.tag), mac);
             self.debts.retain(|(vn, to, of), _| {
                 (*vn, *to) != (vn_of(via.tag), via.path.remote) || !(all || *of == mac)
             });
@@ -679,6 +679,11 @@ impl Model {
             });
         }
     }
+}
+
+/// Whether a MAC is the hub's own: who hears that it is taken back asks for all anew.
+fn is_of_the_hub(sim: &Sim, vn: VnKey, mac: Mac) -> bool {
+    sim.nodes[HUB_NODE].planes.get(&vn).is_some_and(|plane| plane.mac == mac)
 }
 
 /// The VN that a packet names. The first one is the default.
