@@ -4,7 +4,7 @@ use super::*;
 use dmevpn::engine::report::{Standing, VnReport};
 use dmevpn::engine::settings::{Settings, VpnMode};
 use dmevpn::engine::{Effect, Event, Input, News, Order, Outcome, Path, Refusal, Via};
-use dmevpn::wire::nhrp::{ProtocolAddress, error};
+use dmevpn::wire::nhrp::{ProtocolAddress, error, kind};
 
 #[test]
 fn e3_unique_address_of_another_router_is_nak_14() {
@@ -257,6 +257,25 @@ fn e13_refresh_goes_by_what_the_hub_grants() {
         spoke.pass(wait * SECOND);
         let Some(VnReport::Spoke(report)) = spoke.engine.report(spoke.now, VN) else { panic!("a spoke") };
         assert_eq!(matches!(report.standing, Standing::Registered { .. }), registered);
+    }
+}
+
+/// The address of the hub's that frames go to is good for as long as the hub says of it.
+#[test]
+fn i5_what_a_hub_says_of_itself_has_its_time() {
+    for (said, registered) in [(60, 60), (0, 600), (3600, 600)] {
+        let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+        let request = spoke.one();
+        let there = Cie { nbma: Some(nbma("10.0.0.1")), vni: Some(vni(9000)), ..Cie::default() };
+        let reply = write(&request.header().reply(Kind::RegistrationReply), |w| {
+            w.cie(&request.cies()[0]);
+            w.extension_cie(kind::RESPONDER, true, &Cie { holding: said, ..there });
+        });
+        spoke.hear_from_hub(&reply);
+        spoke.pass((registered - 1) * SECOND);
+        assert!(spoke.engine.is_registered(VN), "{said}");
+        spoke.pass(2 * SECOND);
+        assert!(!spoke.engine.is_registered(VN), "{said}");
     }
 }
 

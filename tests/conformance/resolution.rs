@@ -164,12 +164,14 @@ fn d15_holding_is_time_left() {
 fn d14_d16_answer_says_what_was_registered() {
     let (mut hub, two, three) = hub_and_two();
     let request = write(&three.header(Kind::RegistrationRequest, 0x8000, 2, three.source), |w| {
-        w.cie(&Cie { prefix: 0xff, mtu: 1234, holding: 600, ..Cie::default() });
+        w.cie(&Cie { prefix: 0xff, mtu: 1234, holding: 600, preference: 7, ..Cie::default() });
     });
     hub.ask(&three, &request);
-    let cie = hub.ask(&two, &two.question(2, address(STATION))).cies()[0];
-    let wanted = Cie { mtu: 1234, address: Some(address(STATION)), ..at(three.vtep(), 600) };
-    assert_eq!(cie, wanted);
+    for about in [address(STATION), three.source] {
+        let cie = hub.ask(&two, &two.question(2, about)).cies()[0];
+        let wanted = Cie { mtu: 1234, preference: 7, address: Some(about), ..at(three.vtep(), 600) };
+        assert_eq!(cie, wanted);
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn h2_end_mark_only_with_extensions() {
 }
 
 #[test]
-fn h3_duplicate_is_error_9() {
+fn g7_h3_duplicate_is_error_9() {
     let packet = with_extensions(&[0x80, 0x03, 0, 0, 0x80, 0x04, 0, 0, 0x80, 0x03, 0, 0, 0x80, 0, 0, 0]);
     assert_eq!(fault(&packet), (error::INVALID_EXTENSION, EXTENSIONS_AT + 8));
     // Compulsory or not, known or not.

@@ -337,11 +337,11 @@ impl Registration {
         increment(&mut cx.statistics.rx_register_ack);
         self.is_told = false;
         let granted = message.cies().next().map_or(0, |c| c.holding);
-        let holding = match Duration::from_secs(granted.into()) {
-            Duration::ZERO => cx.holding_time,
-            granted => granted.min(cx.holding_time),
-        };
         let responder = message.extension_cie(kind::RESPONDER).unwrap_or_default();
+        // What the hub says of itself, the uplink, is good for so long, too (section 5.3.1).
+        let said = [granted, responder.holding].map(|seconds| Duration::from_secs(seconds.into()));
+        let said = said.into_iter().filter(|holding| !holding.is_zero());
+        let holding = said.min().unwrap_or(cx.holding_time).min(cx.holding_time);
         // Whatever the hub calls itself: its packets come from there, so VXLAN gets there, too.
         let uplink = Vtep { nbma: from.via.path.remote, vni: responder.vni.unwrap_or(settings.vni) };
         let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));

@@ -83,8 +83,9 @@ impl Server {
             // What is behind a site lasts as long as the last of what it registered.
             let until = registered.map(|r| r.until).or(member.until());
             let until = until.filter(|until| *until > cx.now).ok_or(code::NO_BINDING)?;
-            let mtu = registered.or(member.registered.first()).map_or(cx.mtu, |r| r.mtu);
-            let direct = Cie { mtu, nbma: Some(there.nbma), vni: there.vni, ..cie };
+            let like = registered.or(member.registered.first());
+            let (mtu, preference) = like.map_or((cx.mtu, 0), |r| (r.mtu, r.preference));
+            let direct = Cie { mtu, preference, nbma: Some(there.nbma), vni: there.vni, ..cie };
             // No VXLAN between IPv4 and IPv6: the hub stays in between.
             let cie = if there.nbma.same_family(from.via.path.remote) { direct } else { here };
             (cie, until, registered.is_some_and(|r| r.unique))

@@ -17,6 +17,7 @@ pub struct Registered {
     /// Whether nobody else may register it (RFC 2332 section 5.2.3, flag U).
     pub unique: bool,
     pub mtu: u16,
+    pub preference: u8,
     /// For how many seconds, from its newest registration on; and so until when.
     pub granted: u16,
     pub until: Instant,

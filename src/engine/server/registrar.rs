@@ -225,6 +225,7 @@ impl Server {
             address,
             unique: header.flags & flag::REGISTRATION_UNIQUE != 0,
             mtu: cie.mtu,
+            preference: cie.preference,
             granted,
             until: cx.now + Duration::from_secs(granted.into()),
         })

@@ -88,6 +88,7 @@ impl Server {
             address,
             unique: client.unique,
             mtu: client.mtu,
+            preference: 0,
             granted,
             until: cx.now + Duration::from_secs(granted.into()),
         };
