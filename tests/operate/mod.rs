@@ -301,7 +301,12 @@ impl World {
         // Nobody broadcasts any more: the hub's bridge hears little, and forgets.
         for _ in 0..40 {
             self.talk(false);
-            let wrong = self.wrong();
+            let mut wrong = self.wrong();
+            if wrong.is_some() && !self.vns.iter().all(|vn| self.has_place(*vn)) {
+                // Who gets a place only now says what was behind it before, until that is heard where it is.
+                self.talk(false);
+                wrong = self.wrong();
+            }
             self.sim.check(wrong.is_none(), || format!("it does not stay well: {wrong:?}"));
         }
     }
