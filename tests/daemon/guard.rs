@@ -73,9 +73,9 @@ fn a_stranger(ipv6: bool) {
             stranger.send_in_pieces(source, hub.nbma, vni, &frame, first).unwrap();
             mac(n)
         };
-        let evil = sizes.map(|first| {
-            [(stranger.address, one), (spoke1.nbma, two)].map(|(source, vni)| (source, vni, first))
-        });
+        let odd = one | 1 << 24;
+        let evil = [(stranger.address, one), (spoke1.nbma, two), (stranger.address, odd)];
+        let evil = sizes.map(|first| evil.map(|(source, vni)| (source, vni, first)));
         let unknown: Vec<MacBytes> =
             evil.as_flattened().iter().map(|(source, vni, first)| send(*source, *vni, *first)).collect();
         // Each counts once: what follows a first fragment that was dropped is never whole.

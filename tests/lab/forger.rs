@@ -40,7 +40,8 @@ impl Forger {
         Ok(Forger { ns, address, socket, sent: AtomicU16::new(1) })
     }
 
-    /// Sends a frame in VXLAN, as if from `source`, in one piece.
+    /// Sends a frame in VXLAN, as if from `source`, in one piece. The eight bits above the VNI go into the octet behind it,
+    /// which has to be 0.
     pub fn send(&self, source: IpAddr, to: IpAddr, vni: u32, frame: &[u8]) -> Res {
         self.send_in_pieces(source, to, vni, frame, usize::MAX)
     }
@@ -67,7 +68,7 @@ fn datagram(source: IpAddr, to: IpAddr, vni: u32, frame: &[u8]) -> Vec<u8> {
     let length = (16 + frame.len()) as u16;
     let mut datagram = [50_000, PORT, length, 0].map(u16::to_be_bytes).concat();
     datagram.extend([8, 0, 0, 0]);
-    datagram.extend((vni << 8).to_be_bytes());
+    datagram.extend(vni.rotate_left(8).to_be_bytes());
     datagram.extend(frame);
     if let (IpAddr::V6(source), IpAddr::V6(to)) = (source, to) {
         let mut whole = [source.octets(), to.octets()].concat();
