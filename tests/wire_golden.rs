@@ -3,7 +3,9 @@
 mod golden;
 
 use dmevpn::types::VpnId;
-use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, Protocol, Writer, code, error, flag, kind};
+use dmevpn::wire::nhrp::{
+    Challenge, Cie, Extension, Header, Kind, Message, Protocol, Tags, Writer, code, error, flag, kind,
+};
 use dmevpn::wire::{self, Malformed, Prefix, VpnTag, llc};
 use golden::{mac, nbma, octets, vni};
 
@@ -15,7 +17,15 @@ const STATION: &str = "52:54:00:00:00:0b";
 enum Ext {
     Opaque(Extension<'static>),
     Cie(u16, Cie),
+    Tags(Tags),
+    Challenge(Challenge),
 }
+
+/// The tags of the frames: the spoke's, the hub's, and that of a hub which was started again.
+const NS: u64 = 0xa1a2_a3a4_a5a6_a7a8;
+const C: u64 = 0xc1c2_c3c4_c5c6_c7c8;
+const D: u64 = 0xd1d2_d3d4_d5d6_d7d8;
+const OF_SPOKE: Tags = Tags { sender: NS, receiver: C };
 
 /// The records every request asks for.
 const RECORDS: [Ext; 2] = [
@@ -72,6 +82,8 @@ fn agree(hex: &str, header: Header, cies: &[Cie], in_error: &[u8], extensions: &
                 assert_eq!((got.kind, got.compulsory), (*kind, true));
                 assert_eq!(message.extension_cie(*kind), Some(*cie));
             }
+            Ext::Tags(tags) => assert_eq!((message.tags(), got.compulsory), (Some(*tags), false)),
+            Ext::Challenge(challenge) => assert_eq!(message.challenge(), Some(*challenge)),
         }
     }
 
@@ -85,6 +97,8 @@ fn agree(hex: &str, header: Header, cies: &[Cie], in_error: &[u8], extensions: &
         match extension {
             Ext::Opaque(extension) => writer.extension(*extension),
             Ext::Cie(kind, cie) => writer.extension_cie(*kind, true, cie),
+            Ext::Tags(tags) => writer.tags(*tags),
+            Ext::Challenge(challenge) => writer.challenge(*challenge),
         };
     }
     let len = writer.finish().unwrap();
@@ -259,6 +273,72 @@ fn frame_m_registration_nak_rival() {
         Cie { code: code::ALREADY_REGISTERED, holding: 0, nbma: holder.0, vni: holder.1, ..registered() };
     let [forward, reverse] = RECORDS;
     agree(golden::M, header, &[nak], &[], &[responder(), forward, reverse]);
+}
+
+#[test]
+fn session_registration_and_challenge() {
+    let request =
+        Header { flags: flag::REGISTRATION_UNIQUE, request_id: 1, ..from_spoke(Kind::RegistrationRequest) };
+    let tags = Tags { sender: NS, receiver: 0 };
+    agree(golden::SESSION_REGISTRATION, request, &[registered()], &[], &[Ext::Tags(tags)]);
+    let nak = Cie { code: code::PROHIBITED, holding: 0, ..registered() };
+    let challenge = Ext::Challenge(Challenge { cookie: C, tag: NS });
+    let extensions = [Ext::Tags(tags), challenge];
+    let reply = request.reply(Kind::RegistrationReply);
+    agree(golden::SESSION_CHALLENGE, reply, &[nak], &[], &extensions);
+    let request = Header { request_id: 2, ..request };
+    let [forward, reverse] = RECORDS;
+    let extensions = [Ext::Opaque(Extension::empty(kind::RESPONDER)), forward, reverse, Ext::Tags(OF_SPOKE)];
+    agree(golden::SESSION_COOKIE, request, &[registered()], &[], &extensions);
+}
+
+#[test]
+fn session_purge_of_a_hub() {
+    let moved = Cie {
+        prefix: 0xff,
+        nbma: Some(nbma("10.0.0.3")),
+        vni: vni(101),
+        address: mac(STATION),
+        ..Cie::default()
+    };
+    let request = Header { request_id: 7, ..from_hub(Kind::PurgeRequest) };
+    agree(golden::SESSION_PURGE, request, &[moved], &[], &[Ext::Tags(OF_SPOKE.flipped())]);
+}
+
+#[test]
+fn session_resolution_and_challenge() {
+    let request = Header {
+        flags: flag::ROUTER | flag::AUTHORITATIVE,
+        request_id: 3,
+        destination: mac(STATION),
+        ..from_spoke(Kind::ResolutionRequest)
+    };
+    let [forward, reverse] = RECORDS;
+    let asked = Ext::Opaque(Extension::empty(kind::RESPONDER));
+    let source_aware = capabilities(&[0, 0, 0, 1, 0, 0, 0, 0]);
+    let extensions = [asked, forward, reverse, source_aware, Ext::Tags(OF_SPOKE)];
+    agree(golden::SESSION_RESOLUTION, request, &[], &[], &extensions);
+    let [forward, reverse] = RECORDS;
+    let both_aware = capabilities(&[0, 0, 0, 1, 0, 0, 0, 1]);
+    let challenge = Ext::Challenge(Challenge { cookie: D, tag: NS });
+    let extensions = [responder(), forward, reverse, both_aware, Ext::Tags(OF_SPOKE), challenge];
+    let reply = request.reply(Kind::ResolutionReply);
+    agree(golden::SESSION_RESOLUTION_CHALLENGE, reply, &[Cie::nak(code::PROHIBITED)], &[], &extensions);
+}
+
+#[test]
+fn session_withdrawal() {
+    let own = Cie {
+        prefix: 0xff,
+        nbma: Some(nbma("10.0.0.2")),
+        vni: vni(100),
+        address: mac(SPOKE),
+        ..Cie::default()
+    };
+    let request = Header { request_id: 4, destination: mac(HUB), ..from_spoke(Kind::PurgeRequest) };
+    agree(golden::SESSION_WITHDRAWAL, request, &[own], &[], &[Ext::Tags(OF_SPOKE)]);
+    let reply = request.reply(Kind::PurgeReply);
+    agree(golden::SESSION_WITHDRAWAL_REPLY, reply, &[own], &[], &[Ext::Tags(OF_SPOKE)]);
 }
 
 #[test]

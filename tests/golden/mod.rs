@@ -26,6 +26,14 @@ frames! {
     L = "l-purge-of-a-former-place.hex";
     M = "m-registration-nak-rival.hex";
     TRAFFIC_INDICATION = "traffic-indication.hex";
+    SESSION_REGISTRATION = "session-registration.hex";
+    SESSION_CHALLENGE = "session-challenge.hex";
+    SESSION_COOKIE = "session-registration-with-cookie.hex";
+    SESSION_PURGE = "session-purge.hex";
+    SESSION_RESOLUTION = "session-resolution.hex";
+    SESSION_RESOLUTION_CHALLENGE = "session-resolution-challenge.hex";
+    SESSION_WITHDRAWAL = "session-withdrawal.hex";
+    SESSION_WITHDRAWAL_REPLY = "session-withdrawal-reply.hex";
     LLC_PREFIX = "llc-prefix.hex";
     LEGACY_REGISTRATION_REQUEST = "legacy-registration-request.hex";
     LEGACY_RESOLUTION_REQUEST = "legacy-resolution-request.hex";
@@ -33,7 +41,29 @@ frames! {
 }
 
 /// The NHRP packets.
-pub const ALL: [&str; 13] = [A, B, C, D, E, F, G, H, I, J, K, L, M];
+pub const ALL: [&str; 21] = [
+    A,
+    B,
+    C,
+    D,
+    E,
+    F,
+    G,
+    H,
+    I,
+    J,
+    K,
+    L,
+    M,
+    SESSION_REGISTRATION,
+    SESSION_CHALLENGE,
+    SESSION_COOKIE,
+    SESSION_PURGE,
+    SESSION_RESOLUTION,
+    SESSION_RESOLUTION_CHALLENGE,
+    SESSION_WITHDRAWAL,
+    SESSION_WITHDRAWAL_REPLY,
+];
 
 /// The octets a hex file stands for; `#` starts a comment.
 pub fn octets(hex: &str) -> Vec<u8> {

@@ -3,11 +3,13 @@
 mod cie;
 mod extension;
 mod header;
+mod session;
 
 pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, kind};
 use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
+pub use session::{Challenge, Tags};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.
 pub const HOP_COUNT: u8 = 16;
@@ -123,6 +125,16 @@ impl<'a> Message<'a> {
         Cies::new(extension.value, &self.header).next()
     }
 
+    /// The tags of the session it is in, if it says that it is in one.
+    pub fn tags(&self) -> Option<Tags> {
+        self.extensions().find_map(Tags::parse)
+    }
+
+    /// What a hub wants returned before it takes a spoke in.
+    pub fn challenge(&self) -> Option<Challenge> {
+        self.extensions().find_map(Challenge::parse)
+    }
+
     /// The packet that an Error Indication or a Traffic Indication is about, as far as it is included.
     pub fn packet_in_error(&self) -> &'a [u8] {
         if self.header.kind.is_about_packet() { self.body } else { &[] }
@@ -180,6 +192,18 @@ impl<'b> Writer<'b> {
         self.start_extension(kind, compulsory, cie.len());
         cie.emit(self);
         self
+    }
+
+    /// Says which session the packet is in.
+    pub fn tags(&mut self, tags: Tags) -> &mut Self {
+        let value = tags.emit();
+        self.extension(Extension { kind: kind::VENDOR, compulsory: false, value: &value })
+    }
+
+    /// Asks for a cookie back.
+    pub fn challenge(&mut self, challenge: Challenge) -> &mut Self {
+        let value = challenge.emit();
+        self.extension(Extension { kind: kind::VENDOR, compulsory: false, value: &value })
     }
 
     /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small or

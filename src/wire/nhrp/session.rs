@@ -1,0 +1,76 @@
+//! Sessions: who cannot receive at an address cannot speak for it. Two vendor-private extensions (RFC 2332 section 5.3.5,
+//! vendor 02-64-6D, locally administered) of 20 octets each. A replier copies the first like any extension it does not know.
+//!
+//! ```text
+//! SESSION    02 64 6d 01 | sender's tag (8) | receiver's tag (8; 0: none yet)
+//! CHALLENGE  02 64 6d 02 | cookie (8)       | copy of the spoke's tag (8)
+//! ```
+
+use super::{Extension, kind};
+
+const VENDOR: [u8; 3] = [0x02, 0x64, 0x6d];
+const SESSION: u8 = 1;
+const CHALLENGE: u8 = 2;
+
+/// The verification tags of a session, as a request has them: who sends it, and whom it is for. A reply has those of its
+/// request. 0 stands for one that is not known yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// The tag of who sends the request.
+    pub sender: u64,
+    /// The tag of who receives the request.
+    pub receiver: u64,
+}
+
+impl Tags {
+    /// The tags of what goes the other way.
+    pub const fn flipped(self) -> Tags {
+        Tags { sender: self.receiver, receiver: self.sender }
+    }
+
+    pub(super) fn parse(extension: Extension<'_>) -> Option<Tags> {
+        let (sender, receiver) = parse(extension, SESSION)?;
+        Some(Tags { sender, receiver })
+    }
+
+    pub(super) fn emit(self) -> [u8; 20] {
+        emit(SESSION, self.sender, self.receiver)
+    }
+}
+
+/// What a hub answers who has no session: the cookie becomes the hub's tag once it is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The cookie, never 0.
+    pub cookie: u64,
+    /// The tag of whom it is for.
+    pub tag: u64,
+}
+
+impl Challenge {
+    pub(super) fn parse(extension: Extension<'_>) -> Option<Challenge> {
+        let (cookie, tag) = parse(extension, CHALLENGE)?;
+        Some(Challenge { cookie, tag })
+    }
+
+    pub(super) fn emit(self) -> [u8; 20] {
+        emit(CHALLENGE, self.cookie, self.tag)
+    }
+}
+
+fn parse(extension: Extension<'_>, what: u8) -> Option<(u64, u64)> {
+    let (head, numbers) = extension.value.split_first_chunk::<4>()?;
+    let (first, second) = numbers.split_first_chunk::<8>()?;
+    let ours = extension.kind == kind::VENDOR && head[..3] == VENDOR && head[3] == what;
+    let number = |octets| u64::from_be_bytes(octets);
+    ours.then_some((number(*first), number(second.try_into().ok()?)))
+}
+
+fn emit(what: u8, first: u64, second: u64) -> [u8; 20] {
+    let mut value = [0; 20];
+    value[..3].copy_from_slice(&VENDOR);
+    value[3] = what;
+    value[4..12].copy_from_slice(&first.to_be_bytes());
+    value[12..].copy_from_slice(&second.to_be_bytes());
+    value
+}
