@@ -33,6 +33,7 @@ fn measure() -> Res {
     lab.add_hub(vec![test_vn(0)])?;
     lab.add_spoke(1, vec![test_vn(100)])?;
     lab.add_spoke(2, vec![test_vn(101)])?;
+    lab::herd::admit(&lab)?;
     lab.start("hub")?;
     lab.start("spoke1")?;
     let hub = lab.node("hub");

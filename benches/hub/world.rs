@@ -77,8 +77,8 @@ pub fn hub_vns(vns: std::ops::RangeInclusive<u32>, options: &str) -> String {
     vns.fold(String::new(), |mut text, n| {
         let _ = writeln!(
             text,
-            "config vn 'v{n}'\n\toption vpn_id '{n}'\n\toption role 'hub'\n\toption dataplane 'bridge'\n\
-             {options}"
+            "config vn 'v{n}'\n\toption vpn_id '{n}'\n\toption role 'hub'\n\toption untagged_l2 '1'\n\
+             \toption dataplane 'bridge'\n{options}"
         );
         text
     })

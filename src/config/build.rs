@@ -144,7 +144,8 @@ fn hub(r: &mut Reader<'_>) -> Result<Hub, Reported> {
     let address = r.value(&o::ADDRESS, None, value::hub_address);
     let priority = r.number(&o::PRIORITY, None);
     let vpn_mode = r.word(&o::VPN_MODE, &choice::VPN_MODES);
-    Ok(Hub { name: name?, address: address?, priority: priority?, vpn_mode: vpn_mode? })
+    let session = r.value(&o::SESSION, None, value::boolean);
+    Ok(Hub { name: name?, address: address?, priority: priority?, vpn_mode: vpn_mode?, session: session? })
 }
 
 /// A VN; `None` when it is right but disabled.
@@ -284,6 +285,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, &o::DATAPLANE)),
         Ok(Dataplane::Auto) | Err(_) => {}
     }
+    let untagged_l2 = r.value(&o::UNTAGGED_L2, None, value::boolean);
     let max_vnis_per_address = r.number(&o::MAX_VNIS_PER_ADDRESS, None);
     let max_spokes = r.optional_number(&o::MAX_SPOKES);
     if let Ok(first) = uplink_first {
@@ -301,6 +303,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         allow: allow?.into_iter().map(|(prefix, _)| prefix).collect(),
         uplink_first: uplink_first?,
         dataplane: dataplane?,
+        untagged_l2: untagged_l2?,
         max_vnis_per_address: max_vnis_per_address?,
         max_spokes: max_spokes?,
     })

@@ -42,6 +42,7 @@ fn a_hub_has_its_defaults() {
         allow: Vec::new(),
         uplink_first: Vni::new(1_048_576).unwrap(),
         dataplane: Dataplane::Auto,
+        untagged_l2: false,
         max_vnis_per_address: 4,
         max_spokes: None,
     };
@@ -76,7 +77,7 @@ fn a_spoke_has_its_defaults() {
         role: Role::Spoke(role),
     };
     let address = HubAddress::Ip("10.0.0.1".parse().unwrap());
-    let hub = Hub { name: "h".to_owned(), address, priority: 10, vpn_mode: VpnMode::Llc };
+    let hub = Hub { name: "h".to_owned(), address, priority: 10, vpn_mode: VpnMode::Llc, session: true };
     assert_eq!((parse(SPOKE).vns, parse(SPOKE).hubs), (vec![vn], vec![hub]));
 }
 
@@ -170,6 +171,7 @@ fn every_option_can_be_set() {
             .to_vec(),
         uplink_first: Vni::new(16_777_206).unwrap(),
         dataplane: Dataplane::Bridge,
+        untagged_l2: false,
         max_vnis_per_address: 7,
         max_spokes: Some(10),
     };
@@ -359,7 +361,7 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "config hub h\noption address a\noption key 1",
-            "f:3: option 'key': unknown in section hub; known are address, priority, vpn_mode",
+            "f:3: option 'key': unknown in section hub; known are address, priority, vpn_mode, session",
         ),
         (
             "config dmevpn\nlist udp_port 1",

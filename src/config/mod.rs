@@ -110,6 +110,8 @@ pub struct Hub {
     pub priority: u16,
     /// How packets to it name their VN; default [`VpnMode::Llc`].
     pub vpn_mode: VpnMode,
+    /// Whether requests to it are in a session; default yes.
+    pub session: bool,
 }
 
 /// Where a hub is.
@@ -177,6 +179,8 @@ pub struct HubRole {
     pub uplink_first: Vni,
     /// What forwards between the spokes; default [`Dataplane::Auto`].
     pub dataplane: Dataplane,
+    /// Whether MACs may be registered without a session; default no.
+    pub untagged_l2: bool,
     /// How many sites may register from one address, 1 to 65535; default 4.
     pub max_vnis_per_address: u16,
     /// How many spokes may register, 1 to 65535; `None`: as many as suit the data plane.

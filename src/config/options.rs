@@ -248,6 +248,11 @@ options! {
     VPN_MODE: "VN in packets" =
         hub("vpn_mode", Kind::Word(const { &names(&choice::VPN_MODES) }), Unset::Is("llc")).expert();
 
+    /// Whether the hub has to show that it is at its address, and this router that it is at its own, before they believe each
+    /// other. `0` is for a hub that does not copy vendor-private extensions into its replies, as RFC 2332 wants it to:
+    /// then anybody who forges its address can speak in its name.
+    SESSION: "Sessions" = hub("session", Kind::Boolean, Unset::Is("1")).expert();
+
     /// `0` leaves the VN out; its options are still checked.
     VN_ENABLED: "Enabled" = vn("enabled", Kind::Boolean, Unset::Is("1"));
 
@@ -339,6 +344,10 @@ options! {
     /// router can be hub of `kmod` in one VN only.
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
+
+    /// Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges
+    /// the address of such a router can speak in its name. Who registers an IP address needs none.
+    UNTAGGED_L2: "Routers without sessions" = of_hub("untagged_l2", Kind::Boolean, Unset::Is("0")).expert();
 
     /// How many sites of this VN may register from one underlay address, each with a VNI of its own, such as one router in
     /// several VRFs. What is above is refused (NAK 5), so that no address takes the places of all. A reload that lowers it

@@ -213,6 +213,8 @@ impl fmt::Display for Refused {
                 write!(f, "comes from {comes_from}, names {names}: NAT between")
             }
             Refusal::NotAllowed(nbma) => write!(f, "NAK 4, {nbma} may not register here (allow)"),
+            Refusal::Untagged => f.write_str("NAK 4, it is in no session (untagged_l2)"),
+            Refusal::NoSession => f.write_str("the hub begins no session (session)"),
         }
     }
 }

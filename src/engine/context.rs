@@ -6,6 +6,8 @@ use super::contract::item::{Item, Wanted};
 use super::contract::report::Oddity;
 use super::contract::settings::{Advertised, HubKey, VnKey};
 use super::contract::statistics::Statistics;
+use super::exchange::session::Sessions;
+use super::limits::TokenBucket;
 use super::odd::Oddities;
 use super::plane::Plane;
 use super::random::Random;
@@ -81,6 +83,9 @@ pub struct Context<'a> {
     pub ids: &'a mut RequestIds,
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
+    pub sessions: &'a mut Sessions,
+    /// Error Indications to those that are in no session.
+    pub complaints: &'a mut TokenBucket,
     pub uplinks: &'a mut Uplinks,
     pub advertised: Advertised,
     pub oddities: &'a mut Oddities,

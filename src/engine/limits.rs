@@ -7,8 +7,20 @@ use core::time::Duration;
 /// does not starve the NHS).
 pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
 
+/// Cookies that are looked at.
+pub const COOKIES: Rate = Rate { per_second: 2000, burst: 4000 };
+
+/// Sessions that begin at one underlay address in a VN.
+pub const BEGINNINGS: Rate = Rate { per_second: 1, burst: 8 };
+
+/// Error Indications to those that are in no session.
+pub const COMPLAINTS: Rate = Rate { per_second: 10, burst: 20 };
+
+/// Places where a session ended lately, and addresses where one began, that are remembered.
+pub const ENDED: usize = 4096;
+
 /// Registrations of those who are not registered, all together: whatever else strangers send keeps nobody out.
-pub const NEWCOMERS: Rate = Rate { per_second: 500, burst: 1000 };
+pub const NEWCOMERS: Rate = Rate { per_second: 2000, burst: 4000 };
 
 /// Packets of one registered client.
 pub const CLIENT: Rate = Rate { per_second: 200, burst: 500 };
@@ -55,7 +67,7 @@ pub const DEADLINES: usize = 64;
 /// How often something may happen.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// In the long run, 1 to 1000.
+    /// In the long run, 1 to 2000.
     pub per_second: u16,
     /// At once.
     pub burst: u16,
@@ -76,11 +88,20 @@ impl TokenBucket {
         TokenBucket { rate, level: u32::from(rate.burst) * 1000, filled: Instant::default() }
     }
 
-    /// Takes a token, or tells how long it takes until there is one.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    /// Whether nothing was taken lately.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.level_at(now) == u32::from(self.rate.burst) * 1000
+    }
+
+    fn level_at(&self, now: Instant) -> u32 {
         let elapsed = u32::try_from(now.since(self.filled).as_millis()).unwrap_or(u32::MAX);
         let gained = elapsed.saturating_mul(self.rate.per_second.into());
-        self.level = self.level.saturating_add(gained).min(u32::from(self.rate.burst) * 1000);
+        self.level.saturating_add(gained).min(u32::from(self.rate.burst) * 1000)
+    }
+
+    /// Takes a token, or tells how long it takes until there is one.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.level = self.level_at(now);
         self.filled = self.filled.max(now);
         match self.level.checked_sub(1000) {
             Some(level) => {

@@ -47,8 +47,9 @@ use book::Book;
 use client::Client;
 use context::{Context, Due, Timer, View};
 use contract::statistics::increment;
-use exchange::{Arrival, Fate, Inbound};
-use limits::{DEADLINES, NEWCOMERS, STRANGERS, TokenBucket};
+use exchange::session::Sessions;
+use exchange::{Arrival, Fate, Inbound, Trust};
+use limits::{COMPLAINTS, DEADLINES, NEWCOMERS, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use odd::Oddities;
 use random::Random;
@@ -107,6 +108,8 @@ struct Common {
     random: Random,
     uplinks: Uplinks,
     oddities: Oddities,
+    sessions: Sessions,
+    complaints: TokenBucket,
     /// Whether the daemon is to end. Then clients hear of packets and time alone: what is withdrawn must not be registered
     /// again. Servers go on, as their ports do.
     stopping: bool,
@@ -126,6 +129,8 @@ impl Engine {
                 random: Random::new(start.secret.number(&[b"jitter"])),
                 uplinks: Uplinks::new(start.identity.clone()),
                 oddities: Oddities::default(),
+                sessions: Sessions::new(start.secret.clone()),
+                complaints: TokenBucket::new(COMPLAINTS),
                 stopping: false,
             },
             statistics: Statistics::default(),
@@ -304,8 +309,8 @@ impl Engine {
         // The VN a packet belongs to (RFC 2735 section 3.1).
         let Some((_, vn)) = self.vns.iter_mut().find(|(_, vn)| vn.accepts(via)) else {
             let own = self.common.advertised.name_of(via.path.local);
-            let oddity =
-                exchange::turn_away(now, out, &mut self.statistics, &mut self.strangers, arrival, own);
+            let limits = (&mut self.strangers, &mut self.common.complaints);
+            let oddity = exchange::turn_away(now, out, &mut self.statistics, limits, arrival, own);
             // To a spoke anybody but its hub may name its VN, such as a hub that it had before.
             let is_named = self.vns.values().any(|vn| vn.is_named(via.tag));
             if let Some(oddity) = oddity.filter(|oddity| *oddity == Oddity::Malformed || !is_named) {
@@ -323,7 +328,8 @@ impl Engine {
             Fate::Dropped => None,
             Fate::Wrong(site, fault) => Some((site, fault)),
             Fate::Taken(inbound) => {
-                dispatch(&mut cx, client, server, &inbound).err().map(|fault| (inbound.site, fault))
+                let site = inbound.site.filter(|_| inbound.trust != Trust::Wrong);
+                dispatch(&mut cx, client, server, &inbound).err().map(|fault| (site, fault))
             }
         };
         if let Some((site, fault)) = wrong {
@@ -433,8 +439,8 @@ fn dispatch(
 impl Vn {
     fn new(now: Instant, key: VnKey, settings: VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Vn {
         let VnSettings { vpn_id, mtu, client, server } = settings;
-        let mode = |client: &settings::ClientSettings| hubs.get(&client.hub).map(|hub| hub.vpn_mode);
         let own_ips = server.as_ref().map(|server| server.protocol_addresses.clone()).unwrap_or_default();
+        let hub = |client: &settings::ClientSettings| hubs.get(&client.hub).copied().unwrap_or_default();
         Vn {
             key,
             vpn_id,
@@ -442,7 +448,7 @@ impl Vn {
             sites: Sites::new(own_ips),
             book: Book::default(),
             plane: Plane::new(key),
-            client: client.map(|client| Client::new(now, client, mode(&client).unwrap_or_default())),
+            client: client.map(|client| Client::new(now, client, hub(&client))),
             server: server.map(|server| Server::new(now, server)),
             statistics: Statistics::default(),
         }
@@ -464,6 +470,8 @@ impl Vn {
             uplinks: &mut common.uplinks,
             advertised: common.advertised,
             oddities: &mut common.oddities,
+            sessions: &mut common.sessions,
+            complaints: &mut common.complaints,
             holding_time: common.holding_time,
             vn: self.key,
             vpn_id: self.vpn_id,
@@ -490,7 +498,7 @@ impl Vn {
     fn reconfigure(&mut self, new: &VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> bool {
         let client = match (&mut self.client, &new.client) {
             (Some(client), Some(new)) => {
-                client.reconfigure(*new, hubs.get(&new.hub).map(|hub| hub.vpn_mode).unwrap_or_default())
+                client.reconfigure(*new, hubs.get(&new.hub).copied().unwrap_or_default())
             }
             (client, new) => client.is_none() && new.is_none(),
         };

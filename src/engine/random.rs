@@ -24,6 +24,11 @@ impl Random {
         let quarter = (d.as_millis() as u64 / 4).max(1);
         d - d / 4 + Duration::from_millis(self.next() % (2 * quarter))
     }
+
+    /// A time from 0 to `d`.
+    pub fn up_to(&mut self, d: Duration) -> Duration {
+        Duration::from_millis(self.next() % (d.as_millis() as u64 + 1))
+    }
 }
 
 #[cfg(test)]

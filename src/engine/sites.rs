@@ -5,7 +5,7 @@ use super::contract::input::{Path, Via};
 use super::server::Member;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Protocol, ProtocolAddress, Tags};
 use core::net::IpAddr;
 use core::num::NonZeroU32;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct Site {
     /// The address of ours that packets to it leave from, and how they name the VN; `None` for a place that is only known
     /// from answers.
     way: Option<(Nbma, VpnTag)>,
+    /// What requests to it say of their session, if there is one: this node's tag, and its own.
+    pub tags: Option<Tags>,
     /// What a server keeps of its client.
     pub member: Option<Box<Member>>,
     /// How many of our registrations name it.
@@ -103,7 +105,7 @@ impl Sites {
         if let Some(id) = self.find(name) {
             return id;
         }
-        let site = Site { nbma: name.0, vni: name.1, way: None, member: None, pins: 0 };
+        let site = Site { nbma: name.0, vni: name.1, way: None, tags: None, member: None, pins: 0 };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: NonZeroU32::MIN, site: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -156,6 +158,14 @@ impl Sites {
         let site = self.get(id)?;
         let (local, tag) = site.way?;
         Some(Via { path: Path { local, remote: site.nbma }, tag })
+    }
+
+    /// What a request to a site says of the session. One whose port was found may be in one of an earlier run: it is told
+    /// that this one knows of none.
+    pub fn tags(&self, id: SiteId) -> Option<Tags> {
+        let site = self.get(id)?;
+        let is_found = site.member.as_deref().is_some_and(Member::is_found);
+        site.tags.or(is_found.then(Tags::default))
     }
 
     pub fn member(&self, id: SiteId) -> Option<&Member> {

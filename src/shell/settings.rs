@@ -46,10 +46,10 @@ impl Names {
 
 /// What the engine has to know of `config`; `is_shared` tells the VNs whose spokes share one device.
 pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> bool) -> Settings {
-    let hubs = config
-        .hubs
-        .iter()
-        .filter_map(|hub| Some((names.hub(&hub.name)?, HubSettings { vpn_mode: hub.vpn_mode })));
+    let hubs = config.hubs.iter().filter_map(|hub| {
+        let settings = HubSettings { vpn_mode: hub.vpn_mode, session: hub.session };
+        Some((names.hub(&hub.name)?, settings))
+    });
     let vns = config.vns.iter().filter_map(|vn| {
         let key = names.vn(&vn.name)?;
         let mut new = VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, client: None, server: None };
@@ -74,6 +74,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
                     allow: hub.allow.clone(),
                     uplink_first: hub.uplink_first,
                     max_spokes: hub.max_spokes.unwrap_or(most),
+                    untagged_l2: hub.untagged_l2,
                     max_vnis: hub.max_vnis_per_address,
                     max_macs: vn.max_macs,
                 });

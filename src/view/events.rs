@@ -97,7 +97,8 @@ pub(super) fn number(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::Nak(code) => code.into(),
         Refusal::Error(code) => code,
-        Refusal::Translated { .. } | Refusal::NotAllowed(_) => code::PROHIBITED.into(),
+        Refusal::Translated { .. } | Refusal::NotAllowed(_) | Refusal::Untagged => code::PROHIBITED.into(),
+        Refusal::NoSession => code::OK.into(),
     }
 }
 

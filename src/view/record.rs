@@ -29,7 +29,7 @@ fn settings_to(out: &mut String, settings: &Settings, next: u32, yes: fn(bool) -
         writeln!(out, "advertise {nbma}")?;
     }
     for (hub, of_hub) in settings.hubs.iter() {
-        writeln!(out, "hub {} {}", hub.0, of_hub.vpn_mode.name())?;
+        writeln!(out, "hub {} {} session={}", hub.0, of_hub.vpn_mode.name(), yes(of_hub.session))?;
     }
     for (key, vn) in settings.vns.iter() {
         write!(out, "vn {} id={} mtu={}", key.0, vn.vpn_id, vn.mtu)?;
@@ -40,7 +40,8 @@ fn settings_to(out: &mut String, settings: &Settings, next: u32, yes: fn(bool) -
         }
         if let Some(s) = &vn.server {
             write!(out, " hub default={} uplinks={}", yes(s.default), s.uplink_first)?;
-            write!(out, " shared={} max_spokes={}", yes(s.shared_uplink), s.max_spokes)?;
+            write!(out, " shared={} untagged={}", yes(s.shared_uplink), yes(s.untagged_l2))?;
+            write!(out, " max_spokes={}", s.max_spokes)?;
             write!(out, " max_vnis={} max_macs={}", s.max_vnis, s.max_macs)?;
             s.protocol_addresses.iter().try_for_each(|address| write!(out, " address={address}"))?;
             s.allow.iter().try_for_each(|prefix| write!(out, " allow={prefix}"))?;

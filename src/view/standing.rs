@@ -178,9 +178,9 @@ fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<S
 
 fn hint_refused(reason: Refusal) -> Option<&'static str> {
     match reason {
-        Refusal::Nak(code::PROHIBITED) => {
-            Some("see whether this router's address may register there ('allow'); the hub's log says more")
-        }
+        Refusal::Nak(code::PROHIBITED) => Some(
+            "see whether this router's address may register there ('allow'), and what it runs; the hub's log says more",
+        ),
         Refusal::Nak(code::RESOURCES) => {
             Some("make room at the hub ('max_spokes', 'max_vnis_per_address'); its log says more")
         }
@@ -191,6 +191,10 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
         Refusal::Translated { .. } => Some(
             "give this router an address of its own in the underlay; if the one it comes from is its alone (1:1 NAT), \
              set that as option 'advertise'",
+        ),
+        Refusal::NoSession => Some(
+            "update the hub; if that cannot be, set option 'session' '0' in its section: then anybody who forges its \
+             address can speak in its name",
         ),
         Refusal::Error(error::PROTOCOL | error::UNREACHABLE | error::UNRECOGNIZED_EXTENSION) => {
             Some("see what the hub runs: one of another maker knows no MAC addresses")

@@ -137,7 +137,12 @@ impl Case {
             "hub" => {
                 let hub = HubKey(words.parse("a hub's number")?);
                 let vpn_mode = mode(words.next()?)?;
-                self.settings.hubs.insert(hub, HubSettings { vpn_mode });
+                let session = match words.next() {
+                    Ok("session=1") => true,
+                    Ok("session=0") | Err(_) => false,
+                    Ok(other) => return Err(format!("no word '{other}'")),
+                };
+                self.settings.hubs.insert(hub, HubSettings { vpn_mode, session });
             }
             "vn" => {
                 let (key, vn) = vn(words)?;
@@ -355,6 +360,7 @@ fn vn(words: &mut Words<'_>) -> Told<(VnKey, VnSettings)> {
             }
             ("default", _, _, Some(server)) => yes(&mut server.default, value),
             ("shared", _, _, Some(server)) => yes(&mut server.shared_uplink, value),
+            ("untagged", _, _, Some(server)) => yes(&mut server.untagged_l2, value),
             ("uplinks", _, _, Some(server)) => put(&mut server.uplink_first, value),
             ("max_spokes", _, _, Some(server)) => put(&mut server.max_spokes, value),
             ("max_vnis", _, _, Some(server)) => put(&mut server.max_vnis, value),

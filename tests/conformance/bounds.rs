@@ -711,11 +711,11 @@ fn a_denial_is_forgotten_though_a_sweep_passed_by() {
 fn j15_a_flood_in_a_hubs_name_is_bounded() {
     let mut spoke = Driven::registered();
     let errors = |spoke: &Driven| spoke.engine.statistics().tx_error;
-    for _ in 0..5000 {
+    for _ in 0..9000 {
         spoke.hear_from_hub(&[0; 60]);
     }
     let nonsense = errors(&spoke);
-    assert!((1..=1000).contains(&nonsense), "{nonsense}");
+    assert!((1..=20).contains(&nonsense), "{nonsense}");
     // The hub sends no nonsense, and is heard.
     spoke.heard(mac(STATION));
     let question = spoke.one();

@@ -23,6 +23,7 @@ mod registration;
 mod resolution;
 mod restarts;
 mod roles;
+mod sessions;
 mod vpn;
 
 use dmevpn::engine::{Act, Effect, Input};

@@ -88,7 +88,7 @@ fn j14_hub_never_asks() {
 #[test]
 fn j15_flood_of_strangers_does_not_starve_a_spoke() {
     let (mut hub, two, _) = hub_and_two();
-    for n in 0..5000_u32 {
+    for n in 0..9000_u32 {
         let stranger = Client { nbma: nbma(&format!("10.9.{}.{}", n / 250, 1 + n % 250)), ..client(9) };
         let question = stranger.question(1, address(STATION));
         hub.hear(stranger.path(), TAG, &question);

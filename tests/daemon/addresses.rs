@@ -97,7 +97,7 @@ fn a_hub_hears_on_its_interface_only() {
         hub_is_at(lab.node("spoke1"), "10.0.0.9".parse().unwrap(), "10.0.0.1");
         lab.node("spoke1").signal(libc::SIGHUP).unwrap();
         wait_status(lab.node("spoke1"), "valid for");
-        wait("the answer", || count(&own, kind::REGISTERED) == 1);
+        wait("the cookie and the answer", || count(&own, kind::REGISTERED) == 2);
     });
 }
 

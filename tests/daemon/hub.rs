@@ -350,6 +350,7 @@ fn a_bridge_that_is_full() {
 #[test]
 fn more_spokes_than_a_bridge_has_ports() {
     in_small(plan(), |lab| {
+        lab::herd::admit(lab).unwrap();
         lab.start("hub").unwrap();
         let hub = lab.node("hub");
         wait_status(hub, "data plane");
@@ -379,6 +380,7 @@ fn more_spokes_than_a_bridge_has_ports() {
 #[test]
 fn one_address_with_a_thousand_sites() {
     in_small(plan(), |lab| {
+        lab::herd::admit(lab).unwrap();
         lab.start("hub").unwrap();
         let hub = lab.node("hub");
         wait_status(hub, "data plane");

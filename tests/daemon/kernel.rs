@@ -310,6 +310,7 @@ fn a_vn_with_many_spokes_is_taken_out() {
     in_small(plan(), |lab| {
         let other = "\nconfig vn 'other'\n\toption vpn_id '7'\n\toption role 'hub'\n\toption bridge 'br-7'\n";
         lab.node("hub").edit_config(|text| text + other).unwrap();
+        lab::herd::admit(lab).unwrap();
         lab.start("hub").unwrap();
         let hub = lab.node("hub");
         wait_status(hub, "other");

@@ -21,6 +21,7 @@ mod crowds;
 mod devices;
 mod doctor;
 mod ends;
+mod forged;
 mod guard;
 mod hub;
 mod identity;

@@ -20,7 +20,7 @@ impl Numbers {
 }
 
 /// Ethernet and IPv4 headers.
-const HEADERS: usize = 14 + 20;
+pub const HEADERS: usize = 14 + 20;
 /// Where the checksum of an NHRP packet is.
 const CHECKSUM: usize = 12;
 
@@ -52,7 +52,7 @@ fn spoil(frame: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 }
 
 /// Makes the IPv4 header of a frame right.
-fn repair(frame: &mut [u8]) {
+pub fn repair(frame: &mut [u8]) {
     let length = (frame.len() - 14) as u16;
     let header = &mut frame[14..HEADERS];
     header[2..4].copy_from_slice(&length.to_be_bytes());
@@ -73,7 +73,7 @@ fn memory(node: &Node) -> u64 {
 }
 
 /// A network, its NHRP frames, and the namespace of somebody who is no part of it.
-fn under_attack(plan: Plan, scene: impl FnOnce(&mut Lab, &[Vec<u8>], &Sender)) {
+pub fn under_attack(plan: Plan, scene: impl FnOnce(&mut Lab, &[Vec<u8>], &Sender)) {
     in_small(plan, |lab| {
         lab.add_spoke(9, vec![]).unwrap();
         let seen = ["spoke1", "spoke2"]

@@ -14,7 +14,9 @@ use dmevpn::engine::{
 };
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Message, ProtocolAddress, Writer, kind};
+use dmevpn::wire::nhrp::{
+    Challenge, Cie, Extension, Header, Kind, Message, ProtocolAddress, Tags, Writer, code, kind,
+};
 use dmevpn::wire::{MAX_NHRP, VpnTag};
 pub use part::Part;
 use std::time::Duration;
@@ -60,6 +62,20 @@ pub fn write(header: &Header, parts: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let len = writer.finish().expect("it fits");
     buf.truncate(len);
     buf
+}
+
+/// The same packet, in a session.
+pub fn tagged(octets: &[u8], tags: Tags) -> Vec<u8> {
+    let message = Message::parse(octets).unwrap();
+    write(&message.header, |w| {
+        message.cies().for_each(|cie| {
+            w.cie(&cie);
+        });
+        message.extensions().for_each(|extension| {
+            w.extension(extension);
+        });
+        w.tags(tags);
+    })
 }
 
 /// Who sends, at a client.
@@ -176,6 +192,7 @@ pub fn hub_role() -> ServerSettings {
         allow: Vec::new(),
         uplink_first: vni(0x80_0000),
         shared_uplink: false,
+        untagged_l2: true,
         max_spokes: 60_000,
         max_vnis: 60_000,
         max_macs: 100_000,
@@ -198,7 +215,7 @@ pub fn settings(role: Part, mode: VpnMode) -> Settings {
     Settings {
         advertised: Advertised::default(),
         holding_time: Duration::from_secs(600),
-        hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
+        hubs: [(HUB, HubSettings { vpn_mode: mode, session: false })].into_iter().collect(),
         vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, client, server })].into_iter().collect(),
     }
 }
@@ -308,6 +325,19 @@ impl Driven {
         self.ask(client, &client.registration(1))
     }
 
+    /// A client that has the tag `own` begins a session, as its first request: the tags of what it sends from then on.
+    pub fn begin(&mut self, client: &Client, own: u64, id: u32) -> Tags {
+        let mut tags = Tags { sender: own, receiver: 0 };
+        let nak = self.ask(client, &tagged(&client.registration(id), tags));
+        assert_eq!((nak.codes(), nak.message().tags()), (vec![code::PROHIBITED], Some(tags)));
+        let challenge = nak.message().challenge().expect("a cookie");
+        assert_eq!(challenge.tag, own);
+        tags.receiver = challenge.cookie;
+        let ack = self.ask(client, &tagged(&client.registration(id + 1), tags));
+        assert_eq!((ack.codes(), ack.message().tags()), (vec![code::OK], Some(tags)));
+        tags
+    }
+
     /// The hub's bridge hears `station` behind a client.
     pub fn learn(&mut self, client: &Client, station: ProtocolAddress) {
         let ProtocolAddress::Mac(mac) = station else { panic!("a bridge learns MACs") };
@@ -378,6 +408,28 @@ pub fn accepted(request: &[u8], uplink: Vni) -> Vec<u8> {
             w.cie(&cie);
         });
         w.extension_cie(kind::RESPONDER, true, &responder(uplink));
+        if let Some(tags) = request.tags() {
+            w.tags(tags);
+        }
+    })
+}
+
+/// The hub's reply to a request that it knows no session of.
+pub fn challenged(request: &[u8], cookie: u64) -> Vec<u8> {
+    let request = Message::parse(request).unwrap();
+    let kind = match request.header.kind {
+        Kind::RegistrationRequest => Kind::RegistrationReply,
+        _ => Kind::ResolutionReply,
+    };
+    write(&request.header.reply(kind), |w| {
+        if request.cies().next().is_none() {
+            w.cie(&Cie::nak(code::PROHIBITED));
+        }
+        request.cies().for_each(|cie| {
+            w.cie(&Cie { code: code::PROHIBITED, holding: 0, ..cie });
+        });
+        let tags = request.tags().expect("it is to be in a session");
+        w.tags(tags).challenge(Challenge { cookie, tag: tags.sender });
     })
 }
 
@@ -388,6 +440,9 @@ pub fn answer(request: &[u8], cies: &[Cie]) -> Vec<u8> {
         cies.iter().for_each(|cie| {
             w.cie(cie);
         });
+        if let Some(tags) = request.tags() {
+            w.tags(tags);
+        }
     })
 }
 

@@ -13,6 +13,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+/// Has the hub, which is not started yet, take them in: they are in no session.
+pub fn admit(lab: &Lab) -> Res {
+    let allowed = "option role 'hub'\n\toption untagged_l2 '1'";
+    lab.node("hub").edit_config(|text| text.replace("option role 'hub'", allowed))
+}
+
 /// Spokes 10.1.x.y, VNI 100 each.
 pub struct Herd {
     addresses: Vec<Ipv4Addr>,

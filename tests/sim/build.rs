@@ -48,7 +48,7 @@ pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>
     Settings {
         advertised: Advertised::default(),
         holding_time: Duration::from_secs(holding),
-        hubs: [(HUB, HubSettings { vpn_mode: mode })].into_iter().collect(),
+        hubs: [(HUB, HubSettings { vpn_mode: mode, session: true })].into_iter().collect(),
         vns: vns.into_iter().collect(),
     }
 }
@@ -60,6 +60,7 @@ pub fn hub_role() -> ServerSettings {
         allow: Vec::new(),
         uplink_first: vni(0x80_0000),
         shared_uplink: false,
+        untagged_l2: false,
         max_spokes: 1000,
         max_vnis: 4,
         max_macs: 10_000,

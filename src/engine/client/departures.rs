@@ -98,12 +98,12 @@ impl Departures {
             _ => Request::new(cx, listener.hub, about),
         };
         let next = request.sent(cx, TELL);
-        let Listener { hub_mac, mac, vni, .. } = listener;
+        let Listener { hub, hub_mac, mac, vni } = listener;
         let told = self.waiting.iter_mut().take(CIES_PER_PURGE).map(|(mac, told)| {
             *told = Told::Said;
             *mac
         });
-        Sender { via, vni, mac }.departure(cx, request.id(), hub_mac, told);
+        Sender { hub, via, vni, mac }.departure(cx, request.id(), hub_mac, told);
         increment(&mut cx.statistics.tx_purge_req);
         self.request = Some(request);
         self.arm(cx, next);
@@ -112,8 +112,7 @@ impl Departures {
     /// The hub confirmed. Those of them that are back: it may have forgotten them after it heard of that.
     pub fn confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Vec<Mac> {
         let about = from.message.cies().next().and_then(|cie| cie.address);
-        let id = from.message.header.request_id;
-        if !self.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
+        if !self.request.is_some_and(|request| request.is_answered(from.site, &from.message, about)) {
             return Vec::new();
         }
         let back =

@@ -6,6 +6,7 @@ mod moving;
 mod packets;
 mod registration;
 mod resolution;
+mod session;
 
 use super::book::Change;
 use super::context::{ClientDue, Context, Due, View};
@@ -13,9 +14,10 @@ use super::contract::effect::{Act, Event};
 use super::contract::input::{News, Path, Place, Via};
 use super::contract::reason::Why;
 use super::contract::report::{MacRow, SpokeReport, Standing};
-use super::contract::settings::{ClientSettings, HubKey, Trigger, VpnMode};
+use super::contract::settings::{ClientSettings, HubKey, HubSettings, Trigger};
 use super::contract::statistics::increment;
-use super::exchange::Inbound;
+use super::exchange::session::Order;
+use super::exchange::{Inbound, Trust};
 use super::limits::{HUB, TokenBucket};
 use super::restless::Restless;
 use super::sites::SiteId;
@@ -23,7 +25,7 @@ use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, code, error, quoted};
+use crate::wire::nhrp::{Cie, Fault, Kind, Message, ProtocolAddress, code, error, quoted};
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
@@ -45,10 +47,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(now: Instant, settings: ClientSettings, mode: VpnMode) -> Client {
+    pub fn new(now: Instant, settings: ClientSettings, hub: HubSettings) -> Client {
         Client {
             settings,
-            registrations: map_of([(settings.hub, Registration::new(now, settings.hub, mode))]),
+            registrations: map_of([(settings.hub, Registration::new(now, settings.hub, hub))]),
             resolution: Resolution::default(),
             locals: Locals::default(),
             departures: Departures::default(),
@@ -58,8 +60,8 @@ impl Client {
     }
 
     /// Takes over settings that need no new registration; `false` if they need one.
-    pub fn reconfigure(&mut self, settings: ClientSettings, mode: VpnMode) -> bool {
-        let same = self.registrations.get(&settings.hub).is_some_and(|r| r.mode() == mode)
+    pub fn reconfigure(&mut self, settings: ClientSettings, hub: HubSettings) -> bool {
+        let same = self.registrations.get(&settings.hub).is_some_and(|r| r.to() == hub)
             && (self.settings.vni, self.settings.trigger) == (settings.vni, settings.trigger);
         if same {
             self.settings = settings;
@@ -167,6 +169,14 @@ impl Client {
         let header = &from.message.header;
         let Some(registration) = with(&mut self.registrations, from.site) else { return Ok(()) };
         if cx.sites.mac.is_none() {
+            return Ok(());
+        }
+        if from.trust == Trust::Wrong {
+            match header.kind {
+                Kind::PurgeRequest => registration.hint(cx),
+                Kind::Error => cx.reports(from.via.path.remote, header.error_code()),
+                _ => {}
+            }
             return Ok(());
         }
         match header.kind {
@@ -355,7 +365,9 @@ impl Client {
         // A hub that was started anew does not know who asks. Then nothing it does not know either is held against it.
         let forgot = from.message.cies().any(|c| c.code == code::PROHIBITED)
             && self.resolution.waits_for(from)
-            && with(&mut self.registrations, from.site).is_some_and(|r| r.doubt(cx, &self.settings));
+            && with(&mut self.registrations, from.site).is_some_and(|registration| {
+                registration.is_challenged(cx, &self.settings, from) || registration.doubt(cx, &self.settings)
+            });
         let mut taken = false;
         self.ask(cx, |resolution, cx, asker| {
             taken = match forgot {
@@ -381,13 +393,27 @@ impl Client {
             // For who had this underlay address before: in its place nobody confirms.
             return;
         }
-        cx.confirm_purge(from);
         let own = (Some(cx.name_of(from.via.path.local)), Some(self.settings.vni));
+        // The hub asks whether this router is there: another one has its address.
+        let is_question =
+            |cie: &Cie| cie.address == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own;
+        // A question has no order among what it says: nothing comes of it but the answer.
+        let order = match with(&mut self.registrations, from.site) {
+            Some(registration) if !from.message.cies().all(|cie| is_question(&cie)) => {
+                registration.order(from.message.header.request_id)
+            }
+            _ => Order::Newer,
+        };
+        if order != Order::Older {
+            cx.confirm_purge(from);
+        }
+        if order != Order::Newer {
+            return;
+        }
         let (mut anew, mut is_doubtful) = (false, false);
         for cie in from.message.cies() {
             match cie.address {
-                // The hub asks whether this router is there: another one has its address.
-                about if about == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own => {
+                _ if is_question(&cie) => {
                     let rival = cie.nbma.zip(cie.vni).map(|(nbma, vni)| Vtep { nbma, vni });
                     if let Some(registration) = with(&mut self.registrations, from.site) {
                         registration.meet(cx, &self.settings, rival);
@@ -435,6 +461,8 @@ impl Client {
         let code = from.message.header.error_code();
         cx.reports(from.via.path.remote, code);
         let Some(ours) = quoted(from.message.packet_in_error()) else { return };
+        // In a session it quotes enough to tell that.
+        let tags = Message::parse(from.message.packet_in_error()).ok().and_then(|ours| ours.tags());
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
         if ours.source != own {
             return;
@@ -442,12 +470,12 @@ impl Client {
         match ours.kind {
             Kind::RegistrationRequest => {
                 if let Some(registration) = with(&mut self.registrations, from.site) {
-                    registration.error(cx, from.site, ours.request_id, code);
+                    registration.error(cx, from.site, (&ours, tags), code);
                 }
             }
             Kind::ResolutionRequest => {
                 self.ask(cx, |resolution, cx, asker| {
-                    resolution.error(cx, asker, from.site, &ours, code);
+                    resolution.error(cx, asker, from.site, (&ours, tags), code);
                 });
             }
             // A withdrawal is repeated until it is confirmed, whatever the hub says. To others nobody waits for an answer.

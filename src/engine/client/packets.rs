@@ -2,6 +2,7 @@
 
 use super::super::context::Context;
 use super::super::contract::input::Via;
+use super::super::sites::SiteId;
 use super::moving::PLACES;
 use crate::types::{Mac, Nbma, Vni};
 use crate::wire::nhrp::{Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, flag, kind};
@@ -9,21 +10,24 @@ use crate::wire::nhrp::{Cie, Extension, HOP_COUNT, Header, Kind, Protocol, Proto
 /// Who sends, and by which way.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender {
+    pub hub: SiteId,
     pub via: Via,
     pub vni: Vni,
     pub mac: Mac,
 }
 
 impl Sender {
-    /// A Registration Request (RFC 2332 section 5.2.3).
-    pub fn registration(self, cx: &mut Context<'_>, id: u32, flags: u16) {
+    /// A Registration Request (RFC 2332 section 5.2.3). `is_first`: all that is wanted is what is to be returned.
+    pub fn registration(self, cx: &mut Context<'_>, id: u32, flags: u16, is_first: bool) {
         let header = self.header(cx, Kind::RegistrationRequest, flags, id, ProtocolAddress::Mac(self.mac));
         let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
-        cx.send(self.via, &header, |w| {
-            w.cie(&cie)
-                .extension(Extension::empty(kind::RESPONDER))
-                .extension(Extension::empty(kind::FORWARD_TRANSIT))
-                .extension(Extension::empty(kind::REVERSE_TRANSIT));
+        cx.request(self.hub, self.via, &header, |w| {
+            w.cie(&cie);
+            if !is_first {
+                w.extension(Extension::empty(kind::RESPONDER))
+                    .extension(Extension::empty(kind::FORWARD_TRANSIT))
+                    .extension(Extension::empty(kind::REVERSE_TRANSIT));
+            }
         });
     }
 
@@ -40,7 +44,7 @@ impl Sender {
         let header = self.header(cx, Kind::PurgeRequest, flags, id, to.unwrap_or(own));
         let names: heapless::Vec<Nbma, PLACES> = places.iter().map(|place| cx.name_of(*place)).collect();
         let at = Cie { prefix: 0xff, vni: Some(self.vni), address: Some(own), ..Cie::default() };
-        cx.send(self.via, &header, |w| {
+        cx.request(self.hub, self.via, &header, |w| {
             for place in names {
                 w.cie(&Cie { nbma: Some(place), ..at });
             }
@@ -51,7 +55,7 @@ impl Sender {
     pub fn departure(self, cx: &mut Context<'_>, id: u32, hub: Mac, macs: impl Iterator<Item = Mac>) {
         let header = self.header(cx, Kind::PurgeRequest, 0, id, ProtocolAddress::Mac(hub));
         let at = Cie { nbma: Some(header.nbma), vni: Some(self.vni), ..Cie::default() };
-        cx.send(self.via, &header, |w| {
+        cx.request(self.hub, self.via, &header, |w| {
             for address in macs.map(ProtocolAddress::Mac) {
                 w.cie(&Cie { prefix: address.host_prefix(), address: Some(address), ..at });
             }
@@ -62,7 +66,7 @@ impl Sender {
     pub fn question(self, cx: &mut Context<'_>, id: u32, wanted: Mac) {
         let flags = flag::ROUTER | flag::AUTHORITATIVE;
         let header = self.header(cx, Kind::ResolutionRequest, flags, id, ProtocolAddress::Mac(wanted));
-        cx.send(self.via, &header, |w| {
+        cx.request(self.hub, self.via, &header, |w| {
             w.extension(Extension::empty(kind::RESPONDER))
                 .extension(Extension::empty(kind::FORWARD_TRANSIT))
                 .extension(Extension::empty(kind::REVERSE_TRANSIT))

@@ -6,16 +6,18 @@ use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::{Refusal, Rivals};
 use super::super::contract::report::Standing;
-use super::super::contract::settings::{ClientSettings, HubKey, VpnMode};
+use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, VpnMode};
 use super::super::contract::statistics::increment;
+use super::super::exchange::session::Order;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::moving::Former;
 use super::packets::Sender;
+use super::session::Session;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VpnId, Vtep};
-use crate::wire::nhrp::{ProtocolAddress, code, flag, kind};
+use crate::wire::nhrp::{Header, ProtocolAddress, Tags, code, flag, kind};
 use core::time::Duration;
 
 /// Tries to register.
@@ -33,6 +35,11 @@ const JUST_NOW: Duration = Duration::from_secs(5);
 const RIVALRY: Duration = Duration::from_secs(300);
 /// A hub is not suspected more often than this of having forgotten us.
 const DOUBT_APART: Duration = Duration::from_secs(30);
+
+/// So many challenges in a row are answered at once.
+const CHALLENGES: u32 = 3;
+/// A hub that may have been started anew is asked within this.
+const HINTED: Duration = Duration::from_secs(2);
 
 /// The second try of a client that moved.
 const MOVED: Duration = Duration::from_millis(250);
@@ -57,7 +64,8 @@ enum State {
 #[derive(Debug)]
 pub struct Registration {
     hub: HubKey,
-    mode: VpnMode,
+    to: HubSettings,
+    session: Session,
     path: Option<Path>,
     /// The hub, while the way to it is known.
     site: Option<SiteId>,
@@ -86,10 +94,11 @@ pub struct Registration {
 }
 
 impl Registration {
-    pub fn new(now: Instant, hub: HubKey, mode: VpnMode) -> Registration {
+    pub fn new(now: Instant, hub: HubKey, to: HubSettings) -> Registration {
         Registration {
             hub,
-            mode,
+            to,
+            session: Session::new(to.session),
             path: None,
             site: None,
             uplink: None,
@@ -110,8 +119,13 @@ impl Registration {
         }
     }
 
+    /// How its hub is spoken to.
+    pub fn to(&self) -> HubSettings {
+        self.to
+    }
+
     pub fn mode(&self) -> VpnMode {
-        self.mode
+        self.to.vpn_mode
     }
 
     pub fn path(&self) -> Option<Path> {
@@ -128,7 +142,7 @@ impl Registration {
 
     /// How packets go to the hub and come from it.
     pub fn via(&self, vpn_id: VpnId) -> Option<Via> {
-        Some(Via { path: self.path?, tag: self.mode.tag(vpn_id) })
+        Some(Via { path: self.path?, tag: self.to.vpn_mode.tag(vpn_id) })
     }
 
     /// Whether the hub knows this client, as far as this client knows.
@@ -167,6 +181,9 @@ impl Registration {
         });
         let before = self.site;
         self.site = pinned(cx, before, site);
+        if let Some(site) = site {
+            self.session.tag(cx, site);
+        }
         if site.is_none() {
             let uplink = self.uplink.take();
             pinned(cx, uplink, None);
@@ -178,10 +195,15 @@ impl Registration {
         let complete = self.site.is_some() && cx.sites.mac.is_some();
         self.request = None;
         (self.is_doubtful, self.is_doubted_later) = (false, false);
+        if let Some(site) = self.site {
+            self.session.tag(cx, site);
+        }
         if complete {
             self.refusals = 0;
             self.turn(cx.now, State::Registering);
-            self.prepare_move(cx);
+            if !self.session.is_wanted() {
+                self.prepare_move(cx);
+            }
             self.ask(cx, settings);
         } else {
             self.turn(cx.now, State::Idle);
@@ -214,6 +236,7 @@ impl Registration {
     pub fn leave(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
         self.withdraw(cx, settings, false);
         self.request = None;
+        self.session.end();
         self.turn(cx.now, State::Idle);
     }
 
@@ -221,7 +244,7 @@ impl Registration {
     pub fn withdraw(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, wait: bool) {
         let (Some(site), Some(mac)) = (self.site, cx.sites.mac) else { return };
         let registered = matches!(self.state, State::Registered { .. });
-        if !self.is_claimed() {
+        if !self.is_claimed() || self.session.is_unknown() {
             self.end(cx);
             return;
         }
@@ -255,11 +278,13 @@ impl Registration {
         true
     }
 
-    /// Registers anew from the beginning, if it is registered.
+    /// Registers anew from the beginning, in another session, if it is registered.
     pub fn refresh(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
-        if matches!(self.state, State::Registered { .. }) {
+        if let (State::Registered { .. }, Some(site)) = (self.state, self.site) {
             self.is_doubtful = true;
             self.request = None;
+            self.session.end();
+            self.session.tag(cx, site);
             self.ask(cx, settings);
         }
     }
@@ -309,13 +334,16 @@ impl Registration {
         let message = &from.message;
         let header = &message.header;
         let mine = !matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_answered(from.site, header.request_id, header.source));
+            && self.request.is_some_and(|r| r.is_answered(from.site, message, header.source));
         if !mine {
             increment(&mut cx.statistics.rx_unsolicited);
             return false;
         }
+        if self.is_challenged(cx, settings, from) {
+            return false;
+        }
         // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
-        self.former = None;
+        let former = self.former.take();
         if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
             increment(&mut cx.statistics.rx_register_nak);
             let holder = nak.nbma.zip(nak.vni).map(|(nbma, vni)| Vtep { nbma, vni });
@@ -335,6 +363,11 @@ impl Registration {
             return false;
         }
         increment(&mut cx.statistics.rx_register_ack);
+        if self.session.is_unknown() {
+            // It would not be believed what it says later.
+            self.refused(cx, Refusal::NoSession);
+            return false;
+        }
         self.is_told = false;
         let granted = message.cies().next().map_or(0, |c| c.holding);
         let responder = message.extension_cie(kind::RESPONDER).unwrap_or_default();
@@ -345,7 +378,8 @@ impl Registration {
         // Whatever the hub calls itself: its packets come from there, so VXLAN gets there, too.
         let uplink = Vtep { nbma: from.via.path.remote, vni: responder.vni.unwrap_or(settings.vni) };
         let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));
-        let news = !self.is_registered() || self.uplink != Some(site);
+        let is_first = self.session.accepted();
+        let news = !self.is_registered() || self.uplink != Some(site) || is_first;
         if !matches!(self.state, State::Registered { .. }) || self.uplink != Some(site) {
             self.rivals = None;
             self.since = cx.now;
@@ -366,14 +400,68 @@ impl Registration {
         // A doubt that arose while the request was under way: the hub may have accepted it before it forgot.
         let again = self.doubted.filter(|_| self.is_doubted_later).map(|last| last + DOUBT_APART);
         self.arm(cx, again.map_or(refresh, |again| again.min(refresh)));
+        if self.session.is_wanted() && former.is_some() {
+            // A hub that was started anew has found ports there, and does not know whose they are.
+            self.former = former;
+            self.prepare_move(cx);
+            self.send_move(cx, settings);
+            self.former = None;
+        }
         news
     }
 
-    /// An Error Indication about the request `id` arrived.
-    pub fn error(&mut self, cx: &mut Context<'_>, site: Option<SiteId>, id: u32, error: u16) {
+    /// Whether the hub wants a cookie returned before it answers: then it gets it at once.
+    pub fn is_challenged(
+        &mut self,
+        cx: &mut Context<'_>,
+        settings: &ClientSettings,
+        from: &Inbound<'_>,
+    ) -> bool {
+        let is_nak = from.message.cies().any(|cie| cie.code == code::PROHIBITED);
+        let Some(challenge) = from.message.challenge().filter(|_| is_nak) else { return false };
+        increment(&mut cx.statistics.rx_challenge);
+        let Some(site) = self.site else { return true };
+        let Some(times) = self.session.challenged(from.message.tags(), challenge.cookie) else { return true };
+        self.session.tag(cx, site);
+        if !matches!(self.state, State::Registering | State::Registered { .. }) {
+            return true;
+        }
+        self.request = None;
+        self.is_doubtful = matches!(self.state, State::Registered { .. });
+        if times <= CHALLENGES {
+            self.ask(cx, settings);
+        } else {
+            let next = cx.now + REGISTER.after(cx, times - CHALLENGES);
+            self.arm(cx, next);
+        }
+        true
+    }
+
+    /// Somebody sends Purges from the hub's address, and not in this session: the hub may have been started anew.
+    pub fn hint(&mut self, cx: &mut Context<'_>) {
+        let State::Registered { until } = self.state else { return };
+        if self.request.is_none() && self.session.hinted(cx.now) {
+            let soon = cx.now + cx.random.up_to(HINTED);
+            self.arm(cx, soon.min(self.refresh).min(until));
+        }
+    }
+
+    /// How a Purge Request of the hub stands to the last one.
+    pub fn order(&mut self, id: u32) -> Order {
+        self.session.order(id)
+    }
+
+    /// An Error Indication about a request arrived.
+    pub fn error(
+        &mut self,
+        cx: &mut Context<'_>,
+        site: Option<SiteId>,
+        asked: (&Header, Option<Tags>),
+        error: u16,
+    ) {
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
         if !matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_answered(site, id, own))
+            && self.request.is_some_and(|r| r.is_about(site, asked, own))
         {
             self.refused(cx, Refusal::Error(error));
         }
@@ -383,7 +471,7 @@ impl Registration {
     pub fn purged(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         let header = &from.message.header;
         if matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_answered(from.site, header.request_id, header.source))
+            && self.request.is_some_and(|r| r.is_answered(from.site, &from.message, header.source))
         {
             self.end(cx);
             cx.tell(Event::Withdrawn);
@@ -442,6 +530,7 @@ impl Registration {
 
     fn end(&mut self, cx: &mut Context<'_>) {
         self.request = None;
+        self.session.end();
         (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Withdrawn);
         cx.timers.clear(&mut self.alarm);
@@ -488,7 +577,8 @@ impl Registration {
             }
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
-        Sender { via, vni: settings.vni, mac }.registration(cx, request.id(), flags);
+        let sender = Sender { hub: site, via, vni: settings.vni, mac };
+        sender.registration(cx, request.id(), flags, self.session.is_unknown());
         increment(&mut cx.statistics.tx_register_req);
         if let State::Registered { until } = self.state {
             next = next.min(until);
@@ -515,8 +605,10 @@ impl Registration {
         places: &[Nbma],
         flags: u16,
     ) {
-        let (Some(via), Some(mac)) = (self.via(cx.vpn_id), cx.sites.mac) else { return };
-        let sender = Sender { via, vni: settings.vni, mac };
+        let (Some(hub), Some(via), Some(mac)) = (self.site, self.via(cx.vpn_id), cx.sites.mac) else {
+            return;
+        };
+        let sender = Sender { hub, via, vni: settings.vni, mac };
         sender.withdrawal(cx, request.id(), flags, self.address, places);
         increment(&mut cx.statistics.tx_purge_req);
     }

@@ -29,6 +29,10 @@ pub enum Refusal {
     },
     /// NAK 4, since the client's address is not one of those that may register.
     NotAllowed(Nbma),
+    /// NAK 4, since the registration is in no session.
+    Untagged,
+    /// The hub accepts the registration, but begins no session.
+    NoSession,
 }
 
 /// Why something ended.

@@ -113,6 +113,14 @@ pub struct Settings {
 pub struct HubSettings {
     /// How packets to this hub name their VN.
     pub vpn_mode: VpnMode,
+    /// Whether requests to it are in a session. One that does not copy vendor-private extensions into its replies has none.
+    pub session: bool,
+}
+
+impl Default for HubSettings {
+    fn default() -> HubSettings {
+        HubSettings { vpn_mode: VpnMode::default(), session: true }
+    }
 }
 
 /// A virtual network.
@@ -159,6 +167,8 @@ pub struct ServerSettings {
     pub uplink_first: Vni,
     /// Whether one device serves all spokes, which so share one uplink VNI; otherwise each has a port of its own.
     pub shared_uplink: bool,
+    /// Whether routers may register MACs without a session: who they are nobody can tell.
+    pub untagged_l2: bool,
     /// How many spokes may register; a further one is answered with NAK 5.
     pub max_spokes: u16,
     /// How many sites may register from one underlay address, told apart by their VNIs; a further one is answered with

@@ -93,6 +93,16 @@ counters! {
     rx_unknown_extension,
     /// Received replies that nobody waited for.
     rx_unsolicited,
+    /// Received packets, but for registrations, without the tags of their session; not acted on.
+    rx_wrong_tags,
+    /// Received registrations of MACs in no session, refused.
+    rx_untagged,
+    /// Challenges sent: NAKs with a cookie that is to be returned.
+    tx_challenge,
+    /// Challenges received.
+    rx_challenge,
+    /// Sessions that clients began.
+    sessions,
     /// Received packets that named no VN of this node.
     rx_unknown_vpn,
     /// Received packets above the rate limit, dropped.

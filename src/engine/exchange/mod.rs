@@ -3,6 +3,7 @@
 mod open;
 mod request;
 mod seal;
+pub mod session;
 
 pub use open::{Fate, open, turn_away};
 pub use request::{Backoff, Request};
@@ -19,6 +20,19 @@ pub struct Arrival<'a> {
     pub octets: &'a [u8],
 }
 
+/// What speaks for it that a packet is from who it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It has both tags of its session. Of a reply it is still to be seen whether they are those of the request.
+    Session,
+    /// It is a registration that returns a cookie: who sent it receives at the address.
+    Cookie,
+    /// Nothing, and it does not say otherwise.
+    Untagged,
+    /// Nothing, though there should be something: other tags, or none where there is a session.
+    Wrong,
+}
+
 /// A packet that came in, and who sent it.
 #[derive(Clone, Copy, Debug)]
 pub struct Inbound<'a> {
@@ -26,6 +40,8 @@ pub struct Inbound<'a> {
     pub via: Via,
     /// Who sent it, if that is a site this node has to do with.
     pub site: Option<SiteId>,
+    /// What speaks for that.
+    pub trust: Trust,
     pub message: Message<'a>,
     /// The packet as it came.
     pub octets: &'a [u8],

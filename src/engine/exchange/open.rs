@@ -7,12 +7,14 @@ use super::super::contract::input::Via;
 use super::super::contract::report::Oddity;
 use super::super::contract::statistics::{Statistics, increment};
 use super::super::limits::TokenBucket;
+use super::super::server::Member;
 use super::super::sites::SiteId;
 use super::seal::error_indication;
-use super::{Arrival, Inbound};
+use super::session::same;
+use super::{Arrival, Inbound, Trust};
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::nhrp::{Extension, Fault, Kind, Message, error, kind};
+use crate::wire::nhrp::{Extension, Fault, Header, Kind, Message, Tags, error, kind};
 
 /// What becomes of a packet.
 pub enum Fate<'a> {
@@ -25,6 +27,8 @@ pub enum Fate<'a> {
 }
 
 /// Opens a packet for a VN. `hub`: whom it is from if it came by the way to a hub of ours, and the limit of that one.
+///
+/// What bears the right tags never touches a limit that it shares with others; what does not never touches its site's.
 pub fn open<'a>(
     cx: &mut Context<'_>,
     hub: Option<(SiteId, &mut TokenBucket)>,
@@ -34,14 +38,20 @@ pub fn open<'a>(
     let parsed = Message::parse(octets);
     // Who cannot be understood is a stranger: no peer sends such things.
     let known = parsed.as_ref().ok();
-    let (site, limit) = match hub.filter(|_| known.is_some()) {
-        Some((site, limit)) => (Some(site), Some(limit)),
-        None => (known.and_then(|message| client_of(cx, via, message)), None),
+    let (site, trust) = match (known, &hub) {
+        (Some(message), Some((hub, _))) => (Some(*hub), of_hub(cx, *hub, message)),
+        (Some(message), None) => of_client(cx, via, message),
+        (None, _) => (None, Trust::Untagged),
     };
-    // A client has a limit of its own, and so has a hub of ours; all others share one.
-    let member = site.and_then(|site| cx.sites.member_mut(site));
-    let limit = limit.or(member.map(|member| &mut member.bucket)).unwrap_or(strangers);
-    if limit.take(cx.now).is_err() {
+    let member = site.filter(|_| trust != Trust::Wrong).and_then(|site| cx.sites.member_mut(site));
+    let limit = match (hub, member) {
+        (Some((_, limit)), _) if known.is_some() && trust != Trust::Wrong => Some(limit),
+        (_, Some(member)) => Some(&mut member.bucket),
+        // Cookies have a limit of their own.
+        _ if trust == Trust::Cookie => None,
+        _ => Some(strangers),
+    };
+    if limit.is_some_and(|limit| limit.take(cx.now).is_err()) {
         increment(&mut cx.statistics.rx_rate_limited);
         if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
             increment(&mut member.statistics.rx_rate_limited);
@@ -53,16 +63,21 @@ pub fn open<'a>(
         Err(fault) => {
             increment(&mut cx.statistics.rx_malformed);
             cx.odd(via.path.remote, Oddity::Malformed);
-            return Fate::Wrong(site, fault);
+            return Fate::Wrong(None, fault);
         }
     };
+    // Who has no session yet registers without.
+    if trust == Trust::Wrong && message.header.kind != Kind::RegistrationRequest {
+        increment(&mut cx.statistics.rx_wrong_tags);
+    }
+    let trusted = site.filter(|_| trust != Trust::Wrong);
     match unknown_extension(&message, octets) {
         Some((kind, fault)) => {
             increment(&mut cx.statistics.rx_unknown_extension);
             cx.odd(via.path.remote, Oddity::UnknownExtension(kind));
-            Fate::Wrong(site, fault)
+            Fate::Wrong(trusted, fault)
         }
-        None => Fate::Taken(Inbound { via, site, message, octets }),
+        None => Fate::Taken(Inbound { via, site, trust, message, octets }),
     }
 }
 
@@ -72,7 +87,7 @@ pub fn turn_away(
     now: Instant,
     out: &mut Effects,
     statistics: &mut Statistics,
-    strangers: &mut TokenBucket,
+    (strangers, complaints): (&mut TokenBucket, &mut TokenBucket),
     arrival: Arrival<'_>,
     own: Nbma,
 ) -> Option<Oddity> {
@@ -91,36 +106,85 @@ pub fn turn_away(
             (fault, Oddity::Malformed)
         }
     };
-    error_indication(out, statistics, arrival, (own, None), fault);
+    if complaints.take(now).is_ok() {
+        error_indication(out, statistics, arrival, (own, None), fault);
+    }
     Some(oddity)
 }
 
-/// The server's client a packet is from; a packet from elsewhere than its header says is from nobody. After a restart a
-/// spoke whose port was found counts: it does not know that it has to register again.
-fn client_of(cx: &Context<'_>, via: Via, message: &Message<'_>) -> Option<SiteId> {
+/// What speaks for it that a packet is from a hub of ours.
+fn of_hub(cx: &Context<'_>, hub: SiteId, message: &Message<'_>) -> Trust {
+    let Some(ours) = cx.sites.tags(hub) else { return Trust::Untagged };
+    match tags_of(message) {
+        Some(tags) if is_request(message) && ours.receiver != 0 && same(tags, ours.flipped()) => {
+            Trust::Session
+        }
+        // The request may have been sent before the hub had a tag.
+        Some(tags) if !is_request(message) && same(Tags { receiver: ours.receiver, ..tags }, ours) => {
+            Trust::Session
+        }
+        _ => Trust::Wrong,
+    }
+}
+
+/// The server's client a packet is from, if something speaks for that; a packet from elsewhere than its header says is from
+/// nobody.
+fn of_client(cx: &mut Context<'_>, via: Via, message: &Message<'_>) -> (Option<SiteId>, Trust) {
     let header = &message.header;
     let remote = via.path.remote;
-    match header.kind {
-        // It has the server as its source: who confirms is known by what was asked.
-        Kind::PurgeReply => {
-            let asked = cx
-                .sites
-                .members_at(remote)
-                .find(|(_, member)| member.line.as_ref().is_some_and(|line| line.asked(header.request_id)));
-            asked.or_else(|| cx.sites.members_at(remote).next()).map(|(site, _)| site)
-        }
-        Kind::Error => cx.sites.members_at(remote).next().map(|(site, _)| site),
-        _ => {
-            let site = cx.sites.find((remote, header.vni))?;
-            cx.sites.member(site).filter(|member| member.is_known()).map(|_| site)
-        }
+    let tags = tags_of(message);
+    if !is_request(message) {
+        // It has the server as its source: who it is from is known by what was asked.
+        let of_session = |tags| {
+            let mut there = cx.sites.members_at(remote).map(|(site, _)| site);
+            there.find(|site| cx.sites.get(*site).and_then(|s| s.tags).is_some_and(|ours| same(tags, ours)))
+        };
+        return match tags.filter(|tags| *tags != Tags::default()) {
+            Some(tags) => of_session(tags).map_or((None, Trust::Wrong), |site| (Some(site), Trust::Session)),
+            None => untagged(cx, remote, header),
+        };
     }
+    let site = cx.sites.find((remote, header.vni));
+    let site = site.filter(|site| cx.sites.member(*site).is_some_and(Member::is_known));
+    let ours = site.and_then(|site| cx.sites.get(site)).and_then(|site| site.tags);
+    match (tags, ours) {
+        (Some(tags), Some(ours)) if same(tags, ours.flipped()) => (site, Trust::Session),
+        (None, None) => (site, Trust::Untagged),
+        (Some(_), _) if header.kind == Kind::RegistrationRequest && header.nbma == remote => {
+            let live = site.and_then(|site| cx.sites.member(site)).and_then(|member| member.begun);
+            match cx.sessions.is_returned(cx.now, cx.vpn_id, (via, message), live) {
+                true => (None, Trust::Cookie),
+                false => (None, Trust::Wrong),
+            }
+        }
+        (Some(_), _) | (None, Some(_)) => (None, Trust::Wrong),
+    }
+}
+
+/// A reply, or an error, of who has no session.
+fn untagged(cx: &Context<'_>, remote: Nbma, header: &Header) -> (Option<SiteId>, Trust) {
+    let there = || cx.sites.members_at(remote).filter(|(_, member)| member.begun.is_none());
+    let has_asked = |member: &Member| member.line.as_ref().is_some_and(|line| line.asked(header.request_id));
+    let asked = there().find(|(_, member)| header.kind == Kind::PurgeReply && has_asked(member));
+    (asked.or_else(|| there().next()).map(|(site, _)| site), Trust::Untagged)
+}
+
+/// The tags of a packet; of an error those of the packet it is about, as far as that is included.
+fn tags_of(message: &Message<'_>) -> Option<Tags> {
+    match message.header.kind {
+        Kind::Error => Message::parse(message.packet_in_error()).ok()?.tags(),
+        _ => message.tags(),
+    }
+}
+
+fn is_request(message: &Message<'_>) -> bool {
+    let requests = [Kind::RegistrationRequest, Kind::ResolutionRequest, Kind::PurgeRequest];
+    requests.contains(&message.header.kind)
 }
 
 /// The type and the fault of a request's compulsory extension that is not known here (RFC 2332 section 5.3, error 1).
 fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<(u16, Fault)> {
-    let request = [Kind::RegistrationRequest, Kind::ResolutionRequest, Kind::PurgeRequest];
-    if !request.contains(&message.header.kind) {
+    if !is_request(message) {
         return None;
     }
     let known = [

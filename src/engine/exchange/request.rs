@@ -4,8 +4,9 @@
 use super::super::context::Context;
 use super::super::contract::statistics::increment;
 use super::super::sites::SiteId;
+use super::session::same;
 use crate::time::Instant;
-use crate::wire::nhrp::ProtocolAddress;
+use crate::wire::nhrp::{Header, Message, ProtocolAddress, Tags};
 use core::time::Duration;
 
 /// How long to wait for an answer: at first, doubled with each try, and at most.
@@ -29,12 +30,14 @@ pub struct Request {
     to: SiteId,
     about: ProtocolAddress,
     tries: u32,
+    /// Which session it said that it is in.
+    tags: Option<Tags>,
 }
 
 impl Request {
     /// A new request to a site about an address.
     pub fn new(cx: &mut Context<'_>, to: SiteId, about: ProtocolAddress) -> Request {
-        Request { id: cx.ids.take(cx.out), to, about, tries: 0 }
+        Request { id: cx.ids.take(cx.out), to, about, tries: 0, tags: None }
     }
 
     /// Another one in its place, about that address: it was tried as often.
@@ -57,9 +60,30 @@ impl Request {
         self.tries
     }
 
-    /// Whether a reply from `site` with this ID, about this address, is the answer.
-    pub fn is_answered(&self, site: Option<SiteId>, id: u32, about: Option<ProtocolAddress>) -> bool {
-        self.id == id && site == Some(self.to) && about == Some(self.about)
+    /// Whether a reply from `site`, or an error that it has, about this address, is about this request: it has its ID and
+    /// its tags.
+    pub fn is_answered(
+        &self,
+        site: Option<SiteId>,
+        reply: &Message<'_>,
+        about: Option<ProtocolAddress>,
+    ) -> bool {
+        // Who is told that it is in no session may answer like others that never are.
+        self.is_about(site, (&reply.header, reply.tags()), about)
+    }
+
+    /// The same for what an error quotes.
+    pub fn is_about(
+        &self,
+        site: Option<SiteId>,
+        (header, tags): (&Header, Option<Tags>),
+        about: Option<ProtocolAddress>,
+    ) -> bool {
+        let has_tags = |ours| ours == Tags::default() || tags.is_some_and(|tags| same(tags, ours));
+        self.id == header.request_id
+            && site == Some(self.to)
+            && about == Some(self.about)
+            && self.tags.is_none_or(has_tags)
     }
 
     /// It is sent now. When to send it again.
@@ -68,6 +92,7 @@ impl Request {
             increment(&mut cx.statistics.retransmits);
         }
         self.tries += 1;
+        self.tags = cx.sites.tags(self.to);
         cx.now + backoff.after(cx, self.tries)
     }
 

@@ -5,17 +5,35 @@ use super::super::contract::effect::{Effect, Effects};
 use super::super::contract::input::Via;
 use super::super::contract::statistics::{Statistics, increment};
 use super::super::sites::SiteId;
-use super::{Arrival, Inbound};
+use super::{Arrival, Inbound, Trust};
 use crate::types::Nbma;
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
-    Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error, flag, kind,
+    Challenge, Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error,
+    flag, kind,
 };
 
 impl Context<'_> {
     /// Sends what `write` adds to a packet that starts with `header`. Whether it fit one.
     pub fn send(&mut self, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
         send(self.out, via, header, write)
+    }
+
+    /// Sends a request to a site, in its session if there is one.
+    pub fn request(
+        &mut self,
+        to: SiteId,
+        via: Via,
+        header: &Header,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> bool {
+        let tags = self.sites.tags(to);
+        self.send(via, header, |w| {
+            write(w);
+            if let Some(tags) = tags {
+                w.tags(tags);
+            }
+        })
     }
 
     /// Answers a request. One whose answer does not fit a packet is told so (RFC 2332 section 5.2.7, error 8).
@@ -25,6 +43,17 @@ impl Context<'_> {
             self.too_large(to.via, header);
         }
         sent
+    }
+
+    /// What a request with wrong tags is answered with, so that who sent it can come back.
+    pub fn challenge(&self, to: &Inbound<'_>) -> Option<Challenge> {
+        if to.trust != Trust::Wrong || to.message.header.nbma != to.via.path.remote {
+            return None;
+        }
+        let site = self.sites.find((to.via.path.remote, to.message.header.vni));
+        let live = site.and_then(|site| self.sites.member(site)).and_then(|member| member.begun);
+        let cookie = self.sessions.cookie(self.now, self.vpn_id, (to.via, &to.message), live)?;
+        Some(Challenge { cookie, tag: to.message.tags()?.sender })
     }
 
     /// Confirms a Purge Request, unless no reply is wanted. It is due even if nothing matches, and is the request with
@@ -47,10 +76,13 @@ impl Context<'_> {
         }
     }
 
-    /// Tells a sender, `site` if it is one, what is wrong with its packet.
+    /// Tells a sender, `site` if it is one, what is wrong with its packet; all others not too often.
     pub fn complain(&mut self, about: Arrival<'_>, site: Option<SiteId>, fault: Fault) {
         if let Some(member) = site.and_then(|site| self.sites.member_mut(site)) {
             increment(&mut member.statistics.errors);
+        }
+        if site.is_none() && self.complaints.take(self.now).is_err() {
+            return;
         }
         let own = self.sites.own(fault.header.map_or(Protocol::Ethernet, |header| header.protocol));
         let nbma = self.name_of(about.via.path.local);

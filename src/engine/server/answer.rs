@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::contract::statistics::increment;
-use super::super::exchange::Inbound;
+use super::super::exchange::{Inbound, Trust};
 use super::super::sites::SiteId;
 use super::Server;
 use crate::time::Instant;
@@ -30,6 +30,11 @@ impl Server {
         };
         if from.message.cies().nth(1).is_some() {
             return Err(from.protocol_fault());
+        }
+        if from.trust == Trust::Wrong {
+            // It registers, and asks again.
+            self.reply_resolution(cx, from, Err(code::PROHIBITED));
+            return Ok(());
         }
         // It may be known in a moment; who asks asks again.
         if !self.is_listed && !self.knows(cx, wanted) {
@@ -117,11 +122,20 @@ impl Server {
             },
         };
         let responder = self.responder(cx, from, protocol);
-        let sent = cx.reply(from, &header, |w| write(w, from, &cie, &responder));
+        let challenge = cx.challenge(from);
+        let sent = cx.reply(from, &header, |w| {
+            write(w, from, &cie, &responder);
+            if let Some(challenge) = challenge {
+                w.challenge(challenge);
+            }
+        });
         if !sent {
             return false;
         }
         let statistics = &mut *cx.statistics;
+        if challenge.is_some() {
+            increment(&mut statistics.tx_challenge);
+        }
         increment(match answer {
             Ok(_) => &mut statistics.tx_resolve_reply_ack,
             Err(code::RESOURCES) => &mut statistics.tx_resolve_reply_nak_resources,

@@ -11,14 +11,15 @@ use super::super::contract::input::Via;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
-use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::exchange::session::same;
+use super::super::exchange::{Backoff, Inbound, Request, Trust};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::{Name, SiteId};
 use super::super::timers::Alarm;
 use super::{Drained, Server, ip};
 use crate::time::Instant;
 use crate::types::{Nbma, Vtep};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Tags};
 use core::time::Duration;
 
 /// So often it is asked, within two seconds; then nobody is there.
@@ -27,6 +28,9 @@ const APART: Backoff = Backoff { first: Duration::from_millis(667), most: Durati
 
 /// Who said that it moves registers soon after, or not at all.
 const HEIR: Duration = Duration::from_secs(10);
+
+/// Whoever is where a port was found, and was told that this hub does not know it, registers within this.
+const LEFT: Duration = Duration::from_secs(5);
 
 /// For so long the kernel may still name a site as it was called before.
 const FORMER: Duration = Duration::from_secs(5);
@@ -47,6 +51,7 @@ struct Claim {
     address: ProtocolAddress,
     next: Instant,
     via: Via,
+    trust: Trust,
     octets: Vec<u8>,
     heard: Heard,
 }
@@ -80,9 +85,12 @@ impl Claims {
         self.rivals.retain(|(rivals, _)| rivals.first != place && rivals.second != Some(place));
     }
 
-    /// Nothing of `by` waits any more.
-    pub fn forget(&mut self, by: Name) {
-        self.waiting.retain(|claim| claim.by != by);
+    /// Nothing of who sent it waits any more.
+    pub fn forget(&mut self, from: &Inbound<'_>) {
+        let by = (from.via.path.remote, from.message.header.vni);
+        let tags = from.message.tags();
+        let is_its_own = |claim: &Claim| Message::parse(&claim.octets).is_ok_and(|own| own.tags() == tags);
+        self.waiting.retain(|claim| claim.by != by || !is_its_own(claim));
     }
 
     /// Nobody is asked any more.
@@ -105,12 +113,20 @@ impl Server {
         if heard.is_empty()
             && let Some(claim) = self.claims.waiting.iter_mut().find(|claim| claim.by == by)
         {
+            if from.trust == Trust::Untagged && claim.trust != Trust::Untagged {
+                return true;
+            }
             // The newest request is the one to answer.
-            (claim.via, claim.octets) = (from.via, from.octets.to_vec());
+            (claim.via, claim.trust, claim.octets) = (from.via, from.trust, from.octets.to_vec());
             return true;
         }
         while let Some(site) = self.claims.has_heir(cx.now, by) {
             heard.push((site, false));
+        }
+        while let Some((holder, _)) =
+            self.holder(cx, from, heard).filter(|(site, _)| is_same(cx, from, *site))
+        {
+            heard.push((holder, false));
         }
         let Some((holder, address)) = self.holder(cx, from, heard) else {
             // Now that all have had their say: a site that moves before has no port until they have. And what is refused
@@ -134,6 +150,7 @@ impl Server {
             address,
             next: cx.now,
             via: from.via,
+            trust: from.trust,
             octets: from.octets.to_vec(),
             heard: core::mem::take(heard),
         });
@@ -154,6 +171,8 @@ impl Server {
             let holder = cx.book.get(address)?.registered()?;
             let is_other = cx.sites.get(holder)?.nbma != from.message.header.nbma;
             let asked = heard.iter().any(|(site, _)| *site == holder);
+            // Nobody moves who is in a session for who is in none.
+            let asked = asked || from.trust == Trust::Untagged && self.has_session(cx, holder);
             (is_other && !asked && matches!(address, ProtocolAddress::Mac(_))).then_some((holder, address))
         })
     }
@@ -184,11 +203,10 @@ impl Server {
 
     /// A client confirmed a Purge: whether it was such a question.
     pub(super) fn is_there(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
-        let id = from.message.header.request_id;
         let about = from.message.cies().next().and_then(|cie| cie.address);
         let is_asked = |claim: &Claim| {
             cx.sites.get(claim.holder).is_some_and(|site| site.nbma == from.via.path.remote)
-                && claim.question.is_answered(Some(claim.holder), id, about)
+                && claim.question.is_answered(Some(claim.holder), &from.message, about)
         };
         let Some(place) = self.claims.waiting.iter().position(is_asked) else { return false };
         let claim = self.claims.waiting.swap_remove(place);
@@ -209,6 +227,13 @@ impl Server {
         if header.nbma != from.via.path.remote || header.source != Some(address) {
             return;
         }
+        if from.trust == Trust::Session {
+            return self.leaves_found(cx, place);
+        }
+        // Without a session anybody can say so.
+        if !self.settings.untagged_l2 || cx.sites.find(place).is_some_and(|site| self.has_session(cx, site)) {
+            return;
+        }
         // What it asked for there, too.
         self.claims.waiting.retain(|claim| claim.by != place || claim.address != address);
         let Some(site) = cx.sites.find(place).filter(|site| self.is_of(cx, *site, address)) else { return };
@@ -221,6 +246,14 @@ impl Server {
         if self.claims.heirs.len() < CLAIMS {
             self.claims.heirs.push((site, by, cx.now + HEIR));
         }
+    }
+
+    /// A router in a session was where a port was found: if nobody else begins a session there soon, it is not needed.
+    fn leaves_found(&mut self, cx: &mut Context<'_>, place: Name) {
+        let Some(site) = cx.sites.find(place) else { return };
+        let Some(member) = cx.sites.member_mut(site).filter(|member| member.is_found()) else { return };
+        member.grace = member.grace.min(Some(cx.now + LEFT));
+        self.arm(cx, site);
     }
 
     /// A site withdraws an address: whoever waits for it has it. Whether that is the same router, which has moved.
@@ -239,7 +272,7 @@ impl Server {
         let Ok(message) = Message::parse(&claim.octets) else { return };
         let Some(source) = message.header.source else { return };
         let site = cx.sites.find(claim.by).filter(|site| cx.sites.member(*site).is_some());
-        let from = Inbound { via: claim.via, site, message, octets: &claim.octets };
+        let from = Inbound { via: claim.via, site, trust: claim.trust, message, octets: &claim.octets };
         claim.heard.push((claim.holder, is_there));
         self.take_registration(cx, &from, source, claim.heard);
     }
@@ -267,12 +300,18 @@ impl Server {
         }
         // Late copies from there are late still.
         self.gone.moved(cx.now, nbma, member);
+        if member.begun.take().is_some() {
+            cx.sessions.ended(cx.now, cx.vpn_id, (nbma, Some(was.vni)));
+        }
         if let Some(port) = &mut member.port {
             port.reply = None;
         }
         let uplink = member.uplink();
         let addresses: Vec<_> = member.registered.iter().filter_map(|r| ip(r.address)).collect();
         cx.sites.rename(site, by);
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.tags = None;
+        }
         let Some(to) = cx.sites.vtep(site) else { return };
         self.restless.renamed(was, to);
         for claim in self.claims.waiting.iter_mut().filter(|claim| claim.holder == site) {
@@ -335,10 +374,18 @@ fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
     };
     let nbma = Some(claim.by.0).filter(|nbma: &Nbma| nbma.same_family(header.nbma));
     let vni = claim.by.1.filter(|_| nbma.is_some());
-    cx.send(via, &header, |w| {
+    cx.request(claim.holder, via, &header, |w| {
         let prefix = claim.address.host_prefix();
         w.cie(&Cie { prefix, nbma, vni, address: Some(claim.address), ..Cie::default() });
     });
+}
+
+/// Whether who registers is the router at a site, elsewhere: nobody else knows its tag.
+fn is_same(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
+    let Some(tags) = from.message.tags().filter(|_| from.trust != Trust::Untagged) else { return false };
+    let ours = cx.sites.get(site).and_then(|there| there.tags);
+    let tag = |tag| Tags { sender: tag, receiver: 0 };
+    ours.is_some_and(|ours| same(tag(ours.receiver), tag(tags.sender)))
 }
 
 /// Who sent it, as it says.

@@ -11,7 +11,8 @@
 //! A late copy is not answered, but for a purge's, which is confirmed in any case.
 
 use super::super::context::Context;
-use super::super::exchange::Inbound;
+use super::super::exchange::session::{Order, order};
+use super::super::exchange::{Inbound, Trust};
 use super::Server;
 use super::member::Member;
 use super::registrar::granted;
@@ -77,11 +78,50 @@ impl Server {
     /// Whether a request is older than one that its requester, at whichever VNI, was heard with.
     pub(super) fn is_late(&self, cx: &Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> bool {
         let (nbma, id) = (from.via.path.remote, from.message.header.request_id);
+        if from.trust == Trust::Session {
+            let member = from.site.and_then(|site| cx.sites.member(site));
+            let last =
+                member.filter(|member| member.address == Some(source)).and_then(|member| member.newest);
+            return order(last.map(|newest| newest.id), id) == Order::Older;
+        }
         let there = cx.sites.members_at(nbma).map(|(_, member)| member);
         let there = there.filter(|member| member.address == Some(source)).filter_map(|member| member.newest);
         let gone = self.gone.0.iter().filter(|(at, address, _)| (*at, *address) == (nbma, source));
         let mut newest = there.chain(gone.map(|(.., newest)| *newest));
         newest.any(|newest| newest.outdates(cx.now, id))
+    }
+
+    /// How a registration stands to the last one of its session; without one, to those of the same requester.
+    pub(super) fn registration_order(
+        &self,
+        cx: &Context<'_>,
+        from: &Inbound<'_>,
+        source: ProtocolAddress,
+    ) -> Order {
+        let id = from.message.header.request_id;
+        match from.trust {
+            Trust::Cookie => Order::Newer,
+            Trust::Session => {
+                let member = from.site.and_then(|site| cx.sites.member(site));
+                order(member.and_then(|member| member.newest).map(|newest| newest.id), id)
+            }
+            // Programs that keep no number say what is registered already.
+            Trust::Untagged | Trust::Wrong if !self.is_late(cx, from, source) => Order::Newer,
+            Trust::Untagged | Trust::Wrong if self.is_so(cx, from) => Order::Same,
+            Trust::Untagged | Trust::Wrong => Order::Older,
+        }
+    }
+
+    /// How a Purge Request stands to the last one of its session.
+    pub(super) fn purge_order(&self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Order {
+        let member = from.site.filter(|_| from.trust == Trust::Session);
+        let Some(member) = member.and_then(|site| cx.sites.member_mut(site)) else { return Order::Newer };
+        let id = from.message.header.request_id;
+        let order = order(member.newest_purge, id);
+        if order == Order::Newer {
+            member.newest_purge = Some(id);
+        }
+        order
     }
 
     /// Whether a registration says what is registered, word for word, and whose port is there.

@@ -5,13 +5,14 @@ use super::super::contract::effect::Act;
 use super::super::contract::input::{Place, Via};
 use super::super::contract::reason::Why;
 use super::super::contract::statistics::increment;
+use super::super::exchange::session::same;
 use super::super::exchange::{Backoff, Inbound};
 use super::super::sites::{Name, SiteId};
 use super::super::timers::Alarm;
 use super::{DRAIN, SOON, Server};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, Tags};
 use core::cmp::Reverse;
 use core::time::Duration;
 
@@ -25,6 +26,8 @@ const FAREWELLS: usize = 64;
 struct Farewell {
     name: Name,
     via: Via,
+    /// The session that it was in.
+    tags: Option<Tags>,
     to: Option<ProtocolAddress>,
     id: u32,
     tries: u32,
@@ -127,7 +130,8 @@ impl Farewells {
         let (Some(via), Some(there)) = (cx.sites.via(site), cx.sites.get(site)) else { return };
         let to = there.member.as_ref().and_then(|member| member.address);
         let name = (there.nbma, there.vni);
-        let mut farewell = Farewell { name, via, to, id: cx.ids.take(cx.out), tries: 0, next: cx.now };
+        let (tags, id) = (cx.sites.tags(site), cx.ids.take(cx.out));
+        let mut farewell = Farewell { name, via, tags, to, id, tries: 0, next: cx.now };
         farewell.send(cx);
         if self.waiting.len() < FAREWELLS {
             self.waiting.push(farewell);
@@ -149,7 +153,9 @@ impl Farewells {
     /// A Purge was confirmed: whether it was one of these.
     pub(super) fn confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
         let id = from.message.header.request_id;
-        let place = self.waiting.iter().position(|farewell| farewell.id == id && farewell.via == from.via);
+        let tags = from.message.tags().unwrap_or_default();
+        let is_it = |f: &Farewell| f.id == id && f.via == from.via && same(tags, f.tags.unwrap_or_default());
+        let place = self.waiting.iter().position(is_it);
         place.map(|place| self.waiting.swap_remove(place));
         self.arm(cx);
         place.is_some()
@@ -190,6 +196,9 @@ impl Farewell {
         };
         cx.send(self.via, &header, |w| {
             w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
+            if let Some(tags) = self.tags {
+                w.tags(tags);
+            }
         });
         increment(&mut cx.statistics.tx_purge_req);
     }

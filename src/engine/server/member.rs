@@ -2,6 +2,7 @@
 
 use super::super::contract::statistics::ClientStatistics;
 use super::super::exchange::Reply;
+use super::super::exchange::session::Count;
 use super::super::limits::{CLIENT, TokenBucket};
 use super::super::timers::Alarm;
 use super::late::Newest;
@@ -41,6 +42,10 @@ pub struct Member {
     pub address: Option<ProtocolAddress>,
     /// Its newest request.
     pub newest: Option<Newest>,
+    /// Its newest Purge Request in this session.
+    pub newest_purge: Option<u32>,
+    /// When its session began, if it has one.
+    pub begun: Option<Count>,
     /// At most [`super::super::limits::ADDRESSES_PER_CLIENT`].
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
@@ -63,6 +68,8 @@ impl Default for Member {
         Member {
             address: None,
             newest: None,
+            newest_purge: None,
+            begun: None,
             registered: Vec::new(),
             grace: None,
             holds_unknown: false,
@@ -80,6 +87,11 @@ impl Member {
     /// Whether it counts as a client: it registered, or did so with an earlier run.
     pub fn is_known(&self) -> bool {
         !self.registered.is_empty() || self.grace.is_some()
+    }
+
+    /// Whether all that is known of it is its port, which was found at the start.
+    pub fn is_found(&self) -> bool {
+        self.registered.is_empty() && self.grace.is_some()
     }
 
     /// How many purges wait for it.

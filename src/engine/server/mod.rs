@@ -23,7 +23,7 @@ use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
-use super::exchange::Inbound;
+use super::exchange::{Inbound, Trust};
 use super::restless::Restless;
 use super::room::Room;
 use super::sites::{Site, SiteId};
@@ -173,7 +173,8 @@ impl Server {
                 increment(&mut cx.statistics.rx_register_req);
                 let result = self.register(cx, from);
                 // Now it is a client, if it may be one.
-                let client = cx.sites.find((from.message.header.nbma, from.message.header.vni));
+                let name = (from.message.header.nbma, from.message.header.vni);
+                let client = cx.sites.find(name).filter(|_| from.trust != Trust::Wrong);
                 count(cx, client, |c| &mut c.rx_register_req);
                 result
             }

@@ -267,6 +267,18 @@ impl Server {
         }
     }
 
+    /// A client began a session: it need not hear any more that this server does not know it. What else it has to be told is
+    /// told in the session.
+    pub(super) fn is_known_to(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let own = cx.sites.mac.map(ProtocolAddress::Mac);
+        let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
+        if let Some(own) = own {
+            line.waiting.remove(&(About::One(own), None));
+        }
+        line.unsend();
+        due_at(cx, site);
+    }
+
     /// A client is called otherwise than before.
     pub(super) fn rename_line(&mut self, cx: &mut Context<'_>, site: SiteId, was: Vtep) {
         let Some(to) = cx.sites.vtep(site) else { return };
@@ -282,13 +294,12 @@ impl Server {
         if self.is_there(cx, from) || self.farewells.confirmed(cx, from) {
             return;
         }
-        let id = from.message.header.request_id;
         let about = from.message.cies().next().and_then(|cie| cie.address);
         let Some(site) = from.site else { return increment(&mut cx.statistics.rx_unsolicited) };
         if let Some(member) = cx.sites.member_mut(site) {
             member.ignores_purges = false;
             if let Some(line) = &mut member.line {
-                if line.request.is_some_and(|request| request.is_answered(from.site, id, about)) {
+                if line.request.is_some_and(|request| request.is_answered(from.site, &from.message, about)) {
                     if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
                         // Whatever it has to be told since, it was told by this run.
                         member.holds_unknown = false;
@@ -363,7 +374,7 @@ impl Server {
             source: own,
             destination: destination.filter(|a| a.protocol() == about.protocol()),
         };
-        cx.send(via, &header, |w| {
+        cx.request(site, via, &header, |w| {
             if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;
                 if line.request.is_none() {

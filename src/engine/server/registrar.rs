@@ -7,7 +7,8 @@ use super::super::contract::item::{Item, Port, Wanted};
 use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
-use super::super::exchange::{Inbound, Reply};
+use super::super::exchange::session::Order;
+use super::super::exchange::{Inbound, Reply, Trust};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS};
 use super::super::sites::SiteId;
 use super::claim::Heard;
@@ -32,11 +33,33 @@ impl Server {
         let (Some(source), Some(_)) = (header.source, from.message.cies().next()) else {
             return Err(from.protocol_fault());
         };
-        if self.is_late(cx, from, source) {
-            if self.is_so(cx, from) {
-                self.reply_registration(cx, from, &[], code::OK);
+        match from.trust {
+            Trust::Untagged if self.bars(cx, from).is_some() => {
+                self.refuse(cx, from, code::PROHIBITED);
+                return Ok(());
             }
-            return Ok(());
+            // Where VXLAN does not get, no session helps.
+            Trust::Wrong => {
+                match self.admit(cx, from) {
+                    Ok(()) => self.challenge(cx, from),
+                    Err(code) => self.refuse(cx, from, code),
+                }
+                return Ok(());
+            }
+            Trust::Cookie if !cx.sessions.may_begin(cx.now, cx.vpn_id, header.nbma) => {
+                // It comes again.
+                increment(&mut cx.statistics.rx_rate_limited);
+                return Ok(());
+            }
+            Trust::Session | Trust::Cookie | Trust::Untagged => {}
+        }
+        match self.registration_order(cx, from, source) {
+            Order::Older => return Ok(()),
+            Order::Same if self.is_so(cx, from) => {
+                self.reply_registration(cx, from, &[], code::OK);
+                return Ok(());
+            }
+            Order::Same | Order::Newer => {}
         }
         self.take_registration(cx, from, source, Heard::new());
         Ok(())
@@ -82,6 +105,30 @@ impl Server {
         self.settle(cx, site, Why::Expired);
     }
 
+    /// Who is in no session gets a cookie, and nothing is kept of it.
+    fn challenge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        let Some(challenge) = cx.challenge(from) else { return self.refuse(cx, from, code::PROHIBITED) };
+        let own = cx.holding_seconds();
+        let responder = self.responder(cx, from, from.message.header.protocol);
+        let header = from.message.header.reply(Kind::RegistrationReply);
+        cx.reply(from, &header, |w| {
+            write(w, from, own, &[], code::PROHIBITED, None, &responder);
+            w.challenge(challenge);
+        });
+        increment(&mut cx.statistics.tx_challenge);
+    }
+
+    /// Whether there is a session where a packet without says that it is from, or says that it is.
+    fn is_in_session(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+        let header = &from.message.header;
+        let there = [from.via.path.remote, header.nbma].into_iter();
+        there.filter_map(|nbma| cx.sites.find((nbma, header.vni))).any(|site| self.has_session(cx, site))
+    }
+
+    pub(super) fn has_session(&self, cx: &Context<'_>, site: SiteId) -> bool {
+        cx.sites.member(site).is_some_and(|member| member.begun.is_some())
+    }
+
     /// What became of a port that was to be made or changed.
     pub(super) fn became(&mut self, cx: &mut Context<'_>, spoke: Vtep, outcome: Outcome) {
         let Some(site) = cx.sites.find((spoke.nbma, Some(spoke.vni))) else { return };
@@ -117,7 +164,7 @@ impl Server {
     /// Whether the request is for this server, and from where it says.
     fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
-        if self.bars(from).is_some() {
+        if self.bars(cx, from).is_some() {
             return Err(code::PROHIBITED);
         }
         let is_for_anybody = header.destination.is_none() || header.destination == header.source;
@@ -126,10 +173,13 @@ impl Server {
     }
 
     /// Why nobody with this address is taken in, if that is so.
-    fn bars(&self, from: &Inbound<'_>) -> Option<Refusal> {
+    fn bars(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Option<Refusal> {
         let nbma = from.via.path.remote;
         let stranger = || (!self.settings.allows(nbma)).then_some(Refusal::NotAllowed(nbma));
-        translated(from).or_else(stranger)
+        // Who speaks for itself comes first: nobody takes its place who does not.
+        let needs_session = from.message.header.protocol == Protocol::Ethernet && !self.settings.untagged_l2;
+        let untagged = || from.trust == Trust::Untagged && (needs_session || self.is_in_session(cx, from));
+        translated(from).or_else(stranger).or_else(|| untagged().then_some(Refusal::Untagged))
     }
 
     /// Whether there is room for who asks, and whose place it takes. With shared ports, which tell VTEPs apart but not
@@ -199,7 +249,7 @@ impl Server {
         let mut room = ADDRESSES_PER_CLIENT - member.map_or(0, |member| member.registered.len());
         let verdict = |cie: Cie| {
             let registered = self.registered(cx, from, &cie).ok_or(code::PROHIBITED)?;
-            if self.is_anothers(cx, registered.address, header.nbma, heard) {
+            if self.is_anothers(cx, from, registered.address, heard) {
                 return Err(code::ALREADY_REGISTERED);
             }
             if member.is_none_or(|member| member.registered(registered.address).is_none()) {
@@ -233,12 +283,21 @@ impl Server {
 
     /// Whether somebody at another underlay address than `nbma` has the address: a MAC, and said so when asked; or an IP
     /// address. Who registers such a one may be anybody, so who came first has it until it ends, for itself alone or not.
-    fn is_anothers(&self, cx: &Context<'_>, address: ProtocolAddress, nbma: Nbma, heard: &Heard) -> bool {
+    fn is_anothers(
+        &self,
+        cx: &Context<'_>,
+        from: &Inbound<'_>,
+        address: ProtocolAddress,
+        heard: &Heard,
+    ) -> bool {
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };
+        if from.trust == Trust::Untagged && self.has_session(cx, holder) {
+            return true;
+        }
         if let ProtocolAddress::Mac(_) = address {
             return heard.contains(&(holder, true));
         }
-        cx.sites.get(holder).is_some_and(|site| site.nbma != nbma)
+        cx.sites.get(holder).is_some_and(|site| site.nbma != from.message.header.nbma)
     }
 
     /// Who registers is a client from now on, and is answered as it came.
@@ -246,8 +305,20 @@ impl Server {
         let header = &from.message.header;
         let site = cx.sites.enter((header.nbma, header.vni));
         let is_new = self.become_member(cx, site);
+        let begins = from.message.tags().filter(|_| from.trust == Trust::Cookie);
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(from.via);
+            if let Some(tags) = begins {
+                there.tags = Some(tags.flipped());
+            }
+        }
+        if begins.is_some() {
+            increment(&mut cx.statistics.sessions);
+            let begun = cx.sessions.begins(cx.now);
+            if let Some(member) = cx.sites.member_mut(site) {
+                (member.begun, member.newest_purge) = (Some(begun), None);
+            }
+            self.is_known_to(cx, site);
         }
         if let Some(member) = cx.sites.member_mut(site) {
             member.note(cx.now, source, header.request_id);
@@ -379,7 +450,7 @@ impl Server {
             let all =
                 codes.iter().copied().chain((codes.len() < from.message.cies().count()).then_some(otherwise));
             let refused = all.into_iter().find(|code| *code != code::OK);
-            let reason = |code| self.bars(from).unwrap_or(Refusal::Nak(code));
+            let reason = |code| self.bars(cx, from).unwrap_or(Refusal::Nak(code));
             self.answered(cx, from.site, from.via.path.remote, refused.map(reason));
         }
     }
@@ -412,7 +483,8 @@ impl Server {
             match reason {
                 Refusal::Translated { .. } => increment(&mut statistics.registrations_translated),
                 Refusal::NotAllowed(_) => increment(&mut statistics.registrations_not_allowed),
-                Refusal::Nak(_) | Refusal::Error(_) => {}
+                Refusal::Untagged => increment(&mut statistics.rx_untagged),
+                Refusal::Nak(_) | Refusal::Error(_) | Refusal::NoSession => {}
             }
             if let Refusal::Translated { .. } | Refusal::NotAllowed(_) = reason {
                 self.refused = Some((cx.now, reason));

@@ -6,7 +6,8 @@ use super::super::contract::input::Place;
 use super::super::contract::item::Item;
 use super::super::contract::reason::Why;
 use super::super::contract::statistics::increment;
-use super::super::exchange::Inbound;
+use super::super::exchange::session::Order;
+use super::super::exchange::{Inbound, Trust};
 use super::super::sites::SiteId;
 use super::member::Member;
 use super::{DRAIN, SOON, Server, ip};
@@ -32,13 +33,22 @@ impl Server {
         if cies().next().is_none() || cies().any(|c| c.address.is_none()) {
             return Err(from.protocol_fault());
         }
+        if from.trust == Trust::Wrong {
+            return Ok(());
+        }
+        let order = self.purge_order(cx, from);
         // First of all: the way it takes may be the port that goes.
-        cx.confirm_purge(from);
+        if order != Order::Older {
+            cx.confirm_purge(from);
+        }
+        if order != Order::Newer {
+            return Ok(());
+        }
         let header = &from.message.header;
         // Where it was, if it says so: it has another address now.
         let place = |cie: &Cie| Some((cie.nbma.filter(|nbma| *nbma != header.nbma)?, cie.vni));
         if cies().any(|cie| place(&cie).is_none() && cie.address == header.source) {
-            self.claims.forget((from.via.path.remote, header.vni));
+            self.claims.forget(from);
         }
         for (place, address) in cies().filter_map(|cie| place(&cie).zip(cie.address)) {
             self.moves(cx, from, place, address);
@@ -150,6 +160,10 @@ impl Server {
         let Some(there) = cx.sites.get_mut(site) else { return false };
         let (vtep, vni, nbma) = (there.vtep(), there.vni, there.nbma);
         let Some(mut member) = there.member.take() else { return false };
+        there.tags = None;
+        if member.begun.is_some() {
+            cx.sessions.ended(cx.now, cx.vpn_id, (nbma, vni));
+        }
         *self.kind(vni) -= 1;
         self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);

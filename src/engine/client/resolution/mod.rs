@@ -20,7 +20,7 @@ use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
-use crate::wire::nhrp::{Cie, Header, ProtocolAddress, code};
+use crate::wire::nhrp::{Cie, Header, Message, ProtocolAddress, Tags, code};
 use core::ops::Bound;
 use core::time::Duration;
 use questions::best;
@@ -281,13 +281,12 @@ impl Resolution {
 
     /// Whether a reply answers a question that waits for it.
     pub fn waits_for(&self, from: &Inbound<'_>) -> bool {
-        let header = &from.message.header;
-        self.asked_by(from.site, header).is_some()
+        self.asked_by(from.site, said(&from.message)).is_some()
     }
 
     /// The hub does not know who asks. The question waits until it does.
     pub fn put_off(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
-        let asked = self.asked_by(from.site, &from.message.header);
+        let asked = self.asked_by(from.site, said(&from.message));
         if let Some(mac) = asked {
             increment(&mut cx.statistics.rx_resolve_reply_nak);
             self.enqueue(cx, asker, mac);
@@ -298,7 +297,7 @@ impl Resolution {
     /// A Resolution Reply arrived; `false` when nobody waits for it.
     pub fn reply(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
         let message = &from.message;
-        let Some(mac) = self.asked_by(from.site, &message.header) else { return false };
+        let Some(mac) = self.asked_by(from.site, said(message)) else { return false };
         if message.header.source != Some(ProtocolAddress::Mac(asker.mac)) {
             return false;
         }
@@ -324,7 +323,7 @@ impl Resolution {
         cx: &mut Context<'_>,
         asker: &mut Asker<'_>,
         site: Option<SiteId>,
-        asked: &Header,
+        asked: (&Header, Option<Tags>),
         error: u16,
     ) {
         if let Some(mac) = self.asked_by(site, asked) {
@@ -430,4 +429,9 @@ fn due(mac: Mac) -> Due {
 /// all the same, by a frame that was sent before the bridge learned it.
 fn is_here(cx: &Context<'_>, mac: Mac) -> bool {
     cx.book.site_of(mac) == Some(SiteId::HERE)
+}
+
+/// What of a message tells which request it is about.
+fn said<'a>(message: &'a Message<'_>) -> (&'a Header, Option<Tags>) {
+    (&message.header, message.tags())
 }

@@ -10,7 +10,7 @@ use crate::engine::contract::statistics::increment;
 use crate::engine::exchange::{Inbound, Request};
 use crate::engine::sites::SiteId;
 use crate::types::{Mac, Nbma, Vtep};
-use crate::wire::nhrp::{Header, ProtocolAddress, code, kind};
+use crate::wire::nhrp::{Header, ProtocolAddress, Tags, code, kind};
 
 impl Resolution {
     /// Asks as many of the line as the rate limit allows.
@@ -35,11 +35,15 @@ impl Resolution {
         }
     }
 
-    /// The MAC that a site was asked about by this header's request.
-    pub(super) fn asked_by(&self, site: Option<SiteId>, header: &Header) -> Option<Mac> {
+    /// The MAC that a site was asked about by this message, or the one that it answers.
+    pub(super) fn asked_by(
+        &self,
+        site: Option<SiteId>,
+        (header, tags): (&Header, Option<Tags>),
+    ) -> Option<Mac> {
         let Some(about @ ProtocolAddress::Mac(mac)) = header.destination else { return None };
         match self.entries.get(&mac)?.phase {
-            Phase::Asking(request) if request.is_answered(site, header.request_id, Some(about)) => Some(mac),
+            Phase::Asking(request) if request.is_about(site, (header, tags), Some(about)) => Some(mac),
             _ => None,
         }
     }
@@ -69,7 +73,11 @@ impl Resolution {
     pub(super) fn ask(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, mut request: Request) {
         let (Some(entry), Some(via)) = (self.entries.get_mut(&mac), cx.sites.via(asker.hub)) else { return };
         let retry = request.sent(cx, ASK);
-        Sender { via, vni: asker.settings.vni, mac: asker.mac }.question(cx, request.id(), mac);
+        Sender { hub: asker.hub, via, vni: asker.settings.vni, mac: asker.mac }.question(
+            cx,
+            request.id(),
+            mac,
+        );
         increment(&mut cx.statistics.tx_resolve_req);
         entry.phase = Phase::Asking(request);
         let next = entry.shortcut.map_or(retry, |_| retry.min(until(cx, mac)));

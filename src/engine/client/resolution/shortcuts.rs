@@ -24,7 +24,7 @@ impl Resolution {
         holding: u16,
     ) {
         let is_placed = self.entries.get(&mac).is_some_and(Entry::is_placed);
-        let time = Duration::from_secs(holding.into());
+        let time = Duration::from_secs(holding.into()).min(cx.holding_time);
         cx.tell(Event::Resolved { mac, at, holding });
         let site = cx.sites.enter((at.nbma, Some(at.vni)));
         if !is_placed && !self.makes_room(cx, asker, site) {

@@ -179,6 +179,16 @@ return baseclass.extend({
 			roles: [ 'spoke', 'hub' ],
 			expert: true,
 			words: [ 'llc', 'key', 'none' ]
+		},
+		session: {
+			title: _('Sessions'),
+			help: _('Whether the hub has to show that it is at its address, and this router that it is at its own, before they believe each other. <code>0</code> is for a hub that does not copy vendor-private extensions into its replies, as RFC 2332 wants it to: then anybody who forges its address can speak in its name.'),
+			type: 'boolean',
+			default: '1',
+			required: false,
+			list: false,
+			roles: [ 'spoke', 'hub' ],
+			expert: true
 		}
 	},
 	vn: {
@@ -372,6 +382,16 @@ return baseclass.extend({
 			roles: [ 'hub' ],
 			expert: true,
 			words: [ 'bridge', 'kmod', 'auto' ]
+		},
+		untagged_l2: {
+			title: _('Routers without sessions'),
+			help: _('Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges the address of such a router can speak in its name. Who registers an IP address needs none.'),
+			type: 'boolean',
+			default: '0',
+			required: false,
+			list: false,
+			roles: [ 'hub' ],
+			expert: true
 		},
 		max_vnis_per_address: {
 			title: _('Most VNIs of an address'),
