@@ -20,11 +20,11 @@ const TABS = {
 	},
 	hub: {
 		general: [ 'address' ],
-		advanced: [ 'vpn_mode' ]
+		advanced: [ 'vpn_mode', 'session' ]
 	},
 	vn: {
 		general: [ 'enabled', 'role', 'hub', 'vpn_id', 'vni', 'bridge', 'vlan', 'mtu' ],
-		advanced: [ 'vxlan', 'trigger', 'negative_time', 'max_macs', 'default', 'protocol_address', 'allow', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
+		advanced: [ 'vxlan', 'trigger', 'negative_time', 'max_macs', 'default', 'protocol_address', 'allow', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
 	}
 };
 
