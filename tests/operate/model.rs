@@ -449,7 +449,12 @@ impl Model {
                 // It has the MAC itself, and somebody else registers it.
                 let claimed = self.claimed.get(&(vn, mac)).is_some_and(|at| now <= *at + RETRY);
                 let asked = claimed && !own && message.header.destination == cie.address;
-                own || held || found || asked
+                // It was removed, by an operator or since there is less room, and is told so.
+                let engine = &sim.nodes[HUB_NODE].engine;
+                let has_port = |at: &Vtep| engine.plane(vn).is_some_and(|plane| plane.port(*at).is_some());
+                let mut sites = self.clients.keys().filter(|(there, at)| *there == vn && at.nbma == to);
+                let removed = is_of_the_hub(sim, vn, mac) && sites.any(|(_, at)| !has_port(at));
+                own || held || found || asked || removed
             };
             // A request under way is repeated as it is, for the sake of the last that ends.
             let said = self.purges.get(&(to, message.header.request_id));
