@@ -37,7 +37,7 @@ pub fn nak(setup: &Setup) -> Res<Vec<String>> {
     for n in 0..TRIES {
         let impostor = owner.impostor(100 + n);
         let start = Instant::now();
-        sites.send(&impostor.registration(sites.id(), 600));
+        sites.begin(&impostor, 600);
         let answer = wait_for(PATIENCE, || sites.heard().registered.get(&impostor.address).copied());
         let answer = answer.ok_or("no answer to a registration")?;
         if answer.code != 14 {
@@ -68,7 +68,7 @@ pub fn packet(setup: &Setup) -> Res<Vec<String>> {
     let question = (world.hub.cpu()? - before) / PACKETS as u32;
     let before = world.hub.cpu()?;
     for site in &all {
-        sites.send(&site.registration(sites.id(), 600));
+        sites.begin(site, 600);
         std::thread::sleep(APART);
     }
     let refresh = (world.hub.cpu()? - before) / PACKETS as u32;
@@ -102,7 +102,7 @@ pub fn new(setup: &Setup) -> Res<Vec<String>> {
 
 fn one_by_one(sites: &Sites, all: &[Site]) -> Res {
     for site in all {
-        sites.send(&site.registration(sites.id(), 600));
+        sites.begin(site, 600);
         if !wait_until(PATIENCE, || sites.heard().registered.contains_key(&site.address)) {
             return Err(format!("{} is not registered", site.address));
         }

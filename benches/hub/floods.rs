@@ -286,8 +286,8 @@ fn flooding(flood: Flood, n: u32) -> Vec<u8> {
         Flood::Garbage | Flood::Strangers => stranger,
         Flood::One => Site::spoke(1, 30_000),
         // Those that refresh, and those that ask.
-        Flood::Spoofed if n % 2 == 0 => Site::spoke(1, 1 + n % 100),
-        Flood::Spoofed => Site::spoke(1, 16_000 + n % 4),
+        Flood::Spoofed if n % 2 == 0 => Site::spoke(1, 1 + n % 100).forged(),
+        Flood::Spoofed => Site::spoke(1, 16_000 + n % 4).forged(),
     };
     match n % 4 {
         _ if flood == Flood::Garbage => nonsense_of(from, n),

@@ -2,10 +2,13 @@
 
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
 use dmevpn::wire::nhrp::{
-    Cie, Extension, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, flag, kind,
+    Challenge, Cie, Extension, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Tags, Writer,
+    flag, kind,
 };
 use dmevpn::wire::{MAX_NHRP, Prefix, VpnTag};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::{Mutex, PoisonError};
 
 /// The underlay address of the daemon that is measured.
 pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -17,6 +20,19 @@ const UDP: u8 = 17;
 const VXLAN_PORT: u16 = 4789;
 const IP_LEN: usize = 20;
 
+/// The cookies that the hub asked sites to return, and that are its tags from then on.
+static COOKIES: Mutex<BTreeMap<Ipv4Addr, u64>> = Mutex::new(BTreeMap::new());
+
+/// The tag that a site has in all its sessions.
+pub fn own_tag(site: Ipv4Addr) -> u64 {
+    1 << 40 | u64::from(u32::from(site))
+}
+
+/// The hub asks a site to return this.
+pub fn learn(site: Ipv4Addr, cookie: u64) {
+    COOKIES.lock().unwrap_or_else(PoisonError::into_inner).insert(site, cookie);
+}
+
 /// Who sends: a site in a VN, known by its underlay address.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
@@ -24,6 +40,8 @@ pub struct Site {
     pub address: Ipv4Addr,
     vpn: u32,
     source: ProtocolAddress,
+    /// Somebody else says so, who knows no tags.
+    is_forged: bool,
 }
 
 impl Site {
@@ -32,7 +50,7 @@ impl Site {
         let address = address(vpn, n);
         let [_, b, c, d] = address.octets();
         let mac = Mac::new([0x52, 0x54, 0, b, c, d]).expect("unicast");
-        Site { address, vpn, source: ProtocolAddress::Mac(mac) }
+        Site { address, vpn, source: ProtocolAddress::Mac(mac), is_forged: false }
     }
 
     /// The protocol address that it registers.
@@ -43,6 +61,19 @@ impl Site {
     /// Another site that claims to have this one's protocol address.
     pub fn impostor(&self, n: u32) -> Site {
         Site { address: address(self.vpn, n), ..*self }
+    }
+
+    /// Somebody off the path who says that it is this site.
+    pub fn forged(&self) -> Site {
+        Site { is_forged: true, ..*self }
+    }
+
+    fn tags(&self) -> Tags {
+        if self.is_forged {
+            return Tags { sender: 0x5555, receiver: 0xaaaa };
+        }
+        let known = COOKIES.lock().unwrap_or_else(PoisonError::into_inner).get(&self.address).copied();
+        Tags { sender: own_tag(self.address), receiver: known.unwrap_or_default() }
     }
 
     fn header(&self, kind: Kind, flags: u16, id: u32, to: ProtocolAddress) -> Header {
@@ -78,7 +109,10 @@ impl Site {
     }
 
     fn nhrp(&self, header: &Header, parts: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-        nhrp(self.address, HUB, VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, self.vpn)), header, parts)
+        nhrp(self.address, HUB, VpnTag::Llc(VpnId::new(VpnId::DEFAULT_OUI, self.vpn)), header, |writer| {
+            parts(writer);
+            writer.tags(self.tags());
+        })
     }
 
     /// A frame from `station` behind this site, by way of the hub, whose port for the site has this VNI.
@@ -116,6 +150,17 @@ pub fn purged(from: Ipv4Addr, to: Ipv4Addr, tag: VpnTag, request: &Message<'_>) 
     reply(from, to, tag, request, Kind::PurgeReply, None)
 }
 
+/// A hub's answer to a registration without a session: what to return.
+pub fn challenged(from: Ipv4Addr, to: Ipv4Addr, tag: VpnTag, request: &Message<'_>) -> Vec<u8> {
+    let tags = request.tags().unwrap_or_default();
+    nhrp(from, to, tag, &request.header.reply(Kind::RegistrationReply), |writer| {
+        for cie in request.cies() {
+            writer.cie(&Cie { code: 4, holding: 0, ..cie });
+        }
+        writer.tags(tags).challenge(Challenge { cookie: 7, tag: tags.sender });
+    })
+}
+
 /// A hub's answer to a registration: accepted, with this uplink VNI.
 pub fn registered(from: Ipv4Addr, to: Ipv4Addr, tag: VpnTag, request: &Message<'_>) -> Vec<u8> {
     let responder = Cie {
@@ -143,6 +188,9 @@ fn reply(
         }
         if let Some(responder) = responder {
             writer.extension_cie(kind::RESPONDER, true, &responder);
+        }
+        if let Some(tags) = request.tags() {
+            writer.tags(tags);
         }
     })
 }

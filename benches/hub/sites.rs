@@ -3,7 +3,7 @@
 use crate::lab::netns::Netns;
 use crate::lab::{Res, sys};
 use crate::packets::{self, ALL_SITES, HUB, Site};
-use dmevpn::wire::nhrp::{Kind, Message, ProtocolAddress, kind};
+use dmevpn::wire::nhrp::{Kind, Message, ProtocolAddress, Tags, kind};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
@@ -59,6 +59,10 @@ pub struct Heard {
     pub purged: u64,
     /// When the last purge came.
     pub purged_at: Option<Instant>,
+    /// Those that register, and for how long: they do so again when the hub asks them to.
+    members: HashMap<Ipv4Addr, (Site, u16)>,
+    /// The last request ID.
+    last: Arc<AtomicU32>,
 }
 
 /// The sites' network and the generator.
@@ -71,7 +75,7 @@ pub struct Sites {
     thread: Option<JoinHandle<()>>,
     /// What comes by VXLAN; nobody looks at it.
     _frames: UdpSocket,
-    next: AtomicU32,
+    last: Arc<AtomicU32>,
 }
 
 impl Sites {
@@ -89,16 +93,23 @@ impl Sites {
         let (out, hears, frames) = ns.run(open)?.map_err(|e| format!("the sites' sockets: {e}"))?;
         let (out, heard, stop) =
             (Arc::new(out), Arc::<Mutex<Heard>>::default(), Arc::<AtomicBool>::default());
+        let last = lock(&heard).last.clone();
         let thread = std::thread::spawn({
             let (out, heard, stop) = (out.clone(), heard.clone(), stop.clone());
             move || hear(&hears, &out, &heard, &stop)
         });
-        Ok(Sites { ns, out, heard, stop, thread: Some(thread), _frames: frames, next: AtomicU32::new(1) })
+        Ok(Sites { ns, out, heard, stop, thread: Some(thread), _frames: frames, last })
     }
 
     /// Sends a packet.
     pub fn send(&self, packet: &[u8]) {
         send(&self.out, packet);
+    }
+
+    /// A site registers, or refreshes that.
+    pub fn begin(&self, site: &Site, holding: u16) {
+        self.heard().members.insert(site.address, (*site, holding));
+        self.send(&site.registration(self.id(), holding));
     }
 
     /// What was heard so far.
@@ -113,7 +124,7 @@ impl Sites {
 
     /// A new request ID.
     pub fn id(&self) -> u32 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// What the hub said to this site's last registration.
@@ -127,6 +138,7 @@ impl Sites {
         let start = Instant::now();
         let mut waiting: Vec<(Site, Instant)> = Vec::new();
         let mut rest = sites.iter();
+        self.heard().members.extend(sites.iter().map(|site| (site.address, (*site, holding))));
         loop {
             let heard = self.heard();
             let answer = |site: &Site| heard.registered.get(&site.address).filter(|r| r.at >= start);
@@ -195,9 +207,8 @@ fn hear(mut socket: &Socket, out: &Socket, heard: &Mutex<Heard>, stop: &AtomicBo
         match socket.read(&mut buffer) {
             Ok(len) => {
                 let at = Instant::now();
-                if let Some(answer) = take(&buffer[..len], at, &mut lock(heard)) {
-                    send(out, &answer);
-                }
+                let answers = take(&buffer[..len], at, &mut lock(heard)).unwrap_or_default();
+                answers.iter().for_each(|answer| send(out, answer));
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => return,
@@ -205,13 +216,28 @@ fn hear(mut socket: &Socket, out: &Socket, heard: &Mutex<Heard>, stop: &AtomicBo
     }
 }
 
-/// Takes note of a packet; what it asks to be confirmed is confirmed.
-fn take(packet: &[u8], at: Instant, heard: &mut Heard) -> Option<Vec<u8>> {
+impl Heard {
+    /// A site registers, again.
+    fn register(&self, site: Ipv4Addr) -> Option<Vec<u8>> {
+        let (site, holding) = self.members.get(&site)?;
+        Some(site.registration(self.last.fetch_add(1, Ordering::Relaxed) + 1, *holding))
+    }
+}
+
+/// Takes note of a packet; what it asks to be confirmed is confirmed, and who is to register does.
+fn take(packet: &[u8], at: Instant, heard: &mut Heard) -> Option<Vec<Vec<u8>>> {
     let site = Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(16..20)?).ok()?);
     let (tag, nhrp) = dmevpn::wire::parse(packet.get(usize::from(packet[0] & 15) * 4..)?).ok()?;
     let message = Message::parse(nhrp).ok()?;
     let code = message.cies().next().map_or(0, |cie| cie.code);
+    let mut answers = Vec::new();
+    // What somebody else asked in its name is for nobody.
+    if let Some(challenge) = message.challenge().filter(|challenge| challenge.tag == packets::own_tag(site)) {
+        packets::learn(site, challenge.cookie);
+        answers.extend(heard.register(site));
+    }
     match message.header.kind {
+        Kind::RegistrationReply if message.challenge().is_some() => {}
         Kind::RegistrationReply => {
             let responder = message.extension_cie(kind::RESPONDER);
             let uplink = responder.and_then(|r| r.vni).map_or(0, |vni| vni.get());
@@ -226,20 +252,24 @@ fn take(packet: &[u8], at: Instant, heard: &mut Heard) -> Option<Vec<u8>> {
         }
         Kind::ResolutionReply => heard.resolved += 1,
         Kind::PurgeReply => heard.purged += 1,
+        // A hub that knows nobody any more.
+        Kind::PurgeRequest if message.tags() == Some(Tags::default()) => answers.extend(heard.register(site)),
         Kind::PurgeRequest => {
             heard.purges += 1;
             heard.purged_at = Some(at);
             if message.cies().any(|cie| (1..48).contains(&cie.prefix)) {
                 heard.prefix_purges += 1;
             }
-            return Some(packets::purged(site, HUB, tag, &message));
+            answers.push(packets::purged(site, HUB, tag, &message));
         }
         // A hub in the place of the sites: it takes whoever comes, and knows nothing.
         Kind::RegistrationRequest => {
             let from = Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(12..16)?).ok()?);
-            return Some(packets::registered(site, from, tag, &message));
+            let is_new = message.tags().is_some_and(|tags| tags.receiver == 0);
+            let reply = if is_new { packets::challenged } else { packets::registered };
+            answers.push(reply(site, from, tag, &message));
         }
         _ => {}
     }
-    None
+    Some(answers)
 }
