@@ -128,6 +128,27 @@ fn ip_client_may_name_any_address_of_the_hub() {
     assert_eq!(sent[0].codes(), [4]);
 }
 
+/// Where the hub has no address it serves nobody, also nobody that it finds.
+#[test]
+fn ip_clients_of_a_family_without_a_hub_are_refused() {
+    let mut role = hub_role();
+    role.protocol_addresses.retain(std::net::IpAddr::is_ipv6);
+    let mut hub = Driven::hub_with(role.clone());
+    let one = ip_client(8, "192.0.2.8");
+    let spoke = Client { source: address("192.0.2.7"), ..client_with_mac() };
+    for client in [one, spoke] {
+        let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, false, &[]));
+        assert_eq!(sent[0].codes(), [4]);
+        assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip(client.source)), None);
+    }
+    let (before, ..) = hub_and_neighbours();
+    let mut again = Driven::hub_with(role);
+    for client in before.engine.ip_clients(VN) {
+        again.input(Input::News { vn: VN, news: News::FoundClient(client) });
+    }
+    assert_eq!(again.engine.ip_clients(VN).count(), 0);
+}
+
 /// OpenNHRP keeps a NAK for the prefix that it names.
 #[test]
 fn ip_client_is_denied_the_address_it_asked_for_and_no_other() {

@@ -310,6 +310,10 @@ fn a_gre_device_with_neighbours_is_made_again() {
             String::from_utf8(output.stdout).unwrap().contains("10.0.0.3")
         };
         wait("the kernel is told", is_behind);
+        // Who registers leads nobody's packets into the tunnel: the routes are the administrator's.
+        let routes = hub.ns.command("ip").args(["route", "show", "table", "all"]).output().unwrap();
+        let routes = String::from_utf8(routes.stdout).unwrap();
+        assert!(!routes.contains("192.0.2.8"), "{routes}");
         for _ in 0..2 {
             hub.ns.ip("link del tunnel1").unwrap();
             std::thread::sleep(Duration::from_millis(300));

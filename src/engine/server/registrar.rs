@@ -269,7 +269,9 @@ impl Server {
             cie.nbma.is_none_or(|n| n == header.nbma) && cie.vni.is_none_or(|v| Some(v) == header.vni);
         let host = [0, 0xff, address.host_prefix()].contains(&cie.prefix);
         let without_port = matches!(address, ProtocolAddress::Mac(_)) && header.vni.is_none();
-        let right = theirs && host && !without_port && cie.code == code::OK;
+        // Where this server has no address it serves no clients of that protocol.
+        let served = matches!(address, ProtocolAddress::Mac(_)) || cx.sites.own(address.protocol()).is_some();
+        let right = theirs && host && served && !without_port && cie.code == code::OK;
         let granted = granted(cx.holding_seconds(), cie);
         (right && is_unicast(address) && !cx.sites.is_own(address)).then(|| Registered {
             address,

@@ -67,7 +67,8 @@ impl Server {
     pub(super) fn found_client(&mut self, cx: &mut Context<'_>, client: IpClient) {
         let address = ProtocolAddress::Ip(client.address);
         let is_known = cx.book.get(address).is_some_and(|entry| entry.registered().is_some());
-        if is_known || cx.sites.is_own(address) || !self.settings.allows(client.path.remote) {
+        let is_served = cx.sites.own(address.protocol()).is_some();
+        if is_known || !is_served || cx.sites.is_own(address) || !self.settings.allows(client.path.remote) {
             return;
         }
         if self.others >= IP_CLIENTS {

@@ -316,11 +316,7 @@ impl Hands {
                     Some(IpAddr::V6(ip)) => netlink.neighbour_set(device, address, &ip.octets()),
                     None => netlink.neighbour_remove(device, address),
                 };
-                let route = match nbma {
-                    Some(_) => netlink.host_route_set(device, address),
-                    None => netlink.host_route_remove(device, address),
-                };
-                for e in [entry, route].into_iter().filter_map(Result::err) {
+                if let Err(e) = entry {
                     log::warn!("{e}");
                 }
                 Report::Done

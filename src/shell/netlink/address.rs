@@ -1,14 +1,11 @@
-//! The router's own addresses, and who is behind its tunnels: neighbours, and host routes to them.
+//! The router's own addresses, and who is behind its tunnels.
 
 use super::message::{self, Attributes, Message};
 use super::{Error, Netlink, fdb};
 use neli::consts::nl::NlmF;
-use neli::consts::rtnl::{Ifa, Nda, Nud, Rta, Rtm};
+use neli::consts::rtnl::{Ifa, Nda, Nud, Rtm};
 use neli::types::Buffer;
 use std::net::IpAddr;
-
-/// Who made a route (`rtm_protocol`): this program. No routing daemon knows the number.
-const PROTOCOL: u8 = 222;
 
 /// An address of this router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,27 +80,6 @@ impl Netlink {
             .map_err(|e| e.during(format!("set neighbour {ip} on interface {index}")))
     }
 
-    /// Route `ip` alone to the device `index`, on which it is a neighbour: the device's own address may be a /32, which leads
-    /// nowhere. A route to it that is there already stays.
-    pub fn host_route_set(&mut self, index: u32, ip: IpAddr) -> Result<(), Error> {
-        match self.request(Rtm::Newroute, NlmF::CREATE | NlmF::EXCL, host_route(index, ip), |_| {}) {
-            Err(e) if e.errno != libc::EEXIST => {
-                Err(e.during(format!("set the route to {ip} by interface {index}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Remove that route, and no other; it is no error when it is gone already.
-    pub fn host_route_remove(&mut self, index: u32, ip: IpAddr) -> Result<(), Error> {
-        match self.request(Rtm::Delroute, NlmF::empty(), host_route(index, ip), |_| {}) {
-            Err(e) if !matches!(e.errno, libc::ESRCH | libc::ENOENT | libc::ENODEV | libc::ENETUNREACH) => {
-                Err(e.during(format!("remove the route to {ip} by interface {index}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Remove the neighbour `ip`; it is no error when it is gone already.
     pub fn neighbour_remove(&mut self, index: u32, ip: IpAddr) -> Result<(), Error> {
         match self.request(Rtm::Delneigh, NlmF::empty(), neighbour(index, ip, None), |_| {}) {
@@ -113,18 +89,6 @@ impl Netlink {
             _ => Ok(()),
         }
     }
-}
-
-fn host_route(index: u32, ip: IpAddr) -> Buffer {
-    // Of IPv4, what is on the link; IPv6 has no scopes.
-    let (family, bits, scope) =
-        if ip.is_ipv4() { (libc::AF_INET, 32, libc::RT_SCOPE_LINK) } else { (libc::AF_INET6, 128, 0) };
-    // `struct rtmsg`: family, lengths of the prefixes, TOS, table, protocol, scope, type, flags.
-    let header =
-        [family as u8, bits, 0, 0, libc::RT_TABLE_MAIN, PROTOCOL, scope, libc::RTN_UNICAST, 0, 0, 0, 0];
-    let attributes =
-        [message::ip_attribute(Rta::Dst, ip), message::attribute(Rta::Oif, &index.to_ne_bytes())];
-    message::body(&header, &attributes)
 }
 
 fn neighbour(index: u32, ip: IpAddr, lladdr: Option<&[u8]>) -> Buffer {
