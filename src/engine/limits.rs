@@ -44,6 +44,9 @@ pub const ADDRESSES_PER_CLIENT: usize = 8;
 /// and they take no places of others.
 pub const IP_CLIENTS: u32 = 256;
 
+/// The kernel is told again where an IP address is when it is registered again, so long after the last time at the earliest.
+pub const NEIGHBOURS_APART: Duration = Duration::from_secs(1);
+
 /// CIEs of one Registration Request that are looked at; further ones get NAK 5.
 pub const CIES_PER_REQUEST: usize = 32;
 

@@ -149,6 +149,25 @@ fn ip_clients_of_a_family_without_a_hub_are_refused() {
     assert_eq!(again.engine.ip_clients(VN).count(), 0);
 }
 
+/// The kernel may have lost a neighbour, so it is told again; but not for each CIE that comes.
+#[test]
+fn the_kernel_is_told_of_a_neighbour_once_a_second_at_most() {
+    let (mut hub, one, _) = hub_and_neighbours();
+    let request = write(&one.header(Kind::RegistrationRequest, 0, 2, address("192.0.2.1")), |w| {
+        for _ in 0..32 {
+            w.cie(&Cie { prefix: 32, holding: 7200, ..Cie::default() });
+        }
+        routes(w);
+    });
+    let told = |hub: &mut Driven| {
+        assert_eq!(hub.hear(one.path(), VpnTag::None, &request)[0].codes(), [0; 32]);
+        hub.changed().filter(|item| *item == Item::Neighbour(ip(one.source))).count()
+    };
+    assert_eq!((told(&mut hub), told(&mut hub)), (0, 0));
+    hub.pass(SECOND);
+    assert_eq!((told(&mut hub), told(&mut hub)), (1, 0));
+}
+
 /// OpenNHRP keeps a NAK for the prefix that it names.
 #[test]
 fn ip_client_is_denied_the_address_it_asked_for_and_no_other() {
@@ -287,6 +306,7 @@ fn confirm_by(hub: &mut Driven, client: &Client, purge: &Sent) {
 #[test]
 fn ip_client_is_reachable_after_each_registration() {
     let (mut hub, one, _) = hub_and_neighbours();
+    hub.pass(SECOND);
     hub.hear(one.path(), VpnTag::None, &ip_registration(&one, false, &[]));
     assert!(hub.changed().any(|item| item == Item::Neighbour(ip(one.source))));
 }

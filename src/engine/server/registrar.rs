@@ -9,7 +9,7 @@ use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Reply, Trust};
-use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS};
+use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS, NEIGHBOURS_APART};
 use super::super::sites::SiteId;
 use super::claim::Heard;
 use super::member::{MemberPort, Registered};
@@ -339,8 +339,9 @@ impl Server {
         let Some(member) = cx.sites.member_mut(site) else { return };
         match member.registered.iter_mut().find(|r| r.address == address) {
             Some(before) => {
+                let since = (cx.now + Duration::from_secs(before.granted.into())).since(before.until);
                 *before = registered;
-                if let Some(ip) = ip(address) {
+                if let Some(ip) = ip(address).filter(|_| since >= NEIGHBOURS_APART) {
                     // The kernel may have lost it: whoever registers is reached then.
                     cx.plane.differs(cx.out, Item::Neighbour(ip));
                 }

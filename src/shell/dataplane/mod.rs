@@ -133,6 +133,8 @@ pub struct Dataplane {
     worker: Worker,
     /// What the worker gets next.
     jobs: VecDeque<Job>,
+    /// Behind what clients' addresses are to be, on which device. Each once: clients may register faster than it is told.
+    neighbours: LiteMap<(u32, IpAddr), Option<Nbma>>,
     vns: LiteMap<VnKey, Vn>,
     /// The device that tunnelled frames leave by; none where the routes decide.
     via: Option<u32>,
@@ -190,6 +192,7 @@ impl Dataplane {
             clock,
             worker: Worker::start(clock, waker)?,
             jobs: VecDeque::new(),
+            neighbours: LiteMap::new(),
             vns: LiteMap::new(),
             via: None,
             guard: Guard::default(),
@@ -368,7 +371,13 @@ impl Dataplane {
     /// With transport `device`: behind which underlay address a client's address is, on that device.
     pub fn neighbour(&mut self, device: u32, address: IpAddr, nbma: Option<Nbma>) {
         self.is_stirred = true;
-        self.jobs.push_back(Job::Neighbour(device, address, nbma));
+        self.neighbours.insert((device, address), nbma);
+    }
+
+    fn next_neighbour(&mut self) -> Option<Job> {
+        let (&(device, address), &nbma) = self.neighbours.last()?;
+        self.neighbours.remove(&(device, address));
+        Some(Job::Neighbour(device, address, nbma))
     }
 
     /// Looks at what the worker has to tell, and at what is due.
@@ -427,7 +436,7 @@ impl Dataplane {
         self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
         // What is in it was found, and is not to be made any more.
         self.jobs.retain(|job| !matches!(job, Job::List(..) | Job::Links | Job::Settle(..)));
-        while let Some(job) = self.jobs.pop_front() {
+        while let Some(job) = self.jobs.pop_front().or_else(|| self.next_neighbour()) {
             self.worker.give(job);
         }
         self.worker.finish();
@@ -505,7 +514,10 @@ impl Dataplane {
         while self.worker.open < OPEN {
             // Who may send is told before the devices are made.
             let guard = self.guard.job(!self.looking && self.look.is_none());
-            let next = guard.or_else(|| self.jobs.pop_front()).or_else(|| self.delete_some(true));
+            let next = guard
+                .or_else(|| self.jobs.pop_front())
+                .or_else(|| self.next_neighbour())
+                .or_else(|| self.delete_some(true));
             let Some(job) = next else { break };
             self.worker.give(job);
         }
