@@ -4,7 +4,7 @@ use crate::engine::report::Oddity;
 use crate::engine::{Event, Refusal, Rivals, Table, Why};
 use crate::types::Vtep;
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{code, error};
+use crate::wire::nhrp::{code, error, kind};
 use core::fmt;
 use log::Level;
 
@@ -58,6 +58,11 @@ pub fn oddity(oddity: Oddity) -> (String, &'static str) {
             };
             (format!("{named}, and there is none such here"), "compare 'vpn_id' and 'vpn_mode' of both ends")
         }
+        // The way Cisco, OpenNHRP and FRR send a password, which they call authentication.
+        Oddity::UnknownExtension(kind::AUTHENTICATION) => (
+            "sends authentication, and packets without are expected here".into(),
+            "take it out there ('ip nhrp authentication', 'cisco-authentication')",
+        ),
         Oddity::UnknownExtension(kind) => (
             format!("sends compulsory extension {kind}, which is not known here"),
             "run programs there that go without it",

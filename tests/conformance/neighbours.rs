@@ -439,3 +439,21 @@ fn who_has_no_shorter_way_is_told_nothing() {
     let to_all = all.iter().map(|to| relayed(&mut hub, &one, &ipv4(one.source, to.source)).len());
     assert_eq!(to_all.sum::<usize>(), 100);
 }
+
+/// Cisco's authentication is a password that anybody can read. Nobody is let in by one that is not checked.
+#[test]
+fn ip_client_with_authentication_is_refused_and_told_of_once() {
+    let mut hub = Driven::hub();
+    let one = ip_client(8, "192.0.2.8");
+    let value = [&[0, 0, 0, 1][..], b"secret"].concat();
+    let password = Extension { kind: kind::AUTHENTICATION, compulsory: true, value: &value };
+    for round in 0..3 {
+        let request = ip_registration(&one, true, &[Extension::empty(kind::RESPONDER), password]);
+        let sent = hub.hear(one.path(), VpnTag::None, &request);
+        assert!(sent.len() == 1 && is_error(&sent[0], error::UNRECOGNIZED_EXTENSION));
+        assert_eq!(sent[0].header().source, Some(address("192.0.2.1")));
+        let told = hub.out.iter().filter(|e| matches!(e, Effect::Odd { .. })).count();
+        assert_eq!(told, usize::from(round == 0));
+    }
+    assert_eq!(hub.engine.plane(VN).unwrap().neighbours().count(), 0);
+}
