@@ -278,6 +278,8 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     }
     let protocol_addresses = r.list(&o::PROTOCOL_ADDRESS, value::unicast);
     let allow = r.list(&o::ALLOW, value::prefix);
+    let cisco_authentication =
+        r.optional(&o::CISCO_AUTHENTICATION, |s| value::password(&o::CISCO_AUTHENTICATION, s));
     let uplink_first = r.value(&o::UPLINK_VNI, None, value::from_str::<Vni>);
     let dataplane = r.word(&o::DATAPLANE, &choice::DATAPLANES);
     match dataplane {
@@ -301,6 +303,7 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         default: default?,
         protocol_addresses: protocol_addresses?.into_iter().map(|(address, _)| address).collect(),
         allow: allow?.into_iter().map(|(prefix, _)| prefix).collect(),
+        cisco_authentication: cisco_authentication?,
         uplink_first: uplink_first?,
         dataplane: dataplane?,
         untagged_l2: untagged_l2?,

@@ -39,6 +39,7 @@ fn a_hub_has_its_defaults() {
     let role = HubRole {
         default: false,
         protocol_addresses: Vec::new(),
+        cisco_authentication: None,
         allow: Vec::new(),
         uplink_first: Vni::new(1_048_576).unwrap(),
         dataplane: Dataplane::Auto,
@@ -122,6 +123,7 @@ fn every_option_can_be_set() {
             option default 'yes'
             list protocol_address '1.0.0.1'
             list protocol_address 'fd00::1'
+            option cisco_authentication 'secret'
             list allow '192.0.2.0/24'
             list allow '2001:db8::/32'
             list allow '198.51.100.7'
@@ -166,6 +168,7 @@ fn every_option_can_be_set() {
     let role = HubRole {
         default: true,
         protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        cisco_authentication: Some("secret".to_owned()),
         allow: [("192.0.2.0", 24), ("2001:db8::", 32), ("198.51.100.7", 32)]
             .map(|(ip, length)| Prefix::new(ip.parse().unwrap(), length).unwrap())
             .to_vec(),
@@ -225,6 +228,9 @@ fn the_table_of_options_is_what_is_read() {
                 Kind::Path { most } => {
                     let path = |len: usize| "/".to_owned() + &"a".repeat(len - 1);
                     assert!(is_right(&path(most)) && !is_right(&path(most + 1)), "{option}");
+                }
+                Kind::Password { most } => {
+                    assert!(is_right(&"a".repeat(most)) && !is_right(&"a".repeat(most + 1)), "{option}");
                 }
                 _ => {}
             }
@@ -334,6 +340,7 @@ fn bad_values_are_told_what_is_allowed() {
             "2001:db8::1/64",
             "is not a prefix, since it goes on behind its length: 2001:db8::/64 is one",
         ),
+        ("vn", "cisco_authentication", "ninechars", "is not a word of 1 to 8 printable ASCII characters"),
         ("vn", "uplink_vni", "0", "is not a VNI from 1 to 16777215"),
         ("vn", "dataplane", "fast", "is not one of bridge, kmod, auto"),
         ("vn", "max_vnis_per_address", "0", "is not a number from 1 to 65535"),

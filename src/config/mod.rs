@@ -173,6 +173,8 @@ pub struct HubRole {
     pub default: bool,
     /// This hub's addresses for clients that register IP addresses, all unicast; default none.
     pub protocol_addresses: Vec<IpAddr>,
+    /// What clients that register IP addresses have in all packets, 1 to 8 octets; default nothing.
+    pub cisco_authentication: Option<String>,
     /// Whose underlay addresses may register; default, and when empty, all.
     pub allow: Vec<Prefix>,
     /// The lowest VNI handed out as uplink VNI; at least `max_spokes` (or [`BRIDGE_SPOKES`]) fit above; default 1048576.

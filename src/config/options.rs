@@ -58,6 +58,11 @@ pub enum Kind {
         /// The longest, in bytes.
         most: usize,
     },
+    /// A word that is sent as it is.
+    Password {
+        /// The longest, in bytes.
+        most: usize,
+    },
     /// A VPN-ID.
     VpnId,
     /// The name of a section `hub`.
@@ -319,6 +324,13 @@ options! {
     /// Who does not know which one to register with is told the first of its family.
     PROTOCOL_ADDRESS: "Tunnel addresses" =
         of_hub("protocol_address", Kind::Address, Unset::Nothing).list().expert();
+
+    /// The word that Cisco, FRR and OpenNHRP call authentication: all packets of clients that register IP addresses have to
+    /// have it, and those to them do. It is in each packet for all to read.
+    ///
+    /// It tells apart networks, not friends from foes. Spokes of this program do not send it.
+    CISCO_AUTHENTICATION: "Cisco authentication" =
+        of_hub("cisco_authentication", Kind::Password { most: 8 }, Unset::Nothing).expert();
 
     /// The first of the VNIs that are given to spokes for what they send to the hub. All from there on belong to the hub.
     ///

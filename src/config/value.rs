@@ -76,6 +76,16 @@ pub fn path(option: &Opt, s: &str) -> Result<String, String> {
     }
 }
 
+/// A word of printable ASCII characters, as `option` may be.
+pub fn password(option: &Opt, s: &str) -> Result<String, String> {
+    let Kind::Password { most } = option.kind else { return Err("not a password".to_owned()) };
+    if (1..=most).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(s.to_owned())
+    } else {
+        Err(format!("not a word of 1 to {most} printable ASCII characters"))
+    }
+}
+
 /// An underlay address that other routers can send to.
 pub fn underlay(s: &str) -> Result<Nbma, String> {
     let nbma: Nbma = from_str(s)?;

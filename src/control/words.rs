@@ -61,7 +61,11 @@ pub fn oddity(oddity: Oddity) -> (String, &'static str) {
         // The way Cisco, OpenNHRP and FRR send a password, which they call authentication.
         Oddity::UnknownExtension(kind::AUTHENTICATION) => (
             "sends authentication, and packets without are expected here".into(),
-            "take it out there ('ip nhrp authentication', 'cisco-authentication')",
+            "take it out there ('ip nhrp authentication'), or set option 'cisco_authentication' here",
+        ),
+        Oddity::Unauthenticated => (
+            "sends packets without the VN's 'cisco_authentication', or with another one".into(),
+            "set the same there: 'ip nhrp authentication', for OpenNHRP 'cisco-authentication'",
         ),
         Oddity::UnknownExtension(kind) => (
             format!("sends compulsory extension {kind}, which is not known here"),

@@ -94,6 +94,8 @@ pub struct Context<'a> {
     pub vn: VnKey,
     pub vpn_id: VpnId,
     pub mtu: u16,
+    /// The value of the extension that packets of the IP protocols have to have.
+    pub authentication: Option<&'a [u8]>,
     pub sites: &'a mut Sites,
     pub book: &'a mut Book,
     pub plane: &'a mut Plane,

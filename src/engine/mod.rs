@@ -41,7 +41,7 @@ pub use sites::Name as SiteName;
 
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId};
-use crate::wire::nhrp::{Fault, Kind, kind_of};
+use crate::wire::nhrp::{Fault, Kind, clear_text, kind_of};
 use crate::wire::{Malformed, VpnTag};
 use book::Book;
 use client::Client;
@@ -67,6 +67,7 @@ struct Vn {
     key: VnKey,
     vpn_id: VpnId,
     mtu: u16,
+    authentication: Option<Vec<u8>>,
     sites: Sites,
     book: Book,
     plane: Plane,
@@ -445,6 +446,7 @@ impl Vn {
             key,
             vpn_id,
             mtu,
+            authentication: server.as_ref().and_then(|server| server.password.as_deref().map(clear_text)),
             sites: Sites::new(own_ips),
             book: Book::default(),
             plane: Plane::new(key),
@@ -476,6 +478,7 @@ impl Vn {
             vn: self.key,
             vpn_id: self.vpn_id,
             mtu: self.mtu,
+            authentication: self.authentication.as_deref(),
             sites: &mut self.sites,
             book: &mut self.book,
             plane: &mut self.plane,
@@ -511,6 +514,7 @@ impl Vn {
             self.mtu = new.mtu;
             if let Some(server) = &new.server {
                 self.sites.own_ips.clone_from(&server.protocol_addresses);
+                self.authentication = server.password.as_deref().map(clear_text);
             }
         }
         same

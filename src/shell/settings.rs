@@ -71,6 +71,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
                     shared_uplink: is_shared(key),
                     default: hub.default,
                     protocol_addresses: hub.protocol_addresses.clone(),
+                    password: hub.cisco_authentication.clone(),
                     allow: hub.allow.clone(),
                     uplink_first: hub.uplink_first,
                     max_spokes: hub.max_spokes.unwrap_or(most),

@@ -39,6 +39,7 @@ fn odd(o: &mut Object<'_>, row: &OddRow) {
         Oddity::Malformed => "malformed",
         Oddity::UnknownVn(_) => "unknown_vn",
         Oddity::UnknownExtension(_) => "unknown_extension",
+        Oddity::Unauthenticated => "unauthenticated",
         Oddity::Reports(_) => "reports",
     };
     o.put("what", &what);

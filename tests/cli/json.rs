@@ -70,7 +70,7 @@ fn status_as_json() {
         "nbma": "10.0.0.7", "what": "unknown_vn", "packets": 12, "ago": 40,
         "text": "names VPN-ID 7, and there is none such here", "hint": "compare 'vpn_id' and 'vpn_mode' of both ends",
     });
-    assert_eq!((&status["odd"][2], status["odd"].as_array().unwrap().len()), (&odd, 6));
+    assert_eq!((&status["odd"][2], status["odd"].as_array().unwrap().len()), (&odd, 7));
     let spoke = json!({
         "name": "test", "vpn_id": "1", "role": "spoke", "bridge": "br-test", "bridge_mac": "52:54:00:00:00:02",
         "vlan": null, "mtu": 1500, "device": "vx-test", "state": "registered", "since": 7980, "text": "registered with hub dc1 (10.0.0.1)",

@@ -55,6 +55,7 @@ pub fn odd() -> Vec<OddRow> {
         Oddity::UnknownVn(VpnTag::Llc("7".parse().unwrap())),
         Oddity::UnknownExtension(0x3801),
         Oddity::UnknownExtension(7),
+        Oddity::Unauthenticated,
         Oddity::Reports(1),
     ];
     let row = |oddity| OddRow { peer: "10.0.0.7".parse().unwrap(), oddity, count: 12, ago: 40 };

@@ -1,6 +1,7 @@
 //! Clients of the neighbours' kind: they register an IP address and know of no VN.
 
 use super::*;
+use dmevpn::engine::settings::ServerSettings;
 use dmevpn::engine::{Event, Input, Item, News, Path, Via};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::{Protocol, ProtocolAddress, error, kind};
@@ -456,4 +457,61 @@ fn ip_client_with_authentication_is_refused_and_told_of_once() {
         assert_eq!(told, usize::from(round == 0));
     }
     assert_eq!(hub.engine.plane(VN).unwrap().neighbours().count(), 0);
+}
+
+/// With `cisco_authentication` each packet of an IP protocol has the password, in both directions, octet by octet as
+/// Cisco has it; spokes go without.
+#[test]
+fn cisco_authentication_is_in_all_packets_of_ip_clients() {
+    let role = ServerSettings { password: Some("secret".to_owned()), ..hub_role() };
+    let mut hub = Driven::hub_with(role);
+    let (one, other) = (ip_client(8, "192.0.2.8"), ip_client(9, "192.0.2.9"));
+    let value = [&[0, 0, 0, 1][..], b"secret"].concat();
+    let password = Extension { kind: kind::AUTHENTICATION, compulsory: true, value: &value };
+    let octets = [0x80, 0x07, 0x00, 0x0a, 0, 0, 0, 1, 0x73, 0x65, 0x63, 0x72, 0x65, 0x74];
+    let has_it = |sent: &Sent| {
+        let count = sent.bytes.windows(octets.len()).filter(|window| *window == octets).count();
+        (count, sent.message().extensions().filter(|e| *e == password).count()) == (1, 1)
+    };
+    // Without, or with another one: refused, and told of once, with what to set.
+    let wrong = Extension { value: &[0, 0, 0, 1, b'x'], ..password };
+    for (n, extensions) in [&[][..], &[wrong]].into_iter().enumerate() {
+        let sent = hub.hear(one.path(), VpnTag::None, &ip_registration(&one, false, extensions));
+        assert!(sent.len() == 1 && is_error(&sent[0], error::AUTHENTICATION) && has_it(&sent[0]));
+        let told = hub.out.iter().filter(|e| matches!(e, Effect::Odd { .. })).count();
+        assert_eq!(told, usize::from(n == 0));
+    }
+    let question = hub.hear(one.path(), VpnTag::None, &ip_question(&one, 2, other.source));
+    assert!(is_error(&question[0], error::AUTHENTICATION));
+    assert!(hub.engine.ip_clients(VN).next().is_none());
+    assert_eq!(hub.engine.statistics().rx_unauthenticated, 3);
+    // An Error without is not answered.
+    let header =
+        Header { flags: 0, request_id: 11 << 16, ..one.header(Kind::Error, 0, 0, address("192.0.2.1")) };
+    assert!(hub.hear(one.path(), VpnTag::None, &write(&header, |_| ())).is_empty());
+    // With it.
+    for client in [one, other] {
+        let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, false, &[password]));
+        assert!(sent[0].codes() == [0] && has_it(&sent[0]));
+    }
+    let question = write(&one.header(Kind::ResolutionRequest, 0xc000, 3, other.source), |w| {
+        routes(w);
+        w.extension(password);
+    });
+    let sent = hub.hear(one.path(), VpnTag::None, &question);
+    assert!(sent[0].codes() == [0] && has_it(&sent[0]));
+    // What the hub says by itself: a Traffic Indication, and a purge.
+    assert!(has_it(&relayed(&mut hub, &one, &ipv4(one.source, other.source))[0]));
+    let withdrawal = write(&other.header(Kind::PurgeRequest, 0, 9, address("192.0.2.1")), |w| {
+        w.cie(&Cie { prefix: 32, address: Some(other.source), ..Cie::default() }).extension(password);
+    });
+    let mut sent = hub.hear(other.path(), VpnTag::None, &withdrawal);
+    sent.extend(hub.pass(SECOND));
+    let kinds: Vec<Kind> = sent.iter().map(|sent| sent.header().kind).collect();
+    assert!(kinds.contains(&Kind::PurgeReply) && kinds.contains(&Kind::PurgeRequest), "{kinds:?}");
+    assert!(sent.iter().all(has_it));
+    // Spokes know nothing of it.
+    let spoke = client_with_mac();
+    let reply = hub.register(&spoke);
+    assert!(reply.codes() == [0] && !has_it(&reply));
 }

@@ -189,6 +189,7 @@ pub fn hub_role() -> ServerSettings {
     ServerSettings {
         default: true,
         protocol_addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8:1::1".parse().unwrap()],
+        password: None,
         allow: Vec::new(),
         uplink_first: vni(0x80_0000),
         shared_uplink: false,

@@ -57,6 +57,7 @@ pub fn hub_role() -> ServerSettings {
     ServerSettings {
         default: false,
         protocol_addresses: Vec::new(),
+        password: None,
         allow: Vec::new(),
         uplink_first: vni(0x80_0000),
         shared_uplink: false,

@@ -69,6 +69,7 @@ fn kind(option: &Opt) -> &'static str {
         Kind::Host => "host",
         Kind::Prefix => "prefix",
         Kind::Path { .. } => "path",
+        Kind::Password { .. } => "password",
         Kind::VpnId => "vpn_id",
         Kind::Hub => "hub",
     }

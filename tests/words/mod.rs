@@ -82,6 +82,7 @@ pub fn kind(option: &Opt) -> &'static str {
         Kind::Host => "IP address or host name",
         Kind::Prefix => "prefix",
         Kind::Path { .. } => "path",
+        Kind::Password { .. } => "word",
         Kind::VpnId => "number, or OUI and number",
         Kind::Hub => "hub section",
     }
@@ -102,6 +103,7 @@ pub fn allowed(words: &Words) -> String {
         Kind::Number { min, max, .. } => format!("{min} to {max}"),
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Path { most } => format!("absolute, at most {most} bytes"),
+        Kind::Password { most } => format!("1 to {most} printable ASCII characters"),
         Kind::Host => format!("at most {} bytes", dmevpn::config::HOST_NAME),
         Kind::VpnId => format!("0 to {}", u32::MAX),
         _ => String::new(),

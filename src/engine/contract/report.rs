@@ -145,6 +145,8 @@ pub enum Oddity {
     UnknownVn(VpnTag),
     /// They have a compulsory extension of this type, which is not known here.
     UnknownExtension(u16),
+    /// They have no password where one is expected, or another one.
+    Unauthenticated,
     /// They report this error about packets of this node (RFC 2332 section 5.2.7).
     Reports(u16),
 }

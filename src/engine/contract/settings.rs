@@ -161,6 +161,8 @@ pub struct ServerSettings {
     pub default: bool,
     /// The hub's addresses in the protocols 0x0800 and 0x86DD, for clients that register IP addresses.
     pub protocol_addresses: Vec<IpAddr>,
+    /// What is in all packets of the IP protocols, from clients and to them, for all to read.
+    pub password: Option<String>,
     /// Whose underlay addresses may register; others are answered with NAK 4. All when empty.
     pub allow: Vec<Prefix>,
     /// The lowest VNI handed out as uplink VNI; all from there up to [`Vni::MAX`] belong to the hub.

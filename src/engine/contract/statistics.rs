@@ -91,6 +91,8 @@ counters! {
     rx_old_format,
     /// Received requests with a compulsory extension that is not known here.
     rx_unknown_extension,
+    /// Received packets without the password that is expected in them, or with another one.
+    rx_unauthenticated,
     /// Received replies that nobody waited for.
     rx_unsolicited,
     /// Received packets, but for registrations, without the tags of their session; not acted on.

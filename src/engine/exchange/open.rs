@@ -14,7 +14,7 @@ use super::session::same;
 use super::{Arrival, Inbound, Trust};
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::nhrp::{Extension, Fault, Header, Kind, Message, Tags, error, kind};
+use crate::wire::nhrp::{Extension, Fault, Header, Kind, Message, Protocol, Tags, error, kind};
 
 /// What becomes of a packet.
 pub enum Fate<'a> {
@@ -71,7 +71,19 @@ pub fn open<'a>(
         increment(&mut cx.statistics.rx_wrong_tags);
     }
     let trusted = site.filter(|_| trust != Trust::Wrong);
-    match unknown_extension(&message, octets) {
+    let expected = cx.authentication.filter(|_| message.header.protocol != Protocol::Ethernet);
+    let is_it = |value: &[u8]| {
+        message
+            .extensions()
+            .any(|extension| (extension.kind, extension.value) == (kind::AUTHENTICATION, value))
+    };
+    if expected.is_some_and(|value| !is_it(value)) {
+        increment(&mut cx.statistics.rx_unauthenticated);
+        cx.odd(via.path.remote, Oddity::Unauthenticated);
+        let header = Some(message.header);
+        return Fate::Wrong(trusted, Fault { code: error::AUTHENTICATION, offset: 0, header });
+    }
+    match unknown_extension(&message, octets, expected.is_some()) {
         Some((kind, fault)) => {
             increment(&mut cx.statistics.rx_unknown_extension);
             cx.odd(via.path.remote, Oddity::UnknownExtension(kind));
@@ -107,7 +119,7 @@ pub fn turn_away(
         }
     };
     if complaints.take(now).is_ok() {
-        error_indication(out, statistics, arrival, (own, None), fault);
+        error_indication(out, statistics, arrival, (own, None, None), fault);
     }
     Some(oddity)
 }
@@ -183,7 +195,7 @@ fn is_request(message: &Message<'_>) -> bool {
 }
 
 /// The type and the fault of a request's compulsory extension that is not known here (RFC 2332 section 5.3, error 1).
-fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<(u16, Fault)> {
+fn unknown_extension(message: &Message<'_>, packet: &[u8], is_authentic: bool) -> Option<(u16, Fault)> {
     if !is_request(message) {
         return None;
     }
@@ -194,7 +206,9 @@ fn unknown_extension(message: &Message<'_>, packet: &[u8]) -> Option<(u16, Fault
         kind::VENDOR,
         kind::DEVICE_CAPABILITIES,
     ];
-    let unknown: Extension<'_> = message.extensions().find(|e| e.compulsory && !known.contains(&e.kind))?;
+    let unknown: Extension<'_> = message.extensions().find(|e| {
+        e.compulsory && !known.contains(&e.kind) && !(is_authentic && e.kind == kind::AUTHENTICATION)
+    })?;
     let offset = (unknown.value.as_ptr() as usize).wrapping_sub(packet.as_ptr() as usize).wrapping_sub(4);
     let fault = Fault {
         code: error::UNRECOGNIZED_EXTENSION,

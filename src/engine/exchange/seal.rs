@@ -9,14 +9,14 @@ use super::{Arrival, Inbound, Trust};
 use crate::types::Nbma;
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
-    Challenge, Cie, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer, code, error,
-    flag, kind,
+    Challenge, Cie, Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer,
+    code, error, flag, kind,
 };
 
 impl Context<'_> {
     /// Sends what `write` adds to a packet that starts with `header`. Whether it fit one.
     pub fn send(&mut self, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
-        send(self.out, via, header, write)
+        send(self.out, via, header, self.authentication, write)
     }
 
     /// Sends a request to a site, in its session if there is one.
@@ -86,7 +86,7 @@ impl Context<'_> {
         }
         let own = self.sites.own(fault.header.map_or(Protocol::Ethernet, |header| header.protocol));
         let nbma = self.name_of(about.via.path.local);
-        error_indication(self.out, self.statistics, about, (nbma, own), fault);
+        error_indication(self.out, self.statistics, about, (nbma, own, self.authentication), fault);
     }
 
     fn too_large(&mut self, via: Via, header: &Header) {
@@ -158,7 +158,7 @@ pub fn error_indication(
     out: &mut Effects,
     statistics: &mut Statistics,
     Arrival { via, octets: packet }: Arrival<'_>,
-    (nbma, source): (Nbma, Option<ProtocolAddress>),
+    (nbma, source, authentication): (Nbma, Option<ProtocolAddress>, Option<&[u8]>),
     fault: Fault,
 ) {
     if [Kind::Error, Kind::TrafficIndication].iter().any(|kind| packet.get(17) == Some(&(*kind as u8))) {
@@ -176,16 +176,28 @@ pub fn error_indication(
         source: source.filter(|s| s.protocol() == protocol),
         destination: fault.header.and_then(|h| h.source),
     };
-    send(out, via, &header, |w| {
+    send(out, via, &header, authentication, |w| {
         w.packet_in_error(packet);
     });
     increment(&mut statistics.tx_error);
 }
 
-fn send(out: &mut Effects, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
+/// Where packets of the IP protocols have a password, all do: replies have that of the request.
+fn send(
+    out: &mut Effects,
+    via: Via,
+    header: &Header,
+    authentication: Option<&[u8]>,
+    write: impl FnOnce(&mut Writer<'_>),
+) -> bool {
+    let is_reply = matches!(header.kind, Kind::ResolutionReply | Kind::RegistrationReply | Kind::PurgeReply);
+    let added = authentication.filter(|_| header.protocol != Protocol::Ethernet && !is_reply);
     let bytes = out.write(MAX_NHRP, |buf| {
         let mut writer = Writer::new(buf, header);
         write(&mut writer);
+        if let Some(value) = added {
+            writer.extension(Extension { kind: kind::AUTHENTICATION, compulsory: true, value });
+        }
         writer.finish()
     });
     let fits = bytes.is_some();

@@ -46,6 +46,11 @@ impl<'a> Extension<'a> {
     }
 }
 
+/// The value of the Authentication extension as Cisco has it: SPI 1, and the password.
+pub fn clear_text(password: &str) -> Vec<u8> {
+    [&[0, 0, 0, 1], password.as_bytes()].concat()
+}
+
 /// The extensions of a packet, one after the other, without the end mark.
 #[derive(Clone, Copy, Debug)]
 pub struct Extensions<'a> {

@@ -6,7 +6,7 @@ mod header;
 mod session;
 
 pub use cie::{Cie, Cies};
-pub use extension::{Extension, Extensions, kind};
+pub use extension::{Extension, Extensions, clear_text, kind};
 use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
 pub use session::{Challenge, Tags};

@@ -39,6 +39,7 @@ function datatype(words) {
 	case 'address': return 'ipaddr("nomask")';
 	case 'host': return 'host';
 	case 'prefix': return 'or(ipaddr("nomask"),cidr)';
+	case 'password': return 'maxlength(8)';
 	}
 }
 

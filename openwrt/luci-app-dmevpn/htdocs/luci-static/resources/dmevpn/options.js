@@ -349,6 +349,16 @@ return baseclass.extend({
 			roles: [ 'hub' ],
 			expert: true
 		},
+		cisco_authentication: {
+			title: _('Cisco authentication'),
+			help: _('The word that Cisco, FRR and OpenNHRP call authentication: all packets of clients that register IP addresses have to have it, and those to them do. It is in each packet for all to read.'),
+			type: 'password',
+			default: null,
+			required: false,
+			list: false,
+			roles: [ 'hub' ],
+			expert: true
+		},
 		uplink_vni: {
 			title: _('First uplink VNI'),
 			help: _('The first of the VNIs that are given to spokes for what they send to the hub. All from there on belong to the hub.'),
