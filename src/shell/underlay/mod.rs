@@ -33,10 +33,10 @@ use std::time::Duration;
 use tunnel::{Gre, Tunnels, gre};
 pub use tunnel::{MAX_PACKET, Received, Tunnel};
 
-/// After a look the next change waits for this: many may come at once, as where a full BGP table is.
+/// It is looked once in this time, when changes do not end, as where a full BGP table is; but what changes now and then
+/// is looked at at once, several times: an address that is replaced is gone first, and each of the two changes the way.
 const CHANGES_PAUSE: Duration = Duration::from_millis(200);
-/// Or for this while something is missing: an address that is replaced is gone first.
-const MISSING_PAUSE: Duration = Duration::from_millis(30);
+const AT_ONCE: u32 = 5;
 /// While something is missing it is looked for again after this, then after twice as long each time. Most of what
 /// may come is told by the kernel; this is for the rest.
 const AGAIN_FIRST: Duration = Duration::from_secs(2);
@@ -82,9 +82,9 @@ pub struct Underlay {
     /// Whether there may be clients that send IP packets to each other.
     relays: bool,
     heard: Vec<Nbma>,
-    /// When it was looked last, when it is to be looked since something changed, and when since something is missing;
-    /// that after which pause.
-    looked: Option<Instant>,
+    /// Until when the looks so far would have taken, one after each pause; when it is to be looked since something
+    /// changed, and when since something is missing, that after which pause.
+    looks: Option<Instant>,
     due: Option<Instant>,
     again: Option<(Instant, Duration)>,
 }
@@ -118,7 +118,7 @@ impl Underlay {
             is_hub: false,
             relays: false,
             heard: Vec::new(),
-            looked: None,
+            looks: None,
             due: None,
             again: None,
         })
@@ -167,8 +167,8 @@ impl Underlay {
     pub fn hear(&mut self, now: Instant, sources: &Sources) -> bool {
         if sources.have(self.routes.as_fd()) {
             self.routes.forget();
-            self.routes_rest = Some(now + self.pause());
             self.changed(now);
+            self.routes_rest = self.due;
         }
         if self.names_found(now) {
             self.due = Some(now);
@@ -218,18 +218,14 @@ impl Underlay {
     /// Something changed that may be what is missing, or that leads another way.
     fn changed(&mut self, now: Instant) {
         self.lookups.hurry(now);
-        let at = self.looked.map_or(now, |looked| (looked + self.pause()).max(now));
+        let at = self.looks.map_or(now, |looks| (looks - CHANGES_PAUSE * (AT_ONCE - 1)).max(now));
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
-    }
-
-    fn pause(&self) -> Duration {
-        if self.again.is_some() { MISSING_PAUSE } else { CHANGES_PAUSE }
     }
 
     /// A look begins: what the kernel is to be asked first, of which [`Underlay::answered`] is to be told.
     /// [`Underlay::ways`] does what can be done meanwhile.
     pub fn look(&mut self, now: Instant) -> Option<Question> {
-        self.looked = Some(now);
+        self.looks = Some(self.looks.map_or(now, |looks| looks.max(now)) + CHANGES_PAUSE);
         self.due = None;
         let question = self.question();
         if question.is_empty() || !self.is_stale || self.is_asking {
@@ -418,7 +414,6 @@ impl Underlay {
             _ => AGAIN_FIRST,
         };
         self.again = Some((now + delay, delay));
-        self.routes_rest = self.routes_rest.map(|until| until.min(now + MISSING_PAUSE));
     }
 
     fn gre(&self) -> Option<&Gre> {
@@ -532,34 +527,34 @@ mod tests {
             assert_eq!(underlay.due, None, "{event:?}");
         }
         assert!(!underlay.is_stale);
-        underlay.event(now + SECOND / 100, &Kernel::Overrun);
-        assert_eq!(underlay.due.take(), Some(now + MISSING_PAUSE), "sooner while something is missing");
-        (underlay.again, underlay.is_stale) = (None, false);
         for event in [
             Kernel::Addresses { index: lo.index },
             Kernel::Link(Link { up: !lo.up, ..lo.clone() }),
             Kernel::LinkGone(lo),
             Kernel::Overrun,
         ] {
-            underlay.event(now + SECOND / 10, &event);
-            assert_eq!(underlay.due, Some(now + CHANGES_PAUSE), "{event:?}");
+            underlay.event(now, &event);
+            assert_eq!(underlay.due, Some(now), "{event:?}");
             assert!(core::mem::take(&mut underlay.is_stale), "{event:?}");
             underlay.due = None;
         }
-        underlay.event(now + SECOND, &Kernel::Overrun);
-        assert_eq!(underlay.due, Some(now + SECOND), "at once after a while");
-        assert!(underlay.hear(now + SECOND, &Sources::default()));
-        assert!(look(&mut underlay, &mut netlink, now + SECOND));
-        assert_eq!(underlay.due, None);
-        underlay.again = None;
+        for at_once in 1..AT_ONCE + 3 {
+            underlay.event(now, &Kernel::Overrun);
+            let paused = CHANGES_PAUSE * (at_once + 1).saturating_sub(AT_ONCE);
+            assert_eq!(underlay.due, Some(now + paused), "one look was before these");
+            assert!(underlay.hear(now + paused, &Sources::default()));
+            assert!(look(&mut underlay, &mut netlink, now));
+            assert_eq!(underlay.due, None);
+        }
         // What changes while the kernel is asked is asked for after a pause, and another configuration's answer is none.
-        let later = now + SECOND * 2;
+        let later = now + SECOND * 4;
+        underlay.looks = Some(later + CHANGES_PAUSE * (AT_ONCE - 1));
         underlay.is_stale = true;
         let question = underlay.look(later).unwrap();
         underlay.event(later, &Kernel::Overrun);
         assert_eq!(underlay.look(later), None, "one question at a time");
         underlay.answered(later, question.clone().ask(&mut netlink));
-        assert_eq!(underlay.due, Some(later + CHANGES_PAUSE));
+        assert_eq!(underlay.due, Some(later + CHANGES_PAUSE * 2), "two looks");
         assert_eq!(underlay.look(later + SECOND), Some(question.clone()));
         let home = Question { interface: Some("other".into()), ..question }.ask(&mut netlink);
         underlay.answered(later + SECOND, home);
