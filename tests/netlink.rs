@@ -5,7 +5,7 @@
 
 use dmevpn::shell::netlink::{
     Admission, Destination, Event, Events, FdbChange, FdbEntry, FdbTable, Gate, Kind, LinkChange, Netlink,
-    NewVxlan, dropped,
+    NewVxlan, Scope, dropped,
 };
 use dmevpn::types::VlanId;
 use std::net::IpAddr;
@@ -852,13 +852,17 @@ fn rules(arguments: &[&str]) -> Option<(bool, String)> {
     Some((said.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
+fn about(port: u16) -> Scope {
+    Scope { port, others_pass: true }
+}
+
 /// As far as this kernel has nftables; where it has not, it is so said, and at once.
 #[test]
 fn a_gate_is_what_nft_reads_and_nobody_elses() {
     in_namespace(|_| {
         let pairs: Vec<_> =
             (0..1200u32).map(|n| (IpAddr::from((0x0a00_0001 + n).to_be_bytes()), 100 + n)).collect();
-        let mut gate = match Gate::make(4789, &pairs) {
+        let mut gate = match Gate::make(about(4789), &pairs) {
             Ok(gate) => gate,
             Err(lack) => {
                 assert!(lack.why.contains("nftables"), "{lack:?}");
@@ -877,9 +881,9 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
         assert_eq!(dropped(gate.name()), Some(0));
         // What is not there: nothing of it happens.
         assert!(gate.change(&[Admission::Open(six, 9), Admission::Free(99)]).is_err());
-        let other = Gate::make(4790, &[]).unwrap();
+        let other = Gate::make(about(4790), &[]).unwrap();
         assert_eq!((gate.name(), other.name()), ("dmevpn", "dmevpn2"));
-        gate.move_to(4791).unwrap();
+        gate.move_to(about(4791)).unwrap();
         let Some((_, text)) = rules(&["list", "ruleset"]) else { return };
         for part in [
             "table inet dmevpn {",
@@ -900,6 +904,12 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
             !text.contains("dport 4789") && !text.contains("10.0.0.6 .") && !text.contains("0.0.9.0"),
             "{text}"
         );
+        // Where a device takes every VNI none passes but with its pair.
+        gate.move_to(Scope { port: 4791, others_pass: false }).unwrap();
+        let (_, text) = rules(&["list", "table", "inet", "dmevpn"]).unwrap();
+        assert!(!text.contains("!= @vnis") && text.contains("udp dport 4791 jump vxlan"), "{text}");
+        gate.move_to(about(4791)).unwrap();
+        assert!(rules(&["list", "table", "inet", "dmevpn"]).unwrap().1.contains("!= @vnis accept"));
         // Others cannot.
         rules(&["flush", "ruleset"]);
         rules(&["delete", "table", "inet", "dmevpn"]);
@@ -914,7 +924,7 @@ fn who_may_not_is_told() {
     in_namespace(|_| {
         // SAFETY: no memory is involved; this thread alone becomes another user, without rights.
         assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
-        let lack = Gate::make(4789, &[]).unwrap_err();
+        let lack = Gate::make(about(4789), &[]).unwrap_err();
         assert!(
             lack.lasts && lack.why.contains("CAP_NET_ADMIN") || lack.why.contains("no nftables"),
             "{lack:?}"

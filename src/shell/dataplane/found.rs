@@ -40,6 +40,7 @@ impl Dataplane {
                 let of = kmod::of(link).filter(|_| shared.index.is_none() && !shared.is_being_made);
                 if let Some((_, local)) = of {
                     (shared.index, shared.local, shared.kept) = (Some(link.index), Some(local), kept);
+                    shared.takes_all = kmod::takes_all(link);
                     self.parts.insert(link.index, (key, Part::Shared));
                 } else if shared.index != Some(link.index) {
                     self.doom(link.index, None);

@@ -4,7 +4,7 @@
 use super::worker::Job;
 use crate::control::Cause;
 use crate::engine::VnKey;
-use crate::shell::netlink::{Admission, Gate, Lack, dropped};
+use crate::shell::netlink::{Admission, Gate, Lack, Scope, dropped};
 use crate::time::Instant;
 use crate::types::{Vni, Vtep};
 use core::time::Duration;
@@ -18,10 +18,10 @@ const AGAIN_MOST: Duration = Duration::from_secs(600);
 /// What the worker is to do about the table.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Make it anew, for a UDP port, with these pairs.
-    Make(u16, Vec<(IpAddr, u32)>),
-    /// It is about another UDP port.
-    Move(u16),
+    /// Make it anew, with these pairs.
+    Make(Scope, Vec<(IpAddr, u32)>),
+    /// It is about another UDP port, or other VNIs do not pass any more, or again.
+    Move(Scope),
     /// Others may send.
     Change(Vec<Admission>),
     /// It goes.
@@ -36,13 +36,13 @@ impl Order {
     pub fn perform(self, gate: &mut Option<Gate>) -> Outcome {
         let refused = |e: crate::shell::netlink::Error| Lack { why: e.to_string(), lasts: false };
         let done = match (self, gate.as_mut()) {
-            (Order::Make(port, open), _) => {
+            (Order::Make(scope, open), _) => {
                 // A new one has the same name.
                 *gate = None;
-                *gate = Some(Gate::make(port, &open)?);
+                *gate = Some(Gate::make(scope, &open)?);
                 return Ok(gate.as_ref().map(|gate| gate.name().to_owned()));
             }
-            (Order::Move(port), Some(there)) => there.move_to(port).map_err(refused),
+            (Order::Move(scope), Some(there)) => there.move_to(scope).map_err(refused),
             (Order::Change(changes), Some(there)) => there.change(&changes).map_err(refused),
             (Order::End, _) => {
                 *gate = None;
@@ -70,8 +70,8 @@ pub(super) struct Guard {
     left: Vec<Vni>,
     /// What the worker is not told yet.
     changes: Vec<Admission>,
-    /// The UDP port of the table that the worker was told to make.
-    told: Option<u16>,
+    /// What the table is about that the worker was told to make.
+    told: Option<Scope>,
     /// What it is called, once it is there.
     name: Option<String>,
     trouble: Option<Lack>,
@@ -141,9 +141,11 @@ impl Guard {
         self.changes.extend(left.into_iter().map(|vni| Admission::Free(vni.get())));
     }
 
-    /// What the worker is to do next. A table is made once it is known which ports there are.
-    pub fn job(&mut self, is_known: bool) -> Option<Job> {
-        let order = match (self.told, self.wanted) {
+    /// What the worker is to do next. A table is made once it is known which ports there are. Others' VNIs pass unless a
+    /// device of ours takes them: then there is no other device for them.
+    pub fn job(&mut self, is_known: bool, takes_all: bool) -> Option<Job> {
+        let wanted = self.wanted.map(|port| Scope { port, others_pass: !takes_all });
+        let order = match (self.told, wanted) {
             (None, None) => {
                 self.changes.clear();
                 return None;
@@ -157,17 +159,17 @@ impl Guard {
                 self.changes.clear();
                 return None;
             }
-            (None, Some(port)) => {
-                self.told = Some(port);
+            (None, Some(scope)) => {
+                self.told = Some(scope);
                 (self.changes, self.left) = (Vec::new(), Vec::new());
                 Order::Make(
-                    port,
+                    scope,
                     self.uplinks.iter().map(|((_, spoke), vni)| (spoke.nbma.ip(), vni.get())).collect(),
                 )
             }
-            (Some(told), Some(port)) if told != port => {
-                self.told = Some(port);
-                Order::Move(port)
+            (Some(told), Some(scope)) if told != scope => {
+                self.told = Some(scope);
+                Order::Move(scope)
             }
             (Some(_), Some(_)) if self.changes.is_empty() => return None,
             (Some(_), Some(_)) => Order::Change(core::mem::take(&mut self.changes)),

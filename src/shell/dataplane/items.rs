@@ -278,18 +278,24 @@ impl Dataplane {
     }
 
     /// The device for all spokes was made, or not.
-    pub(super) fn shared_made(&mut self, whose: Whose, made: Made, now: Instant, inputs: &mut Inputs) {
+    pub(super) fn shared_made(
+        &mut self,
+        whose: Whose,
+        made: kmod::SharedMade,
+        now: Instant,
+        inputs: &mut Inputs,
+    ) {
         let vn = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose);
         let Some(Vn { key, devices: Devices::Shared(shared), .. }) = vn else {
-            return made.into_iter().for_each(|index| self.doom(index, None));
+            return made.into_iter().for_each(|(index, _)| self.doom(index, None));
         };
         let key = *key;
         shared.is_being_made = false;
         match made {
             // All have left meanwhile.
-            Ok(index) if shared.members.is_empty() => self.doom(index, None),
-            Ok(index) => {
-                shared.index = Some(index);
+            Ok((index, _)) if shared.members.is_empty() => self.doom(index, None),
+            Ok((index, takes_all)) => {
+                (shared.index, shared.takes_all) = (Some(index), takes_all);
                 let waiting: Vec<Vtep> = shared.members.keys().copied().collect();
                 self.parts.insert(index, (key, Part::Shared));
                 waiting.into_iter().for_each(|spoke| self.flood(whose, index, spoke));

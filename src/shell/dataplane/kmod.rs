@@ -3,7 +3,7 @@
 //! The bridge is there for the hub's own hosts; it hands frames between spokes back to the device.
 
 use super::alias;
-use super::hub::{Made, Make, kept, port_name, tunnel_mac};
+use super::hub::{Make, kept, port_name, tunnel_mac};
 use super::join::join;
 use super::spoke::{destination, vtep};
 use super::{DEFAULT, Wanted, shown};
@@ -19,6 +19,10 @@ const DRIVERS: [&str; 2] = ["vxlan_dmevpn", "vxlan"];
 
 /// Part of the MAC of a device for all spokes.
 const SHARED: u8 = 3;
+
+/// The device for all spokes and whether it takes every VNI; or why there is none, and whether the name or the VNI is
+/// somebody else's.
+pub(super) type SharedMade = Result<(u32, bool), (bool, String)>;
 
 /// What forwards a hub's frames, and why that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,11 @@ impl Forwarder {
     }
 }
 
+/// Whether a device for all spokes takes every VNI of its UDP port, as before Linux 5.18, which has no filter of VNIs.
+pub(super) fn takes_all(link: &Link) -> bool {
+    !matches!(&link.kind, Kind::Vxlan(info) if info.vnifilter)
+}
+
 /// The uplink VNI, which is in its name, and the address of a device that an earlier run made; `None` if it is no such
 /// device.
 pub(super) fn of(link: &Link) -> Option<(Vni, Nbma)> {
@@ -105,7 +114,7 @@ pub(super) fn find(
 
 impl Make {
     /// One device for all spokes, as the first of them needs it.
-    pub fn shared(self, netlink: &mut Netlink) -> Made {
+    pub fn shared(self, netlink: &mut Netlink) -> SharedMade {
         let first = self.ports[0];
         let (name, alias) =
             (port_name(first.port.uplink), alias::shared(&self.wanted.name, kept(first.port)));
@@ -118,15 +127,10 @@ impl Make {
 }
 
 /// What a new device for all spokes needs beside what others have; on failure, whether the VNI is somebody else's.
-fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> Made {
-    let filters = matches!(netlink.link_by_index(index),
-        Ok(Some(Link { kind: Kind::Vxlan(info), .. })) if info.vnifilter);
-    let accepted = match filters {
-        true => netlink.accept_vni(index, uplink.get()),
-        // A kernel before 5.18: the device takes every VNI of its UDP port.
-        false => Ok(()),
-    };
-    accepted.and_then(|()| netlink.set_hairpin(index)).map(|()| index).map_err(|e| {
+fn complete(netlink: &mut Netlink, index: u32, uplink: Vni) -> SharedMade {
+    let takes_all = !matches!(netlink.link_by_index(index), Ok(Some(link)) if !takes_all(&link));
+    let accepted = if takes_all { Ok(()) } else { netlink.accept_vni(index, uplink.get()) };
+    accepted.and_then(|()| netlink.set_hairpin(index)).map(|()| (index, takes_all)).map_err(|e| {
         if let Err(e) = netlink.delete_link(index) {
             log::warn!("{e}");
         }

@@ -513,8 +513,8 @@ impl Dataplane {
         }
         while self.worker.open < OPEN {
             // Who may send is told before the devices are made.
-            let guard = self.guard.job(!self.looking && self.look.is_none());
-            let next = guard
+            let next = self
+                .guard_job()
                 .or_else(|| self.jobs.pop_front())
                 .or_else(|| self.next_neighbour())
                 .or_else(|| self.delete_some(true));
@@ -524,6 +524,11 @@ impl Dataplane {
         if self.worker.open == 0 {
             self.vanished.clear();
         }
+    }
+
+    fn guard_job(&mut self) -> Option<Job> {
+        let takes_all = self.vns.values().any(Vn::takes_all);
+        self.guard.job(!self.looking && self.look.is_none(), takes_all)
     }
 
     /// What the VNs wait for becomes jobs.

@@ -1,6 +1,7 @@
 //! What the kernel tells and what the worker reports may come in any order. Nothing here reaches a kernel: the worker gets
 //! no job, and its reports are made up.
 
+use super::guard::Order;
 use super::hub::NewPort;
 use super::settle::Standing;
 use super::worker::{Ended, Job, Report, Whose};
@@ -306,4 +307,40 @@ fn a_port_that_came_back_while_events_were_lost_is_not_taken_for_down() {
     assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
     assert_eq!(forgotten(&[Event::Overrun]), Place::Gone, "its entry may have aged");
     assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
+}
+
+/// A device for all spokes of a kernel without a filter of VNIs takes those that the guard would let others use.
+#[test]
+fn no_other_vni_passes_where_a_device_takes_all() {
+    let shared = |vnifilter| {
+        let NewPort { port, .. } = port();
+        let info = VxlanInfo {
+            external: true,
+            learning: true,
+            vnifilter,
+            local: port.local.ip().into(),
+            port: 4789,
+            ..VxlanInfo::default()
+        };
+        let alias = Some(alias::shared("a", hub::kept(port)));
+        Link { alias, kind: Kind::Vxlan(info), ..device(ONE) }
+    };
+    for (vnifilter, others_pass) in [(true, true), (false, false)] {
+        let mut hub = hub();
+        hub.settled();
+        let key = hub.vns[0].0;
+        let about = |hub: &mut Hub| match hub.dataplane.guard_job() {
+            Some(Job::Guard(Order::Make(scope, _) | Order::Move(scope))) => Some(scope.others_pass),
+            _ => None,
+        };
+        hub.dataplane.vns.get_mut(&key).unwrap().devices = Devices::Shared(vn::Shared::default());
+        hub.hear(Report::Links(vec![shared(vnifilter)]));
+        assert_eq!(about(&mut hub), Some(others_pass), "found");
+        hub.tell(Event::LinkGone(shared(vnifilter)));
+        assert_eq!(about(&mut hub), (!vnifilter).then_some(true), "gone");
+        let Devices::Shared(of) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
+        of.members.insert(spoke(), false);
+        hub.hear(Report::SharedMade(hub.vns[0], Ok((TWO, !vnifilter))));
+        assert_eq!(about(&mut hub), (!vnifilter).then_some(false), "made");
+    }
 }

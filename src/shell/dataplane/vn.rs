@@ -90,6 +90,8 @@ pub(super) enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub index: Option<u32>,
+    /// Whether it takes every VNI of its UDP port.
+    pub takes_all: bool,
     pub is_being_made: bool,
     /// The address it sends from.
     pub local: Option<Nbma>,
@@ -329,6 +331,11 @@ impl Vn {
             Devices::Shared(shared) => shared.index,
             Devices::Spoke | Devices::Ports(_) => None,
         }
+    }
+
+    /// Whether its device takes every VNI of its UDP port.
+    pub fn takes_all(&self) -> bool {
+        matches!(&self.devices, Devices::Shared(shared) if shared.index.is_some() && shared.takes_all)
     }
 
     /// What makes a hub forget that a MAC was behind a spoke.

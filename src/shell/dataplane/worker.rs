@@ -93,7 +93,7 @@ pub(super) enum Report {
     Made(Whose, Vec<(NewPort, Made)>),
     /// A port was changed in place, or could not be.
     Moved(Whose, u32, NewPort, Result<(), String>),
-    SharedMade(Whose, Made),
+    SharedMade(Whose, kmod::SharedMade),
     Flooded(Whose, Vec<(Vtep, Result<(), String>)>),
     /// These devices are gone; so long it took, where that matters.
     Deleted(Vec<u32>, Option<Duration>),

@@ -8,12 +8,13 @@
 //!     chain vxlan {
 //!         ip saddr . @th,96,32 @vteps4 accept
 //!         ip6 saddr . @th,96,32 @vteps6 accept
-//!         @th,96,24 != @vnis accept
+//!         jump others
 //!         counter drop
 //!     }
+//!     chain others { @th,96,24 != @vnis accept }
 //!
 //! In this order a first fragment that ends before the VNI is dropped: what cannot be read matches no rule before the
-//! last. IPv6 has its fragments put together only behind the hook.
+//! last. IPv6 has its fragments put together only behind the hook. Chain `others` is empty where a device takes every VNI.
 
 use super::Error;
 use super::message::{self, Attribute, Attributes, Batch, Message, Refusal};
@@ -86,6 +87,15 @@ pub enum Admission {
     Free(u32),
 }
 
+/// What a table is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The UDP port.
+    pub port: u16,
+    /// Whether packets with other VNIs pass, as other devices' that share the port.
+    pub others_pass: bool,
+}
+
 /// Why there is no such table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
@@ -105,17 +115,17 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Makes the table for a UDP port; `open` may send. All of them, or none, are in it from the first packet on, as far
+    /// Makes the table; `open` may send. All of them, or none, are in it from the first packet on, as far
     /// as a transaction goes; a VNI is not guarded before the first of its pairs is in.
-    pub fn make(port: u16, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
-        let mut gate = Gate::open(port, open)?;
+    pub fn make(scope: Scope, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
+        let mut gate = Gate::open(scope, open)?;
         let rest: Vec<Admission> =
             open.iter().skip(CHANGES).map(|(source, vni)| Admission::Open(*source, *vni)).collect();
         gate.change(&rest).map_err(|e| Lack { why: e.to_string(), lasts: false })?;
         Ok(gate)
     }
 
-    fn open(port: u16, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
+    fn open(scope: Scope, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
         let socket = socket().map_err(|e| match e.raw_os_error() {
             Some(libc::EPROTONOSUPPORT) => no_tables(),
             _ => lack(e.into(), false),
@@ -126,7 +136,7 @@ impl Gate {
             let first: Vec<Admission> =
                 open.iter().take(CHANGES).map(|(source, vni)| Admission::Open(*source, *vni)).collect();
             let mut batch = gate.begin();
-            table(&mut batch, &gate.name, port);
+            table(&mut batch, &gate.name, scope);
             change(&mut batch, &gate.name, &first);
             match gate.commit(batch) {
                 Ok(()) => return Ok(gate),
@@ -162,12 +172,14 @@ impl Gate {
         Ok(())
     }
 
-    /// It is about another UDP port from now on.
-    pub fn move_to(&mut self, port: u16) -> Result<(), Error> {
+    /// It is about something else from now on.
+    pub fn move_to(&mut self, scope: Scope) -> Result<(), Error> {
         let mut batch = self.begin();
-        push(&mut batch, DEL_RULE, NlmF::empty(), &[text(1, &self.name), text(2, "input")]);
-        entrance(&mut batch, &self.name, port);
-        self.commit(batch).map_err(|(_, e)| e.during("tell nftables the UDP port"))
+        for chain in ["input", "others"] {
+            push(&mut batch, DEL_RULE, NlmF::empty(), &[text(1, &self.name), text(2, chain)]);
+        }
+        confine(&mut batch, &self.name, scope);
+        self.commit(batch).map_err(|(_, e)| e.during("tell nftables what it is about"))
     }
 
     fn begin(&self) -> Batch {
@@ -264,7 +276,7 @@ fn no_tables() -> Lack {
 }
 
 /// The messages that make the table.
-pub(super) fn table(batch: &mut Batch, name: &str, port: u16) {
+pub(super) fn table(batch: &mut Batch, name: &str, scope: Scope) {
     let new = NlmF::CREATE | NlmF::EXCL;
     push(batch, NEW_TABLE, new, &[text(1, name), number(2, OWNER)]);
     // Two types of 6 bits each: an address and a VNI.
@@ -284,8 +296,10 @@ pub(super) fn table(batch: &mut Batch, name: &str, port: u16) {
         text(7, "filter"),
     ];
     push(batch, NEW_CHAIN, new, &base);
-    push(batch, NEW_CHAIN, new, &[text(1, name), text(3, "vxlan")]);
-    entrance(batch, name, port);
+    for chain in ["vxlan", "others"] {
+        push(batch, NEW_CHAIN, new, &[text(1, name), text(3, chain)]);
+    }
+    confine(batch, name, scope);
     for (set, family, source) in [(VTEPS[0], libc::AF_INET, [12, 4]), (VTEPS[1], libc::AF_INET6, [8, 16])] {
         let behind = REGISTER + source[1] / 4;
         let expressions = [
@@ -298,19 +312,24 @@ pub(super) fn table(batch: &mut Batch, name: &str, port: u16) {
         ];
         rule(batch, name, "vxlan", &expressions);
     }
-    rule(batch, name, "vxlan", &[load(REGISTER, TRANSPORT, VNI), is_in(VNIS, true), verdict(ACCEPT, None)]);
+    rule(batch, name, "vxlan", &[verdict(JUMP, Some("others"))]);
     rule(batch, name, "vxlan", &[expression("counter", &[]), verdict(DROP, None)]);
 }
 
-fn entrance(batch: &mut Batch, name: &str, port: u16) {
+/// The rules by which a table is about this.
+fn confine(batch: &mut Batch, name: &str, scope: Scope) {
     let expressions = [
         meta(META_PROTOCOL),
         equals(&[UDP]),
         load(REGISTER, TRANSPORT, [2, 2]),
-        equals(&port.to_be_bytes()),
+        equals(&scope.port.to_be_bytes()),
         verdict(JUMP, Some("vxlan")),
     ];
     rule(batch, name, "input", &expressions);
+    if scope.others_pass {
+        let expressions = [load(REGISTER, TRANSPORT, VNI), is_in(VNIS, true), verdict(ACCEPT, None)];
+        rule(batch, name, "others", &expressions);
+    }
 }
 
 /// The messages that make these changes: one for each run of the same kind, as long as there is room.
