@@ -93,7 +93,12 @@ pub enum Cause {
     /// A spoke's devices wait for the way to the hub.
     NoWay,
     /// Nothing keeps the frames of others from a hub's ports, and why.
-    NoGuard(String),
+    NoGuard {
+        /// In words.
+        why: String,
+        /// What to do about it, if anything.
+        hint: Option<&'static str>,
+    },
     /// What is to outlive the daemon cannot be written.
     NoState {
         /// The file.
@@ -154,7 +159,7 @@ impl Cause {
             ),
             Cause::Failed(text) => text.clone(),
             Cause::NoWay => "the way to the hub is not known yet".into(),
-            Cause::NoGuard(why) => format!("anybody's frames are taken from the underlay: {why}"),
+            Cause::NoGuard { why, .. } => format!("anybody's frames are taken from the underlay: {why}"),
             Cause::NoState { file, why } => format!("{file}: {why}"),
         }
     }
@@ -222,10 +227,7 @@ impl Cause {
             Cause::Failed(text) if text.starts_with("needs CAP_") => {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
             }
-            Cause::NoGuard(why) if why.starts_with("needs CAP_") => "give the daemon CAP_NET_ADMIN",
-            Cause::NoGuard(_) => {
-                "install the kernel's nf_tables (OpenWrt: kmod-nft-core) and reload, or set option 'guard' to '0'"
-            }
+            Cause::NoGuard { hint, .. } => return *hint,
             Cause::NoState { .. } => {
                 "correct option 'state_file': until then this router is another one for its hubs after each start, and \
                  what it registered before lasts there until its holding time is over"

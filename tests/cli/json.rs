@@ -61,7 +61,12 @@ fn status_as_json() {
     });
     assert_eq!(status, expected);
     let mut unguarded = daemon(vec![]);
-    unguarded.guard = Some(Err(Cause::NoGuard("the kernel has no nftables".into())));
+    unguarded.guard = Some(Err(Cause::NoGuard {
+        why: "the kernel has no nftables".into(),
+        hint: Some(
+            "install the kernel's nf_tables (OpenWrt: kmod-nft-core) and reload, or set option 'guard' to '0'",
+        ),
+    }));
     let unguarded = described("status", |out| view::status(out, Form::Json, &unguarded));
     assert_eq!((&unguarded["guard"], &unguarded["guard_dropped"]), (&json!(false), &json!(null)));
     assert!(unguarded["guard_trouble"].as_str().unwrap().ends_with("the kernel has no nftables"));

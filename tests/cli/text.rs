@@ -300,7 +300,12 @@ fn status_without_a_vn_says_so() {
          do      correct option 'interface', or bring that network up\n"
     );
     status.trouble = None;
-    status.guard = Some(Err(Cause::NoGuard("the kernel has no nftables".into())));
+    status.guard = Some(Err(Cause::NoGuard {
+        why: "the kernel has no nftables".into(),
+        hint: Some(
+            "install the kernel's nf_tables (OpenWrt: kmod-nft-core) and reload, or set option 'guard' to '0'",
+        ),
+    }));
     let text = status_text(FILE, &status);
     let expected = "
   guard   missing

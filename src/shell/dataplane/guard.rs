@@ -34,7 +34,7 @@ pub(super) type Outcome = Result<Option<String>, Lack>;
 impl Order {
     /// In the worker's thread, which has the table.
     pub fn perform(self, gate: &mut Option<Gate>) -> Outcome {
-        let refused = |e: crate::shell::netlink::Error| Lack { why: e.to_string(), lasts: false };
+        let refused = |e: crate::shell::netlink::Error| Lack::Refused(e.to_string());
         let done = match (self, gate.as_mut()) {
             (Order::Make(scope, open), _) => {
                 // A new one has the same name.
@@ -75,6 +75,8 @@ pub(super) struct Guard {
     /// What it is called, once it is there.
     name: Option<String>,
     trouble: Option<Lack>,
+    /// Whether that is not tried again by itself.
+    rests: bool,
     again: Option<Instant>,
     pause: Duration,
 }
@@ -83,10 +85,7 @@ impl Guard {
     /// Whether there is to be one, and for which UDP port. What was missing may be there now.
     pub fn configure(&mut self, wanted: Option<u16>) {
         self.wanted = wanted;
-        self.again = None;
-        if let Some(lack) = &mut self.trouble {
-            lack.lasts = false;
-        }
+        (self.again, self.rests) = (None, false);
         if wanted.is_none() {
             self.trouble = None;
         }
@@ -178,7 +177,7 @@ impl Guard {
     }
 
     fn waits(&self) -> bool {
-        self.again.is_some() || self.trouble.as_ref().is_some_and(|lack| lack.lasts)
+        self.again.is_some() || self.rests
     }
 
     /// What came of it.
@@ -193,11 +192,12 @@ impl Guard {
             }
             Err(lack) => {
                 (self.told, self.name) = (None, None);
-                if !lack.lasts {
+                self.rests = lack.lasts();
+                if !self.rests {
                     self.pause = (self.pause * 2).clamp(AGAIN_FIRST, AGAIN_MOST);
                     self.again = Some(now + self.pause);
                 }
-                if self.trouble.as_ref().is_none_or(|before| before.why != lack.why) {
+                if self.trouble.as_ref() != Some(&lack) {
                     log::warn!("{}", cause(&lack).line());
                 }
                 self.trouble = Some(lack);
@@ -221,12 +221,22 @@ impl Guard {
         Some(match (&self.name, &self.trouble) {
             (Some(name), _) => Ok(dropped(name).unwrap_or(0)),
             (None, Some(lack)) => Err(cause(lack)),
-            // It is being made.
-            (None, None) => Ok(0),
+            (None, None) => Err(Cause::NoGuard { why: "the guard is being made".into(), hint: None }),
         })
     }
 }
 
 fn cause(lack: &Lack) -> Cause {
-    Cause::NoGuard(lack.why.clone())
+    let hint = match lack {
+        Lack::NoTables => {
+            "install the kernel's nf_tables (OpenWrt: kmod-nft-core) and reload, or set option 'guard' to '0'"
+        }
+        Lack::NoOwner => "use Linux 5.12 or later (OpenWrt 23.05), or set option 'guard' to '0'",
+        Lack::NoName => {
+            "remove one that nobody uses ('nft delete table inet dmevpn'): then the guard comes by itself"
+        }
+        Lack::NoRight(_) => "give the daemon CAP_NET_ADMIN",
+        Lack::Refused(_) => "it is tried again by itself, and at once by 'dmevpn reload'",
+    };
+    Cause::NoGuard { why: lack.to_string(), hint: Some(hint) }
 }

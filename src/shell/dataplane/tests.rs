@@ -8,7 +8,7 @@ use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
 use crate::engine::{Place, Port, Secret, Start};
-use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Link, VxlanInfo};
+use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Lack, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
 const BRIDGE: u32 = 7;
@@ -307,6 +307,27 @@ fn a_port_that_came_back_while_events_were_lost_is_not_taken_for_down() {
     assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
     assert_eq!(forgotten(&[Event::Overrun]), Place::Gone, "its entry may have aged");
     assert_eq!(forgotten(&[port(true)]), Place::Unplugged);
+}
+
+#[test]
+fn a_guard_is_there_once_its_table_is_and_says_what_to_do_when_it_is_not() {
+    let mut hub = hub();
+    let trouble = |hub: &Hub| {
+        let cause = hub.dataplane.guard().expect("one is wanted").err()?;
+        Some((cause.text(), cause.hint().map(|hint| hint.into_owned())))
+    };
+    let (text, hint) = trouble(&hub).expect("it is not there yet");
+    assert!(text.ends_with("the guard is being made") && hint.is_none(), "{text}");
+    hub.hear(Report::Guard(Ok(Some("no-such-table".into()))));
+    assert_eq!(trouble(&hub), None);
+    let refused = || Lack::Refused("make a table: out of memory".into());
+    let lacks = [Lack::NoTables, Lack::NoOwner, Lack::NoName, Lack::NoRight("needs it".into()), refused()];
+    let parts = ["kmod-nft-core", "Linux 5.12", "nft delete table", "CAP_NET_ADMIN", "reload"];
+    for (lack, part) in lacks.into_iter().zip(parts) {
+        hub.hear(Report::Guard(Err(lack)));
+        let (_, hint) = trouble(&hub).expect("it is missing");
+        assert!(hint.as_ref().is_some_and(|hint| hint.contains(part)), "{hint:?}");
+    }
 }
 
 /// A device for all spokes of a kernel without a filter of VNIs takes those that the guard would let others use.

@@ -23,6 +23,7 @@ use neli::consts::nl::{NlmF, Nlmsg};
 use neli::consts::rtnl::Rtm;
 use neli::types::Buffer;
 use socket2::Socket;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
@@ -30,6 +31,8 @@ use std::net::IpAddr;
 /// has a number behind, up to this one.
 const NAME: &str = "dmevpn";
 const NAMES: u32 = 16;
+
+const MAKE: &str = "make a table of nftables";
 
 /// So many elements are told in one message: an attribute has 1024 octets.
 const ELEMENTS: usize = 30;
@@ -98,11 +101,37 @@ pub struct Scope {
 
 /// Why there is no such table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
-    /// In words.
-    pub why: String,
+pub enum Lack {
+    /// The kernel has no nftables.
+    NoTables,
+    /// It has no tables that belong to a socket.
+    NoOwner,
+    /// All names it may have are taken.
+    NoName,
+    /// The program may not make it; in words.
+    NoRight(String),
+    /// The kernel refused something else; in words.
+    Refused(String),
+}
+
+impl Lack {
     /// Whether trying again helps as little as it did.
-    pub lasts: bool,
+    pub fn lasts(&self) -> bool {
+        matches!(self, Lack::NoTables | Lack::NoOwner | Lack::NoRight(_))
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lack::NoTables => f.write_str("the kernel has no nftables"),
+            Lack::NoOwner => {
+                f.write_str("tables of this kernel's nftables have no owner (those of Linux 5.12 have)")
+            }
+            Lack::NoName => write!(f, "tables {NAME} to {NAME}{NAMES} are somebody else's"),
+            Lack::NoRight(why) | Lack::Refused(why) => f.write_str(why),
+        }
+    }
 }
 
 /// The table, as long as it is kept.
@@ -121,14 +150,14 @@ impl Gate {
         let mut gate = Gate::open(scope, open)?;
         let rest: Vec<Admission> =
             open.iter().skip(CHANGES).map(|(source, vni)| Admission::Open(*source, *vni)).collect();
-        gate.change(&rest).map_err(|e| Lack { why: e.to_string(), lasts: false })?;
+        gate.change(&rest).map_err(|e| Lack::Refused(e.to_string()))?;
         Ok(gate)
     }
 
     fn open(scope: Scope, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
         let socket = socket().map_err(|e| match e.raw_os_error() {
-            Some(libc::EPROTONOSUPPORT) => no_tables(),
-            _ => lack(e.into(), false),
+            Some(libc::EPROTONOSUPPORT) => Lack::NoTables,
+            _ => Lack::Refused(Refusal::from(e).during(MAKE).to_string()),
         })?;
         let mut gate = Gate { socket, seq: 0, name: String::new(), buffer: vec![0; socket::RECEIVE] };
         for number in 1..=NAMES {
@@ -143,18 +172,17 @@ impl Gate {
                 // Somebody's: without an owner, or with another one.
                 Err((TABLE, Refusal { errno: libc::EEXIST | libc::EPERM, .. })) => {}
                 Err((TABLE, Refusal { errno: libc::EINVAL | libc::EOPNOTSUPP, .. })) => {
-                    let why =
-                        "tables of this kernel's nftables have no owner (those of Linux 5.12 have)".into();
-                    return Err(Lack { why, lasts: true });
+                    return Err(Lack::NoOwner);
                 }
-                Err((BEGIN, Refusal { errno: libc::EOPNOTSUPP, .. })) => return Err(no_tables()),
+                Err((BEGIN, Refusal { errno: libc::EOPNOTSUPP, .. })) => return Err(Lack::NoTables),
                 Err((_, refusal)) => {
-                    let lasts = refusal.errno == libc::EPERM;
-                    return Err(lack(refusal, lasts));
+                    let may = refusal.errno != libc::EPERM;
+                    let why = refusal.during(MAKE).to_string();
+                    return Err(if may { Lack::Refused(why) } else { Lack::NoRight(why) });
                 }
             }
         }
-        Err(Lack { why: format!("tables {NAME} to {NAME}{NAMES} are somebody else's"), lasts: false })
+        Err(Lack::NoName)
     }
 
     /// What it is called.
@@ -265,14 +293,6 @@ fn answers(socket: &Socket, buffer: &mut [u8], each: &mut dyn FnMut(&Message<'_>
             each(&message);
         }
     }
-}
-
-fn lack(refusal: Refusal, lasts: bool) -> Lack {
-    Lack { why: refusal.during("make a table of nftables").to_string(), lasts }
-}
-
-fn no_tables() -> Lack {
-    Lack { why: "the kernel has no nftables".into(), lasts: true }
 }
 
 /// The messages that make the table.
