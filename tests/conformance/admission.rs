@@ -62,6 +62,27 @@ fn what_new_settings_have_no_place_for_ends() {
     assert_eq!(hub.register(&beside(5)).codes(), [0]);
 }
 
+/// For how long somebody is registered does not count: a port that was found goes first, then who asked longest ago.
+#[test]
+fn who_was_heard_of_longest_ago_has_no_place_any_more() {
+    let mut hub = Driven::hub();
+    let port = Port { uplink: vni(9009), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(9).vtep(), port } });
+    assert_eq!(hub.register(&client(2)).codes(), [0]);
+    hub.pass(SECOND);
+    let short = client(3).header(Kind::RegistrationRequest, 0x8000, 1, client(3).source);
+    let short = write(&short, |w| {
+        w.cie(&Cie { prefix: 0xff, mtu: 1450, holding: 60, ..Cie::default() });
+        routes(w);
+    });
+    assert_eq!(hub.ask(&client(3), &short).codes(), [0]);
+    for (max_spokes, gone) in [(2, client(9)), (1, client(2))] {
+        hub.apply(settings(Part::Hub(ServerSettings { max_spokes, ..hub_role() }), VpnMode::Llc));
+        assert!(hub.told(&Event::SpokeDown { spoke: gone.vtep(), why: Why::Surplus }), "{gone:?}");
+        assert_eq!(hub.ports().len(), usize::from(max_spokes));
+    }
+}
+
 /// Clients that register IP addresses only may be anybody: there are so many at most, whoever else is there, and who came
 /// first has its address until that ends.
 #[test]

@@ -41,6 +41,11 @@ impl Newest {
 }
 
 impl Member {
+    /// When its newest request came; never, for a port found at the start.
+    pub fn heard(&self) -> Option<Instant> {
+        self.newest.map(|newest| newest.at)
+    }
+
     /// A request of this address is acted on, and not a late one.
     pub fn note(&mut self, now: Instant, source: ProtocolAddress, id: u32) {
         self.address = Some(source);

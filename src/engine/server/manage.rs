@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// What does not fit the settings any more ends, as if an operator removed it: who may not be registered, and of those
-    /// who are too many the ones heard of longest ago.
+    /// who are too many the ones heard of longest ago: those first of whom a port was found, and nothing heard since.
     pub fn fit(&mut self, cx: &mut Context<'_>) {
         let strangers = cx.sites.members().filter(|(_, site, _)| !self.settings.allows(site.nbma));
         let strangers: Vec<SiteId> = strangers.map(|(site, ..)| site).collect();
@@ -100,7 +100,7 @@ impl Server {
 
         let spokes = cx.sites.members().filter(|(_, site, _)| site.vni.is_some());
         let mut spokes: Vec<(Option<Nbma>, Reverse<Option<Instant>>, SiteId)> =
-            spokes.map(|(id, site, member)| (Some(site.nbma), Reverse(member.until()), id)).collect();
+            spokes.map(|(id, site, member)| (Some(site.nbma), Reverse(member.heard()), id)).collect();
         let mut surplus = Vec::new();
         spokes.sort_unstable();
         let (mut here, mut sites) = (None, 0);
