@@ -11,6 +11,7 @@ use super::sites::SiteId;
 use crate::time::Instant;
 use crate::types::Mac;
 use crate::wire::nhrp::ProtocolAddress;
+use core::net::{IpAddr, Ipv4Addr};
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,26 +148,36 @@ pub struct Change {
     pub until: Instant,
 }
 
+/// The first one that is no MAC, in the order of the table.
+const FIRST_IP: ProtocolAddress = ProtocolAddress::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+const fn is_mac(address: ProtocolAddress) -> bool {
+    matches!(address, ProtocolAddress::Mac(_))
+}
+
 /// The table.
 #[derive(Debug, Default)]
 pub struct Book {
     table: BTreeMap<ProtocolAddress, Entry>,
     /// The addresses of each site, whoever says so, and those of whom nobody knows.
     behind: BTreeSet<(SiteId, ProtocolAddress)>,
-    /// How many of them each has.
+    /// How many MACs each has.
     crowd: Crowd,
     /// Where it was looked last for one that makes room.
     hand: Option<ProtocolAddress>,
     /// How many are here, and how many MACs are anywhere.
     here: usize,
     macs: usize,
+    /// How many IP addresses there are: they have places of their own.
+    ips: usize,
     /// Which listing is the present one.
     listing: u32,
 }
 
 impl Book {
-    pub fn len(&self) -> usize {
-        self.table.len()
+    /// How many MACs take a place, also those of whom nobody knows.
+    pub fn stations(&self) -> usize {
+        self.table.len() - self.ips
     }
 
     /// How many addresses are at this node's own bridge.
@@ -218,9 +229,10 @@ impl Book {
     /// Of some that a site has, going round, the one that the bridge forgot, or whose answers end first.
     pub fn least_used(&mut self, site: SiteId) -> Option<ProtocolAddress> {
         let hand = self.hand.unwrap_or(ProtocolAddress::MIN);
-        let behind = self.behind.range((Bound::Excluded((site, hand)), Bound::Unbounded));
+        let end = Bound::Excluded((site, FIRST_IP));
+        let behind = self.behind.range((Bound::Excluded((site, hand)), end));
         let before = self.behind.range((site, ProtocolAddress::MIN)..=(site, hand));
-        let round = behind.take_while(|(of, _)| *of == site).chain(before).take(SAMPLE);
+        let round = behind.chain(before).take(SAMPLE);
         let mut best = None;
         for (_, address) in round {
             self.hand = Some(*address);
@@ -246,7 +258,7 @@ impl Book {
         unknown: Instant,
     ) -> Result<Option<Change>, ()> {
         let address = ProtocolAddress::Mac(mac);
-        if max <= self.table.len() && !self.table.contains_key(&address) {
+        if max <= self.stations() && !self.table.contains_key(&address) {
             return Err(());
         }
         let before = self.places(address);
@@ -375,9 +387,10 @@ impl Book {
 
     /// `site` was given an answer that is good until `until`; or was told that nobody knows the address, and will be
     /// glad to hear otherwise until then. Questions for addresses that do not exist fill no more than half of the
-    /// table, of `max` entries.
+    /// table, of `max` MACs and as many IP addresses.
     pub fn asked(&mut self, address: ProtocolAddress, site: SiteId, until: Instant, max: usize) {
-        if self.table.contains_key(&address) || self.table.len() < max / 2 {
+        let taken = if is_mac(address) { self.stations() } else { self.ips };
+        if self.table.contains_key(&address) || taken < max / 2 {
             let before = self.places(address);
             let entry = self.table.entry(address).or_default();
             entry.askers.add(site);
@@ -439,17 +452,20 @@ impl Book {
         }
         self.here += usize::from(after.names(SiteId::HERE));
         self.here -= usize::from(before.names(SiteId::HERE));
-        if matches!(address, ProtocolAddress::Mac(_)) {
+        if is_mac(address) {
             self.macs += usize::from(after.site().is_some());
             self.macs -= usize::from(before.site().is_some());
+        } else {
+            self.ips += usize::from(after.is_kept);
+            self.ips -= usize::from(before.is_kept);
         }
         for site in before.sites().into_iter().flatten() {
-            if !after.names(site) && self.behind.remove(&(site, address)) {
+            if !after.names(site) && self.behind.remove(&(site, address)) && is_mac(address) {
                 self.crowd.remove(site);
             }
         }
         for site in after.sites().into_iter().flatten() {
-            if !before.names(site) && self.behind.insert((site, address)) {
+            if !before.names(site) && self.behind.insert((site, address)) && is_mac(address) {
                 self.crowd.add(site);
             }
         }

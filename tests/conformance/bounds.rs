@@ -513,6 +513,28 @@ fn what_there_was_no_room_for_is_listed_when_there_is() {
     assert!(acts_within(&mut spoke, 30 * SECOND).contains(&Act::List));
 }
 
+/// IP addresses, registered or asked for, take no places of MACs, nor do MACs make room by them.
+#[test]
+fn ip_addresses_take_no_places_of_macs() {
+    let mut hub = Driven::hub_with(ServerSettings { max_macs: 8, ..hub_role() });
+    let [two, three] = [client(2), client(3)];
+    [two, three].iter().for_each(|client| drop(hub.register(client)));
+    for n in 10..30 {
+        let ip = ip_client(n, &format!("192.0.2.{n}"));
+        assert_eq!(hub.hear(ip.path(), VpnTag::None, &ip_registration(&ip, false, &[]))[0].codes(), [0]);
+        let nobody = address(&format!("192.0.2.{}", n + 100));
+        let question = write(&ip.header(Kind::ResolutionRequest, 0xc000, 2, nobody), routes);
+        assert_eq!(hub.hear(ip.path(), VpnTag::None, &question)[0].codes(), [12]);
+    }
+    (0..8).for_each(|n| hub.learn(&two, station(n)));
+    let known =
+        |hub: &mut Driven, n: u8| hub.ask(&three, &three.question(n.into(), station(n.into()))).codes();
+    // Two places have the MACs that the spokes registered.
+    let codes: Vec<_> = (0..8).map(|n| known(&mut hub, n)).collect();
+    assert_eq!(codes.iter().filter(|codes| **codes == [0]).count(), 6, "{codes:?}");
+    assert_eq!(hub.engine.statistics().macs_refused, 2);
+}
+
 /// At a full hub who has most makes room: by what nobody asked for, if there is such.
 #[test]
 fn a_site_with_less_takes_a_place_of_the_one_with_most() {

@@ -63,6 +63,10 @@ impl Server {
         cx.book.get(wanted).and_then(|entry| entry.site()).is_some() || cx.sites.is_own(wanted)
     }
 
+    fn has_left_out(&self, cx: &Context<'_>, wanted: ProtocolAddress) -> bool {
+        matches!(wanted, ProtocolAddress::Mac(_)) && cx.book.stations() >= self.settings.max_macs as usize
+    }
+
     /// Where the address lives for who asks.
     fn answer(&self, cx: &Context<'_>, asks: SiteId, from: &Inbound<'_>, wanted: ProtocolAddress) -> Answer {
         let known = cx.book.get(wanted).and_then(|entry| entry.site());
@@ -70,7 +74,7 @@ impl Server {
             Some(site) => site,
             None if cx.sites.is_own(wanted) => SiteId::HERE,
             // It may be one of those there was no room for.
-            None if cx.book.len() >= self.settings.max_macs as usize => return Err(code::RESOURCES),
+            None if self.has_left_out(cx, wanted) => return Err(code::RESOURCES),
             None => return Err(code::NO_BINDING),
         };
         let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };

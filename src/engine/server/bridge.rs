@@ -59,7 +59,7 @@ impl Server {
             Place::Tunnel => return,
         };
         let max = self.settings.max_macs as usize;
-        if cx.book.len() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
+        if cx.book.stations() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
             self.make_room(cx, site);
         }
         let Ok(change) = cx.book.learn(cx.now, mac, site, max, self.unheard_until) else {

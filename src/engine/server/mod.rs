@@ -220,7 +220,7 @@ impl Server {
                 self.restless.watch(cx, Due::Server(ServerDue::Restless));
             }
             ServerDue::Refused => {
-                let room = cx.book.len() < self.settings.max_macs as usize;
+                let room = cx.book.stations() < self.settings.max_macs as usize;
                 self.room.due(cx, room, Due::Server(ServerDue::Refused));
             }
             ServerDue::Flush => self.go_on_flushing(cx),
