@@ -17,6 +17,7 @@ mod identity;
 pub mod leave;
 pub mod netlink;
 mod node;
+mod pace;
 mod packet;
 mod queue;
 mod random;

@@ -5,6 +5,7 @@ use super::audience::{Audience, Happened, Listener};
 use super::clock::{self, Clock};
 use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
+use super::pace::Pace;
 use super::random::random;
 use super::settings::{Names, settings};
 use super::state::State;
@@ -39,9 +40,6 @@ const RELAYED: usize = 32;
 /// Packets are looked at after this, even if it is not known yet which devices there are.
 const START: Duration = Duration::from_secs(3);
 
-/// What changes of clients is saved once in this time: flash wears.
-const KEEP_APART: Duration = Duration::from_secs(60);
-
 /// A turn should never take that long.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -61,9 +59,8 @@ pub struct Node {
     underlay: Underlay,
     /// The clients that an earlier run had, until they are told of.
     found: Vec<(String, IpClient)>,
-    /// When a hub's clients are to be saved, since there are others; and when they were.
-    keeps: Option<Instant>,
-    kept: Option<Instant>,
+    /// When a hub's clients are to be saved, since there may be others.
+    keeps: Pace,
     /// Whether events are left for the next turn.
     is_behind: bool,
     /// Whether the devices are known that there were at the start.
@@ -92,8 +89,7 @@ impl Node {
             dataplane: Dataplane::open(state.identity(), clock, waker.clone())?,
             audience: Audience::default(),
             found: state.clients(),
-            keeps: None,
-            kept: None,
+            keeps: Pace::default(),
             state,
             effects: Effects::default(),
             inputs: Inputs::new(),
@@ -167,7 +163,7 @@ impl Node {
         if self.engine.deadline().is_some_and(|at| at <= began) {
             self.input(Input::Tick);
         }
-        if self.keeps.is_some_and(|at| at <= began) {
+        if self.keeps.due().is_some_and(|at| at <= began) {
             self.keep_clients();
         }
         for place in 0.. {
@@ -284,7 +280,7 @@ impl Node {
         let now = self.now();
         let at_once = self.is_behind.then_some(now);
         let serves = (!self.serves).then_some(Instant::from_millis(0) + START).filter(|at| *at > now);
-        let engine = [self.engine.deadline(), self.keeps];
+        let engine = [self.engine.deadline(), self.keeps.due()];
         let all = [self.underlay.deadline(now), self.dataplane.deadline(), at_once, serves];
         engine.into_iter().chain(all).flatten().min()
     }
@@ -324,7 +320,7 @@ impl Node {
 
     /// What is to outlive the daemon is written, unless that takes long.
     pub fn settle_state(&mut self) {
-        if self.keeps.is_some() {
+        if self.keeps.due().is_some() {
             self.keep_clients();
         }
         self.state.settle();
@@ -332,9 +328,9 @@ impl Node {
 
     /// The next run goes on with the clients that registered IP addresses.
     fn keep_clients(&mut self) {
-        (self.keeps, self.kept) = (None, Some(self.now()));
         let clients: Vec<_> = self.clients().map(|(vn, client)| (vn.to_owned(), client)).collect();
-        self.state.save_clients(&clients);
+        let wrote = self.state.save_clients(&clients);
+        self.keeps.looked(self.now(), wrote);
     }
 
     /// Clients that registered IP addresses, each with the name of its VN.
@@ -457,9 +453,7 @@ impl Node {
                     if let Some(device) = self.underlay.device_index() {
                         self.dataplane.neighbour(device, address, nbma);
                     }
-                    let now = self.clock.now();
-                    let at = self.kept.map_or(now, |kept| now.max(kept + KEEP_APART));
-                    self.keeps.get_or_insert(at);
+                    self.keeps.stirred(now);
                 }
                 Effect::Changed { vn, item } => {
                     if let Item::Port(spoke) = item

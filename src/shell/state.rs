@@ -2,7 +2,7 @@
 //! that registered IP addresses.
 //!
 //! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. Where there
-//! are such clients it has a line for each, and is written when they are others than before, once a minute at most. It is
+//! are such clients it has a line for each, and is written when they are others than before, as often as `pace` says. It is
 //! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
 
 use super::beside::beside;
@@ -100,14 +100,16 @@ impl State {
         self.clients.lines().filter_map(|line| client(line.strip_prefix(CLIENT)?)).collect()
     }
 
-    /// The next start is to go on with these. Those that are kept already cost nothing.
-    pub fn save_clients(&mut self, clients: &[(String, IpClient)]) {
+    /// The next start is to go on with these. Those that are kept already cost nothing. Whether there are others.
+    pub fn save_clients(&mut self, clients: &[(String, IpClient)]) -> bool {
         let some = clients.iter().take(CLIENTS);
         let clients = some.fold(String::new(), |all, (vn, client)| all + &line(vn, client));
-        if self.clients != clients {
-            self.clients = clients;
-            self.save();
+        if self.clients == clients {
+            return false;
         }
+        self.clients = clients;
+        self.save();
+        true
     }
 
     /// Waits until what was saved is written, though not for long, nor for what cannot be written now.
