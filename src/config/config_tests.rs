@@ -709,6 +709,7 @@ fn a_gre_device_may_have_an_address_of_the_other_family() {
 
 #[test]
 fn what_is_hardly_meant_is_warned_of() {
+    let gre = HUB.replace("10.0.0.1\n", "10.0.0.1\n option transport device\n option device gre\n");
     for (text, warnings) in [
         ("", &[][..]),
         ("config dmevpn\noption enabled 0", &["2: option 'enabled': the daemon does nothing"]),
@@ -751,6 +752,14 @@ fn what_is_hardly_meant_is_warned_of() {
             &["7: option 'max_spokes': a Linux bridge has 1023 ports at most: further spokes are refused"],
         ),
         (&format!("{HUB}option max_spokes 1024"), &[]),
+        (
+            &format!("{gre}list protocol_address 192.0.2.1"),
+            &[
+                "8: option 'protocol_address': who registers an IP address need not receive where it says it is: anybody \
+                 can take the clients' addresses and places; say with 'allow' where they are",
+            ],
+        ),
+        (&format!("{gre}list protocol_address 192.0.2.1\nlist allow 10.0.0.0/8"), &[]),
         (
             &format!("{HUB}option mtu 1400"),
             &[

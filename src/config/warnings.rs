@@ -1,7 +1,9 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
 use super::errors::{Finding, in_order};
-use super::options::{BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, STATE_FILE, TRIGGER};
+use super::options::{
+    BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, PROTOCOL_ADDRESS, STATE_FILE, TRIGGER,
+};
 use super::read::Reader;
 use super::uci::{File, Section};
 use super::{Config, Dataplane, Role};
@@ -45,6 +47,11 @@ pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<
                 vn.mtu
             );
             warn(&mut all, section, &MTU, &why);
+        }
+        if matches!(&vn.role, Role::Hub(hub) if !hub.protocol_addresses.is_empty() && hub.allow.is_empty()) {
+            let why = "who registers an IP address need not receive where it says it is: anybody can take the clients' \
+                       addresses and places; say with 'allow' where they are";
+            warn(&mut all, section, &PROTOCOL_ADDRESS, why);
         }
         match &vn.role {
             Role::Spoke(spoke) if spoke.trigger == Trigger::L2miss => {
