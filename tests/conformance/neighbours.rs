@@ -138,7 +138,11 @@ fn ip_clients_of_a_family_without_a_hub_are_refused() {
     let one = ip_client(8, "192.0.2.8");
     let spoke = Client { source: address("192.0.2.7"), ..client_with_mac() };
     for client in [one, spoke] {
-        let sent = hub.hear(client.path(), VpnTag::None, &ip_registration(&client, false, &[]));
+        // Who asks its own address, or none, asks whoever is there.
+        let request = write(&client.header(Kind::RegistrationRequest, 0, 1, client.source), |w| {
+            w.cie(&Cie { prefix: 32, holding: 7200, ..Cie::default() });
+        });
+        let sent = hub.hear(client.path(), VpnTag::None, &request);
         assert_eq!(sent[0].codes(), [4]);
         assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip(client.source)), None);
     }
