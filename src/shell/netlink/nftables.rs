@@ -4,14 +4,16 @@
 //!
 //! For a UDP port it holds
 //!
-//!     chain input { type filter hook input priority -150; udp dport PORT jump vxlan }
-//!     chain vxlan {
-//!         ip saddr . @th,96,32 @vteps4 accept
-//!         ip6 saddr . @th,96,32 @vteps6 accept
-//!         jump others
-//!         counter drop
-//!     }
-//!     chain others { @th,96,24 != @vnis accept }
+//! ```text
+//! chain input { type filter hook input priority -150; udp dport PORT jump vxlan }
+//! chain vxlan {
+//!     ip saddr . @th,96,32 @vteps4 accept
+//!     ip6 saddr . @th,96,32 @vteps6 accept
+//!     jump others
+//!     counter drop
+//! }
+//! chain others { @th,96,24 != @vnis accept }
+//! ```
 //!
 //! In this order a first fragment that ends before the VNI is dropped: what cannot be read matches no rule before the
 //! last. IPv6 has its fragments put together only behind the hook. Chain `others` is empty where a device takes every VNI.
