@@ -38,8 +38,9 @@ const DOUBT_APART: Duration = Duration::from_secs(30);
 
 /// So many challenges in a row are answered at once.
 const CHALLENGES: u32 = 3;
-/// A hub that may have been started anew is asked within this.
-const HINTED: Duration = Duration::from_secs(2);
+/// A hub that may have been started anew is asked within this. It tells its spokes one after the other; until it knows
+/// them nobody tells them of what changes.
+const HINTED: Duration = Duration::from_millis(100);
 
 /// The second try of a client that moved.
 const MOVED: Duration = Duration::from_millis(250);
@@ -440,8 +441,10 @@ impl Registration {
     /// Somebody sends Purges from the hub's address, and not in this session: the hub may have been started anew.
     pub fn hint(&mut self, cx: &mut Context<'_>) {
         let State::Registered { until } = self.state else { return };
-        if self.request.is_none() && self.session.hinted(cx.now) {
-            let soon = cx.now + cx.random.up_to(HINTED);
+        if self.request.is_some() {
+            return;
+        }
+        if let Some(soon) = self.session.hinted(cx.now, cx.random.up_to(HINTED)) {
             self.arm(cx, soon.min(self.refresh).min(until));
         }
     }

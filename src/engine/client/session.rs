@@ -7,8 +7,8 @@ use crate::time::Instant;
 use crate::wire::nhrp::Tags;
 use core::time::Duration;
 
-/// A hub that does not know the session is asked once in so long, whoever says so.
-const HINTS_APART: Duration = Duration::from_secs(10);
+/// A hub that does not know the session is asked once in so long, whoever says so: anybody can.
+const HINTS_APART: Duration = Duration::from_secs(1);
 
 /// The session, or the wish for one.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Session {
     /// How often the hub wanted another tag since then.
     challenges: u32,
     newest_purge: Option<u32>,
+    /// When the hub was asked, or is to be, since somebody said so.
     hinted: Option<Instant>,
 }
 
@@ -82,12 +83,13 @@ impl Session {
         order
     }
 
-    /// Somebody at the hub's address does not know the session. Whether the hub is to be asked.
-    pub fn hinted(&mut self, now: Instant) -> bool {
-        let is_due = self.hinted.is_none_or(|last| now.since(last) >= HINTS_APART);
-        if is_due {
-            self.hinted = Some(now);
+    /// Somebody at the hub's address does not know the session. When the hub is to be asked, if that is not settled.
+    pub fn hinted(&mut self, now: Instant, after: Duration) -> Option<Instant> {
+        let at = self.hinted.map_or(now, |last| (last + HINTS_APART).max(now)) + after;
+        if self.hinted.is_some_and(|settled| settled > now) {
+            return None;
         }
-        is_due
+        self.hinted = Some(at);
+        self.hinted
     }
 }
