@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::settings::{HubSettings, ServerSettings, Settings, VpnMode};
 use dmevpn::engine::{Input, News, Outcome, Place, Port, Via};
-use dmevpn::wire::nhrp::{Message, Tags, code, error};
+use dmevpn::wire::nhrp::{Message, ProtocolAddress, Tags, code, error};
 
 /// The spokes' tags.
 const NS: u64 = 0xa1a2_a3a4_a5a6_a7a8;
@@ -285,7 +285,7 @@ fn requests_of_a_session_have_an_order() {
         hub.engine.lookup(
             VN,
             match station(1) {
-                dmevpn::wire::nhrp::ProtocolAddress::Mac(mac) => mac,
+                ProtocolAddress::Mac(mac) => mac,
                 _ => unreachable!(),
             }
         ),
@@ -293,7 +293,7 @@ fn requests_of_a_session_have_an_order() {
     );
 }
 
-fn station(n: u8) -> dmevpn::wire::nhrp::ProtocolAddress {
+fn station(n: u8) -> ProtocolAddress {
     address(&format!("52:54:00:00:07:{n:02x}"))
 }
 
@@ -484,13 +484,13 @@ fn a_spoke_believes_purges_of_its_session() {
     assert!(spoke.hear_from_hub(&request).is_empty());
     assert!(spoke.shortcut(mac(STATION)).is_some());
     // But the hub may have been started again: it is asked, once.
-    let asks: Vec<_> = spoke.pass(3 * SECOND);
+    let asks: Vec<_> = spoke.pass(SECOND / 5);
     assert!(asks.iter().all(|ask| ask.bytes == asks[0].bytes), "one request");
     assert_eq!((asks[0].header().kind, asks[0].message().tags()), (Kind::RegistrationRequest, Some(tags)));
     spoke.hear_from_hub(&accepted(&asks[0].bytes, vni(9000)));
     assert!(spoke.shortcut(mac(STATION)).is_some());
     spoke.hear_from_hub(&request);
-    assert!(spoke.pass(3 * SECOND).is_empty(), "not so soon");
+    assert!(spoke.pass(SECOND / 5).is_empty(), "not so soon");
     let sent = spoke.hear_from_hub(&tagged(&request, tags.flipped()));
     assert_eq!((sent[0].header().kind, sent[0].message().tags()), (Kind::PurgeReply, Some(tags.flipped())));
     assert_eq!(spoke.shortcut(mac(STATION)), None);
@@ -500,6 +500,9 @@ fn a_spoke_believes_purges_of_its_session() {
     let sent = spoke.hear_from_hub(&tagged(&request, tags.flipped()));
     assert_eq!((sent.len(), sent[0].header().kind), (1, Kind::PurgeReply));
     assert!(spoke.shortcut(mac(STATION)).is_some());
+    // What it was told too soon is not lost.
+    let asks = spoke.pass(2 * SECOND);
+    assert!(asks.iter().any(|sent| sent.header().kind == Kind::RegistrationRequest));
 }
 
 /// A hub that was started again says so to whatever it is asked, and hears everything anew.
@@ -533,4 +536,70 @@ fn a_spoke_withdraws_in_its_session() {
     spoke.input(Input::News { vn: VN, news: News::Device(Some(mac(SPOKE_MAC))) });
     let sent = spoke.one().message().tags().unwrap();
     assert!(sent.receiver == 0 && sent.sender != tags.sender);
+}
+
+/// What names a spoke's place is a spoke's, whatever it registers.
+#[test]
+fn an_ip_address_with_a_vni_needs_a_session_too() {
+    let mut hub = strict_hub();
+    let two = client(2);
+    let ip = Client { vni: two.vni, ..ip_client(2, "192.0.2.2") };
+    assert_eq!(ip.nbma, two.nbma);
+    assert_eq!(hub.ask(&ip, &ip_registration(&ip, true, &[])).codes(), [code::PROHIBITED]);
+    assert_eq!((members(&hub), hub.engine.statistics().rx_untagged), (0, 1));
+}
+
+/// At a port that was found nobody is in a session yet: that is no reason to believe who has none.
+#[test]
+fn a_purge_in_the_name_of_a_port_that_was_found_does_nothing() {
+    let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let two = client(2);
+    let port = Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    hub.learn(&two, address(STATION));
+    hub.sent();
+    assert!(hears(&mut hub, &two, &two.purge(3, 0, &[address(STATION)])).is_empty());
+    assert_eq!(hub.ask(&two, &two.question(4, address(STATION))).codes(), [code::PROHIBITED]);
+    assert_eq!(hub.engine.statistics().rx_untagged, 1);
+    let three = client(3);
+    let tags = hub.begin(&three, OTHER, 1);
+    let answer = hub.ask(&three, &tagged(&three.question(5, address(STATION)), tags));
+    assert_eq!(answer.codes(), [code::OK], "it is there still");
+}
+
+/// A router that loses its number again and again has one place all the same.
+#[test]
+fn a_session_forgets_what_the_one_before_registered() {
+    let mut hub = strict_hub();
+    let two = client(2);
+    for n in 1..20 {
+        hub.pass(2 * SECOND);
+        let source = address(&format!("02:00:00:00:01:{n:02x}"));
+        hub.begin(&Client { source, ..two }, NS + n, 1);
+    }
+    assert_eq!(members(&hub), 1);
+    let peers = hub.engine.peers(hub.now, VN, None, 9);
+    assert_eq!(peers[0].macs.len(), 1, "{peers:?}");
+}
+
+/// A registration that waits for what another router says does not outlive its session.
+#[test]
+fn who_waits_has_to_be_in_its_session_still() {
+    let (mut hub, (two, tags), (three, _)) = hub_and_sessions();
+    let registration = |id, macs: &[ProtocolAddress], holding| {
+        let octets = write(&two.header(Kind::RegistrationRequest, 0x8000, id, two.source), |w| {
+            for mac in macs {
+                w.cie(&Cie { prefix: 0xff, mtu: 1450, holding, address: Some(*mac), ..Cie::default() });
+            }
+        });
+        tagged(&octets, tags)
+    };
+    assert_eq!(hub.ask(&two, &registration(10, &[two.source], 1)).codes(), [code::OK]);
+    let sent = hears(&mut hub, &two, &registration(11, &[two.source, three.source], 600));
+    assert!(sent.iter().all(|sent| sent.header().kind == Kind::PurgeRequest), "spoke 3 is asked");
+    hub.pass(4 * SECOND);
+    assert_eq!(hub.port_asked_for(), None);
+    assert_eq!((members(&hub), hub.port(two.vtep())), (1, None), "spoke 2 is gone");
 }

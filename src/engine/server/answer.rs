@@ -31,7 +31,7 @@ impl Server {
         if from.message.cies().nth(1).is_some() {
             return Err(from.protocol_fault());
         }
-        if from.trust == Trust::Wrong {
+        if from.trust == Trust::Wrong || self.lacks_session(from) {
             // It registers, and asks again.
             self.reply_resolution(cx, from, Err(code::PROHIBITED));
             return Ok(());

@@ -273,6 +273,11 @@ impl Server {
         let Some(source) = message.header.source else { return };
         let site = cx.sites.find(claim.by).filter(|site| cx.sites.member(*site).is_some());
         let from = Inbound { via: claim.via, site, trust: claim.trust, message, octets: &claim.octets };
+        let ours = site.and_then(|site| cx.sites.get(site)?.tags).map(Tags::flipped);
+        if claim.trust == Trust::Session && message.tags() != ours {
+            // Its session ended meanwhile.
+            return;
+        }
         claim.heard.push((claim.holder, is_there));
         self.take_registration(cx, &from, source, claim.heard);
     }

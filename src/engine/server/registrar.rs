@@ -118,6 +118,13 @@ impl Server {
         increment(&mut cx.statistics.tx_challenge);
     }
 
+    /// Whether a request is in no session though it has to be: what has a VNI, or a MAC, is a spoke's.
+    pub(super) fn lacks_session(&self, from: &Inbound<'_>) -> bool {
+        let header = &from.message.header;
+        let is_spokes = header.protocol == Protocol::Ethernet || header.vni.is_some();
+        from.trust == Trust::Untagged && is_spokes && !self.settings.untagged_l2
+    }
+
     /// Whether there is a session where a packet without says that it is from, or says that it is.
     fn is_in_session(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
         let header = &from.message.header;
@@ -177,8 +184,8 @@ impl Server {
         let nbma = from.via.path.remote;
         let stranger = || (!self.settings.allows(nbma)).then_some(Refusal::NotAllowed(nbma));
         // Who speaks for itself comes first: nobody takes its place who does not.
-        let needs_session = from.message.header.protocol == Protocol::Ethernet && !self.settings.untagged_l2;
-        let untagged = || from.trust == Trust::Untagged && (needs_session || self.is_in_session(cx, from));
+        let untagged =
+            || self.lacks_session(from) || from.trust == Trust::Untagged && self.is_in_session(cx, from);
         translated(from).or_else(stranger).or_else(|| untagged().then_some(Refusal::Untagged))
     }
 
@@ -321,6 +328,7 @@ impl Server {
                 (member.begun, member.newest_purge) = (Some(begun), None);
             }
             self.is_known_to(cx, site);
+            self.forget_former(cx, site, from);
         }
         if let Some(member) = cx.sites.member_mut(site) {
             member.note(cx.now, source, header.request_id);
@@ -330,6 +338,17 @@ impl Server {
             self.may_hold_anything(cx, site);
         }
         site
+    }
+
+    /// What was registered in the session before, and is not in this one's first registration, is registered no more: a
+    /// router that lost its number has another MAC.
+    fn forget_former(&mut self, cx: &mut Context<'_>, site: SiteId, from: &Inbound<'_>) {
+        let source = from.message.header.source;
+        let is_named = |address| from.message.cies().any(|cie| cie.address.or(source) == Some(address));
+        let Some(member) = cx.sites.member(site) else { return };
+        let former = member.registered.iter().map(|r| r.address).filter(|address| !is_named(*address));
+        let former: heapless::Vec<_, ADDRESSES_PER_CLIENT> = former.collect();
+        former.into_iter().for_each(|address| self.is_not_there(cx, site, address));
     }
 
     /// Takes in what was judged.

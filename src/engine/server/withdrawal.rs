@@ -33,6 +33,10 @@ impl Server {
         if cies().next().is_none() || cies().any(|c| c.address.is_none()) {
             return Err(from.protocol_fault());
         }
+        if self.lacks_session(from) {
+            increment(&mut cx.statistics.rx_untagged);
+            return Ok(());
+        }
         if from.trust == Trust::Wrong {
             return Ok(());
         }
@@ -88,9 +92,13 @@ impl Server {
 
     /// An address is not behind a client any more: what others say of it stays.
     fn withdraw(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
-        if self.withdrew(cx, site, address) {
-            return;
+        if !self.withdrew(cx, site, address) {
+            self.is_not_there(cx, site, address);
         }
+    }
+
+    /// An address was behind a client, and nobody waits for it.
+    pub(super) fn is_not_there(&mut self, cx: &mut Context<'_>, site: SiteId, address: ProtocolAddress) {
         let learned = cx.book.get(address).is_some_and(|e| e.is_learned() && e.site() == Some(site));
         self.deregister(cx, site, address);
         if let Some(change) = cx.book.withdraw(cx.now, address, site) {
