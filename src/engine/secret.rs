@@ -2,6 +2,7 @@
 //! number of which tells the rest.
 
 use core::fmt;
+use core::net::IpAddr;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -27,6 +28,14 @@ impl Secret {
     pub fn number(&self, parts: &[&[u8]]) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.derive(parts);
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// An address as a part: of one length in both families.
+pub fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
     }
 }
 

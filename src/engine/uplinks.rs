@@ -1,9 +1,8 @@
 //! The uplink VNIs of a hub: one for each port, or for each VN whose spokes share one. All are different, since a VNI
 //! names one device of the machine; and others cannot compute them, since whoever knows a port's may send in its name.
 
-use super::secret::Secret;
+use super::secret::{Secret, octets};
 use crate::types::{Vni, VpnId, Vtep};
-use core::net::IpAddr;
 use litemap::LiteMap;
 
 /// The VNIs in use.
@@ -47,11 +46,7 @@ impl Uplinks {
         let Some(Vtep { nbma, vni }) = spoke else {
             return self.secret.number(&[b"uplink of all", &oui, &index]);
         };
-        let ip = match nbma.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        self.secret.number(&[b"uplink", &oui, &index, &ip.octets(), &vni.get().to_be_bytes()])
+        self.secret.number(&[b"uplink", &oui, &index, &octets(nbma.ip()), &vni.get().to_be_bytes()])
     }
 }
 

@@ -6,13 +6,12 @@
 
 use super::super::contract::input::Via;
 use super::super::limits::{BEGINNINGS, COOKIES, ENDED, TokenBucket};
-use super::super::secret::Secret;
+use super::super::secret::{Secret, octets};
 use super::super::sites::Name;
 use crate::time::Instant;
 use crate::types::{Nbma, VpnId};
 use crate::wire::nhrp::{Header, Message, ProtocolAddress, Tags};
 use core::hint::black_box;
-use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -118,7 +117,7 @@ impl Sessions {
         live: Option<Count>,
     ) -> Option<u64> {
         let claimant = Claimant::of(vpn, from.0, from.1)?;
-        Some(self.made(&claimant, now.as_millis() / SLOT, self.count(now, &claimant, live)))
+        Some(claimant.cookie(&self.secret, now.as_millis() / SLOT, self.count(now, &claimant, live)))
     }
 
     /// Whether a message returns a cookie that who sends it was given.
@@ -138,13 +137,8 @@ impl Sessions {
             return false;
         }
         let (slot, count) = (now.as_millis() / SLOT, self.count(now, &claimant, live));
-        let tag = |cookie| Tags { sender: cookie, receiver: 0 };
-        let is = |slot| same(tag(self.made(&claimant, slot, count)), tag(cookie));
+        let is = |slot| same_tag(claimant.cookie(&self.secret, slot, count), cookie);
         is(slot) || slot.checked_sub(1).is_some_and(is)
-    }
-
-    fn made(&self, claimant: &Claimant, slot: u64, count: u64) -> u64 {
-        claimant.cookie(&self.secret, slot, count)
     }
 
     /// The counter where the session would be.
@@ -174,10 +168,6 @@ impl Claimant {
     }
 
     fn cookie(&self, secret: &Secret, slot: u64, count: u64) -> u64 {
-        let octets = |ip: IpAddr| match ip {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-            IpAddr::V6(ip) => ip.octets(),
-        };
         // A MAC stands where no unicast IPv6 address is: in ff00::/8.
         let address = match self.address {
             ProtocolAddress::Ip(ip) => octets(ip),
@@ -205,8 +195,12 @@ impl Claimant {
 
 /// Whether tags are the same; how long that takes tells nothing.
 pub fn same(one: Tags, other: Tags) -> bool {
-    let differ = (one.sender ^ other.sender) | (one.receiver ^ other.receiver);
-    black_box(differ) == 0
+    same_tag((one.sender ^ other.sender) | (one.receiver ^ other.receiver), 0)
+}
+
+/// The same for one tag of the two.
+pub fn same_tag(one: u64, other: u64) -> bool {
+    black_box(one ^ other) == 0
 }
 
 /// Where a request stands among those of its kind in a session.
