@@ -41,7 +41,7 @@ pub use sites::Name as SiteName;
 
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId};
-use crate::wire::nhrp::{Fault, Kind, clear_text, kind_of};
+use crate::wire::nhrp::{Fault, Kind, clear_text};
 use crate::wire::{Malformed, VpnTag};
 use book::Book;
 use client::Client;
@@ -321,11 +321,8 @@ impl Engine {
         };
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
-        let strangers = match kind_of(nhrp) {
-            Some(Kind::RegistrationRequest) => &mut self.newcomers,
-            _ => &mut self.strangers,
-        };
-        let wrong = match exchange::open(&mut cx, hub, strangers, arrival) {
+        let limits = (&mut self.strangers, &mut self.newcomers);
+        let wrong = match exchange::open(&mut cx, hub, limits, arrival) {
             Fate::Dropped => None,
             Fate::Wrong(site, fault) => Some((site, fault)),
             Fate::Taken(inbound) => {

@@ -32,7 +32,7 @@ pub enum Fate<'a> {
 pub fn open<'a>(
     cx: &mut Context<'_>,
     hub: Option<(SiteId, &mut TokenBucket)>,
-    strangers: &mut TokenBucket,
+    (strangers, newcomers): (&mut TokenBucket, &mut TokenBucket),
     Arrival { via, octets }: Arrival<'a>,
 ) -> Fate<'a> {
     let parsed = Message::parse(octets);
@@ -49,6 +49,7 @@ pub fn open<'a>(
         (_, Some(member)) => Some(&mut member.bucket),
         // Cookies have a limit of their own.
         _ if trust == Trust::Cookie => None,
+        _ if known.is_some_and(|message| message.header.kind == Kind::RegistrationRequest) => Some(newcomers),
         _ => Some(strangers),
     };
     if limit.is_some_and(|limit| limit.take(cx.now).is_err()) {
@@ -163,7 +164,7 @@ fn of_client(cx: &mut Context<'_>, via: Via, message: &Message<'_>) -> (Option<S
         (Some(tags), Some(ours)) if same(tags, ours.flipped()) => (site, Trust::Session),
         (None, None) => (site, Trust::Untagged),
         (Some(_), _) if header.kind == Kind::RegistrationRequest && header.nbma == remote => {
-            let live = site.and_then(|site| cx.sites.member(site)).and_then(|member| member.begun);
+            let live = cx.begun((remote, header.vni));
             match cx.sessions.is_returned(cx.now, cx.vpn_id, (via, message), live) {
                 true => (None, Trust::Cookie),
                 false => (None, Trust::Wrong),

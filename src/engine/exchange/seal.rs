@@ -4,7 +4,8 @@ use super::super::context::Context;
 use super::super::contract::effect::{Effect, Effects};
 use super::super::contract::input::Via;
 use super::super::contract::statistics::{Statistics, increment};
-use super::super::sites::SiteId;
+use super::super::sites::{Name, SiteId};
+use super::session::Count;
 use super::{Arrival, Inbound, Trust};
 use crate::types::Nbma;
 use crate::wire::MAX_NHRP;
@@ -45,13 +46,17 @@ impl Context<'_> {
         sent
     }
 
+    /// When the session of a client of this name began, if it is in one.
+    pub fn begun(&self, name: Name) -> Option<Count> {
+        self.sites.member(self.sites.find(name)?)?.begun
+    }
+
     /// What a request with wrong tags is answered with, so that who sent it can come back.
     pub fn challenge(&self, to: &Inbound<'_>) -> Option<Challenge> {
         if to.trust != Trust::Wrong || to.message.header.nbma != to.via.path.remote {
             return None;
         }
-        let site = self.sites.find((to.via.path.remote, to.message.header.vni));
-        let live = site.and_then(|site| self.sites.member(site)).and_then(|member| member.begun);
+        let live = self.begun((to.via.path.remote, to.message.header.vni));
         let cookie = self.sessions.cookie(self.now, self.vpn_id, (to.via, &to.message), live)?;
         Some(Challenge { cookie, tag: to.message.tags()?.sender })
     }
