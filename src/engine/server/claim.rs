@@ -11,15 +11,16 @@ use super::super::contract::input::Via;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
-use super::super::exchange::session::same;
+use super::super::exchange::session::same_tag;
 use super::super::exchange::{Backoff, Inbound, Request, Trust};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::{Name, SiteId};
 use super::super::timers::Alarm;
+use super::purge::purge_header;
 use super::{Drained, Server, ip};
 use crate::time::Instant;
 use crate::types::{Nbma, Vtep};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Tags};
+use crate::wire::nhrp::{Cie, Message, Protocol, ProtocolAddress, Tags};
 use core::time::Duration;
 
 /// So often it is asked, within two seconds; then nobody is there.
@@ -365,18 +366,9 @@ impl Server {
 fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
     claim.next = claim.question.sent(cx, APART);
     let Some(via) = cx.sites.via(claim.holder) else { return };
-    let header = Header {
-        kind: Kind::PurgeRequest,
-        protocol: Protocol::Ethernet,
-        hop_count: HOP_COUNT,
-        flags: 0,
-        request_id: claim.question.id(),
-        nbma: cx.name_of(via.path.local),
-        vni: None,
-        source: cx.sites.mac.map(ProtocolAddress::Mac),
-        // It is for who has the MAC, not for who may have its underlay address now.
-        destination: Some(claim.address),
-    };
+    // It is for who has the MAC, not for who may have its underlay address now.
+    let to = Some(claim.address);
+    let header = purge_header(cx, via, Protocol::Ethernet, claim.question.id(), to);
     let nbma = Some(claim.by.0).filter(|nbma: &Nbma| nbma.same_family(header.nbma));
     let vni = claim.by.1.filter(|_| nbma.is_some());
     cx.request(claim.holder, via, &header, |w| {
@@ -389,8 +381,7 @@ fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
 fn is_same(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
     let Some(tags) = from.message.tags().filter(|_| from.trust != Trust::Untagged) else { return false };
     let ours = cx.sites.get(site).and_then(|there| there.tags);
-    let tag = |tag| Tags { sender: tag, receiver: 0 };
-    ours.is_some_and(|ours| same(tag(ours.receiver), tag(tags.sender)))
+    ours.is_some_and(|ours| same_tag(ours.receiver, tags.sender))
 }
 
 /// Who sent it, as it says.

@@ -9,10 +9,11 @@ use super::super::exchange::session::same;
 use super::super::exchange::{Backoff, Inbound};
 use super::super::sites::{Name, SiteId};
 use super::super::timers::Alarm;
+use super::purge::purge_header;
 use super::{DRAIN, SOON, Server};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, Tags};
+use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
 use core::cmp::Reverse;
 use core::time::Duration;
 
@@ -141,9 +142,8 @@ impl Farewells {
 
     /// Says those again that are due.
     pub(super) fn go_on(&mut self, cx: &mut Context<'_>) {
-        let name = |farewell: &Farewell| farewell.name;
         let is_back =
-            |f: &Farewell| cx.sites.find(name(f)).is_some_and(|site| cx.sites.member(site).is_some());
+            |f: &Farewell| cx.sites.find(f.name).is_some_and(|site| cx.sites.member(site).is_some());
         self.waiting.retain(|farewell| farewell.tries < TRIES && !is_back(farewell));
         let now = cx.now;
         self.waiting.iter_mut().filter(|farewell| farewell.next <= now).for_each(|f| f.send(cx));
@@ -183,17 +183,7 @@ impl Farewell {
         // A port that was found is a spoke's.
         let protocol = self.to.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
         let Some(own) = cx.sites.own(protocol) else { return };
-        let header = Header {
-            kind: Kind::PurgeRequest,
-            protocol,
-            hop_count: HOP_COUNT,
-            flags: 0,
-            request_id: self.id,
-            nbma: cx.name_of(self.via.path.local),
-            vni: None,
-            source: Some(own),
-            destination: self.to,
-        };
+        let header = purge_header(cx, self.via, protocol, self.id, self.to);
         cx.send(self.via, &header, |w| {
             w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
             if let Some(tags) = self.tags {

@@ -3,6 +3,7 @@
 use super::super::book::Change;
 use super::super::context::{Context, Due, ServerDue, Timer};
 use super::super::contract::effect::Event;
+use super::super::contract::input::Via;
 use super::super::contract::reason::Table;
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
@@ -360,20 +361,10 @@ impl Server {
         }
         let about = line.waiting.first().map(|((about, _), _)| about.address());
         let Some(about) = about else { return line.end(cx) };
-        let own = cx.sites.own(about.protocol());
         let mut request = line.request.unwrap_or_else(|| Request::new(cx, site, about));
         let again = request.sent(cx, RETRY);
-        let header = Header {
-            kind: Kind::PurgeRequest,
-            protocol: about.protocol(),
-            hop_count: HOP_COUNT,
-            flags: 0,
-            request_id: request.id(),
-            nbma: cx.name_of(via.path.local),
-            vni: None,
-            source: own,
-            destination: destination.filter(|a| a.protocol() == about.protocol()),
-        };
+        let destination = destination.filter(|a| a.protocol() == about.protocol());
+        let header = purge_header(cx, via, about.protocol(), request.id(), destination);
         cx.request(site, via, &header, |w| {
             if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;
@@ -402,6 +393,27 @@ impl Server {
             increment(&mut member.statistics.tx_purge_req);
             member.line = Some(line);
         }
+    }
+}
+
+/// The header of a Purge Request of this server's, about addresses of a protocol.
+pub(super) fn purge_header(
+    cx: &Context<'_>,
+    via: Via,
+    protocol: Protocol,
+    request_id: u32,
+    destination: Option<ProtocolAddress>,
+) -> Header {
+    Header {
+        kind: Kind::PurgeRequest,
+        protocol,
+        hop_count: HOP_COUNT,
+        flags: 0,
+        request_id,
+        nbma: cx.name_of(via.path.local),
+        vni: None,
+        source: cx.sites.own(protocol),
+        destination,
     }
 }
 

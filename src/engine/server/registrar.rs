@@ -174,8 +174,8 @@ impl Server {
         if self.bars(cx, from).is_some() {
             return Err(code::PROHIBITED);
         }
-        let is_for_anybody = header.destination.is_none() || header.destination == header.source;
-        let own = is_for_anybody || header.destination.is_some_and(|address| cx.sites.is_own(address));
+        let own =
+            is_for_anybody(header) || header.destination.is_some_and(|address| cx.sites.is_own(address));
         if own { Ok(()) } else { Err(code::PROHIBITED) }
     }
 
@@ -519,13 +519,17 @@ impl Server {
     }
 }
 
+/// Whether who registers does not say with whom.
+fn is_for_anybody(header: &Header) -> bool {
+    header.destination.is_none() || header.destination == header.source
+}
+
 /// The header of the reply. Who registers an IP address and does not know the server's, so asks whoever it is, learns it
 /// here, as FRR's `nhs dynamic` does.
 fn reply_header(cx: &Context<'_>, from: &Inbound<'_>) -> Header {
     let header = from.message.header.reply(Kind::RegistrationReply);
     let is_ip = header.protocol != Protocol::Ethernet;
-    let is_for_anybody = header.destination.is_none() || header.destination == header.source;
-    let own = cx.sites.own(header.protocol).filter(|_| is_ip && is_for_anybody);
+    let own = cx.sites.own(header.protocol).filter(|_| is_ip && is_for_anybody(&header));
     Header { destination: own.or(header.destination), ..header }
 }
 
