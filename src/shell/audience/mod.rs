@@ -1,7 +1,7 @@
 //! Who is told what happens: who reads the log, monitors, commands that wait for something, and whoever asks later.
 //!
-//! There is one ring of what happened lately. Who listens reads on in it from a number of its own, so that no listener
-//! costs more than another, and one who is slow keeps nobody's memory.
+//! There is a ring of what happened lately, and one of what is recorded. Who listens reads on in it from a number of its own,
+//! so that no listener costs more than another, and one who is slow keeps nobody's memory.
 
 mod answer;
 pub mod control;
@@ -19,7 +19,7 @@ use std::task::Waker;
 /// So many happenings are kept for who listens, and so many of them for who asks later.
 const KEPT: usize = 1024;
 pub const REMEMBERED: u64 = 256;
-/// So much of what is recorded is kept for who is slow: about 300 octets each.
+/// So much of what is recorded is kept for who is slow: some 300 octets each, 21 000 for the largest packet.
 const RECORDED: usize = 512;
 
 /// Something that happened.
@@ -33,25 +33,26 @@ pub struct Happened {
     pub event: Event,
 }
 
-/// What happened, and who is to hear of it.
-#[derive(Debug, Default)]
-pub struct Audience {
-    lately: VecDeque<Happened>,
-    /// How much has happened: the number of the last happening.
-    happened: u64,
+/// The last of what was told, and who is called when there is more.
+#[derive(Debug)]
+struct Ring<T> {
+    lately: VecDeque<T>,
+    /// So many are kept.
+    most: usize,
+    /// How much was told: the number of the last.
+    count: u64,
     listeners: Vec<Sender<()>>,
-    recorded: Recorded,
-    /// Those who let others have their turn.
-    paused: Vec<Waker>,
 }
 
-/// What went in and out of the engine while somebody records it: texts of some lines, the last [`RECORDED`] of them.
-#[derive(Debug, Default)]
-struct Recorded {
-    lately: VecDeque<String>,
-    count: u64,
+/// Who is to hear of what happens.
+#[derive(Debug)]
+pub struct Audience {
+    happened: Ring<Happened>,
+    /// What went in and out of the engine while somebody records it: texts of some lines.
+    recorded: Ring<String>,
     tags: Tags,
-    listeners: Vec<Sender<()>>,
+    /// Those who let others have their turn.
+    paused: Vec<Waker>,
 }
 
 /// Somebody who listens.
@@ -70,85 +71,102 @@ impl Listener {
     }
 }
 
-impl Audience {
-    /// Tells what happened.
-    pub fn tell(&mut self, happened: Happened) {
-        if self.lately.len() == KEPT {
+impl<T> Ring<T> {
+    fn new(most: usize) -> Ring<T> {
+        Ring { lately: VecDeque::new(), most, count: 0, listeners: Vec::new() }
+    }
+
+    fn tell(&mut self, what: T) {
+        if self.lately.len() == self.most {
             self.lately.pop_front();
         }
-        self.lately.push_back(happened);
-        self.happened += 1;
+        self.lately.push_back(what);
+        self.count += 1;
         for listener in &self.listeners {
             // Who was called already, or left, need not be called.
             let _ = listener.try_send(());
         }
     }
 
+    fn listen(&mut self) -> Listener {
+        let (call, news) = bounded(1);
+        self.forget_who_left();
+        self.listeners.push(call);
+        Listener { heard: self.count, news }
+    }
+
+    fn forget_who_left(&mut self) {
+        self.listeners.retain(|listener| !listener.is_closed());
+    }
+
+    /// What was told after that of number `heard`, and how much of that is forgotten already.
+    fn after(&self, heard: u64) -> (u64, impl Iterator<Item = &T>) {
+        let (new, kept) = (self.count.saturating_sub(heard), self.lately.len());
+        let there = usize::try_from(new).map_or(kept, |new| new.min(kept));
+        (new - there as u64, self.lately.iter().skip(kept - there))
+    }
+}
+
+impl Default for Audience {
+    fn default() -> Audience {
+        Audience {
+            happened: Ring::new(KEPT),
+            recorded: Ring::new(RECORDED),
+            tags: Tags::default(),
+            paused: Vec::new(),
+        }
+    }
+}
+
+impl Audience {
+    /// Tells what happened.
+    pub fn tell(&mut self, happened: Happened) {
+        self.happened.tell(happened);
+    }
+
     /// From now on.
     pub fn listen(&mut self) -> Listener {
-        let (call, news) = bounded(1);
-        self.listeners.retain(|listener| !listener.is_closed());
-        self.listeners.push(call);
-        Listener { heard: self.happened, news }
+        self.happened.listen()
     }
 
     /// Whether somebody records. Who left does not.
     pub fn is_recorded(&mut self) -> bool {
-        let recorded = &mut self.recorded;
-        if !recorded.listeners.is_empty() {
-            recorded.listeners.retain(|listener| !listener.is_closed());
-            if recorded.listeners.is_empty() {
-                (recorded.lately, recorded.tags) = (VecDeque::new(), Tags::default());
+        if !self.recorded.listeners.is_empty() {
+            self.recorded.forget_who_left();
+            if self.recorded.listeners.is_empty() {
+                (self.recorded.lately, self.tags) = (VecDeque::new(), Tags::default());
             }
         }
-        !recorded.listeners.is_empty()
+        !self.recorded.listeners.is_empty()
     }
 
     /// Tells those who record.
     pub fn record(&mut self, write: impl FnOnce(&mut String, &mut Tags)) {
-        let recorded = &mut self.recorded;
         let mut text = String::new();
-        write(&mut text, &mut recorded.tags);
-        if text.is_empty() {
-            return;
-        }
-        if recorded.lately.len() == RECORDED {
-            recorded.lately.pop_front();
-        }
-        recorded.lately.push_back(text);
-        recorded.count += 1;
-        for listener in &recorded.listeners {
-            // As above.
-            let _ = listener.try_send(());
+        write(&mut text, &mut self.tags);
+        if !text.is_empty() {
+            self.recorded.tell(text);
         }
     }
 
     /// Records from now on.
     pub fn listen_to_all(&mut self) -> Listener {
-        let (call, news) = bounded(1);
-        self.recorded.listeners.push(call);
-        Listener { heard: self.recorded.count, news }
+        self.recorded.listen()
     }
 
     /// What was recorded after that of number `heard`, and how much of that is forgotten already.
     pub fn recorded_after(&self, heard: u64) -> (u64, impl Iterator<Item = &String>) {
-        let Recorded { lately, count, .. } = &self.recorded;
-        let (new, kept) = (count.saturating_sub(heard), lately.len());
-        let there = usize::try_from(new).map_or(kept, |new| new.min(kept));
-        (new - there as u64, lately.iter().skip(kept - there))
+        self.recorded.after(heard)
     }
 
     /// The number of the last happening.
     pub fn happened(&self) -> u64 {
-        self.happened
+        self.happened.count
     }
 
     /// What happened after the happening of number `heard`, and how much of that is forgotten already.
     pub fn after(&self, heard: u64) -> (u64, impl Iterator<Item = &Happened>) {
-        let new = self.happened.saturating_sub(heard);
-        let kept = self.lately.len();
-        let there = usize::try_from(new).map_or(kept, |new| new.min(kept));
-        (new - there as u64, self.lately.iter().skip(kept - there))
+        self.happened.after(heard)
     }
 
     /// Calls `waker` when the turn is over that others have now.
@@ -213,7 +231,7 @@ mod tests {
         let mut audience = Audience::default();
         (0..100).for_each(|_| drop(audience.listen()));
         let listener = audience.listen();
-        assert_eq!(audience.listeners.len(), 1);
+        assert_eq!(audience.happened.listeners.len(), 1);
         audience.tell(happened(1));
         audience.tell(happened(2));
         smol::block_on(listener.news());
