@@ -9,6 +9,8 @@ use core::fmt::{self, Display, Write};
 
 /// About so many octets stand in a line.
 const OCTETS: usize = 32;
+/// So many tags have numbers of their own.
+const TAGS: usize = 1024;
 /// Where a packet's checksum is.
 const CHECKSUM: core::ops::Range<usize> = 12..14;
 /// What stands in front of two tags.
@@ -17,12 +19,12 @@ const SECRETS: [[u8; 7]; 2] =
 
 /// The settings, as of `at`, and the Request ID that comes next.
 pub fn settings(out: &mut String, settings: &Settings, next: u32) {
-    let yes = u8::from;
     // A text takes all there is.
-    let _ = settings_to(out, settings, next, yes);
+    let _ = settings_to(out, settings, next);
 }
 
-fn settings_to(out: &mut String, settings: &Settings, next: u32, yes: fn(bool) -> u8) -> fmt::Result {
+fn settings_to(out: &mut String, settings: &Settings, next: u32) -> fmt::Result {
+    let yes = <u8 as From<bool>>::from;
     writeln!(out, "next {next}\nholding {}", settings.holding_time.as_secs())?;
     let advertised = &settings.advertised;
     for nbma in [advertised.ipv4, advertised.ipv6].into_iter().flatten() {
@@ -117,7 +119,8 @@ fn packet(
     Ok(())
 }
 
-/// Tags of sessions, which nobody else is to know: each has a number in their place.
+/// Tags of sessions, which nobody else is to know: each has a number in their place; those that strangers make up beyond
+/// [`TAGS`] share one.
 #[derive(Debug, Default)]
 pub struct Tags(Vec<[u8; 8]>);
 
@@ -125,8 +128,11 @@ impl Tags {
     fn number(&mut self, tag: [u8; 8]) -> usize {
         let place = self.0.iter().position(|there| *there == tag);
         place.unwrap_or_else(|| {
-            self.0.push(tag);
-            self.0.len() - 1
+            let next = self.0.len();
+            if next < TAGS {
+                self.0.push(tag);
+            }
+            next
         })
     }
 }
@@ -229,5 +235,19 @@ struct Name(Vtep);
 impl Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},{}", self.0.nbma, self.0.vni)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_strangers_make_up_are_not_kept_for_ever() {
+        let mut tags = Tags::default();
+        let numbers: Vec<usize> = (0..3 * TAGS as u64).map(|n| tags.number(n.to_be_bytes())).collect();
+        assert_eq!(numbers[..=TAGS], (0..=TAGS).collect::<Vec<_>>());
+        assert!(numbers[TAGS..].iter().all(|number| *number == TAGS));
+        assert_eq!((tags.0.len(), tags.number(5u64.to_be_bytes())), (TAGS, 5));
     }
 }
