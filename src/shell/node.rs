@@ -439,13 +439,13 @@ impl Node {
     }
 
     fn perform(&mut self) {
-        let now = self.clock.now();
+        let clock = self.clock;
         let effects = core::mem::take(&mut self.effects);
         for effect in effects.iter() {
             match *effect {
                 Effect::Send { via, ref bytes } => {
                     let octets = effects.bytes(bytes.clone());
-                    self.record(|out, tags| record::sent(out, tags, now, via, octets));
+                    self.record(|out, tags| record::sent(out, tags, clock.now(), via, octets));
                     self.underlay.send(via, octets);
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
@@ -453,7 +453,7 @@ impl Node {
                     if let Some(device) = self.underlay.device_index() {
                         self.dataplane.neighbour(device, address, nbma);
                     }
-                    self.keeps.stirred(now);
+                    self.keeps.stirred(clock.now());
                 }
                 Effect::Changed { vn, item } => {
                     if let Item::Port(spoke) = item
@@ -467,7 +467,7 @@ impl Node {
                 Effect::Do { vn, act } => self.dataplane.order(vn, act),
                 Effect::FindHub { hub } => {
                     let is_registered = |vn| self.engine.is_registered(vn);
-                    self.underlay.seek(self.clock.now(), hub, is_registered);
+                    self.underlay.seek(clock.now(), hub, is_registered);
                 }
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);
