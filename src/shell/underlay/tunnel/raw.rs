@@ -85,7 +85,7 @@ fn without_ip_header(packet: &[u8]) -> Option<&[u8]> {
     packet.get(words * 4..)
 }
 
-const fn statement(code: u32, jt: u8, jf: u8, k: u32) -> SockFilter {
+pub(super) const fn statement(code: u32, jt: u8, jf: u8, k: u32) -> SockFilter {
     SockFilter::new(code as u16, jt, jf, k)
 }
 

@@ -3,6 +3,7 @@
 
 use super::Received;
 use super::device::{Gre, address};
+use super::raw::statement;
 use crate::engine::{Path, Via};
 use crate::shell::netlink::set_receive_buffer;
 use crate::shell::packet::{self, LinkAddress};
@@ -58,7 +59,6 @@ impl AsFd for Relayed {
 
 /// Lets through the beginning of IP packets that came in.
 fn filter() -> [SockFilter; 7] {
-    let statement = |code: u32, jt: u8, jf: u8, k: u32| SockFilter::new(code as u16, jt, jf, k);
     let load = |k| statement(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, k);
     let is = |k: u32, jt, jf| statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, k);
     let pass = |octets| statement(libc::BPF_RET | libc::BPF_K, 0, 0, octets);
