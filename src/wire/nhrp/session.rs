@@ -62,8 +62,7 @@ fn parse(extension: Extension<'_>, what: u8) -> Option<(u64, u64)> {
     let (head, numbers) = extension.value.split_first_chunk::<4>()?;
     let (first, second) = numbers.split_first_chunk::<8>()?;
     let ours = extension.kind == kind::VENDOR && head[..3] == VENDOR && head[3] == what;
-    let number = |octets| u64::from_be_bytes(octets);
-    ours.then_some((number(*first), number(second.try_into().ok()?)))
+    ours.then_some((u64::from_be_bytes(*first), u64::from_be_bytes(second.try_into().ok()?)))
 }
 
 fn emit(what: u8, first: u64, second: u64) -> [u8; 20] {
