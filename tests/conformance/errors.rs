@@ -88,23 +88,28 @@ fn g13_at_most_one_error_for_a_packet() {
     assert_eq!(hub.hear(two.path(), TAG, &question).len(), 1);
 }
 
-#[test]
-fn g_error_about_a_registration_is_a_refusal() {
-    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
-    let request = spoke.one();
+/// The hub's Error Indication about a request, of which it quotes so much.
+fn error_about(request: &Sent, code: u16, quoted: &[u8]) -> Vec<u8> {
     let header = Header {
         kind: Kind::Error,
         flags: 0,
-        request_id: Header::error_word(error::VPN_UNSUPPORTED, 0),
+        request_id: Header::error_word(code, 0),
         nbma: nbma("10.0.0.1"),
         vni: None,
         source: None,
         destination: request.header().source,
         ..request.header()
     };
-    let error = write(&header, |w| {
-        w.packet_in_error(&request.bytes);
-    });
+    write(&header, |w| {
+        w.packet_in_error(quoted);
+    })
+}
+
+#[test]
+fn g_error_about_a_registration_is_a_refusal() {
+    let mut spoke = Driven::spoke(VpnMode::Llc, 1);
+    let request = spoke.one();
+    let error = error_about(&request, error::VPN_UNSUPPORTED, &request.bytes);
     spoke.hear_from_hub(&error);
     assert!(spoke.pass(7 * SECOND).is_empty(), "no hurry");
     let sent = spoke.pass(6 * SECOND);
@@ -119,19 +124,7 @@ fn g_error_that_quotes_the_header_alone_is_a_refusal() {
     for length in [76, 48, 47, 0] {
         let mut spoke = Driven::spoke(VpnMode::None, 1);
         let request = spoke.one();
-        let header = Header {
-            kind: Kind::Error,
-            flags: 0,
-            request_id: Header::error_word(error::UNREACHABLE, 0),
-            nbma: nbma("10.0.0.1"),
-            vni: None,
-            source: None,
-            destination: request.header().source,
-            ..request.header()
-        };
-        let error = write(&header, |w| {
-            w.packet_in_error(&request.bytes[..length]);
-        });
+        let error = error_about(&request, error::UNREACHABLE, &request.bytes[..length]);
         let path = Path { local: nbma("10.0.0.2"), remote: nbma("10.0.0.1") };
         spoke.hear(path, VpnTag::None, &error);
         let reason = Refusal::Error(error::UNREACHABLE);

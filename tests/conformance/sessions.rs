@@ -27,6 +27,17 @@ fn hub_and_sessions() -> (Driven, (Client, Tags), (Client, Tags)) {
     (hub, (two, tags.0), (three, tags.1))
 }
 
+/// A hub that was started anew and found the port of spoke 2.
+fn restarted_hub() -> (Driven, Client, Port) {
+    let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    let two = client(2);
+    let port = Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
+    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    (hub, two, port)
+}
+
 fn strict_settings() -> Settings {
     let settings = settings(Part::Spoke(spoke_role()), VpnMode::Llc);
     let hub = HubSettings { vpn_mode: VpnMode::Llc, session: true };
@@ -345,12 +356,7 @@ fn sessions_do_not_begin_all_the_time() {
 /// Those whose ports it found are told that it knows of no session; whatever they send is challenged.
 #[test]
 fn a_restarted_hub_challenges() {
-    let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
-    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
-    let two = client(2);
-    let port = Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
-    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
-    hub.input(Input::News { vn: VN, news: News::Listed });
+    let (mut hub, two, port) = restarted_hub();
     let mut sent = hub.sent();
     sent.extend(hub.pass(SECOND / 10));
     assert_eq!((sent[0].path, sent[0].message().tags()), (two.path(), Some(Tags::default())));
@@ -552,12 +558,7 @@ fn an_ip_address_with_a_vni_needs_a_session_too() {
 /// At a port that was found nobody is in a session yet: that is no reason to believe who has none.
 #[test]
 fn a_purge_in_the_name_of_a_port_that_was_found_does_nothing() {
-    let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
-    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
-    let two = client(2);
-    let port = Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600 };
-    hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
-    hub.input(Input::News { vn: VN, news: News::Listed });
+    let (mut hub, two, _) = restarted_hub();
     hub.learn(&two, address(STATION));
     hub.sent();
     assert!(hears(&mut hub, &two, &two.purge(3, 0, &[address(STATION)])).is_empty());
