@@ -120,7 +120,7 @@ fn packet(
 }
 
 /// Tags of sessions, which nobody else is to know: each has a number in their place; those that strangers make up beyond
-/// [`TAGS`] share one.
+/// 1024 share one.
 #[derive(Debug, Default)]
 pub struct Tags(Vec<[u8; 8]>);
 
