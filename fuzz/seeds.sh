@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header, fuzz/corpus/import, and a first
-# history for fuzz/corpus/operations; examples of configurations, and questions, for `uci` and `control`.
+# Makes fuzz/corpus/wire from the golden frames, alone and behind GRE and the VPN header, fuzz/corpus/probes,
+# fuzz/corpus/import, and a first history for fuzz/corpus/operations; examples of configurations, and questions, for `uci`
+# and `control`.
 set -eu
 cd "$(dirname "$0")"
 golden=../tests/golden
@@ -11,6 +12,10 @@ for hex in "$golden"/*.hex; do
     name=$(basename "$hex" .hex)
     octets "$hex" > "$corpus/$name"
     { printf '\000\000\040\001'; octets "$golden/llc-prefix.hex" "$hex"; } > "$corpus/gre-$name"
+done
+mkdir -p corpus/probes
+for hex in "$golden"/[t-v]-*.hex; do
+    octets "$hex" > "corpus/probes/$(basename "$hex" .hex)"
 done
 mkdir -p corpus/import
 cp ../tests/import/*.conf corpus/import

@@ -3,10 +3,11 @@
 mod golden;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{
     Cie, Extension, Header, Kind, Message, Protocol, ProtocolAddress, Writer, checksum, error, kind,
 };
+use dmevpn::wire::probe::{Probe, quoted};
 use dmevpn::wire::{self, MAX_NHRP, Prefix, VpnTag, gre, llc};
 use proptest::collection::vec;
 use proptest::option;
@@ -71,6 +72,17 @@ fn cie(v6: bool, protocol: Protocol) -> impl Strategy<Value = Cie> {
         nbma,
         vni,
         address,
+    })
+}
+
+fn probe() -> impl Strategy<Value = Probe> {
+    let asker = any::<bool>().prop_flat_map(underlay);
+    let numbers = any::<(bool, u32, u8, u64, u64, u16)>();
+    let source = any::<[u8; 6]>().prop_filter_map("no station", Mac::new);
+    (asker, some_vni(), source, numbers).prop_map(|(nbma, vni, source, numbers)| {
+        let (is_answer, transaction, flags, nonce, tag, padding) = numbers;
+        let asker = Vtep { nbma, vni };
+        Probe { is_answer, source, transaction, flags, asker, nonce, tag, padding }
     })
 }
 
@@ -320,6 +332,43 @@ proptest! {
             golden::fix_checksum(&mut packet);
         }
         holds_for(&packet);
+    }
+
+    #[test]
+    fn reading_a_probe_undoes_writing_it(probe in probe(), vni in some_vni(), cut: prop::sample::Index) {
+        let mut buf = vec![0xa5; probe.size() + 9];
+        prop_assert_eq!(probe.emit(vni, &mut buf[..probe.size() - 1]), None);
+        let size = probe.emit(vni, &mut buf).unwrap();
+        prop_assert_eq!(size, probe.size());
+        prop_assert!(buf[size..].iter().all(|o| *o == 0xa5));
+        prop_assert_eq!(Probe::parse(&buf[8..]), Some(probe));
+        let cut = cut.index(size);
+        prop_assert_eq!(Probe::parse(&buf[8..size][..cut.saturating_sub(8)]), None);
+        // An ICMP error has the beginning: 61 octets are enough.
+        let nonce = (!probe.is_answer && cut >= 61).then_some(probe.nonce);
+        prop_assert_eq!(quoted(&buf[..cut]), nonce);
+        let mtu = u16::try_from(probe.size() - 22);
+        prop_assert!(mtu.is_err() || Probe::filling(mtu.unwrap(), probe.asker.nbma) == probe.padding);
+    }
+
+    #[test]
+    fn what_is_nearly_a_probe_is_read_as_it_would_be_written(
+        probe in probe(),
+        vni in some_vni(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let probe = Probe { padding: probe.padding % 64, ..probe };
+        let mut buf = [0; 256];
+        let size = probe.emit(vni, &mut buf).unwrap();
+        for (at, octet) in changes {
+            buf[at.index(size)] = octet;
+        }
+        if let Some(read) = Probe::parse(&buf[8..size]) {
+            let mut again = [0; 256];
+            let size = read.emit(vni, &mut again).unwrap();
+            prop_assert_eq!(Probe::parse(&again[8..size]), Some(read));
+        }
+        let _ = quoted(&buf[..size]);
     }
 
     #[test]

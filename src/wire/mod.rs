@@ -1,12 +1,14 @@
-//! The wire: GRE, the VPN header and NHRP, parsed and emitted without allocation and without panic.
+//! The wire: GRE, the VPN header and NHRP, and probes; parsed and emitted without allocation and without panic.
 //!
 //! ```text
 //! IP (protocol 47) | GRE, protocol 0x2001 [key] | [LLC/SNAP VPN header, LLC/SNAP of NHRP] | NHRP
+//! IP | UDP | VXLAN | Ethernet | IEEE 802.1ag loopback message
 //! ```
 
 pub mod gre;
 pub mod llc;
 pub mod nhrp;
+pub mod probe;
 
 use crate::types::VpnId;
 

@@ -25,6 +25,9 @@ frames! {
     K = "k-purge-of-a-rival.hex";
     L = "l-purge-of-a-former-place.hex";
     M = "m-registration-nak-rival.hex";
+    T = "t-probe.hex";
+    U = "u-answer.hex";
+    V = "v-probe-ipv6.hex";
     TRAFFIC_INDICATION = "traffic-indication.hex";
     SESSION_REGISTRATION = "session-registration.hex";
     SESSION_CHALLENGE = "session-challenge.hex";
