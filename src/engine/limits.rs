@@ -7,20 +7,31 @@ use core::time::Duration;
 /// does not starve the NHS).
 pub const STRANGERS: Rate = Rate { per_second: 500, burst: 1000 };
 
-/// Cookies that are looked at.
-pub const COOKIES: Rate = Rate { per_second: 2000, burst: 4000 };
+/// Registrations of those who are not registered, all together: whatever else strangers send keeps nobody out.
+pub const NEWCOMERS: Rate = Rate { per_second: 2000, burst: 4000 };
 
-/// Sessions that begin at one underlay address in a VN.
-pub const BEGINNINGS: Rate = Rate { per_second: 1, burst: 8 };
+/// What an underlay address has of those limits before others have more, what its network has (of 24 or 64 bits), and the
+/// network of that (16 or 48).
+pub const SHARES: [Rate; 3] = [
+    Rate { per_second: 4, burst: 16 },
+    Rate { per_second: 16, burst: 64 },
+    Rate { per_second: 1000, burst: 2000 },
+];
+
+/// Sessions that begin, all together.
+pub const BEGINNINGS: Rate = Rate { per_second: 2000, burst: 4000 };
+
+/// Sessions that begin at one underlay address in a VN: each makes work, in the kernel, too.
+pub const BEGINNINGS_OF_ONE: Rate = Rate { per_second: 1, burst: 8 };
+
+/// Sessions that begin in a network of IPv6 of 64 bits, in which one may have all addresses, and many may have one each.
+pub const BEGINNINGS_OF_A_LINE: Rate = Rate { per_second: 16, burst: 1000 };
 
 /// Error Indications to those that are in no session.
 pub const COMPLAINTS: Rate = Rate { per_second: 10, burst: 20 };
 
-/// Places where a session ended lately, and addresses where one began, that are remembered.
+/// Places where a session ended lately that are remembered.
 pub const ENDED: usize = 4096;
-
-/// Registrations of those who are not registered, all together: whatever else strangers send keeps nobody out.
-pub const NEWCOMERS: Rate = Rate { per_second: 2000, burst: 4000 };
 
 /// Packets of one registered client.
 pub const CLIENT: Rate = Rate { per_second: 200, burst: 500 };
@@ -76,46 +87,60 @@ pub struct Rate {
     pub burst: u16,
 }
 
+/// What of a [`Rate`] was used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Level {
+    /// Thousandths of a token.
+    used: u32,
+    at: Instant,
+}
+
+impl Level {
+    /// Whether nothing was taken lately.
+    pub fn is_full(&self, now: Instant, rate: Rate) -> bool {
+        self.used_at(now, rate) == 0
+    }
+
+    fn used_at(&self, now: Instant, rate: Rate) -> u32 {
+        let elapsed = u32::try_from(now.since(self.at).as_millis()).unwrap_or(u32::MAX);
+        self.used.saturating_sub(elapsed.saturating_mul(rate.per_second.into()))
+    }
+
+    /// Takes a token, if so many are left then, or tells how long it takes until they are.
+    pub fn take(&mut self, now: Instant, rate: Rate, left: u16) -> Result<(), Duration> {
+        let most = u32::from(rate.burst.saturating_sub(left)) * 1000;
+        self.used = self.used_at(now, rate);
+        self.at = self.at.max(now);
+        if self.used + 1000 <= most {
+            self.used += 1000;
+            return Ok(());
+        }
+        let wait = (self.used + 1000 - most).div_ceil(rate.per_second.into());
+        Err(Duration::from_millis(wait.max(1).into()))
+    }
+}
+
 /// Counts down what [`Rate`] allows.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenBucket {
     rate: Rate,
-    /// Thousandths of a token.
-    level: u32,
-    filled: Instant,
+    level: Level,
 }
 
 impl TokenBucket {
     /// A full bucket.
     pub fn new(rate: Rate) -> TokenBucket {
-        TokenBucket { rate, level: u32::from(rate.burst) * 1000, filled: Instant::default() }
-    }
-
-    /// Whether nothing was taken lately.
-    pub fn is_full(&self, now: Instant) -> bool {
-        self.level_at(now) == u32::from(self.rate.burst) * 1000
-    }
-
-    fn level_at(&self, now: Instant) -> u32 {
-        let elapsed = u32::try_from(now.since(self.filled).as_millis()).unwrap_or(u32::MAX);
-        let gained = elapsed.saturating_mul(self.rate.per_second.into());
-        self.level.saturating_add(gained).min(u32::from(self.rate.burst) * 1000)
+        TokenBucket { rate, level: Level::default() }
     }
 
     /// Takes a token, or tells how long it takes until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        self.level = self.level_at(now);
-        self.filled = self.filled.max(now);
-        match self.level.checked_sub(1000) {
-            Some(level) => {
-                self.level = level;
-                Ok(())
-            }
-            None => {
-                let wait = (1000 - self.level).div_ceil(self.rate.per_second.into());
-                Err(Duration::from_millis(wait.max(1).into()))
-            }
-        }
+        self.level.take(now, self.rate, 0)
+    }
+
+    /// Takes a token if the bucket is more than half full.
+    pub fn take_spare(&mut self, now: Instant) -> bool {
+        self.level.take(now, self.rate, self.rate.burst / 2).is_ok()
     }
 }
 
@@ -134,5 +159,15 @@ mod tests {
         assert_eq!(bucket.take(now), Err(Duration::from_millis(30)));
         now = now + Duration::from_millis(30);
         assert!(bucket.take(now).is_ok() && bucket.take(now).is_err());
+    }
+
+    #[test]
+    fn what_is_spare_leaves_half() {
+        let mut bucket = TokenBucket::new(Rate { per_second: 10, burst: 6 });
+        let now = Instant::from_millis(5_000);
+        assert_eq!((0..10).filter(|_| bucket.take_spare(now)).count(), 3);
+        assert_eq!((0..10).filter(|_| bucket.take(now).is_ok()).count(), 3);
+        let later = now + Duration::from_millis(300);
+        assert!(!bucket.take_spare(later) && bucket.take(later).is_ok());
     }
 }

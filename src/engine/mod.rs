@@ -48,7 +48,7 @@ use client::Client;
 use context::{Context, Due, Timer, View};
 use contract::statistics::increment;
 use exchange::session::Sessions;
-use exchange::{Arrival, Fate, Inbound, Trust};
+use exchange::{Arrival, Fate, Gate, Inbound, Trust};
 use limits::{COMPLAINTS, DEADLINES, NEWCOMERS, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use odd::Oddities;
@@ -85,7 +85,7 @@ pub struct Engine {
     /// What no VN counts: packets of none, and what VNs counted that are no more.
     statistics: Statistics,
     strangers: TokenBucket,
-    newcomers: TokenBucket,
+    newcomers: Gate,
 }
 
 /// What an engine starts with, beside its settings.
@@ -136,7 +136,7 @@ impl Engine {
             },
             statistics: Statistics::default(),
             strangers: TokenBucket::new(STRANGERS),
-            newcomers: TokenBucket::new(NEWCOMERS),
+            newcomers: Gate::new(NEWCOMERS, &start.secret),
         }
     }
 
@@ -322,7 +322,8 @@ impl Engine {
         let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
         let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
         let limits = (&mut self.strangers, &mut self.newcomers);
-        let wrong = match exchange::open(&mut cx, hub, limits, arrival) {
+        let may_register = server.as_ref().is_none_or(|server| server.allows(via.path.remote));
+        let wrong = match exchange::open(&mut cx, hub, may_register, limits, arrival) {
             Fate::Dropped => None,
             Fate::Wrong(site, fault) => Some((site, fault)),
             Fate::Taken(inbound) => {

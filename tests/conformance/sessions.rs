@@ -353,6 +353,81 @@ fn sessions_do_not_begin_all_the_time() {
     assert!(begins(&mut hub, 100) && !begins(&mut hub, 101));
 }
 
+/// Who receives at its address gets in while others send registrations, however many: from one address or from a network.
+#[test]
+fn a_flood_from_somewhere_keeps_nobody_out_from_elsewhere() {
+    let v4 = |n: u32| nbma(&format!("10.0.7.{}", n % 255));
+    let v6 = |n: u32| nbma(&format!("2001:db8:0:7::{:x}", n % 65_536));
+    let one: fn(u32) -> dmevpn::types::Nbma = |_| nbma("10.0.7.7");
+    for (flooding, newcomer) in
+        [(one, "10.0.7.8"), (v4, "10.0.8.2"), (v6, "2001:db8:0:8::2"), (v6, "10.0.8.2")]
+    {
+        let mut hub = strict_hub();
+        for second in 0..3_u32 {
+            for n in 0..7000 {
+                let from = Client { nbma: flooding(second * 7000 + n), ..client(7) };
+                hears(
+                    &mut hub,
+                    &from,
+                    &tagged(&from.registration(n), Tags { sender: 7, receiver: n.into() }),
+                );
+            }
+            let new =
+                Client { nbma: nbma(newcomer), vni: Some(vni(100 + second)), ..client(10 + second as u8) };
+            hub.begin(&new, NS + u64::from(second), 1);
+            hub.pass(SECOND);
+        }
+        let statistics = hub.engine.statistics();
+        assert!((1000..13_000).contains(&statistics.tx_challenge), "{statistics:?}");
+    }
+}
+
+/// Nor do they by what looks like a cookie, whatever address they say it is from.
+#[test]
+fn who_has_a_cookie_waits_for_nobody() {
+    let (mut hub, two) = (strict_hub(), client(2));
+    let first = Tags { sender: NS, receiver: 0 };
+    let nak = hub.ask(&two, &tagged(&two.registration(1), first));
+    for n in 0..7000 {
+        hears(&mut hub, &two, &tagged(&two.registration(n), Tags { receiver: 1 + u64::from(n), ..first }));
+    }
+    let receiver = nak.message().challenge().unwrap().cookie;
+    assert_eq!(hub.ask(&two, &tagged(&two.registration(2), Tags { receiver, ..first })).codes(), [code::OK]);
+}
+
+/// Who may not register costs others nothing.
+#[test]
+fn who_is_not_allowed_gets_no_cookie() {
+    let allow = vec![dmevpn::types::Prefix::new([10, 0, 0, 0].into(), 24).unwrap()];
+    let mut hub = Driven::hub_with(ServerSettings { allow, ..strict() });
+    for n in 0..20_000_u32 {
+        // From everywhere.
+        let from = Client { nbma: nbma(&format!("10.{}.{}.1", 1 + n % 200, n / 200)), ..client(7) };
+        hears(&mut hub, &from, &tagged(&from.registration(n), Tags { sender: 7, receiver: 0 }));
+    }
+    assert_eq!(hub.engine.statistics().tx_challenge, 0);
+    hub.begin(&client(2), NS, 1);
+}
+
+/// In a network of IPv6 one may have all addresses.
+#[test]
+fn sessions_of_a_line_do_not_begin_all_the_time() {
+    let mut hub = Driven::hub_with(ServerSettings { max_spokes: 10_000, ..strict() });
+    let begun = (0..1500_u32).filter(|n| {
+        let from = Client {
+            nbma: nbma(&format!("2001:db8::{:x}", n + 2)),
+            source: address(&format!("2e:cd:00:07:{:02x}:{:02x}", n / 256, n % 256)),
+            ..client(7)
+        };
+        let first = Tags { sender: NS + u64::from(*n), receiver: 0 };
+        let nak = hub.ask(&from, &tagged(&from.registration(1), first));
+        let receiver = nak.message().challenge().unwrap().cookie;
+        !hears(&mut hub, &from, &tagged(&from.registration(2), Tags { receiver, ..first })).is_empty()
+    });
+    let begun = begun.count();
+    assert!((1000..1100).contains(&begun), "{begun}");
+}
+
 /// Those whose ports it found are told that it knows of no session; whatever they send is challenged.
 #[test]
 fn a_restarted_hub_challenges() {

@@ -51,7 +51,8 @@ pub fn vtep(address: &str, n: u32) -> Vtep {
 
 /// From the peer `remote` to 10.0.0.1.
 pub fn from(remote: Nbma) -> Path {
-    Path { local: nbma("10.0.0.1"), remote }
+    let local = if remote.ip().is_ipv4() { "10.0.0.1" } else { "2001:db8::1" };
+    Path { local: nbma(local), remote }
 }
 
 /// A packet.

@@ -1,10 +1,12 @@
 //! Every packet that comes or goes passes here: it is opened once, and there is one way out.
 
+mod gate;
 mod open;
 mod request;
 mod seal;
 pub mod session;
 
+pub use gate::Gate;
 pub use open::{Fate, open, turn_away};
 pub use request::{Backoff, Request};
 pub use seal::Reply;

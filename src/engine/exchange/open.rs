@@ -9,6 +9,7 @@ use super::super::contract::statistics::{Statistics, increment};
 use super::super::limits::TokenBucket;
 use super::super::server::Member;
 use super::super::sites::SiteId;
+use super::gate::Gate;
 use super::seal::error_indication;
 use super::session::same;
 use super::{Arrival, Inbound, Trust};
@@ -27,12 +28,14 @@ pub enum Fate<'a> {
 }
 
 /// Opens a packet for a VN. `hub`: whom it is from if it came by the way to a hub of ours, and the limit of that one.
+/// `may_register`: whether who is at its address may.
 ///
 /// What bears the right tags never touches a limit that it shares with others; what does not never touches its site's.
 pub fn open<'a>(
     cx: &mut Context<'_>,
     hub: Option<(SiteId, &mut TokenBucket)>,
-    (strangers, newcomers): (&mut TokenBucket, &mut TokenBucket),
+    may_register: bool,
+    (strangers, newcomers): (&mut TokenBucket, &mut Gate),
     Arrival { via, octets }: Arrival<'a>,
 ) -> Fate<'a> {
     let parsed = Message::parse(octets);
@@ -40,19 +43,21 @@ pub fn open<'a>(
     let known = parsed.as_ref().ok();
     let (site, trust) = match (known, &hub) {
         (Some(message), Some((hub, _))) => (Some(*hub), of_hub(cx, *hub, message)),
-        (Some(message), None) => of_client(cx, via, message),
+        (Some(message), None) => of_client(cx, via, message, may_register),
         (None, _) => (None, Trust::Untagged),
     };
     let member = site.filter(|_| trust != Trust::Wrong).and_then(|site| cx.sites.member_mut(site));
-    let limit = match (hub, member) {
-        (Some((_, limit)), _) if known.is_some() && trust != Trust::Wrong => Some(limit),
-        (_, Some(member)) => Some(&mut member.bucket),
-        // Cookies have a limit of their own.
-        _ if trust == Trust::Cookie => None,
-        _ if known.is_some_and(|message| message.header.kind == Kind::RegistrationRequest) => Some(newcomers),
-        _ => Some(strangers),
+    let is_newcomers =
+        may_register && known.is_some_and(|message| message.header.kind == Kind::RegistrationRequest);
+    let is_within = match (hub, member) {
+        (Some((_, limit)), _) if known.is_some() && trust != Trust::Wrong => limit.take(cx.now).is_ok(),
+        (_, Some(member)) => member.bucket.take(cx.now).is_ok(),
+        // Nobody has a cookie in vain, and the sessions that begin have a limit of their own.
+        _ if trust == Trust::Cookie => true,
+        _ if is_newcomers => newcomers.admits(cx.now, via.path.remote),
+        _ => strangers.take(cx.now).is_ok(),
     };
-    if limit.is_some_and(|limit| limit.take(cx.now).is_err()) {
+    if !is_within {
         increment(&mut cx.statistics.rx_rate_limited);
         if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
             increment(&mut member.statistics.rx_rate_limited);
@@ -142,7 +147,12 @@ fn of_hub(cx: &Context<'_>, hub: SiteId, message: &Message<'_>) -> Trust {
 
 /// The server's client a packet is from, if something speaks for that; a packet from elsewhere than its header says is from
 /// nobody.
-fn of_client(cx: &mut Context<'_>, via: Via, message: &Message<'_>) -> (Option<SiteId>, Trust) {
+fn of_client(
+    cx: &Context<'_>,
+    via: Via,
+    message: &Message<'_>,
+    may_register: bool,
+) -> (Option<SiteId>, Trust) {
     let header = &message.header;
     let remote = via.path.remote;
     let tags = tags_of(message);
@@ -163,7 +173,7 @@ fn of_client(cx: &mut Context<'_>, via: Via, message: &Message<'_>) -> (Option<S
     match (tags, ours) {
         (Some(tags), Some(ours)) if same(tags, ours.flipped()) => (site, Trust::Session),
         (None, None) => (site, Trust::Untagged),
-        (Some(_), _) if header.kind == Kind::RegistrationRequest && header.nbma == remote => {
+        (Some(_), _) if may_register && header.kind == Kind::RegistrationRequest && header.nbma == remote => {
             let live = cx.begun((remote, header.vni));
             match cx.sessions.is_returned(cx.now, cx.vpn_id, (via, message), live) {
                 true => (None, Trust::Cookie),

@@ -5,9 +5,10 @@
 //! cookie dies with the session that it could displace.
 
 use super::super::contract::input::Via;
-use super::super::limits::{BEGINNINGS, COOKIES, ENDED, TokenBucket};
+use super::super::limits::{BEGINNINGS, BEGINNINGS_OF_A_LINE, BEGINNINGS_OF_ONE, ENDED};
 use super::super::secret::{Secret, octets};
 use super::super::sites::Name;
+use super::gate::{Gate, Table, network};
 use crate::time::Instant;
 use crate::types::{Nbma, VpnId};
 use crate::wire::nhrp::{Header, Message, ProtocolAddress, Tags};
@@ -47,20 +48,23 @@ pub struct Sessions {
     ended: BTreeMap<Place, Count>,
     /// Of the places that there was no room for.
     others: Option<Count>,
-    beginnings: BTreeMap<(VpnId, Nbma), TokenBucket>,
-    cookies: TokenBucket,
+    beginnings: Gate,
+    /// At an address, and in a network of IPv6.
+    of_one: Table,
+    of_line: Table,
 }
 
 impl Sessions {
     pub fn new(secret: Secret) -> Sessions {
         Sessions {
+            beginnings: Gate::new(BEGINNINGS, &secret),
+            of_one: Table::new(&secret),
+            of_line: Table::new(&secret),
             secret,
             drawn: 0,
             count: 0,
             ended: BTreeMap::new(),
             others: None,
-            beginnings: BTreeMap::new(),
-            cookies: TokenBucket::new(COOKIES),
         }
     }
 
@@ -90,22 +94,12 @@ impl Sessions {
         self.ended.insert((vpn, name), count);
     }
 
-    /// Whether one more session may begin at an address: each makes work, in the kernel, too.
+    /// Whether one more session may begin at an address.
     pub fn may_begin(&mut self, now: Instant, vpn: VpnId, nbma: Nbma) -> bool {
-        if self.beginnings.len() >= ENDED {
-            self.beginnings.retain(|_, bucket| !bucket.is_full(now));
-        }
-        let is_full = self.beginnings.len() >= ENDED;
-        match self.beginnings.get_mut(&(vpn, nbma)) {
-            Some(bucket) => bucket.take(now).is_ok(),
-            None if is_full => false,
-            None => {
-                let mut bucket = TokenBucket::new(BEGINNINGS);
-                let may = bucket.take(now).is_ok();
-                self.beginnings.insert((vpn, nbma), bucket);
-                may
-            }
-        }
+        let place = (vpn.oui(), vpn.index(), octets(nbma.ip()));
+        self.of_one.take(now, place, BEGINNINGS_OF_ONE)
+            && (nbma.ip().is_ipv4() || self.of_line.take(now, network(nbma, 64), BEGINNINGS_OF_A_LINE))
+            && self.beginnings.admits(now, nbma)
     }
 
     /// The cookie for who sends a message, in whose place there may be a session that began so. `None`: it has no tag.
@@ -122,7 +116,7 @@ impl Sessions {
 
     /// Whether a message returns a cookie that who sends it was given.
     pub fn is_returned(
-        &mut self,
+        &self,
         now: Instant,
         vpn: VpnId,
         from: (Via, &Message<'_>),
@@ -132,13 +126,11 @@ impl Sessions {
             return false;
         };
         let Some(claimant) = Claimant::of(vpn, from.0, from.1) else { return false };
-        // To look at it costs as much as to make it.
-        if self.cookies.take(now).is_err() {
-            return false;
-        }
-        let (slot, count) = (now.as_millis() / SLOT, self.count(now, &claimant, live));
-        let is = |slot| same_tag(claimant.cookie(&self.secret, slot, count), cookie);
-        is(slot) || slot.checked_sub(1).is_some_and(is)
+        let (now_is, count) = (now.as_millis() / SLOT, self.count(now, &claimant, live));
+        // It says itself in which slot it was made: to look at it costs no more than to make one, so there is no limit that
+        // others could use up.
+        let slot = if (now_is ^ cookie) & 1 == 0 { Some(now_is) } else { now_is.checked_sub(1) };
+        slot.is_some_and(|slot| same_tag(claimant.cookie(&self.secret, slot, count), cookie))
     }
 
     /// The counter where the session would be.
@@ -189,7 +181,8 @@ impl Claimant {
             &self.tag.to_be_bytes(),
             &count.to_be_bytes(),
         ];
-        secret.number(&parts).max(1)
+        // Never 0; the last bit tells the slots apart.
+        (secret.number(&parts) & !1).max(2) | (slot & 1)
     }
 }
 
@@ -269,12 +262,12 @@ mod tests {
 
     #[test]
     fn a_cookie_is_good_where_it_was_given_and_for_two_slots() {
-        let mut sessions = Sessions::new(Secret::new(&[7; 32]));
+        let sessions = Sessions::new(Secret::new(&[7; 32]));
         let at = |slots: u64| Instant::from_millis(slots * SLOT);
         let tags = |receiver| Tags { sender: 5, receiver };
         let first = request(2, 100, tags(0));
         let cookie = sessions.cookie(at(10), VPN, (via(2), &Message::parse(&first).unwrap()), None).unwrap();
-        let mut is_good = |now, vpn, from, octets: &[u8], live| {
+        let is_good = |now, vpn, from, octets: &[u8], live| {
             sessions.is_returned(now, vpn, (via(from), &Message::parse(octets).unwrap()), live)
         };
         let good = request(2, 100, tags(cookie));
@@ -289,7 +282,7 @@ mod tests {
         assert!(!is_good(at(10), VPN, 2, &first, None) && cookie != 0);
         let count = Count { value: 1, at: at(10) };
         assert!(!is_good(at(10), VPN, 2, &good, Some(count)), "another session began");
-        let mut other = Sessions::new(Secret::new(&[8; 32]));
+        let other = Sessions::new(Secret::new(&[8; 32]));
         let good = (via(2), &Message::parse(&good).unwrap());
         assert!(!other.is_returned(at(10), VPN, good, None), "another hub");
     }

@@ -140,6 +140,11 @@ impl Server {
         same
     }
 
+    /// Whether who has this underlay address may register.
+    pub fn allows(&self, nbma: Nbma) -> bool {
+        self.settings.allows(nbma)
+    }
+
     /// Whether packets with this tag belong here.
     pub fn accepts(&self, vpn_id: VpnId, tag: VpnTag) -> bool {
         match tag {
