@@ -6,7 +6,7 @@ use dmevpn::types::{Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{
     Challenge, Cie, Extension, Header, Kind, Message, Protocol, Tags, Writer, code, error, flag, kind,
 };
-use dmevpn::wire::probe::{self, Frame, Probe};
+use dmevpn::wire::probe::{self, Probe};
 use dmevpn::wire::{self, Malformed, Prefix, VpnTag, llc};
 use golden::{mac, nbma, octets, vni};
 
@@ -345,28 +345,31 @@ fn session_withdrawal() {
 #[test]
 fn frames_t_to_v_probes() {
     let question = Probe {
+        is_answer: false,
         source: SPOKE.parse().unwrap(),
         transaction: 1,
         flags: 0,
         asker: Vtep { nbma: nbma("10.0.0.2"), vni: vni(100).unwrap() },
         nonce: 0xf1f2_f3f4_f5f6_f7f8,
         tag: C,
+        padding: 4,
     };
-    let answer = Probe { source: HUB.parse().unwrap(), flags: probe::flag::REGISTERED, ..question };
     let asker = Vtep { nbma: nbma("fd00::2"), ..question.asker };
-    let of_ipv6 = Probe { transaction: 2, asker, tag: 0, ..question };
-    for (hex, is_answer, probe) in
-        [(golden::T, false, question), (golden::U, true, answer), (golden::V, false, of_ipv6)]
-    {
-        let octets = octets(hex);
-        let padded = Frame { size: Frame::small(is_answer, probe).size + 4, is_answer, probe };
-        assert_eq!(Frame::parse(&octets), Some(padded));
+    let registered = probe::flag::REGISTERED;
+    for (hex, expected) in [
+        (golden::T, question),
+        (golden::U, Probe { is_answer: true, source: HUB.parse().unwrap(), flags: registered, ..question }),
+        (golden::V, Probe { transaction: 2, asker, tag: 0, ..question }),
+    ] {
+        let frame = octets(hex);
+        assert_eq!(Probe::parse(&frame), Some(expected));
         let mut buf = [0xff; 100];
-        let len = padded.emit(Vni::new(0x1f_11e8).unwrap(), &mut buf).unwrap();
+        let size = expected.emit(Vni::new(0x1f_11e8).unwrap(), &mut buf).unwrap();
+        assert_eq!(size, expected.size());
         assert_eq!(buf[..8], [8, 0, 0, 0, 0x1f, 0x11, 0xe8, 0]);
-        assert_eq!(buf[8..len], octets);
-        assert_eq!(usize::from(padded.size), octets.len() - 14);
-        assert_eq!(probe::quoted(&buf[..len]), (!is_answer).then_some(probe.nonce));
+        assert_eq!(buf[8..size], frame);
+        let quoted = (!expected.is_answer).then_some((expected.asker.vni, expected.nonce));
+        assert_eq!(probe::quoted(&buf[..size]), quoted);
     }
 }
 

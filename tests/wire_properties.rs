@@ -7,7 +7,7 @@ use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{
     Cie, Extension, Header, Kind, Message, Protocol, ProtocolAddress, Writer, checksum, error, kind,
 };
-use dmevpn::wire::probe::{Frame, Probe, quoted};
+use dmevpn::wire::probe::{Probe, quoted};
 use dmevpn::wire::{self, MAX_NHRP, Prefix, VpnTag, gre, llc};
 use proptest::collection::vec;
 use proptest::option;
@@ -75,15 +75,14 @@ fn cie(v6: bool, protocol: Protocol) -> impl Strategy<Value = Cie> {
     })
 }
 
-fn frame() -> impl Strategy<Value = Frame> {
+fn probe() -> impl Strategy<Value = Probe> {
     let asker = any::<bool>().prop_flat_map(underlay);
     let numbers = any::<(bool, u32, u8, u64, u64, u16)>();
     let source = any::<[u8; 6]>().prop_filter_map("no station", Mac::new);
     (asker, some_vni(), source, numbers).prop_map(|(nbma, vni, source, numbers)| {
-        let (is_answer, transaction, flags, nonce, tag, size) = numbers;
+        let (is_answer, transaction, flags, nonce, tag, padding) = numbers;
         let asker = Vtep { nbma, vni };
-        let small = Frame::small(is_answer, Probe { source, transaction, flags, asker, nonce, tag });
-        Frame { size: small.size.max(size), ..small }
+        Probe { is_answer, source, transaction, flags, asker, nonce, tag, padding }
     })
 }
 
@@ -336,43 +335,40 @@ proptest! {
     }
 
     #[test]
-    fn reading_a_probe_undoes_writing_it(frame in frame(), vni in some_vni(), cut: prop::sample::Index) {
-        let expected = usize::from(frame.size) + 22;
-        let mut buf = vec![0xa5; expected + 9];
-        prop_assert_eq!(frame.emit(vni, &mut buf[..expected - 1]), None);
-        let len = frame.emit(vni, &mut buf).unwrap();
-        prop_assert_eq!(len, expected);
-        prop_assert!(buf[len..].iter().all(|o| *o == 0xa5));
-        prop_assert_eq!(Frame::parse(&buf[8..]), Some(frame));
-        let cut = cut.index(len);
-        prop_assert_eq!(Frame::parse(&buf[8..len][..cut.saturating_sub(8)]), None);
+    fn reading_a_probe_undoes_writing_it(probe in probe(), vni in some_vni(), cut: prop::sample::Index) {
+        let mut buf = vec![0xa5; probe.size() + 9];
+        prop_assert_eq!(probe.emit(vni, &mut buf[..probe.size() - 1]), None);
+        let size = probe.emit(vni, &mut buf).unwrap();
+        prop_assert_eq!(size, probe.size());
+        prop_assert!(buf[size..].iter().all(|o| *o == 0xa5));
+        prop_assert_eq!(Probe::parse(&buf[8..]), Some(probe));
+        let cut = cut.index(size);
+        prop_assert_eq!(Probe::parse(&buf[8..size][..cut.saturating_sub(8)]), None);
         // An ICMP error has the beginning: 53 octets are enough.
-        let nonce = (!frame.is_answer && cut >= 53).then_some(frame.probe.nonce);
+        let nonce = (!probe.is_answer && cut >= 53).then_some((probe.asker.vni, probe.nonce));
         prop_assert_eq!(quoted(&buf[..cut]), nonce);
-        // What is to be smaller than it can be is as small as it can be.
-        let small = Frame::small(frame.is_answer, frame.probe);
-        let len = Frame { size: 0, ..frame }.emit(vni, &mut buf).unwrap();
-        prop_assert_eq!(Frame::parse(&buf[8..len]), Some(small));
+        let mtu = u16::try_from(probe.size() - 22);
+        prop_assert!(mtu.is_err() || Probe::filling(mtu.unwrap(), probe.asker.nbma) == probe.padding);
     }
 
     #[test]
     fn what_is_nearly_a_probe_is_read_as_it_would_be_written(
-        frame in frame(),
+        probe in probe(),
         vni in some_vni(),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let frame = Frame { size: frame.size % 128, ..frame };
+        let probe = Probe { padding: probe.padding % 64, ..probe };
         let mut buf = [0; 256];
-        let len = frame.emit(vni, &mut buf).unwrap();
+        let size = probe.emit(vni, &mut buf).unwrap();
         for (at, octet) in changes {
-            buf[at.index(len)] = octet;
+            buf[at.index(size)] = octet;
         }
-        if let Some(read) = Frame::parse(&buf[8..len]) {
+        if let Some(read) = Probe::parse(&buf[8..size]) {
             let mut again = [0; 256];
-            let len = read.emit(vni, &mut again).unwrap();
-            prop_assert_eq!(Frame::parse(&again[8..len]), Some(read));
+            let size = read.emit(vni, &mut again).unwrap();
+            prop_assert_eq!(Probe::parse(&again[8..size]), Some(read));
         }
-        let _ = quoted(&buf[..len]);
+        let _ = quoted(&buf[..size]);
     }
 
     #[test]

@@ -4,17 +4,15 @@
 #![no_main]
 
 use dmevpn::types::Vni;
-use dmevpn::wire::probe::{Frame, quoted};
+use dmevpn::wire::probe::{Probe, quoted};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
     let _ = quoted(octets);
-    let Some(frame) = Frame::parse(octets) else { return };
-    let len = usize::from(frame.size) + 22;
-    assert!(len <= octets.len() + 8, "an answer is no larger than the question");
-    let mut buf = vec![0xa5; len];
-    let vni = Vni::new(1).expect("a VNI");
-    assert_eq!(frame.emit(vni, &mut buf), Some(len), "what can be read can be written");
-    assert_eq!(Frame::parse(&buf[8..]), Some(frame));
-    assert_eq!(quoted(&buf), (!frame.is_answer).then_some(frame.probe.nonce));
+    let Some(probe) = Probe::parse(octets) else { return };
+    assert!(probe.size() <= octets.len() + 8, "an answer is no larger than the question");
+    let mut buf = vec![0xa5; probe.size()];
+    let size = probe.emit(Vni::new(1).expect("a VNI"), &mut buf).expect("what can be read can be written");
+    assert_eq!((Probe::parse(&buf[8..]), size), (Some(probe), buf.len()));
+    assert_eq!(quoted(&buf), (!probe.is_answer).then_some((probe.asker.vni, probe.nonce)));
 });

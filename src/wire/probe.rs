@@ -23,9 +23,9 @@ const VXLAN: usize = 8;
 /// An Ethernet header, in octets.
 const ETHERNET: usize = 14;
 /// What is between them and the address.
-const BEFORE_ADDRESS: u16 = 8 + 3 + 28;
+const BEFORE_ADDRESS: usize = 8 + 3 + 28;
 /// The padding's head, and the end.
-const BEHIND_ADDRESS: u16 = 3 + 1;
+const BEHIND_ADDRESS: usize = 3 + 1;
 
 /// Bit 3: the header holds a VNI (RFC 7348 section 5).
 const HAS_VNI: u8 = 0x08;
@@ -44,50 +44,49 @@ const WITHOUT_ADDRESS: u16 = 28;
 const IPV4: u8 = 1;
 const IPV6: u8 = 2;
 
-/// What a hub says in its answer.
+/// Flags of an answer.
 pub mod flag {
-    /// It has a session with this tag, by the port that the question came by.
+    /// The hub has a session with this tag, by the port that the probe came by.
     pub const REGISTERED: u8 = 0x01;
-    /// It was started less than 60 s ago.
-    pub const YOUNG: u8 = 0x02;
+    /// The hub was started less than 60 s ago.
+    pub const STARTED: u8 = 0x02;
 }
 
-/// The fields of a probe. An answer has those of its question, but for the source and the flags.
+/// A probe, or the answer to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The MAC that who sends it has in the VN: the source of the Ethernet frame.
-    pub source: Mac,
-    /// The transaction identifier.
-    pub transaction: u32,
-    /// See [`flag`]; 0 in a question.
-    pub flags: u8,
-    /// Where who asks wants the answer: its address as others know it, and its own VNI.
-    pub asker: Vtep,
-    /// 64 random bits: who answers has seen the question.
-    pub nonce: u64,
-    /// The hub's tag of the session, in a question to a hub and its answer; 0 between spokes.
-    pub tag: u64,
-}
-
-/// A probe as a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Whether it answers.
+    /// Whether it is an answer.
     pub is_answer: bool,
-    /// What it says.
-    pub probe: Probe,
-    /// How large it is, in octets behind the Ethernet header: up to the MTU of the device.
-    pub size: u16,
+    /// The router that sends it, in the VN.
+    pub source: Mac,
+    /// A number of the asker's.
+    pub transaction: u32,
+    /// Those of [`flag`]; in a question none.
+    pub flags: u8,
+    /// Where an answer is to go.
+    pub asker: Vtep,
+    /// Drawn for each question.
+    pub nonce: u64,
+    /// The hub's tag, of a question to a hub; else 0.
+    pub tag: u64,
+    /// So many octets make it larger.
+    pub padding: u16,
 }
 
-impl Frame {
-    /// The smallest.
-    pub fn small(is_answer: bool, probe: Probe) -> Frame {
-        Frame { is_answer, probe, size: least(probe.asker.nbma) }
+impl Probe {
+    /// How long it is in VXLAN, in octets, the VXLAN header included.
+    pub fn size(&self) -> usize {
+        bare_len(self.asker.nbma) + usize::from(self.padding)
+    }
+
+    /// The padding that makes one of an asker with this address as large as the largest frame of a device with this MTU;
+    /// none where that is too small.
+    pub fn filling(mtu: u16, asker: Nbma) -> u16 {
+        (VXLAN + ETHERNET + usize::from(mtu)).saturating_sub(bare_len(asker)) as u16
     }
 
     /// Reads an Ethernet frame, as it comes out of VXLAN. `None` if it is no probe; what is behind its end does not matter.
-    pub fn parse(frame: &[u8]) -> Option<Frame> {
+    pub fn parse(frame: &[u8]) -> Option<Probe> {
         let mut rest = frame;
         let (source, opcode, transaction) = head(&mut rest)?;
         let is_answer = match opcode {
@@ -105,46 +104,42 @@ impl Frame {
         let [kind, high, low] = take(&mut rest)?;
         let padding = u16::from_be_bytes([high, low]);
         let end = rest.get(usize::from(padding))?;
-        let size = least(nbma).checked_add(padding)?;
-        let probe = Probe { source, transaction, flags, asker: Vtep { nbma, vni }, nonce, tag };
-        (kind == DATA && *end == END).then_some(Frame { is_answer, probe, size })
+        let asker = Vtep { nbma, vni };
+        let is_whole = kind == DATA && *end == END;
+        is_whole.then_some(Probe { is_answer, source, transaction, flags, asker, nonce, tag, padding })
     }
 
-    /// Writes it to the front of `buf`, from the VXLAN header with this VNI on, no smaller than it can be; its length, or
-    /// `None` if there is no room.
+    /// Writes it to the front of `buf`, from the VXLAN header with this VNI on; its length, or `None` if there is no room.
     pub fn emit(&self, vni: Vni, buf: &mut [u8]) -> Option<usize> {
-        let Probe { source, transaction, flags, asker, nonce, tag } = self.probe;
-        let least = least(asker.nbma);
-        let size = self.size.max(least);
-        let length = VXLAN + ETHERNET + usize::from(size);
+        let length = self.size();
         let all = buf.get_mut(..length)?;
         all.fill(0);
-        let (family, octets): (u8, &[u8]) = match &asker.nbma.ip() {
+        let (family, octets): (u8, &[u8]) = match &self.asker.nbma.ip() {
             IpAddr::V4(ip) => (IPV4, &ip.octets()),
             IpAddr::V6(ip) => (IPV6, &ip.octets()),
         };
         let opcode = if self.is_answer { ANSWER } else { QUESTION };
         let [_, vni @ ..] = vni.get().to_be_bytes();
-        let [_, of_asker @ ..] = asker.vni.get().to_be_bytes();
+        let [_, asker @ ..] = self.asker.vni.get().to_be_bytes();
         let parts: [&[u8]; 18] = [
             &[HAS_VNI, 0, 0, 0],
             &vni,
             &[0],
             &DESTINATION,
-            &source.octets(),
+            &self.source.octets(),
             &ETHERTYPE.to_be_bytes(),
             &[VERSION, opcode, 0, FIRST_TLV],
-            &transaction.to_be_bytes(),
+            &self.transaction.to_be_bytes(),
             &[ORGANIZATION],
             &(WITHOUT_ADDRESS + octets.len() as u16).to_be_bytes(),
             &PROBE,
-            &[flags, family, 0, 0, 0],
-            &of_asker,
-            &nonce.to_be_bytes(),
-            &tag.to_be_bytes(),
+            &[self.flags, family, 0, 0, 0],
+            &asker,
+            &self.nonce.to_be_bytes(),
+            &self.tag.to_be_bytes(),
             octets,
             &[DATA],
-            &(size - least).to_be_bytes(),
+            &self.padding.to_be_bytes(),
         ];
         let mut at = 0;
         for part in parts {
@@ -155,18 +150,17 @@ impl Frame {
     }
 }
 
-/// The nonce of a question of which an ICMP error quotes the beginning, from the VXLAN header on.
-pub fn quoted(vxlan: &[u8]) -> Option<u64> {
+/// The asker's VNI and the nonce of a question of which an ICMP error quotes the beginning, from the VXLAN header on.
+pub fn quoted(vxlan: &[u8]) -> Option<(Vni, u64)> {
     let mut rest = vxlan.get(VXLAN..)?;
     let (_, opcode, _) = head(&mut rest)?;
-    ours(&mut rest)?;
-    (opcode == QUESTION).then_some(u64::from_be_bytes(take(&mut rest)?))
+    let (_, _, vni) = ours(&mut rest)?;
+    (opcode == QUESTION).then_some((vni, u64::from_be_bytes(take(&mut rest)?)))
 }
 
-/// The size of a probe without padding.
-fn least(asker: Nbma) -> u16 {
+fn bare_len(asker: Nbma) -> usize {
     let address = if asker.ip().is_ipv4() { 4 } else { 16 };
-    BEFORE_ADDRESS + address + BEHIND_ADDRESS
+    VXLAN + ETHERNET + BEFORE_ADDRESS + address + BEHIND_ADDRESS
 }
 
 /// Source, opcode and transaction.
