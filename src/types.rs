@@ -328,6 +328,9 @@ impl fmt::Display for Vtep {
     }
 }
 
+/// What tells the sites of a VN apart. One that registers IP addresses only, or only answers, has no VNI.
+pub type SiteName = (Nbma, Option<Vni>);
+
 impl fmt::Debug for Vtep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,5 +1,6 @@
 //! The rooms of the house: what may not know of what.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -101,4 +102,174 @@ fn unsafe_code_is_counted() {
 #[test]
 fn the_search_finds_what_it_looks_for() {
     assert!(!offenders("shell", &["libc::"]).is_empty());
+}
+
+/// A file, as a module: `[engine, sites]`.
+type Module = Vec<String>;
+
+/// What each file names that stands elsewhere.
+struct House(BTreeMap<Module, Vec<Module>>);
+
+impl House {
+    fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> House {
+        House(files.into_iter().map(|(path, text)| (module(path), named(&code(text)))).collect())
+    }
+
+    /// The file in which what `at` names by this path stands, also where another one hands it on.
+    fn file_of(&self, at: &[String], path: &[String]) -> Option<Module> {
+        let mut place = at.to_vec();
+        let mut rest = path;
+        while let [first, others @ ..] = rest {
+            match first.as_str() {
+                "crate" => place.clear(),
+                "super" => drop(place.pop()),
+                "self" => {}
+                _ => break,
+            }
+            rest = others;
+        }
+        let is_inside = rest.len() < path.len();
+        for (n, name) in rest.iter().enumerate() {
+            let below = [place.as_slice(), core::slice::from_ref(name)].concat();
+            if self.0.contains_key(&below) {
+                place = below;
+                continue;
+            }
+            let handed_on =
+                self.0.get(&place)?.iter().find(|other| other.last() == Some(name) && *other != path);
+            return match handed_on {
+                Some(other) => self.file_of(&place, other),
+                None => (n > 0 || is_inside).then_some(place),
+            };
+        }
+        Some(place)
+    }
+
+    /// Which files name what of which others. That one uses what its own folder's face has is in the nature of a folder.
+    fn arrows(&self) -> Vec<(Module, Module)> {
+        let of = |(from, named): (&Module, &Vec<Module>)| {
+            let to = named.iter().filter_map(|path| self.file_of(from, path));
+            to.filter(|to| !from.starts_with(to)).map(|to| (from.clone(), to)).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
+    /// The arrows that are part of a circle, or lead from one to another.
+    fn circles(&self) -> Vec<String> {
+        let mut arrows = self.arrows();
+        loop {
+            let before = arrows.len();
+            let all = arrows.clone();
+            arrows
+                .retain(|(from, to)| all.iter().any(|(a, _)| a == to) && all.iter().any(|(_, b)| b == from));
+            if arrows.len() == before {
+                break;
+            }
+        }
+        let mut lines: Vec<_> =
+            arrows.iter().map(|(a, b)| format!("{} -> {}", a.join("::"), b.join("::"))).collect();
+        lines.dedup();
+        lines
+    }
+}
+
+fn module(path: &str) -> Module {
+    let names = path.trim_end_matches(".rs").split('/');
+    names.filter(|name| !["lib", "mod"].contains(name)).map(str::to_owned).collect()
+}
+
+/// A file without its comments and tests.
+fn code(text: &str) -> String {
+    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut code = String::new();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            code.push_str(line);
+            code.push('\n');
+        } else if lines.next().is_some_and(|line| line.starts_with("mod ") && line.ends_with('{')) {
+            break;
+        }
+    }
+    code
+}
+
+/// The paths that a file's code has: of its imports, and those that begin with `super` or `crate`.
+fn named(code: &str) -> Vec<Module> {
+    let mut found = Vec::new();
+    for statement in code.split(';') {
+        let imported =
+            ["\nuse ", "\npub use ", "\npub(super) use ", "\npub(crate) use "].iter().find_map(|word| {
+                let statement = statement.strip_prefix("use ").or(statement.split(word).nth(1))?;
+                Some(statement.to_owned())
+            });
+        match imported {
+            Some(tree) => expand("", &tree.split_whitespace().collect::<Vec<_>>().join(" "), &mut found),
+            None => {
+                let words = statement.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+                let paths = words.filter(|word| word.starts_with("super::") || word.starts_with("crate::"));
+                paths.for_each(|path| expand("", path, &mut found));
+            }
+        }
+    }
+    found
+}
+
+/// `a::{b, c::d}` names `a::b` and `a::c::d`.
+fn expand(before: &str, tree: &str, found: &mut Vec<Module>) {
+    let Some((head, inner)) = tree.split_once('{') else {
+        let path = format!("{before}{}", tree.split(" as ").next().unwrap_or_default().trim());
+        found.push(
+            path.split("::").filter(|name| *name != "self" || path == "self").map(str::to_owned).collect(),
+        );
+        return;
+    };
+    let (mut depth, mut from) = (0, 0);
+    let inner = inner.trim_end().strip_suffix('}').unwrap_or(inner);
+    for (place, c) in inner.char_indices().chain([(inner.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let branch = inner[from..place].trim();
+                if !branch.is_empty() {
+                    expand(&format!("{before}{}", head.trim()), branch, found);
+                }
+                from = place + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files: Vec<(String, String)> = sources(&root)
+        .iter()
+        .map(|path| {
+            (path.strip_prefix(&root).unwrap().display().to_string(), fs::read_to_string(path).unwrap())
+        })
+        .filter(|(path, _)| !path.ends_with("tests.rs"))
+        .collect();
+    let house = House::new(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    assert!(house.arrows().len() > 300, "{} arrows", house.arrows().len());
+    assert_eq!(house.circles(), Vec::<String>::new(), "each of these imports the next one");
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let of = |files: &[(&'static str, &'static str)]| House::new(files.iter().copied()).circles();
+    let face = ("a/mod.rs", "mod b;\nmod c;\npub use c::Thing;\nuse std::fs;\nstruct Whole(b::Part);\n");
+    let part = ("a/b.rs", "use super::Whole;\nuse super::{\n    Thing,\n};\n");
+    assert!(of(&[face, part, ("a/c.rs", "use std::{fs, io};\n// super::b\n")]).is_empty());
+    let back = "fn f() -> super::b::Part {}\n";
+    assert_eq!(of(&[face, part, ("a/c.rs", back)]), ["a::b -> a::c", "a::c -> a::b"]);
+    let tested = "#[cfg(test)]\nmod tests {\n    use super::super::b::Part;\n}\n";
+    assert!(of(&[face, part, ("a/c.rs", tested)]).is_empty());
+    let far = [
+        ("x.rs", "use crate::y::z::Z as Other;\n"),
+        ("y/mod.rs", ""),
+        ("y/z.rs", "use crate::x::{self, X};\n"),
+    ];
+    assert_eq!(of(&far), ["x -> y::z", "y::z -> x"]);
 }

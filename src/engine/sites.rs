@@ -1,9 +1,9 @@
 //! Who is out there: the other ends of a VN, as clients that registered, as hubs to register with, and as the places
 //! that answers name.
 
-use super::contract::input::{Path, Via};
-use super::server::Member;
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use super::contract::way::{Path, Via};
+use super::member::Member;
+use crate::types::{Mac, Nbma, SiteName, Vni, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Protocol, ProtocolAddress, Tags};
 use core::net::IpAddr;
@@ -23,9 +23,6 @@ impl SiteId {
     /// Where those are of whom nobody knows.
     pub const NOWHERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MAX };
 }
-
-/// What tells sites apart. One that registers IP addresses only, or only answers, has no VNI.
-pub type Name = (Nbma, Option<Vni>);
 
 /// A site.
 #[derive(Debug)]
@@ -69,7 +66,7 @@ pub struct Sites {
     pub own_ips: Vec<IpAddr>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    names: BTreeMap<Name, SiteId>,
+    names: BTreeMap<SiteName, SiteId>,
 }
 
 impl Sites {
@@ -96,12 +93,12 @@ impl Sites {
         }
     }
 
-    pub fn find(&self, name: Name) -> Option<SiteId> {
+    pub fn find(&self, name: SiteName) -> Option<SiteId> {
         self.names.get(&name).copied()
     }
 
     /// The site of this name, which is known from now on.
-    pub fn enter(&mut self, name: Name) -> SiteId {
+    pub fn enter(&mut self, name: SiteName) -> SiteId {
         if let Some(id) = self.find(name) {
             return id;
         }
@@ -118,7 +115,7 @@ impl Sites {
     }
 
     /// The site has another name from now on, which nobody may have. Its ID, and all that is known of it, stay.
-    pub fn rename(&mut self, id: SiteId, name: Name) {
+    pub fn rename(&mut self, id: SiteId, name: SiteName) {
         let Some(site) = self.get_mut(id) else { return };
         let before = (core::mem::replace(&mut site.nbma, name.0), core::mem::replace(&mut site.vni, name.1));
         self.names.remove(&before);
@@ -182,7 +179,7 @@ impl Sites {
     }
 
     /// Those after a name.
-    pub fn members_after(&self, last: Option<Name>) -> impl Iterator<Item = (SiteId, &Site, &Member)> {
+    pub fn members_after(&self, last: Option<SiteName>) -> impl Iterator<Item = (SiteId, &Site, &Member)> {
         let start = last.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
         self.names.range((start, core::ops::Bound::Unbounded)).filter_map(|(_, id)| {
             let site = self.get(*id)?;

@@ -1,7 +1,7 @@
 //! Where a client was before it had its present address: told to the hub with the registration, which moves what it has.
 
 use super::super::context::Context;
-use super::super::contract::input::Path;
+use super::super::contract::way::Path;
 use super::super::exchange::Request;
 use super::super::sites::SiteId;
 use crate::types::Nbma;

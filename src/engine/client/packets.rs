@@ -1,7 +1,7 @@
 //! What a client sends, octet by octet.
 
 use super::super::context::Context;
-use super::super::contract::input::Via;
+use super::super::contract::way::Via;
 use super::super::sites::SiteId;
 use super::moving::PLACES;
 use crate::types::{Mac, Nbma, Vni};

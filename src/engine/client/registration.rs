@@ -2,12 +2,12 @@
 
 use super::super::context::{ClientDue, Context, Due, seconds};
 use super::super::contract::effect::{Effect, Event};
-use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::{Refusal, Rivals};
 use super::super::contract::report::Standing;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, VpnMode};
 use super::super::contract::statistics::increment;
+use super::super::contract::way::{Path, Via};
 use super::super::exchange::session::Order;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::sites::SiteId;

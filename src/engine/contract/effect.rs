@@ -1,12 +1,13 @@
 //! What the engine wants done, and what it has to tell.
 
+use super::input::Place;
 #[cfg(doc)]
 use super::input::{Input, News};
-use super::input::{Place, Via};
 use super::item::Item;
 use super::reason::{Refusal, Rivals, Table, Why};
 use super::report::Oddity;
 use super::settings::{HubKey, VnKey};
+use super::way::Via;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::ops::Range;
 

@@ -2,27 +2,10 @@
 
 use super::item::{IpClient, Port};
 use super::settings::{HubKey, VnKey};
+use super::way::{Path, Via};
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use crate::wire::{Malformed, VpnTag};
+use crate::wire::Malformed;
 use core::time::Duration;
-
-/// The two ends of an underlay path, seen from this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path {
-    /// This node's address.
-    pub local: Nbma,
-    /// The other node's address.
-    pub remote: Nbma,
-}
-
-/// The way of an NHRP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Via {
-    /// Between which addresses.
-    pub path: Path,
-    /// How the encapsulation names the VN.
-    pub tag: VpnTag,
-}
 
 /// Where a MAC is, seen from the bridge of a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The things in the kernel that the engine wants, and how it wants them.
 
-use super::input::Path;
 use super::settings::VpnMode;
+use super::way::Path;
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::net::IpAddr;
 

@@ -7,3 +7,4 @@ pub mod reason;
 pub mod report;
 pub mod settings;
 pub mod statistics;
+pub mod way;

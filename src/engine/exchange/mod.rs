@@ -11,7 +11,7 @@ pub use open::{Fate, open, turn_away};
 pub use request::{Backoff, Request};
 pub use seal::Reply;
 
-use super::contract::input::Via;
+use super::contract::way::Via;
 use super::sites::SiteId;
 use crate::wire::nhrp::{Fault, Message, error};
 

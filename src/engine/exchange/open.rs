@@ -3,11 +3,11 @@
 
 use super::super::context::Context;
 use super::super::contract::effect::Effects;
-use super::super::contract::input::Via;
 use super::super::contract::report::Oddity;
 use super::super::contract::statistics::{Statistics, increment};
+use super::super::contract::way::Via;
 use super::super::limits::TokenBucket;
-use super::super::server::Member;
+use super::super::member::Member;
 use super::super::sites::SiteId;
 use super::gate::Gate;
 use super::seal::error_indication;
@@ -15,7 +15,7 @@ use super::session::same;
 use super::{Arrival, Inbound, Trust};
 use crate::time::Instant;
 use crate::types::Nbma;
-use crate::wire::nhrp::{Extension, Fault, Header, Kind, Message, Protocol, Tags, error, kind};
+use crate::wire::nhrp::{Extension, Fault, Kind, Message, Protocol, Tags, error, kind};
 
 /// What becomes of a packet.
 pub enum Fate<'a> {
@@ -164,7 +164,7 @@ fn of_client(
         };
         return match tags.filter(|tags| *tags != Tags::default()) {
             Some(tags) => of_session(tags).map_or((None, Trust::Wrong), |site| (Some(site), Trust::Session)),
-            None => untagged(cx, remote, header),
+            None => untagged(cx, remote),
         };
     }
     let site = cx.sites.find((remote, header.vni));
@@ -185,11 +185,9 @@ fn of_client(
 }
 
 /// A reply, or an error, of who has no session.
-fn untagged(cx: &Context<'_>, remote: Nbma, header: &Header) -> (Option<SiteId>, Trust) {
-    let there = || cx.sites.members_at(remote).filter(|(_, member)| member.begun.is_none());
-    let has_asked = |member: &Member| member.line.as_ref().is_some_and(|line| line.asked(header.request_id));
-    let asked = there().find(|(_, member)| header.kind == Kind::PurgeReply && has_asked(member));
-    (asked.or_else(|| there().next()).map(|(site, _)| site), Trust::Untagged)
+fn untagged(cx: &Context<'_>, remote: Nbma) -> (Option<SiteId>, Trust) {
+    let site = cx.sites.members_at(remote).find(|(_, member)| member.begun.is_none()).map(|(site, _)| site);
+    (site, Trust::Untagged)
 }
 
 /// The tags of a packet; of an error those of the packet it is about, as far as that is included.

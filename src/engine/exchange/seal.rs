@@ -2,12 +2,12 @@
 
 use super::super::context::Context;
 use super::super::contract::effect::{Effect, Effects};
-use super::super::contract::input::Via;
 use super::super::contract::statistics::{Statistics, increment};
-use super::super::sites::{Name, SiteId};
+use super::super::contract::way::Via;
+use super::super::sites::SiteId;
 use super::session::Count;
 use super::{Arrival, Inbound, Trust};
-use crate::types::Nbma;
+use crate::types::{Nbma, SiteName};
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
     Challenge, Cie, Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer,
@@ -47,7 +47,7 @@ impl Context<'_> {
     }
 
     /// When the session of a client of this name began, if it is in one.
-    pub fn begun(&self, name: Name) -> Option<Count> {
+    pub fn begun(&self, name: SiteName) -> Option<Count> {
         self.sites.member(self.sites.find(name)?)?.begun
     }
 

@@ -4,13 +4,12 @@
 //! A cookie depends on all that it is to vouch for, and on a counter that goes up whenever a session begins or ends: an old
 //! cookie dies with the session that it could displace.
 
-use super::super::contract::input::Via;
+use super::super::contract::way::Via;
 use super::super::limits::{BEGINNINGS, BEGINNINGS_OF_A_LINE, BEGINNINGS_OF_ONE, ENDED};
 use super::super::secret::{Secret, octets};
-use super::super::sites::Name;
 use super::gate::{Gate, Table, network};
 use crate::time::Instant;
-use crate::types::{Nbma, VpnId};
+use crate::types::{Nbma, SiteName, VpnId};
 use crate::wire::nhrp::{Header, Message, ProtocolAddress, Tags};
 use core::hint::black_box;
 use core::time::Duration;
@@ -23,7 +22,7 @@ const SLOT: u64 = 64_000;
 const KEPT: Duration = Duration::from_millis(2 * SLOT);
 
 /// A place in a VN, where there may be a session.
-type Place = (VpnId, Name);
+type Place = (VpnId, SiteName);
 
 /// The counter, as it was when a session began or ended.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +80,7 @@ impl Sessions {
     }
 
     /// A session ended.
-    pub fn ended(&mut self, now: Instant, vpn: VpnId, name: Name) {
+    pub fn ended(&mut self, now: Instant, vpn: VpnId, name: SiteName) {
         let count = self.begins(now);
         if self.ended.len() >= ENDED {
             self.ended.retain(|_, count| now.since(count.at) <= KEPT);
@@ -146,7 +145,7 @@ struct Claimant {
     vpn: VpnId,
     remote: Nbma,
     local: Nbma,
-    name: Name,
+    name: SiteName,
     address: ProtocolAddress,
     tag: u64,
 }
@@ -219,7 +218,7 @@ pub fn order(last: Option<u32>, id: u32) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::contract::input::Path;
+    use crate::engine::contract::way::Path;
     use crate::types::{Mac, Vni};
     use crate::wire::VpnTag;
     use crate::wire::nhrp::{Cie, Kind, Protocol, Writer};
@@ -230,7 +229,7 @@ mod tests {
         format!("10.0.0.{n}").parse().unwrap()
     }
 
-    fn name(n: u8) -> Name {
+    fn name(n: u8) -> SiteName {
         (nbma(n), Vni::new(100))
     }
 

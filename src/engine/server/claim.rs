@@ -7,19 +7,19 @@
 
 use super::super::context::{Context, Due, ServerDue};
 use super::super::contract::effect::Event;
-use super::super::contract::input::Via;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
+use super::super::contract::way::Via;
 use super::super::exchange::session::same_tag;
 use super::super::exchange::{Backoff, Inbound, Request, Trust};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
-use super::super::sites::{Name, SiteId};
+use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::purge::purge_header;
 use super::{Drained, Server, ip};
 use crate::time::Instant;
-use crate::types::{Nbma, Vtep};
+use crate::types::{Nbma, SiteName, Vtep};
 use crate::wire::nhrp::{Cie, Message, Protocol, ProtocolAddress, Tags};
 use core::time::Duration;
 
@@ -46,7 +46,7 @@ pub(super) type Heard = Vec<(SiteId, bool)>;
 /// A registration that waits.
 #[derive(Debug)]
 struct Claim {
-    by: Name,
+    by: SiteName,
     holder: SiteId,
     question: Request,
     address: ProtocolAddress,
@@ -63,7 +63,7 @@ pub struct Claims {
     waiting: Vec<Claim>,
     alarm: Alarm,
     /// Sites that are not there any more, who says so from where, and until when that counts.
-    heirs: Vec<(SiteId, Name, Instant)>,
+    heirs: Vec<(SiteId, SiteName, Instant)>,
     /// Sites as they were called before.
     former: Vec<(Vtep, SiteId, Instant)>,
     rivals: Vec<(Rivals, Instant)>,
@@ -100,7 +100,7 @@ impl Claims {
         cx.timers.clear(&mut self.alarm);
     }
 
-    fn has_heir(&mut self, now: Instant, by: Name) -> Option<SiteId> {
+    fn has_heir(&mut self, now: Instant, by: SiteName) -> Option<SiteId> {
         self.heirs.retain(|(.., until)| *until > now);
         let place = self.heirs.iter().position(|(_, heir, _)| *heir == by)?;
         Some(self.heirs.remove(place).0)
@@ -221,7 +221,7 @@ impl Server {
         &mut self,
         cx: &mut Context<'_>,
         from: &Inbound<'_>,
-        place: Name,
+        place: SiteName,
         address: ProtocolAddress,
     ) {
         let (header, by) = (&from.message.header, name(from));
@@ -250,7 +250,7 @@ impl Server {
     }
 
     /// A router in a session was where a port was found: if nobody else begins a session there soon, it is not needed.
-    fn leaves_found(&mut self, cx: &mut Context<'_>, place: Name) {
+    fn leaves_found(&mut self, cx: &mut Context<'_>, place: SiteName) {
         let Some(site) = cx.sites.find(place) else { return };
         let Some(member) = cx.sites.member_mut(site).filter(|member| member.is_found()) else { return };
         member.grace = member.grace.min(Some(cx.now + LEFT));
@@ -309,9 +309,7 @@ impl Server {
         if member.begun.take().is_some() {
             cx.sessions.ended(cx.now, cx.vpn_id, (nbma, Some(was.vni)));
         }
-        if let Some(port) = &mut member.port {
-            port.reply = None;
-        }
+        self.replies.remove(&site);
         let uplink = member.uplink();
         let addresses: Vec<_> = member.registered.iter().filter_map(|r| ip(r.address)).collect();
         cx.sites.rename(site, by);
@@ -385,6 +383,6 @@ fn is_same(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
 }
 
 /// Who sent it, as it says.
-fn name(from: &Inbound<'_>) -> Name {
+fn name(from: &Inbound<'_>) -> SiteName {
     (from.message.header.nbma, from.message.header.vni)
 }

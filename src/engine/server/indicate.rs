@@ -2,8 +2,8 @@
 //! gets a Traffic Indication, as from Cisco's, and asks where that one is. FRR and Cisco look for no shortcut without.
 
 use super::super::context::Context;
-use super::super::contract::input::Via;
 use super::super::contract::statistics::increment;
+use super::super::contract::way::Via;
 use super::super::limits::{INDICATIONS, TokenBucket};
 use super::Server;
 use crate::time::Instant;

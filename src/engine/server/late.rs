@@ -13,8 +13,8 @@
 use super::super::context::Context;
 use super::super::exchange::session::{Order, order};
 use super::super::exchange::{Inbound, Trust};
+use super::super::member::{Member, Newest};
 use super::Server;
-use super::member::Member;
 use super::registrar::granted;
 use crate::time::Instant;
 use crate::types::Nbma;
@@ -27,29 +27,9 @@ const FAR: u32 = 1 << 16;
 /// So many are remembered of those that are no clients any more.
 const GONE: usize = 256;
 
-/// The newest request of somebody.
-#[derive(Clone, Copy, Debug)]
-pub struct Newest {
-    id: u32,
-    at: Instant,
-}
-
 impl Newest {
     fn outdates(self, now: Instant, id: u32) -> bool {
         now.since(self.at) < LATE && (1..=FAR).contains(&self.id.wrapping_sub(id))
-    }
-}
-
-impl Member {
-    /// When its newest request came; never, for a port found at the start.
-    pub fn heard(&self) -> Option<Instant> {
-        self.newest.map(|newest| newest.at)
-    }
-
-    /// A request of this address is acted on, and not a late one.
-    pub fn note(&mut self, now: Instant, source: ProtocolAddress, id: u32) {
-        self.address = Some(source);
-        self.newest = Some(Newest { id, at: now });
     }
 }
 
@@ -133,7 +113,9 @@ impl Server {
     pub(super) fn is_so(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
         let header = &from.message.header;
         let site = cx.sites.find((from.via.path.remote, header.vni));
-        let Some(member) = site.and_then(|site| cx.sites.member(site)) else { return false };
+        let Some((site, member)) = site.and_then(|site| Some((site, cx.sites.member(site)?))) else {
+            return false;
+        };
         let Some(newest) = member.newest else { return false };
         let unique = header.flags & flag::REGISTRATION_UNIQUE != 0;
         let own = cx.holding_seconds();
@@ -141,7 +123,7 @@ impl Server {
             let until = newest.at + Duration::from_secs(granted.into());
             member.registered(address).is_some_and(|r| (r.unique, r.mtu, r.until) == (unique, mtu, until))
         };
-        member.port.as_ref().is_none_or(|port| port.is_up && port.reply.is_none())
+        member.port.as_ref().is_none_or(|port| port.is_up && !self.replies.contains_key(&site))
             && from.message.cies().all(|cie| {
                 let address = cie.address.or(header.source);
                 address.is_some_and(|address| is_there(address, cie.mtu, granted(own, &cie)))

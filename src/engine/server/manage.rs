@@ -2,17 +2,18 @@
 
 use super::super::context::{Context, Due, ServerDue};
 use super::super::contract::effect::Act;
-use super::super::contract::input::{Place, Via};
+use super::super::contract::input::Place;
 use super::super::contract::reason::Why;
 use super::super::contract::statistics::increment;
+use super::super::contract::way::Via;
 use super::super::exchange::session::same;
 use super::super::exchange::{Backoff, Inbound};
-use super::super::sites::{Name, SiteId};
+use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::purge::purge_header;
 use super::{DRAIN, SOON, Server};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vni};
+use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -25,7 +26,7 @@ const FAREWELLS: usize = 64;
 /// What is said to a client that was removed: nothing else is known of it any more.
 #[derive(Debug)]
 struct Farewell {
-    name: Name,
+    name: SiteName,
     via: Via,
     /// The session that it was in.
     tags: Option<Tags>,

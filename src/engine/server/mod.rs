@@ -7,13 +7,11 @@ mod claim;
 mod indicate;
 mod late;
 mod manage;
-mod member;
 mod purge;
 mod registrar;
 mod restart;
 mod withdrawal;
 
-pub use member::Member;
 pub use restart::ip_clients;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
@@ -23,7 +21,8 @@ use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
-use super::exchange::{Inbound, Trust};
+use super::exchange::{Inbound, Reply, Trust};
+use super::member::Member;
 use super::restless::Restless;
 use super::room::Room;
 use super::sites::{Site, SiteId};
@@ -38,6 +37,8 @@ use core::time::Duration;
 use indicate::Indicated;
 use late::Gone;
 use manage::Farewells;
+use purge::Line;
+use std::collections::BTreeMap;
 use withdrawal::Drained;
 
 /// Held bindings are looked through at most this often.
@@ -72,6 +73,10 @@ pub struct Server {
     others: u32,
     /// The uplink VNI all spokes share, once there is one.
     shared: Option<Vni>,
+    /// The answers to who registered, which wait until the kernel has the port as it is wanted.
+    replies: BTreeMap<SiteId, Box<Reply>>,
+    /// What clients have to be told.
+    lines: BTreeMap<SiteId, Box<Line>>,
     drained: Vec<Drained>,
     gone: Gone,
     claims: Claims,
@@ -113,6 +118,8 @@ impl Server {
             spokes: 0,
             others: 0,
             shared: None,
+            replies: BTreeMap::new(),
+            lines: BTreeMap::new(),
             drained: Vec::new(),
             gone: Gone::default(),
             claims: Claims::default(),
@@ -260,7 +267,7 @@ impl Server {
             max_spokes: self.settings.max_spokes.into(),
             ip_clients: self.others,
             macs: count(vn.book.macs()),
-            purges: count(vn.sites.members().map(|(_, _, member)| member.owed()).sum()),
+            purges: count(self.lines.values().map(|line| line.len()).sum()),
             refused: self.refused.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
             rivals: self.claims.rivals(vn.now).collect(),
         }

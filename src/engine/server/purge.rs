@@ -3,11 +3,12 @@
 use super::super::book::Change;
 use super::super::context::{Context, Due, ServerDue, Timer};
 use super::super::contract::effect::Event;
-use super::super::contract::input::Via;
 use super::super::contract::reason::Table;
 use super::super::contract::statistics::increment;
-use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::contract::way::Via;
+use super::super::exchange::{Backoff, Inbound, Request, Trust};
 use super::super::limits::{CIES_PER_PURGE, PURGES_PER_CLIENT};
+use super::super::member::Member;
 use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::Server;
@@ -234,36 +235,39 @@ impl Server {
         // Its bridge may still think that the station is there.
         if let (Some(site), true) = (change.from, change.to.is_some() && change.from != change.to) {
             let until = change.until.max(cx.now + cx.holding_time);
-            queue(cx, site, key, until);
+            self.queue(cx, site, key, until);
         }
         // To the site where the station is now, no tunnel leads; its own bridge knows.
         let concerned = |site: SiteId| change.to != Some(site) && change.from != Some(site);
         let everybody = change.askers.is_everybody();
         if everybody || cx.now < self.amnesia {
-            let told = |member: &super::Member| everybody || member.holds_unknown;
+            let told = |member: &Member| everybody || member.holds_unknown;
             let members = cx
                 .sites
                 .members()
                 .filter(|(_, site, member)| told(member) && knows(site, member, address.protocol()));
             let sites: Vec<SiteId> = members.map(|(site, ..)| site).collect();
             let until = change.until.max(self.amnesia);
-            sites.into_iter().filter(|site| concerned(*site)).for_each(|site| queue(cx, site, key, until));
+            sites
+                .into_iter()
+                .filter(|site| concerned(*site))
+                .for_each(|site| self.queue(cx, site, key, until));
         }
         let named = change.askers.named().iter().copied().filter(|site| concerned(*site));
-        named.for_each(|site| queue(cx, site, key, change.until));
+        named.for_each(|site| self.queue(cx, site, key, change.until));
     }
 
     /// Takes back all that a client may have been told by an earlier run.
     pub(super) fn take_all_back(&mut self, cx: &mut Context<'_>, site: SiteId, until: Instant) {
-        queue(cx, site, (About::All(Protocol::Ethernet), None), until);
+        self.queue(cx, site, (About::All(Protocol::Ethernet), None), until);
     }
 
     /// Takes back where this server itself is, not before `at`.
     pub(super) fn take_self_back(&mut self, cx: &mut Context<'_>, site: SiteId, at: Instant, until: Instant) {
         let Some(own) = cx.sites.mac else { return };
-        queue(cx, site, (About::One(ProtocolAddress::Mac(own)), None), until);
+        self.queue(cx, site, (About::One(ProtocolAddress::Mac(own)), None), until);
         let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
-        if let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) {
+        if let Some(line) = self.lines.get_mut(&site) {
             cx.timers.set(&mut line.alarm, at, timer);
         }
     }
@@ -272,20 +276,20 @@ impl Server {
     /// told in the session.
     pub(super) fn is_known_to(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let own = cx.sites.mac.map(ProtocolAddress::Mac);
-        let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
+        let Some(line) = self.lines.get_mut(&site) else { return };
         if let Some(own) = own {
             line.waiting.remove(&(About::One(own), None));
         }
         line.unsend();
-        due_at(cx, site);
+        self.due_at(cx, site);
     }
 
     /// A client is called otherwise than before.
     pub(super) fn rename_line(&mut self, cx: &mut Context<'_>, site: SiteId, was: Vtep) {
         let Some(to) = cx.sites.vtep(site) else { return };
-        if let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) {
+        if let Some(line) = self.lines.get_mut(&site) {
             line.rename(was, to);
-            due_at(cx, site);
+            self.due_at(cx, site);
         }
     }
 
@@ -296,32 +300,40 @@ impl Server {
             return;
         }
         let about = from.message.cies().next().and_then(|cie| cie.address);
-        let Some(site) = from.site else { return increment(&mut cx.statistics.rx_unsolicited) };
-        if let Some(member) = cx.sites.member_mut(site) {
-            member.ignores_purges = false;
-            if let Some(line) = &mut member.line {
-                if line.request.is_some_and(|request| request.is_answered(from.site, &from.message, about)) {
-                    if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
-                        // Whatever it has to be told since, it was told by this run.
-                        member.holds_unknown = false;
-                    }
-                    line.done();
-                    if line.waiting.is_empty() && line.all_after > cx.now {
-                        // What it knows of the last one of all addresses is needed as long as there may be no other.
-                        line.waiting = LiteMap::new();
-                        let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
-                        let at = line.all_after;
-                        return cx.timers.set(&mut line.alarm, at, timer);
-                    }
-                    if line.waiting.is_empty() {
-                        cx.timers.clear(&mut line.alarm);
-                        member.line = None;
-                    }
-                    return due_at(cx, site);
-                }
-            }
+        let site = self.confirmer(cx, from);
+        let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) else {
+            return increment(&mut cx.statistics.rx_unsolicited);
+        };
+        member.ignores_purges = false;
+        let is_answered = |request: Request| request.is_answered(site, &from.message, about);
+        let line = site.and_then(|site| Some((site, self.lines.get_mut(&site)?)));
+        let Some((site, line)) = line.filter(|(_, line)| line.request.is_some_and(is_answered)) else {
+            return increment(&mut cx.statistics.rx_unsolicited);
+        };
+        if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
+            // Whatever it has to be told since, it was told by this run.
+            member.holds_unknown = false;
         }
-        increment(&mut cx.statistics.rx_unsolicited);
+        line.done();
+        if line.waiting.is_empty() && line.all_after > cx.now {
+            // What it knows of the last one of all addresses is needed as long as there may be no other.
+            line.waiting = LiteMap::new();
+            return cx.arm(&mut line.alarm, line.all_after, Due::Server(ServerDue::Purge(site)));
+        }
+        if line.waiting.is_empty() {
+            line.end(cx);
+            self.lines.remove(&site);
+        }
+        self.due_at(cx, site);
+    }
+
+    /// Whose confirmation it is. Of several without a session at an address it is the one's that was asked this.
+    fn confirmer(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Option<SiteId> {
+        let id = from.message.header.request_id;
+        let is_asked = |site: &SiteId| self.lines.get(site).is_some_and(|line| line.asked(id));
+        let untagged = cx.sites.members_at(from.via.path.remote).filter(|(_, member)| member.begun.is_none());
+        let mut asked = untagged.map(|(site, _)| site).filter(is_asked);
+        if from.trust == Trust::Untagged { asked.next().or(from.site) } else { from.site }
     }
 
     /// A client did not confirm in time, or there is something new to tell it.
@@ -330,7 +342,7 @@ impl Server {
         // One with a VNI is of this program's kind, and confirms once it can.
         let is_other = cx.sites.vtep(site).is_none();
         let Some(member) = cx.sites.member_mut(site) else { return };
-        let Some(line) = member.line.as_mut() else { return };
+        let Some(line) = self.lines.get_mut(&site) else { return };
         if let Some(request) = line.request {
             let tries = if member.ignores_purges { 1 } else { TRIES };
             if is_other && request.tries() >= tries {
@@ -354,7 +366,7 @@ impl Server {
         let Some(via) = cx.sites.via(site) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
         let destination = member.address;
-        let Some(mut line) = member.line.take() else { return };
+        let Some(mut line) = self.lines.remove(&site) else { return };
         if line.request.is_none() {
             // What ended while it waited needs no purge any more.
             line.waiting.retain(|_, withdrawal| withdrawal.until > now);
@@ -391,7 +403,34 @@ impl Server {
         cx.arm(&mut line.alarm, again, Due::Server(ServerDue::Purge(site)));
         if let Some(member) = cx.sites.member_mut(site) {
             increment(&mut member.statistics.tx_purge_req);
-            member.line = Some(line);
+        }
+        self.lines.insert(site, line);
+    }
+
+    fn queue(&mut self, cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
+        let own = cx.sites.vtep(site);
+        if cx.sites.member(site).is_none() {
+            return;
+        }
+        let covered = match self.lines.entry(site).or_default().push(key, own, until) {
+            Pushed::InLine => 0,
+            Pushed::Covered => 1,
+            Pushed::Over(covered) => {
+                cx.tell(Event::Full(Table::Purges));
+                u32::try_from(covered).unwrap_or(u32::MAX)
+            }
+        };
+        cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(covered);
+        self.due_at(cx, site);
+    }
+
+    /// What one input makes untrue goes out together, when the line's alarm, due at once, rings. A request under way is
+    /// waited for.
+    fn due_at(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(line) = self.lines.get_mut(&site) else { return };
+        if line.request.is_none() || line.can_grow() {
+            let at = line.soonest(cx.now);
+            cx.arm(&mut line.alarm, at, Due::Server(ServerDue::Purge(site)));
         }
     }
 }
@@ -419,36 +458,9 @@ pub(super) fn purge_header(
 
 /// Whether a client has to do with addresses of a protocol: MACs mean nothing to whoever registers IP addresses only, nor
 /// those to a spoke.
-fn knows(site: &Site, member: &super::Member, protocol: Protocol) -> bool {
+fn knows(site: &Site, member: &Member, protocol: Protocol) -> bool {
     match protocol {
         Protocol::Ethernet => site.vni.is_some(),
         _ => member.registered.iter().any(|r| r.address.protocol() == protocol),
-    }
-}
-
-fn queue(cx: &mut Context<'_>, site: SiteId, key: Key, until: Instant) {
-    let own = cx.sites.vtep(site);
-    let Some(member) = cx.sites.member_mut(site) else { return };
-    let covered = match member.line.get_or_insert_default().push(key, own, until) {
-        Pushed::InLine => 0,
-        Pushed::Covered => 1,
-        Pushed::Over(covered) => {
-            cx.tell(Event::Full(Table::Purges));
-            u32::try_from(covered).unwrap_or(u32::MAX)
-        }
-    };
-    cx.statistics.purges_dropped = cx.statistics.purges_dropped.wrapping_add(covered);
-    due_at(cx, site);
-}
-
-/// What one input makes untrue goes out together, when the line's alarm, due at once, rings. A request under way is
-/// waited for.
-fn due_at(cx: &mut Context<'_>, site: SiteId) {
-    let now = cx.now;
-    let Some(line) = cx.sites.member_mut(site).and_then(|member| member.line.as_mut()) else { return };
-    if line.request.is_none() || line.can_grow() {
-        let at = line.soonest(now);
-        let timer = Timer { vn: cx.vn, due: Due::Server(ServerDue::Purge(site)) };
-        cx.timers.set(&mut line.alarm, at, timer);
     }
 }

@@ -10,9 +10,9 @@ use super::super::contract::statistics::increment;
 use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Reply, Trust};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS, NEIGHBOURS_APART};
+use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
 use super::claim::Heard;
-use super::member::{MemberPort, Registered};
 use super::{Server, ip};
 use crate::types::{Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, flag, kind};
@@ -141,7 +141,7 @@ impl Server {
         let Some(site) = cx.sites.find((spoke.nbma, Some(spoke.vni))) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
         let Some(port) = &mut member.port else { return };
-        let (uplink, was_up, reply) = (port.uplink, port.is_up, port.reply.take());
+        let (uplink, was_up, reply) = (port.uplink, port.is_up, self.replies.remove(&site));
         match outcome {
             Outcome::Made => {
                 port.is_up = true;
@@ -436,8 +436,8 @@ impl Server {
         let changed = cx.want(Item::Port(spoke), Some(Wanted::Port(port)));
         let Some(member) = cx.sites.member_mut(site) else { return };
         let uplink = port.uplink;
-        let there = member.port.get_or_insert(MemberPort { uplink, is_up: false, reply: None });
-        if there.is_up && there.reply.is_none() && !changed {
+        let there = member.port.get_or_insert(MemberPort { uplink, is_up: false });
+        if there.is_up && !self.replies.contains_key(&site) && !changed {
             return self.reply_registration(cx, &from, codes, code::RESOURCES);
         }
         let own = cx.holding_seconds();
@@ -447,9 +447,10 @@ impl Server {
         let reply = Reply::new(cx, from.via, &header, |w| {
             write(w, &from, own, codes, code::RESOURCES, holder, &responder);
         });
-        if let Some(port) = cx.sites.member_mut(site).and_then(|member| member.port.as_mut()) {
-            // The newest request is the one to answer.
-            port.reply = reply.map(Box::new);
+        // The newest request is the one to answer.
+        match reply {
+            Some(reply) => drop(self.replies.insert(site, Box::new(reply))),
+            None => drop(self.replies.remove(&site)),
         }
     }
 

@@ -2,14 +2,14 @@
 
 use super::super::context::Context;
 use super::super::contract::effect::Event;
-use super::super::contract::input::{Path, Via};
 use super::super::contract::item::{IpClient, Item, Port, Wanted};
 use super::super::contract::settings::VpnMode;
+use super::super::contract::way::{Path, Via};
 use super::super::limits::{ADDRESSES_PER_CLIENT, IP_CLIENTS};
+use super::super::member::{MemberPort, Registered};
 use super::super::sites::{SiteId, Sites};
 use super::Server;
 use super::answer::DENIAL;
-use super::member::{MemberPort, Registered};
 use crate::time::Instant;
 use crate::types::Vtep;
 use crate::wire::nhrp::ProtocolAddress;
@@ -46,7 +46,7 @@ impl Server {
             there.set_way(Via { path, tag: port.mode.tag(cx.vpn_id) });
         }
         if let Some(member) = cx.sites.member_mut(site) {
-            member.port = Some(MemberPort { uplink, is_up: true, reply: None });
+            member.port = Some(MemberPort { uplink, is_up: true });
             member.grace = Some(until);
             member.holds_unknown = true;
         }

@@ -8,8 +8,8 @@ use super::super::contract::reason::Why;
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Trust};
+use super::super::member::Member;
 use super::super::sites::SiteId;
-use super::member::Member;
 use super::{DRAIN, SOON, Server, ip};
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Fault, ProtocolAddress};
@@ -175,7 +175,8 @@ impl Server {
         *self.kind(vni) -= 1;
         self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);
-        if let Some(mut line) = member.line.take() {
+        self.replies.remove(&site);
+        if let Some(mut line) = self.lines.remove(&site) {
             line.end(cx);
         }
         for address in member.registered.iter().filter_map(|r| ip(r.address)) {

@@ -9,9 +9,9 @@ use super::facts::{counts, find, hubs, known, no_vn, select, status};
 use super::{Happened, Listener, REMEMBERED};
 use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
-use crate::engine::{Event, Input, Order, Place, SiteName, VnKey};
+use crate::engine::{Event, Input, Order, Place, VnKey};
 use crate::time::Instant;
-use crate::types::{Mac, Peer};
+use crate::types::{Mac, Peer, SiteName};
 use crate::view::{self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows};
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Who may send to a hub's ports, as the kernel is to hold it: the pairs of a spoke's address and its uplink VNI. What is
 //! wanted follows the engine's plane, port by port; the worker has the table of nftables.
 
-use super::worker::Job;
 use crate::control::Cause;
 use crate::engine::VnKey;
 use crate::shell::netlink::{Admission, Gate, Lack, Scope, dropped};
@@ -142,7 +141,7 @@ impl Guard {
 
     /// What the worker is to do next. A table is made once it is known which ports there are. Others' VNIs pass unless a
     /// device of ours takes them: then there is no other device for them.
-    pub fn job(&mut self, is_known: bool, takes_all: bool) -> Option<Job> {
+    pub fn job(&mut self, is_known: bool, takes_all: bool) -> Option<Order> {
         let wanted = self.wanted.map(|port| Scope { port, others_pass: !takes_all });
         let order = match (self.told, wanted) {
             (None, None) => {
@@ -173,7 +172,7 @@ impl Guard {
             (Some(_), Some(_)) if self.changes.is_empty() => return None,
             (Some(_), Some(_)) => Order::Change(core::mem::take(&mut self.changes)),
         };
-        Some(Job::Guard(order))
+        Some(order)
     }
 
     fn waits(&self) -> bool {

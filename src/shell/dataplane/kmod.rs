@@ -6,8 +6,8 @@ use super::alias;
 use super::hub::{Make, kept, port_name, tunnel_mac};
 use super::join::join;
 use super::spoke::{destination, vtep};
-use super::{DEFAULT, Wanted, shown};
-use crate::config::{Config, Dataplane, HubRole, Role};
+use super::wanted::Wanted;
+use super::{DEFAULT, shown};
 use crate::engine::Port;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan};
 use crate::shell::underlay::is_ours;
@@ -24,15 +24,6 @@ const SHARED: u8 = 3;
 /// somebody else's.
 pub(super) type SharedMade = Result<(u32, bool), (bool, String)>;
 
-/// What forwards a hub's frames, and why that.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Forwarder {
-    /// A bridge, with one device for each spoke.
-    Bridge(String),
-    /// One device for all spokes.
-    Kmod(String),
-}
-
 /// The loaded VXLAN driver that learns VNIs, if there is one.
 pub(super) fn driver() -> Option<&'static str> {
     let learns = |driver: &&str| {
@@ -40,40 +31,6 @@ pub(super) fn driver() -> Option<&'static str> {
             .is_ok_and(|v| v.starts_with('Y'))
     };
     DRIVERS.into_iter().find(learns)
-}
-
-impl Forwarder {
-    /// What `wanted` comes to, in a daemon of this configuration.
-    pub(super) fn choose(wanted: Dataplane, config: &Config, driver: Option<&str>) -> Forwarder {
-        let needs_plain = |role: &Role| {
-            matches!(role, Role::Spoke(_) | Role::Hub(HubRole { dataplane: Dataplane::Bridge, .. }))
-        };
-        let plain = config.vns.iter().find(|vn| needs_plain(&vn.role));
-        match (wanted, driver, plain) {
-            (Dataplane::Bridge, ..) => Forwarder::Bridge("as configured".into()),
-            (Dataplane::Kmod, ..) => Forwarder::Kmod("as configured".into()),
-            (Dataplane::Auto, None, _) => {
-                Forwarder::Bridge("no VXLAN driver with learn_vni=Y is loaded".into())
-            }
-            (Dataplane::Auto, Some(_), Some(vn)) => {
-                Forwarder::Bridge(format!("VN {} uses plain VXLAN devices on the same UDP port", vn.name))
-            }
-            (Dataplane::Auto, Some(driver), None) => Forwarder::Kmod(format!("{driver} has learn_vni=Y")),
-        }
-    }
-
-    /// Its name in the configuration, and why it is this one.
-    pub fn words(&self) -> (&'static str, &str) {
-        match self {
-            Forwarder::Bridge(why) => ("bridge", why),
-            Forwarder::Kmod(why) => ("kmod", why),
-        }
-    }
-
-    /// Whether one device serves all spokes.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Forwarder::Kmod(_))
-    }
 }
 
 /// Whether a device for all spokes takes every VNI of its UDP port, as before Linux 5.18, which has no filter of VNIs.
@@ -193,17 +150,6 @@ pub(super) fn forget(netlink: &mut Netlink, index: u32, mut spokes: Vec<Vtep>) -
 mod tests {
     use super::*;
 
-    /// What the first VN's forwarder is, when the file has these further sections.
-    fn chosen(option: &str, more: &str, driver: Option<&str>) -> Forwarder {
-        let text = format!(
-            "config dmevpn\n option nbma 10.0.0.1\n\
-             config vn a\n option vpn_id 1\n option role hub\n {option}\n{more}"
-        );
-        let config = Config::parse("f", &text).unwrap();
-        let Role::Hub(hub) = &config.vns[0].role else { panic!("it is a hub") };
-        Forwarder::choose(hub.dataplane, &config, driver)
-    }
-
     /// Spokes at several addresses of a hub do not have its device change all the time.
     #[test]
     fn the_device_for_all_spokes_sends_from_an_address_that_is_there_and_used() {
@@ -221,26 +167,5 @@ mod tests {
         assert!(moves(nbma(2), nbma(1), nbma(1)), "nobody uses it");
         assert!(!moves(nbma(2), nbma(1), nbma(2)), "others do");
         assert!(!moves(nbma(1), nbma(1), nbma(1)) && !moves(nbma(1), gone, gone));
-    }
-
-    #[test]
-    fn one_device_for_all_spokes_where_that_is_possible() {
-        let driver = Some("vxlan_dmevpn");
-        let hub = "config vn b\n option vpn_id 2\n option role hub\n";
-        let spoke = "config hub h\n option address 10.0.0.9\n\
-                     config vn c\n option vpn_id 3\n option role spoke\n option bridge br\n option vni 5\n";
-        assert!(chosen("", hub, driver).is_shared());
-        for (option, more, driver, why) in [
-            ("", "", None, "no VXLAN driver"),
-            ("", spoke, driver, "VN c uses plain VXLAN devices"),
-            ("", &format!("{hub} option dataplane bridge"), driver, "VN b uses plain VXLAN devices"),
-            ("option dataplane bridge", "", driver, "as configured"),
-        ] {
-            let forwarder = chosen(option, more, driver);
-            assert!(!forwarder.is_shared());
-            assert!(forwarder.words().1.contains(why), "{forwarder:?}");
-        }
-        // Without the driver the VN waits for it, and says so.
-        assert!(chosen("option dataplane kmod", "", None).is_shared());
     }
 }

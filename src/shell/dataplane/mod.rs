@@ -19,6 +19,7 @@ mod settle;
 mod spoke;
 mod vlan;
 mod vn;
+mod wanted;
 mod worker;
 
 #[cfg(test)]
@@ -39,7 +40,6 @@ use core::time::Duration;
 use guard::Guard;
 pub use hub::port_name;
 use hub::{Make, NewPort};
-pub use kmod::Forwarder;
 use litemap::LiteMap;
 use settle::{Leave, Settle};
 use spoke::{Announcement, set};
@@ -50,7 +50,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::task::Waker;
-use vn::{Devices, Part, Role, Vn, Wanted};
+use vn::{Devices, Part, Vn};
+pub use wanted::Forwarder;
+use wanted::{Role, Wanted};
 use worker::{Ended, Job, Report, Whose, Worker};
 
 /// What the kernel has to tell the engine.
@@ -528,7 +530,7 @@ impl Dataplane {
 
     fn guard_job(&mut self) -> Option<Job> {
         let takes_all = self.vns.values().any(Vn::takes_all);
-        self.guard.job(!self.looking && self.look.is_none(), takes_all)
+        self.guard.job(!self.looking && self.look.is_none(), takes_all).map(Job::Guard)
     }
 
     /// What the VNs wait for becomes jobs.

@@ -1,43 +1,18 @@
 //! A VN's devices: what the configuration wants of them, and what there is.
 
 use super::alias::Kept;
-use super::kmod::Forwarder;
 use super::settle::Standing;
 use super::spoke::{destination, uplink_mac, vtep};
 use super::vlan::{self, Scope};
-use crate::config::{self, Config};
-use crate::engine::settings::Trigger;
+use super::wanted::{Role, Wanted};
 use crate::engine::{Place, Port, VnKey};
-use crate::shell::identity::Identity;
 use crate::shell::netlink::{FdbChange, FdbEntry, Link};
 use crate::shell::underlay::Source;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, VlanId, Vni, VpnId, Vtep};
+use crate::types::{Mac, Nbma, Vtep};
 use core::time::Duration;
 use litemap::LiteMap;
 use std::sync::Arc;
-
-/// What the configuration says of a VN's devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub name: String,
-    pub vpn_id: VpnId,
-    pub bridge: String,
-    pub vlan: Option<VlanId>,
-    pub mtu: u16,
-    pub udp_port: u16,
-    /// A spoke's address in the VN.
-    pub protocol_mac: [u8; 6],
-    /// That of its tunnel device.
-    pub device_mac: [u8; 6],
-    pub role: Role,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Spoke { vxlan: String, vni: Vni, l2miss: bool },
-    Hub(Forwarder),
-}
 
 /// What a device is to a VN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,50 +138,6 @@ pub(super) struct Vn {
     /// When to try again what went wrong, and after what pause.
     pub again: Option<Instant>,
     pause: Duration,
-}
-
-impl Wanted {
-    pub fn of(vn: &config::Vn, config: &Config, identity: &Identity, driver: Option<&'static str>) -> Wanted {
-        let role = match &vn.role {
-            config::Role::Spoke(s) => {
-                Role::Spoke { vxlan: s.vxlan.clone(), vni: s.vni, l2miss: s.trigger == Trigger::L2miss }
-            }
-            config::Role::Hub(hub) => Role::Hub(Forwarder::choose(hub.dataplane, config, driver)),
-        };
-        Wanted {
-            name: vn.name.clone(),
-            vpn_id: vn.vpn_id,
-            bridge: vn.bridge.clone(),
-            vlan: vn.vlan,
-            mtu: vn.mtu,
-            udp_port: config.main.udp_port,
-            protocol_mac: identity.protocol_mac(vn.vpn_id),
-            device_mac: identity.device_mac(vn.vpn_id),
-            role,
-        }
-    }
-
-    /// Whether one device serves all spokes of a hub.
-    pub fn is_shared(&self) -> bool {
-        matches!(&self.role, Role::Hub(forwarder) if forwarder.is_shared())
-    }
-
-    /// Whether devices made for one serve the other; the MTU and the VLAN can be changed.
-    pub fn needs_same_devices(&self, new: &Wanted) -> bool {
-        let same_role = match (&self.role, &new.role) {
-            (Role::Hub(_), Role::Hub(_)) => self.is_shared() == new.is_shared(),
-            (one, other) => one == other,
-        };
-        // Without the option a port has the VLANs of a new one, and a hub may have made its bridge itself.
-        let same_vlans = match (self.vlan, new.vlan) {
-            (Some(_), None) => false,
-            (None, Some(_)) => matches!(self.role, Role::Spoke { .. }),
-            _ => true,
-        };
-        same_role
-            && same_vlans
-            && (self.vpn_id, &self.bridge, self.udp_port) == (new.vpn_id, &new.bridge, new.udp_port)
-    }
 }
 
 impl Vn {

@@ -1,12 +1,9 @@
 //! What a server keeps of a client.
 
-use super::super::contract::statistics::ClientStatistics;
-use super::super::exchange::Reply;
-use super::super::exchange::session::Count;
-use super::super::limits::{CLIENT, TokenBucket};
-use super::super::timers::Alarm;
-use super::late::Newest;
-use super::purge::Line;
+use super::contract::statistics::ClientStatistics;
+use super::exchange::session::Count;
+use super::limits::{CLIENT, TokenBucket};
+use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::Vni;
 use crate::wire::nhrp::ProtocolAddress;
@@ -24,6 +21,13 @@ pub struct Registered {
     pub until: Instant,
 }
 
+/// The newest request of somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest {
+    pub id: u32,
+    pub at: Instant,
+}
+
 /// A client's port.
 #[derive(Debug)]
 pub struct MemberPort {
@@ -31,8 +35,6 @@ pub struct MemberPort {
     pub uplink: Vni,
     /// Whether the kernel has it.
     pub is_up: bool,
-    /// The answer to who registered, which waits until the kernel has it as it is wanted.
-    pub reply: Option<Box<Reply>>,
 }
 
 /// A client.
@@ -46,7 +48,7 @@ pub struct Member {
     pub newest_purge: Option<u32>,
     /// When its session began, if it has one.
     pub begun: Option<Count>,
-    /// At most [`super::super::limits::ADDRESSES_PER_CLIENT`].
+    /// At most [`super::limits::ADDRESSES_PER_CLIENT`].
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
     pub grace: Option<Instant>,
@@ -58,8 +60,6 @@ pub struct Member {
     pub bucket: TokenBucket,
     /// It is of another maker, and did not confirm purges.
     pub ignores_purges: bool,
-    /// What it has to be told, if anything.
-    pub line: Option<Box<Line>>,
     pub statistics: ClientStatistics,
 }
 
@@ -77,7 +77,6 @@ impl Default for Member {
             alarm: Alarm::default(),
             bucket: TokenBucket::new(CLIENT),
             ignores_purges: false,
-            line: None,
             statistics: ClientStatistics::default(),
         }
     }
@@ -94,9 +93,15 @@ impl Member {
         self.registered.is_empty() && self.grace.is_some()
     }
 
-    /// How many purges wait for it.
-    pub fn owed(&self) -> usize {
-        self.line.as_ref().map_or(0, |line| line.len())
+    /// When its newest request came; never, for a port found at the start.
+    pub fn heard(&self) -> Option<Instant> {
+        self.newest.map(|newest| newest.at)
+    }
+
+    /// A request of this address is acted on, and not a late one.
+    pub fn note(&mut self, now: Instant, source: ProtocolAddress, id: u32) {
+        self.address = Some(source);
+        self.newest = Some(Newest { id, at: now });
     }
 
     /// The VNI it uses towards the hub.
