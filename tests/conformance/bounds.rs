@@ -287,6 +287,56 @@ fn f5_a_hub_without_a_port_takes_back_what_it_said_before_a_reboot() {
     assert!(restarted.hear(two.path(), TAG, &two.registration(1)).iter().all(|sent| !withdraws_all(sent)));
 }
 
+/// How many withdrawals wait at a hub.
+fn owed(hub: &Driven) -> u32 {
+    let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
+    report.purges
+}
+
+/// Two sites at one address, of whom nothing but their VNI tells which is which, are asked one after the other.
+#[test]
+fn f7_a_confirmation_is_of_the_site_that_was_asked() {
+    let (mut hub, two, _) = hub_and_two();
+    let (beside, four) = (Client { nbma: two.nbma, ..client(5) }, client(4));
+    hub.register(&beside);
+    hub.register(&four);
+    for one in [&two, &beside] {
+        hub.ask(one, &one.question(2, address(STATION)));
+    }
+    hub.learn(&four, address(STATION));
+    let sent = hub.sent();
+    let asked: Vec<&Sent> = sent.iter().filter(|sent| sent.path == two.path()).collect();
+    assert_eq!((asked.len(), owed(&hub)), (2, 3), "each, and where the station was");
+    for (purge, left) in asked.iter().rev().zip([2, 1]) {
+        confirm(&mut hub, &two, purge);
+        assert_eq!((owed(&hub), hub.engine.statistics().rx_unsolicited), (left, 0));
+    }
+}
+
+/// What a hub would still say to a client, and the answer that waits for its port, end with the client.
+#[test]
+fn f8_what_is_owed_to_a_client_ends_with_it() {
+    let (mut hub, two, three) = hub_and_two();
+    let four = client(4);
+    hub.register(&four);
+    hub.ask(&two, &two.question(2, address(STATION)));
+    hub.learn(&four, address(STATION));
+    let five = client(5);
+    hub.input(Input::Packet { via: Via { path: five.path(), tag: TAG }, nhrp: &five.registration(1) });
+    let kept = |hub: &Driven| {
+        let all = format!("{:?}", hub.engine);
+        ["replies: {}", "lines: {}"].map(|empty| !all.contains(empty))
+    };
+    assert_eq!((owed(&hub), kept(&hub)), (2, [true, true]));
+    for client in [&two, &three, &five] {
+        hub.input(Input::Order(Order::Remove { vn: None, nbma: client.nbma, vni: None }));
+    }
+    assert_eq!((owed(&hub), kept(&hub)), (0, [false, false]));
+    let late = News::Became { spoke: five.vtep(), outcome: Outcome::Made };
+    hub.input(Input::News { vn: VN, news: late });
+    assert!(hub.sent().is_empty(), "nobody waits for it");
+}
+
 #[test]
 fn f8_a_line_that_runs_over_becomes_one_purge_of_all() {
     let (mut hub, two, three) = hub_and_two();
