@@ -1,12 +1,9 @@
 //! A router's network comes up piece by piece, and says what is missing until then.
 
+use super::ways::within;
 use super::*;
 use lab::nodes::SOON;
 use lab::now;
-
-fn within(seconds: u64) -> Duration {
-    Duration::from_secs(seconds) * lab::patience()
-}
 
 /// The spoke takes its address from the route to the hub.
 fn by_route(node: &Node) {
@@ -37,7 +34,7 @@ fn a_late_route(edit: impl Fn(&Node)) {
         let there = now();
         spoke1.ns.ip("route add 10.0.0.0/24 dev eth1").unwrap();
         wait("the spoke is registered", || hub.ports().unwrap().len() == 1);
-        assert!(now() - there < within(1), "it took {:?}", now() - there);
+        assert!(now() - there < within(3), "it took {:?}", now() - there);
         wait_status(spoke1, "valid for");
         assert!(!status(spoke1).contains("no route"), "{}", status(spoke1));
     });
@@ -90,7 +87,7 @@ fn the_route_changes_to_another_address() {
         spoke1.ns.ip("route replace 10.0.0.0/24 dev eth1 src 10.0.0.77").unwrap();
         wait("the port of the spoke leads there", || leads(hub, "10.0.0.77"));
         assert_eq!(hub.ports().unwrap(), before, "it is the same");
-        assert!(now() - changed < within(1), "it took {:?}", now() - changed);
+        assert!(now() - changed < within(3), "it took {:?}", now() - changed);
         wait_status(spoke1, "valid for");
         all_is_well(lab);
     });
@@ -120,7 +117,7 @@ fn a_rule_changes_the_way() {
             wait("the spoke comes from there", || status(spoke1).contains(other));
             wait("the port of the spoke leads there", || leads(hub, other));
             assert_eq!(hub.ports().unwrap(), before, "it is the same");
-            assert!(now() - changed < within(1), "it took {:?}", now() - changed);
+            assert!(now() - changed < within(3), "it took {:?}", now() - changed);
             spoke1.ns.rule(ipv6, &rule.replace("add", "del")).unwrap();
             wait("it is as before", || !status(spoke1).contains(other));
             wait_status(spoke1, "valid for");
@@ -244,7 +241,7 @@ fn the_interface_changes_while_it_runs() {
             spoke1.ns.ip("addr add 10.0.0.77/24 dev pppoe-wan").unwrap();
             let there = now();
             wait("it is registered", || status(spoke1).contains("valid for"));
-            assert!(now() - there < within(1), "it took {:?}", now() - there);
+            assert!(now() - there < within(3), "it took {:?}", now() - there);
             assert_eq!(hub.ports().unwrap().len(), 2);
             lab.wait_connected(SOON).unwrap();
             all_is_well(lab);

@@ -23,7 +23,7 @@ fn the_interface_is_the_way_out() {
             wait("it is registered", || status(spoke1).contains("valid for"));
             let took = now() - there;
             println!("registered after {took:?}");
-            assert!(took < within(1), "it took {took:?}");
+            assert!(took < within(3), "it took {took:?}");
             all_is_well(lab);
             assert_eq!(spoke1.ns.ifindex("tunnel2"), Ok(device), "the same device");
         }
@@ -64,7 +64,7 @@ fn a_hubs_interface_is_the_way_out() {
             }
             let mended = now();
             wait("it is mended", || !status(hub).contains("leave by"));
-            assert!(now() - mended < within(1), "it took {:?}", now() - mended);
+            assert!(now() - mended < within(3), "it took {:?}", now() - mended);
         }
         all_is_well(lab);
         let pinged = ping_spoke2(lab, 10);

@@ -122,7 +122,8 @@ fn what_ages_stays_and_a_switch_that_goes_is_told_at_once() {
             let macs = String::from_utf8(dmevpn(hub, &["macs"]).stdout).unwrap();
             (0..HOSTS).filter(|n| macs.contains(&learned(*n))).count()
         };
-        spoke2.ns.bridge(&entries("dynamic")).unwrap();
+        // The bridge takes no such entry until it knows of the carrier.
+        wait("the port forwards", || spoke2.ns.bridge(&entries("dynamic")).is_ok());
         wait("the hub knows all of them", || known() == usize::from(HOSTS));
 
         let before = purges_sent(spoke2);

@@ -4,6 +4,7 @@ use super::*;
 use lab::now;
 use lab::traffic::Ping;
 
+/// Far from what a slow timer takes, and with room for a first request that a busy machine loses.
 pub fn within(seconds: u64) -> Duration {
     Duration::from_secs(seconds) * lab::patience()
 }
@@ -155,8 +156,8 @@ fn only_the_default_route_moves() {
         let pinged = pings.stop().unwrap();
         let back = pinged.first_reply_after(changed).map(|at| at - changed);
         println!("the port follows after {took:?}; {pinged}; the first reply after {back:?}");
-        assert!(took < within(1), "it took {took:?}");
-        assert!(back.is_some_and(|back| back < within(1)), "{pinged}, after {back:?}");
+        assert!(took < within(3), "it took {took:?}");
+        assert!(back.is_some_and(|back| back < within(3)), "{pinged}, after {back:?}");
         assert_eq!(
             spoke1.ns.ifindex("tunnel2"),
             Ok(device),
@@ -281,13 +282,13 @@ fn routes_and_rules_are_followed() {
                 }
                 let begin = now();
                 wait("it is said", || status(spoke1).contains(&format!("no route to hub {hub}")));
-                assert!(now() - begin < within(1), "{option}: {away}: {:?}", now() - begin);
+                assert!(now() - begin < within(3), "{option}: {away}: {:?}", now() - begin);
                 // Not in the pause after a change.
                 std::thread::sleep(Duration::from_millis(300));
                 spoke1.ns.rule(ipv6, &back).unwrap();
                 let begin = now();
                 wait("it is used", || !status(spoke1).contains("no route"));
-                assert!(now() - begin < within(1), "{option}: {back}: {:?}", now() - begin);
+                assert!(now() - begin < within(3), "{option}: {back}: {:?}", now() - begin);
             }
             wait("all is well", || status(spoke1).contains("valid for"));
         }
@@ -331,7 +332,7 @@ fn the_interface_is_renamed() {
         spoke1.ns.ip("link set wan0 name eth1").unwrap();
         let there = now();
         wait("it is registered", || status(spoke1).contains("valid for"));
-        assert!(now() - there < within(1), "it took {:?}", now() - there);
+        assert!(now() - there < within(3), "it took {:?}", now() - there);
         all_is_well(lab);
     });
 }
@@ -364,7 +365,7 @@ fn the_prefix_changes() {
                 });
                 let took = now() - begin;
                 println!("registered from {from} after {took:?}");
-                assert!(took < within(1), "it took {took:?}");
+                assert!(took < within(3), "it took {took:?}");
                 all_is_well(lab);
                 spoke1.ns.ip(&format!("addr del {old} dev eth1")).unwrap();
                 std::thread::sleep(Duration::from_millis(300));
