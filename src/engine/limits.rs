@@ -69,6 +69,9 @@ pub const ASKERS: usize = 12;
 pub const CLAIMS: usize = 256;
 pub const CLAIMS_TO_ONE: usize = 4;
 
+/// MACs whose home is remembered, beside as many as there may be spokes.
+pub const OTHER_HOMES: usize = 1024;
+
 /// Purges that wait for one client's confirmation.
 pub const PURGES_PER_CLIENT: usize = 512;
 

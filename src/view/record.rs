@@ -164,8 +164,10 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
             writeln!(out, "{at} client {vn} {address} {ends} {} {unique} {mtu} {granted}", mode.name())
         }
         News::FoundPort { spoke, port } => {
-            let Port { uplink, local, mode, granted } = port;
-            writeln!(out, "{at} port {vn} {} {uplink} {local} {} {granted}", Name(spoke), mode.name())
+            let Port { uplink, local, mode, granted, mac } = port;
+            write!(out, "{at} port {vn} {} {uplink} {local} {} {granted}", Name(spoke), mode.name())?;
+            mac.map_or(Ok(()), |mac| write!(out, " {mac}"))?;
+            writeln!(out)
         }
     }
 }

@@ -444,7 +444,8 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
             let (spoke, uplink) = (words.vtep()?, words.parse("a VNI")?);
             let (local, mode) = (words.parse("an address")?, mode(words.next()?)?);
             let granted = words.parse("seconds")?;
-            News::FoundPort { spoke, port: Port { uplink, local, mode, granted } }
+            let mac = if words.0.is_empty() { None } else { Some(words.parse("a MAC")?) };
+            News::FoundPort { spoke, port: Port { uplink, local, mode, granted, mac } }
         }
     };
     Ok(Input::News { vn, news })

@@ -252,6 +252,36 @@ fn a_copy_of_a_router_that_is_gone() {
     });
 }
 
+/// Who takes the MAC of a router that is away loses it again when that is back where it was; whatever VNI the thief has, and
+/// though the hub was started anew meanwhile.
+#[test]
+fn who_comes_home_has_its_mac_again() {
+    for (vni, restarts_hub) in [(101, false), (100, false), (101, true)] {
+        in_small(plan(), |lab| {
+            start_with_a_copy(lab);
+            let same = |text: String| text.replace("option vni '101'", &format!("option vni '{vni}'"));
+            lab.node("spoke2").edit_config(same).unwrap();
+            lab.nodes.get_mut("spoke1").unwrap().kill().unwrap();
+            if restarts_hub {
+                lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+                lab.start("hub").unwrap();
+            }
+            lab.start("spoke2").unwrap();
+            wait_status(lab.node("spoke2"), "valid for");
+            lab.start("spoke1").unwrap();
+            wait_status(lab.node("spoke1"), "valid for");
+            assert!(leads(lab.node("hub"), "10.0.0.2"), "{}", lab.node("hub").log_text());
+            lab.nodes.get_mut("spoke2").unwrap().kill().unwrap();
+            lab.start("spoke2").unwrap();
+            let (hub, spoke1, spoke2) = (lab.node("hub"), lab.node("spoke1"), lab.node("spoke2"));
+            wait_status(spoke2, "NAK 14");
+            wait_status(spoke1, "valid for");
+            assert!(leads(hub, "10.0.0.2") && !leads(hub, "10.0.0.3"), "{}", hub.log_text());
+            assert!(!status(spoke1).contains("NAK 14"), "{}", status(spoke1));
+        });
+    }
+}
+
 /// A hub's uplink VNIs come of its identity, so that nobody else can tell them. They stay as long as that does; and a port
 /// that is there keeps its own in any case.
 #[test]

@@ -29,6 +29,8 @@ pub struct Port {
     pub mode: VpnMode,
     /// The holding time granted to the spoke, in seconds; of a port that was found, 0 if nobody kept it.
     pub granted: u16,
+    /// The MAC that the spoke registered in its session.
+    pub mac: Option<Mac>,
 }
 
 /// A client of a hub's that registered an IP address, and what lets the next run of the daemon go on with it: it may not

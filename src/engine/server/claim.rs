@@ -17,7 +17,7 @@ use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{Drained, Server, ip};
+use super::{Drained, Server, ip, mac};
 use crate::time::Instant;
 use crate::types::{Nbma, SiteName, Vtep};
 use crate::wire::nhrp::{Cie, Message, Protocol, ProtocolAddress, Tags};
@@ -124,12 +124,18 @@ impl Server {
         while let Some(site) = self.claims.has_heir(cx.now, by) {
             heard.push((site, false));
         }
-        while let Some((holder, _)) =
-            self.holder(cx, from, heard).filter(|(site, _)| is_same(cx, from, *site))
-        {
-            heard.push((holder, false));
-        }
-        let Some((holder, address)) = self.holder(cx, from, heard) else {
+        // Who is asked, if nobody has to give way at once.
+        let asked = loop {
+            match self.holder(cx, from, heard) {
+                Some((holder, _)) if is_same(cx, from, holder) => {
+                    self.moves_home(cx, holder, by.0);
+                    heard.push((holder, false));
+                }
+                Some((holder, _)) if self.is_back(cx, from, holder) => heard.push((holder, false)),
+                asked => break asked,
+            }
+        };
+        let Some((holder, address)) = asked else {
             // Now that all have had their say: a site that moves before has no port until they have. And what is refused
             // moves nobody.
             if self.judge(cx, from, heard).iter().any(Result::is_ok) {
@@ -176,6 +182,28 @@ impl Server {
             let asked = asked || from.trust == Trust::Untagged && self.has_session(cx, holder);
             (is_other && !asked && matches!(address, ProtocolAddress::Mac(_))).then_some((holder, address))
         })
+    }
+
+    /// Whether who registers is where all that it names and the holder has is at home.
+    fn is_back(&self, cx: &Context<'_>, from: &Inbound<'_>, holder: SiteId) -> bool {
+        let header = &from.message.header;
+        let of_holder = |address: &ProtocolAddress| {
+            cx.book.get(*address).is_some_and(|entry| entry.registered() == Some(holder))
+        };
+        let named = from.message.cies().filter_map(|cie| cie.address.or(header.source));
+        from.trust != Trust::Untagged
+            && named.filter(of_holder).all(|address| match address {
+                ProtocolAddress::Mac(mac) => self.homes.is_at(cx.now, mac, header.nbma),
+                ProtocolAddress::Ip(_) => true,
+            })
+    }
+
+    /// The router at a site is elsewhere now.
+    fn moves_home(&mut self, cx: &Context<'_>, site: SiteId, to: Nbma) {
+        let (Some(there), Some(member)) = (cx.sites.get(site), cx.sites.member(site)) else { return };
+        for mac in member.registered.iter().filter_map(|r| mac(r.address)) {
+            self.homes.moves(cx.now, mac, there.nbma, to);
+        }
     }
 
     /// Asks whoever is due, and goes on without those who were silent.

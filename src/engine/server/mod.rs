@@ -4,6 +4,7 @@
 mod answer;
 mod bridge;
 mod claim;
+mod home;
 mod indicate;
 mod late;
 mod manage;
@@ -22,6 +23,7 @@ use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::{Inbound, Reply, Trust};
+use super::limits::OTHER_HOMES;
 use super::member::Member;
 use super::restless::Restless;
 use super::room::Room;
@@ -34,6 +36,7 @@ use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error};
 use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
+use home::Homes;
 use indicate::Indicated;
 use late::Gone;
 use manage::Farewells;
@@ -80,6 +83,7 @@ pub struct Server {
     drained: Vec<Drained>,
     gone: Gone,
     claims: Claims,
+    homes: Homes,
     indicated: Indicated,
     drain: Alarm,
     sweep: Alarm,
@@ -103,6 +107,11 @@ impl ServerSettings {
     pub fn allows(&self, nbma: Nbma) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(nbma))
     }
+
+    /// MACs whose home is remembered.
+    fn max_homes(&self) -> usize {
+        usize::from(self.max_spokes) + OTHER_HOMES
+    }
 }
 
 impl Server {
@@ -123,6 +132,7 @@ impl Server {
             drained: Vec::new(),
             gone: Gone::default(),
             claims: Claims::default(),
+            homes: Homes::default(),
             indicated: Indicated::default(),
             drain: Alarm::default(),
             sweep: Alarm::default(),
@@ -386,9 +396,7 @@ pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
         nbma: site.nbma,
         vni: site.vni,
         uplink: member.uplink(),
-        macs: addresses()
-            .filter_map(|a| if let ProtocolAddress::Mac(m) = a { Some(m) } else { None })
-            .collect(),
+        macs: addresses().filter_map(mac).collect(),
         addresses: addresses().filter_map(ip).collect(),
         left: member.until().map_or(0, |until| seconds(until, now)),
     }
@@ -403,6 +411,13 @@ pub fn client_counts(site: &Site, member: &Member) -> ClientCounts {
 fn count(cx: &mut Context<'_>, client: Option<SiteId>, what: fn(&mut ClientStatistics) -> &mut u32) {
     if let Some(member) = client.and_then(|site| cx.sites.member_mut(site)) {
         increment(what(&mut member.statistics));
+    }
+}
+
+fn mac(address: ProtocolAddress) -> Option<Mac> {
+    match address {
+        ProtocolAddress::Mac(mac) => Some(mac),
+        ProtocolAddress::Ip(_) => None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS, N
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
 use super::claim::Heard;
-use super::{Server, ip};
+use super::{Server, ip, mac};
 use crate::types::{Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, flag, kind};
 use core::net::IpAddr;
@@ -355,6 +355,7 @@ impl Server {
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>, site: SiteId, registered: Registered) {
         let address = registered.address;
         let holder = cx.book.get(address).and_then(|entry| entry.registered()).filter(|there| *there != site);
+        self.is_at_home(cx, site, address);
         let Some(member) = cx.sites.member_mut(site) else { return };
         match member.registered.iter_mut().find(|r| r.address == address) {
             Some(before) => {
@@ -395,6 +396,14 @@ impl Server {
         }
     }
 
+    /// A client has an address: if it is a MAC, and the client in a session, it may be at home there.
+    fn is_at_home(&mut self, cx: &Context<'_>, site: SiteId, address: ProtocolAddress) {
+        let (Some(there), Some(mac)) = (cx.sites.get(site), mac(address)) else { return };
+        if self.has_session(cx, site) {
+            self.homes.has(cx.now, mac, there.nbma, self.settings.max_homes());
+        }
+    }
+
     /// The port a client is to have from now on; `None` if it needs none. Or the code of a refusal.
     fn wanted_port(
         &mut self,
@@ -408,6 +417,8 @@ impl Server {
         if !member.registered.iter().any(|r| matches!(r.address, ProtocolAddress::Mac(_))) {
             return Ok(None);
         }
+        let of_session = member.registered.iter().filter(|_| member.begun.is_some());
+        let mac = of_session.filter_map(|r| mac(r.address)).next();
         let uplink = match member.uplink().or_else(|| self.take_uplink(cx, spoke)) {
             Some(uplink) => uplink,
             None => {
@@ -417,7 +428,8 @@ impl Server {
         };
         let own = cx.holding_seconds();
         let granted = from.message.cies().map(|cie| granted(own, &cie)).max().unwrap_or(own);
-        Ok(Some(Port { uplink, local: from.via.path.local, mode: VpnMode::of(from.via.tag), granted }))
+        let (local, mode) = (from.via.path.local, VpnMode::of(from.via.tag));
+        Ok(Some(Port { uplink, local, mode, granted, mac }))
     }
 
     /// Answers at once, or when the port is there.

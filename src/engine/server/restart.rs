@@ -57,6 +57,9 @@ impl Server {
         if self.settings.shared_uplink {
             self.shared = Some(uplink);
         }
+        if let Some(mac) = port.mac {
+            self.homes.has(cx.now, mac, spoke.nbma, self.settings.max_homes());
+        }
         self.arm(cx, site);
         cx.tell(Event::SpokeUp { spoke, uplink });
     }

@@ -2,7 +2,7 @@
 //! finds them by it.
 
 use crate::engine::settings::VpnMode;
-use crate::types::Vtep;
+use crate::types::{Mac, Vtep};
 use std::fmt;
 
 /// Whether the alias is of a device this program made, for whatever VN.
@@ -22,6 +22,8 @@ pub struct Kept {
     pub mode: VpnMode,
     /// The holding time granted, in seconds; 0: not known.
     pub granted: u16,
+    /// The MAC that a spoke registered.
+    pub mac: Option<Mac>,
 }
 
 /// Of a hub's port.
@@ -31,19 +33,20 @@ pub fn port(vn: &str, spoke: Vtep, kept: Kept) -> String {
 
 /// Of a hub's device that serves all spokes.
 pub fn shared(vn: &str, kept: Kept) -> String {
-    format!("dmevpn vn={vn} spokes{kept}")
+    format!("dmevpn vn={vn} spokes{}", Kept { mac: None, ..kept })
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " by={} for={}", self.mode.name(), self.granted)
+        write!(f, " by={} for={}", self.mode.name(), self.granted)?;
+        self.mac.map_or(Ok(()), |mac| write!(f, " mac={mac}"))
     }
 }
 
 impl Kept {
     /// What is kept of several: how the last one's packets name the VN, and the longest time.
     pub fn and(self, last: Kept) -> Kept {
-        Kept { mode: last.mode, granted: self.granted.max(last.granted) }
+        Kept { mode: last.mode, granted: self.granted.max(last.granted), mac: None }
     }
 
     /// What the last words say. An older version wrote none.
@@ -54,6 +57,7 @@ impl Kept {
                 Some(("by", "key")) => kept.mode = VpnMode::Key,
                 Some(("by", "none")) => kept.mode = VpnMode::None,
                 Some(("for", seconds)) => kept.granted = seconds.parse().unwrap_or(0),
+                Some(("mac", mac)) => kept.mac = mac.parse().ok(),
                 _ => {}
             }
         }
@@ -96,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_device_is_found_by_its_alias_in_its_vn_only() {
-        let kept = Kept { mode: VpnMode::Key, granted: 600 };
+        let kept = Kept { mode: VpnMode::Key, granted: 600, mac: "06:00:00:00:00:01".parse().ok() };
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };
             let (here, elsewhere) = (port("test", spoke, kept), port("test2", spoke, kept));
@@ -104,13 +108,21 @@ mod tests {
             assert!(is_of(&here, "test") && !is_of(&elsewhere, "test"));
         }
         assert_eq!(parse(&device("test")), Some(("test", Mark::Device)));
-        assert_eq!(parse(&shared("test", kept)), Some(("test", Mark::Shared(kept))));
+        assert_eq!(parse(&shared("test", kept)), Some(("test", Mark::Shared(Kept { mac: None, ..kept }))));
         // As an older version wrote them.
         let old = Kept::default();
         assert_eq!(parse("dmevpn vn=test spokes"), Some(("test", Mark::Shared(old))));
         let port = parse("dmevpn vn=test spoke=10.0.0.2 vni=7");
         assert!(matches!(port, Some(("test", Mark::Port(_, kept))) if kept == old));
         assert_eq!(parse("dmevpn vn=test spoke=10.0.0.2 vni=0"), None);
+        let last = Vtep {
+            nbma: "2001:db8:1000:1000:1000:1000:1000:1000".parse().unwrap(),
+            vni: "16777215".parse().unwrap(),
+        };
+        let longest =
+            super::port(&"n".repeat(32), last, Kept { mode: VpnMode::None, granted: u16::MAX, ..kept });
+        // As long as the kernel takes it (IFALIASZ).
+        assert!(longest.len() < 256);
         assert_eq!(parse("uplink to the provider"), None);
     }
 }

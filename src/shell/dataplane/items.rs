@@ -168,7 +168,8 @@ impl Dataplane {
                     Some(index) => self.flood(whose, index, spoke),
                     None if core::mem::replace(&mut shared.is_being_made, true) => {}
                     None => {
-                        (shared.local, shared.kept) = (Some(port.local), hub::kept(port));
+                        (shared.local, shared.kept) =
+                            (Some(port.local), alias::Kept::default().and(hub::kept(port)));
                         let ports = vec![NewPort { spoke, port }];
                         let make = super::Make { wanted, bridge, via: None, ports };
                         // One of an earlier time has the same name.

@@ -158,7 +158,7 @@ mod tests {
         let spoke = |last| Vtep { nbma: nbma(last), vni: Vni::new(9).unwrap() };
         let port = |last, local| {
             let uplink = Vni::new(1).unwrap();
-            (spoke(last), Port { uplink, local, mode: Default::default(), granted: 0 })
+            (spoke(last), Port { uplink, local, mode: Default::default(), granted: 0, mac: None })
         };
         let moves = |there, wanted, other| {
             is_to_move(there, wanted, [port(8, wanted), port(9, other)].into_iter(), spoke(8))
