@@ -1,46 +1,37 @@
 //! A client's registration with one hub (RFC 2332 sections 5.2.3 to 5.2.6).
 
+mod reply;
+
 use super::super::context::{ClientDue, Context, Due, seconds};
 use super::super::contract::effect::{Effect, Event};
-use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::{Refusal, Rivals};
 use super::super::contract::report::Standing;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, VpnMode};
 use super::super::contract::statistics::increment;
 use super::super::contract::way::{Path, Via};
 use super::super::exchange::session::Order;
-use super::super::exchange::{Backoff, Inbound, Request};
+use super::super::exchange::{Backoff, Request};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::moving::Former;
 use super::packets::Sender;
 use super::session::Session;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, VpnId, Vtep};
-use crate::wire::nhrp::{Header, ProtocolAddress, Tags, code, flag, kind};
+use crate::types::{Mac, Nbma, VpnId};
+use crate::wire::nhrp::{ProtocolAddress, flag};
 use core::time::Duration;
 
 /// Tries to register.
 const REGISTER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
 /// After so many requests without an answer the hub's address is looked up again.
 const LOOK_UP_AFTER: u32 = 3;
-/// Tries after a refusal.
-const REFUSED: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(180) };
 /// Tries to withdraw, and how many.
 const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(400) };
 const WITHDRAW_TRIES: u32 = 4;
 /// What a hub says so soon after it accepted a registration, it says because of that.
 const JUST_NOW: Duration = Duration::from_secs(5);
-/// Another router with this one's MAC was heard of so long ago at most: it tries again before.
-const RIVALRY: Duration = Duration::from_secs(300);
 /// A hub is not suspected more often than this of having forgotten us.
 const DOUBT_APART: Duration = Duration::from_secs(30);
-
-/// So many challenges in a row are answered at once.
-const CHALLENGES: u32 = 3;
-/// A hub that may have been started anew is asked within this. It tells its spokes one after the other; until it knows
-/// them nobody tells them of what changes.
-const HINTED: Duration = Duration::from_millis(100);
 
 /// The second try of a client that moved.
 const MOVED: Duration = Duration::from_millis(250);
@@ -330,166 +321,9 @@ impl Registration {
         }
     }
 
-    /// A Registration Reply arrived. Whether it made or changed the registration.
-    pub fn reply(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, from: &Inbound<'_>) -> bool {
-        let message = &from.message;
-        let header = &message.header;
-        let mine = !matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_answered(from.site, message, header.source));
-        if !mine {
-            increment(&mut cx.statistics.rx_unsolicited);
-            return false;
-        }
-        if self.is_challenged(cx, settings, from) {
-            return false;
-        }
-        // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
-        let former = self.former.take();
-        if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
-            increment(&mut cx.statistics.rx_register_nak);
-            let holder = nak.nbma.zip(nak.vni).map(|(nbma, vni)| Vtep { nbma, vni });
-            if nak.code == code::ALREADY_REGISTERED && holder.is_some() {
-                self.meet(cx, settings, holder);
-            }
-            let names = header.nbma;
-            let is_other = |comes_from: &Nbma| *comes_from != names && nak.code == code::PROHIBITED;
-            let reason = match nak.nbma.filter(is_other) {
-                Some(comes_from) => Refusal::Translated { comes_from, names },
-                None => Refusal::Nak(nak.code),
-            };
-            if let Refusal::Translated { .. } = reason {
-                increment(&mut cx.statistics.registrations_translated);
-            }
-            self.refused(cx, reason);
-            return false;
-        }
-        increment(&mut cx.statistics.rx_register_ack);
-        if self.session.is_unknown() {
-            // It would not be believed what it says later.
-            self.refused(cx, Refusal::NoSession);
-            return false;
-        }
-        self.is_told = false;
-        let granted = message.cies().next().map_or(0, |c| c.holding);
-        let responder = message.extension_cie(kind::RESPONDER).unwrap_or_default();
-        // What the hub says of itself, the uplink, is good for so long, too (section 5.3.1).
-        let said = [granted, responder.holding].map(|seconds| Duration::from_secs(seconds.into()));
-        let said = said.into_iter().filter(|holding| !holding.is_zero());
-        let holding = said.min().unwrap_or(cx.holding_time).min(cx.holding_time);
-        // Whatever the hub calls itself: its packets come from there, so VXLAN gets there, too.
-        let uplink = Vtep { nbma: from.via.path.remote, vni: responder.vni.unwrap_or(settings.vni) };
-        let site = cx.sites.enter((uplink.nbma, Some(uplink.vni)));
-        let is_first = self.session.accepted();
-        let news = !self.is_registered() || self.uplink != Some(site) || is_first;
-        if !matches!(self.state, State::Registered { .. }) || self.uplink != Some(site) {
-            self.rivals = None;
-            self.since = cx.now;
-            cx.tell(Event::Registered { uplink });
-        }
-        let before = self.uplink;
-        self.uplink = pinned(cx, before, Some(site));
-        cx.want(Item::Uplink, Some(Wanted::To(uplink)));
-        self.address = responder.address.or(self.address);
-        self.request = None;
-        self.refusals = 0;
-        self.is_doubtful = false;
-        self.accepted = cx.now;
-        self.state = State::Registered { until: cx.now + holding };
-        // A third of the holding time (RFC 2332 section 5.2.3), give or take, so that spokes do not come in step.
-        let refresh = cx.now + holding * 2 / 5 - cx.random.around(holding / 15);
-        self.refresh = refresh;
-        // A doubt that arose while the request was under way: the hub may have accepted it before it forgot.
-        let again = self.doubted.filter(|_| self.is_doubted_later).map(|last| last + DOUBT_APART);
-        self.arm(cx, again.map_or(refresh, |again| again.min(refresh)));
-        if self.session.is_wanted() && former.is_some() {
-            // A hub that was started anew has found ports there, and does not know whose they are.
-            self.former = former;
-            self.prepare_move(cx);
-            self.send_move(cx, settings);
-            self.former = None;
-        }
-        news
-    }
-
-    /// Whether the hub wants a cookie returned before it answers: then it gets it at once.
-    pub fn is_challenged(
-        &mut self,
-        cx: &mut Context<'_>,
-        settings: &ClientSettings,
-        from: &Inbound<'_>,
-    ) -> bool {
-        let is_nak = from.message.cies().any(|cie| cie.code == code::PROHIBITED);
-        let Some(challenge) = from.message.challenge().filter(|_| is_nak) else { return false };
-        increment(&mut cx.statistics.rx_challenge);
-        let Some(site) = self.site else { return true };
-        let Some(times) = self.session.challenged(from.message.tags(), challenge.cookie) else { return true };
-        self.session.tag(cx, site);
-        if !matches!(self.state, State::Registering | State::Registered { .. }) {
-            return true;
-        }
-        self.request = None;
-        self.is_doubtful = matches!(self.state, State::Registered { .. });
-        if times <= CHALLENGES {
-            self.ask(cx, settings);
-        } else {
-            let next = cx.now + REGISTER.after(cx, times - CHALLENGES);
-            self.arm(cx, next);
-        }
-        true
-    }
-
-    /// Somebody sends Purges from the hub's address, and not in this session: the hub may have been started anew.
-    pub fn hint(&mut self, cx: &mut Context<'_>) {
-        let State::Registered { until } = self.state else { return };
-        if self.request.is_some() {
-            return;
-        }
-        if let Some(soon) = self.session.hinted(cx.now, cx.random.up_to(HINTED)) {
-            self.arm(cx, soon.min(self.refresh).min(until));
-        }
-    }
-
     /// How a Purge Request of the hub stands to the last one.
     pub fn order(&mut self, id: u32) -> Order {
         self.session.order(id)
-    }
-
-    /// An Error Indication about a request arrived.
-    pub fn error(
-        &mut self,
-        cx: &mut Context<'_>,
-        site: Option<SiteId>,
-        asked: (&Header, Option<Tags>),
-        error: u16,
-    ) {
-        let own = cx.sites.mac.map(ProtocolAddress::Mac);
-        if !matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_about(site, asked, own))
-        {
-            self.refused(cx, Refusal::Error(error));
-        }
-    }
-
-    /// A Purge Reply arrived.
-    pub fn purged(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
-        let header = &from.message.header;
-        if matches!(self.state, State::Withdrawing)
-            && self.request.is_some_and(|r| r.is_answered(from.site, &from.message, header.source))
-        {
-            self.end(cx);
-            cx.tell(Event::Withdrawn);
-        }
-    }
-
-    /// Another router has this one's MAC, and is there if that is known.
-    pub fn meet(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, second: Option<Vtep>) {
-        let (Some(path), Some(mac)) = (self.path, cx.sites.mac) else { return };
-        let first = Vtep { nbma: cx.name_of(path.local), vni: settings.vni };
-        let rivals = Rivals { mac, first, second };
-        if self.rivals(cx.now) != Some(rivals) {
-            cx.tell(Event::Rivals(rivals));
-        }
-        self.rivals = Some((rivals, cx.now + RIVALRY));
     }
 
     /// This router and another one, if both have its MAC.
@@ -537,19 +371,6 @@ impl Registration {
         (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Withdrawn);
         cx.timers.clear(&mut self.alarm);
-    }
-
-    fn refused(&mut self, cx: &mut Context<'_>, reason: Refusal) {
-        self.refusals += 1;
-        self.is_told = false;
-        let retry = cx.now + REFUSED.after(cx, self.refusals);
-        self.request = None;
-        (self.is_doubtful, self.is_doubted_later) = (false, false);
-        self.turn(cx.now, State::Refused { reason, retry });
-        self.arm(cx, retry);
-        if let Some(path) = self.path {
-            cx.tell(Event::Refused { hub: path.remote, reason });
-        }
     }
 
     /// Sends the request.
