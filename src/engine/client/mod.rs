@@ -1,6 +1,8 @@
 //! A VN's client half (NHC): it registers with a hub, announces what is here, and asks where everybody else is.
 
+mod bridge;
 mod departures;
+mod hub;
 mod locals;
 mod moving;
 mod packets;
@@ -8,25 +10,20 @@ mod registration;
 mod resolution;
 mod session;
 
-use super::book::Change;
 use super::context::{ClientDue, Context, Due, View};
-use super::contract::effect::{Act, Event};
-use super::contract::input::{News, Place};
+use super::contract::effect::Act;
+use super::contract::input::News;
 use super::contract::reason::Why;
 use super::contract::report::{MacRow, SpokeReport, Standing};
-use super::contract::settings::{ClientSettings, HubKey, HubSettings, Trigger};
-use super::contract::statistics::increment;
+use super::contract::settings::{ClientSettings, HubKey, HubSettings};
 use super::contract::way::{Path, Via};
-use super::exchange::session::Order;
-use super::exchange::{Inbound, Trust};
 use super::limits::{HUB, TokenBucket};
 use super::restless::Restless;
 use super::sites::SiteId;
 use crate::map::map_of;
 use crate::time::Instant;
-use crate::types::{Mac, VpnId, Vtep};
+use crate::types::{Mac, VpnId};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Cie, Fault, Kind, Message, ProtocolAddress, code, error, quoted};
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
@@ -165,50 +162,6 @@ impl Client {
         }
     }
 
-    /// A packet of a hub's. What is wrong with it goes back.
-    pub fn packet(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
-        let header = &from.message.header;
-        let Some(registration) = with(&mut self.registrations, from.site) else { return Ok(()) };
-        if cx.sites.mac.is_none() {
-            return Ok(());
-        }
-        if from.trust == Trust::Wrong {
-            match header.kind {
-                Kind::PurgeRequest => registration.hint(cx),
-                Kind::Error => cx.reports(from.via.path.remote, header.error_code()),
-                _ => {}
-            }
-            return Ok(());
-        }
-        match header.kind {
-            Kind::RegistrationReply => {
-                if registration.reply(cx, &self.settings, from) {
-                    // First the hub learns who is here, then it is asked who is elsewhere.
-                    let hub = self.hub_mac();
-                    self.locals.announce(cx, hub);
-                    self.departures.registered(cx);
-                    self.ask(cx, |resolution, cx, asker| resolution.registered(cx, asker));
-                }
-            }
-            Kind::ResolutionReply => self.resolution_reply(cx, from)?,
-            Kind::PurgeRequest => self.purge(cx, from),
-            Kind::PurgeReply => {
-                increment(&mut cx.statistics.rx_purge_reply);
-                registration.purged(cx, from);
-                let hub = self.hub_mac();
-                for mac in self.departures.confirmed(cx, from) {
-                    self.locals.learned(cx, mac, hub);
-                }
-            }
-            Kind::Error => self.error(cx, from),
-            // It is about IP packets between routers of another kind.
-            Kind::TrafficIndication => {}
-            // Only a server serves requests.
-            Kind::RegistrationRequest | Kind::ResolutionRequest => return Err(from.fault(error::UNREACHABLE)),
-        }
-        Ok(())
-    }
-
     /// Registers anew where it is registered.
     pub fn refresh(&mut self, cx: &mut Context<'_>) {
         self.registrations.iter_mut().for_each(|(_, registration)| registration.refresh(cx, &self.settings));
@@ -278,217 +231,6 @@ impl Client {
         self.resolution.rows(vn, last)
     }
 
-    /// The devices are there with this MAC, changed, or are gone.
-    fn set_device(&mut self, cx: &mut Context<'_>, mac: Option<Mac>) {
-        if cx.sites.mac == mac {
-            return;
-        }
-        for (_, registration) in self.registrations.iter_mut() {
-            registration.leave(cx, &self.settings);
-        }
-        if mac.is_none() {
-            self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
-            self.forget_locals(cx);
-        }
-        cx.sites.mac = mac;
-        self.enter(cx);
-    }
-
-    /// The bridge tells where a MAC is.
-    fn fdb(&mut self, cx: &mut Context<'_>, mac: Mac, place: Place) {
-        let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
-        if was_here && place == Place::Local {
-            // It is listed again.
-            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
-        }
-        if self.restless.holds(cx.now, mac, place) {
-            return;
-        }
-        let moved = match place {
-            Place::Local => !was_here && self.resolution.knows(mac),
-            Place::Tunnel => was_here,
-            Place::At(_) | Place::Left(_) | Place::Gone | Place::Unplugged => false,
-        };
-        if moved && self.restless.moved(cx.now, mac, place) {
-            cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
-            self.restless.watch(cx, Due::Client(ClientDue::Restless));
-        }
-        match place {
-            Place::Local => {
-                self.forget(cx, mac, Why::Local);
-                self.departures.is_back(mac);
-                if !was_here {
-                    self.learn_local(cx, mac);
-                }
-            }
-            // Where its frames go the hub says.
-            _ if !was_here => {}
-            Place::Unplugged => {
-                cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
-                self.departures.left(cx, mac, self.settings.max_macs);
-            }
-            Place::Tunnel | Place::At(_) | Place::Left(_) | Place::Gone => {
-                cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
-            }
-        }
-        if place == Place::Tunnel && self.settings.trigger == Trigger::Learn {
-            self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac));
-        }
-    }
-
-    fn forget(&mut self, cx: &mut Context<'_>, mac: Mac, why: Why) {
-        self.ask(cx, |resolution, cx, asker| resolution.forget(cx, asker.settings.trigger, mac, why));
-    }
-
-    fn learn_local(&mut self, cx: &mut Context<'_>, mac: Mac) {
-        if cx.book.here() >= self.settings.max_macs as usize {
-            self.locals.refused(cx);
-            return;
-        }
-        // Nobody asks a client.
-        let _: Result<Option<Change>, ()> =
-            cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
-        let hub = self.hub_mac();
-        self.locals.learned(cx, mac, hub);
-    }
-
-    /// What the bridge did not tell of is not here any more.
-    fn listed(&mut self, cx: &mut Context<'_>) {
-        let mut last = None;
-        while let Some(mac) = cx.book.next_unlisted(last) {
-            let address = ProtocolAddress::Mac(mac);
-            cx.book.forget(cx.now, address);
-            last = Some(address);
-        }
-    }
-
-    fn resolution_reply(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> Result<(), Fault> {
-        // A hub that was started anew does not know who asks. Then nothing it does not know either is held against it.
-        let forgot = from.message.cies().any(|c| c.code == code::PROHIBITED)
-            && self.resolution.waits_for(from)
-            && with(&mut self.registrations, from.site).is_some_and(|registration| {
-                registration.is_challenged(cx, &self.settings, from) || registration.doubt(cx, &self.settings)
-            });
-        let mut taken = false;
-        self.ask(cx, |resolution, cx, asker| {
-            taken = match forgot {
-                true => resolution.put_off(cx, asker, from),
-                false => resolution.reply(cx, asker, from),
-            }
-        });
-        if !taken {
-            increment(&mut cx.statistics.rx_unsolicited);
-        }
-        // A second answer to a repeated question is no error (RFC 2332 section 5.2.2).
-        if !taken && !cx.ids.used(from.message.header.request_id) {
-            return Err(from.fault(error::INVALID_REPLY));
-        }
-        Ok(())
-    }
-
-    /// The hub withdraws answers it gave (RFC 2332 section 5.2.5).
-    fn purge(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
-        increment(&mut cx.statistics.rx_purge_req);
-        let address = cx.sites.mac.map(ProtocolAddress::Mac);
-        if from.message.header.destination.is_some_and(|to| Some(to) != address) {
-            // For who had this underlay address before: in its place nobody confirms.
-            return;
-        }
-        let own = (Some(cx.name_of(from.via.path.local)), Some(self.settings.vni));
-        // The hub asks whether this router is there: another one has its address.
-        let is_question =
-            |cie: &Cie| cie.address == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own;
-        // A question has no order among what it says: nothing comes of it but the answer.
-        let order = match with(&mut self.registrations, from.site) {
-            Some(registration) if !from.message.cies().all(|cie| is_question(&cie)) => {
-                registration.order(from.message.header.request_id)
-            }
-            _ => Order::Newer,
-        };
-        if order != Order::Older {
-            cx.confirm_purge(from);
-        }
-        if order != Order::Newer {
-            return;
-        }
-        let (mut anew, mut is_doubtful) = (false, false);
-        for cie in from.message.cies() {
-            match cie.address {
-                _ if is_question(&cie) => {
-                    let rival = cie.nbma.zip(cie.vni).map(|(nbma, vni)| Vtep { nbma, vni });
-                    if let Some(registration) = with(&mut self.registrations, from.site) {
-                        registration.meet(cx, &self.settings, rival);
-                    }
-                }
-                // A MAC that was here is elsewhere now, and the bridge has not noticed; or nobody knows which are.
-                Some(ProtocolAddress::Mac(mac)) if (cie.nbma, cie.vni) == own => match cie.prefix {
-                    bits @ 1..48 => self.unlearn_locals(cx, mac, bits),
-                    _ if cx.book.site_of(mac) == Some(SiteId::HERE) => unlearn_local(cx, mac),
-                    _ => {}
-                },
-                _ => {
-                    is_doubtful |= cie.address == from.message.header.source;
-                    anew |= cie.prefix == 1;
-                    self.ask(cx, |resolution, cx, asker| resolution.purge(cx, asker, &cie));
-                }
-            }
-        }
-        if is_doubtful {
-            // The hub takes its own address back: it was restarted, and knows nobody.
-            if let Some(registration) = with(&mut self.registrations, from.site) {
-                registration.doubt(cx, &self.settings);
-            }
-        }
-        if anew && with(&mut self.registrations, from.site).is_some_and(|r| r.is_young(cx.now)) {
-            // A hub that takes everything back at once was started anew: it knows nothing of who is here either.
-            let hub = self.hub_mac();
-            self.locals.announce(cx, hub);
-        }
-    }
-
-    /// Those of the MACs here that share the first bits with `mac` are not here any more.
-    fn unlearn_locals(&mut self, cx: &mut Context<'_>, mac: Mac, bits: u8) {
-        let mut last = None;
-        while let Some(address) = cx.book.next_behind(SiteId::HERE, last) {
-            last = Some(address);
-            match address {
-                ProtocolAddress::Mac(here) if here.shares(mac, bits) => unlearn_local(cx, here),
-                _ => {}
-            }
-        }
-    }
-
-    fn error(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
-        let code = from.message.header.error_code();
-        cx.reports(from.via.path.remote, code);
-        let Some(ours) = quoted(from.message.packet_in_error()) else { return };
-        // In a session it quotes enough to tell that.
-        let tags = Message::parse(from.message.packet_in_error()).ok().and_then(|ours| ours.tags());
-        let own = cx.sites.mac.map(ProtocolAddress::Mac);
-        if ours.source != own {
-            return;
-        }
-        match ours.kind {
-            Kind::RegistrationRequest => {
-                if let Some(registration) = with(&mut self.registrations, from.site) {
-                    registration.error(cx, from.site, (&ours, tags), code);
-                }
-            }
-            Kind::ResolutionRequest => {
-                self.ask(cx, |resolution, cx, asker| {
-                    resolution.error(cx, asker, from.site, (&ours, tags), code);
-                });
-            }
-            // A withdrawal is repeated until it is confirmed, whatever the hub says. To others nobody waits for an answer.
-            Kind::PurgeRequest
-            | Kind::PurgeReply
-            | Kind::RegistrationReply
-            | Kind::ResolutionReply
-            | Kind::Error
-            | Kind::TrafficIndication => {}
-        }
-    }
-
     /// Registers, if the devices and the ways are there.
     fn enter(&mut self, cx: &mut Context<'_>) {
         let mut complete = false;
@@ -545,10 +287,4 @@ impl Client {
 fn with(registrations: &mut LiteMap<HubKey, Registration>, hub: Option<SiteId>) -> Option<&mut Registration> {
     let hub = hub?;
     registrations.iter_mut().map(|(_, registration)| registration).find(|r| r.site() == Some(hub))
-}
-
-/// A MAC is not here any more, though the bridge thinks so.
-fn unlearn_local(cx: &mut Context<'_>, mac: Mac) {
-    cx.book.forget(cx.now, ProtocolAddress::Mac(mac));
-    cx.act(Act::Unlearn(mac, Place::Local));
 }
