@@ -28,6 +28,7 @@ mod server;
 mod sites;
 mod timers;
 mod uplinks;
+mod vn;
 
 pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Place};
@@ -41,12 +42,11 @@ pub use plane::Plane;
 pub use secret::Secret;
 
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, SiteName, Vni, VpnId};
-use crate::wire::nhrp::{Fault, Kind, clear_text};
-use crate::wire::{Malformed, VpnTag};
-use book::Book;
+use crate::types::{Mac, Nbma, SiteName, Vni};
+use crate::wire::Malformed;
+use crate::wire::nhrp::{Fault, Kind};
 use client::Client;
-use context::{Context, Due, Timer, View};
+use context::{Context, Due, Timer};
 use contract::statistics::increment;
 use exchange::session::Sessions;
 use exchange::{Arrival, Fate, Gate, Inbound, Trust};
@@ -57,25 +57,10 @@ use random::Random;
 use report::Oddity;
 use request_id::RequestIds;
 use server::Server;
-use settings::{Advertised, HubSettings, VnSettings};
-use sites::{SiteId, Sites};
+use settings::Advertised;
 use timers::Timers;
 use uplinks::Uplinks;
-
-/// A virtual network.
-#[derive(Debug)]
-struct Vn {
-    key: VnKey,
-    vpn_id: VpnId,
-    mtu: u16,
-    authentication: Option<Vec<u8>>,
-    sites: Sites,
-    book: Book,
-    plane: Plane,
-    client: Option<Client>,
-    server: Option<Server>,
-    statistics: Statistics,
-}
+use vn::{Common, Vn};
 
 /// The engine of one daemon.
 #[derive(Debug)]
@@ -98,23 +83,6 @@ pub struct Start {
     pub secret: Secret,
     /// 128 bits that are this router's own and stay. Uplink VNIs come of them, so that a spoke gets its own again.
     pub identity: Secret,
-}
-
-/// What all VNs share.
-#[derive(Debug)]
-struct Common {
-    advertised: Advertised,
-    holding_time: core::time::Duration,
-    timers: Timers<Timer>,
-    ids: RequestIds,
-    random: Random,
-    uplinks: Uplinks,
-    oddities: Oddities,
-    sessions: Sessions,
-    complaints: TokenBucket,
-    /// Whether the daemon is to end. Then clients hear of packets and time alone: what is withdrawn must not be registered
-    /// again. Servers go on, as their ports do.
-    stopping: bool,
 }
 
 impl Engine {
@@ -433,138 +401,5 @@ fn dispatch(
         (Some(client), _) if client.accepts(cx.vpn_id, from.via) => client.packet(cx, from),
         (_, Some(server)) => server.packet(cx, from),
         (_, None) => Ok(()),
-    }
-}
-
-impl Vn {
-    fn new(now: Instant, key: VnKey, settings: VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Vn {
-        let VnSettings { vpn_id, mtu, client, server } = settings;
-        let own_ips = server.as_ref().map(|server| server.protocol_addresses.clone()).unwrap_or_default();
-        let hub = |client: &settings::ClientSettings| hubs.get(&client.hub).copied().unwrap_or_default();
-        Vn {
-            key,
-            vpn_id,
-            mtu,
-            authentication: server.as_ref().and_then(|server| server.password.as_deref().map(clear_text)),
-            sites: Sites::new(own_ips),
-            book: Book::default(),
-            plane: Plane::new(key),
-            client: client.map(|client| Client::new(now, client, hub(&client))),
-            server: server.map(|server| Server::new(now, server)),
-            statistics: Statistics::default(),
-        }
-    }
-
-    /// Its halves, and what they need to work.
-    fn enter<'a>(
-        &'a mut self,
-        now: Instant,
-        common: &'a mut Common,
-        out: &'a mut Effects,
-    ) -> (Option<&'a mut Client>, Option<&'a mut Server>, Context<'a>) {
-        let cx = Context {
-            now,
-            out,
-            ids: &mut common.ids,
-            random: &mut common.random,
-            timers: &mut common.timers,
-            uplinks: &mut common.uplinks,
-            advertised: common.advertised,
-            oddities: &mut common.oddities,
-            sessions: &mut common.sessions,
-            complaints: &mut common.complaints,
-            holding_time: common.holding_time,
-            vn: self.key,
-            vpn_id: self.vpn_id,
-            mtu: self.mtu,
-            authentication: self.authentication.as_deref(),
-            sites: &mut self.sites,
-            book: &mut self.book,
-            plane: &mut self.plane,
-            statistics: &mut self.statistics,
-        };
-        (self.client.as_mut(), self.server.as_mut(), cx)
-    }
-
-    fn view(&self, now: Instant) -> View<'_> {
-        View { now, sites: &self.sites, book: &self.book, plane: &self.plane }
-    }
-
-    /// Whether packets that come by this way belong here.
-    fn accepts(&self, via: Via) -> bool {
-        self.client.as_ref().is_some_and(|client| client.accepts(self.vpn_id, via))
-            || self.server.as_ref().is_some_and(|server| server.accepts(self.vpn_id, via.tag))
-    }
-
-    /// Takes over what can be taken over in place; `false` if the VN has to be made anew.
-    fn reconfigure(&mut self, new: &VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> bool {
-        let client = match (&mut self.client, &new.client) {
-            (Some(client), Some(new)) => {
-                client.reconfigure(*new, hubs.get(&new.hub).copied().unwrap_or_default())
-            }
-            (client, new) => client.is_none() && new.is_none(),
-        };
-        let server = match (&mut self.server, &new.server) {
-            (Some(server), Some(new)) => server.reconfigure(new),
-            (server, new) => server.is_none() && new.is_none(),
-        };
-        let same = self.vpn_id == new.vpn_id && client && server;
-        if same {
-            self.mtu = new.mtu;
-            if let Some(server) = &new.server {
-                self.sites.own_ips.clone_from(&server.protocol_addresses);
-                self.authentication = server.password.as_deref().map(clear_text);
-            }
-        }
-        same
-    }
-
-    /// Ends what the settings have no place for any more.
-    fn fit(&mut self, now: Instant, common: &mut Common, out: &mut Effects) {
-        if let (_, Some(server), mut cx) = self.enter(now, common, out) {
-            server.fit(&mut cx);
-        }
-    }
-
-    /// Whether packets with this tag mean it, whoever sends them.
-    fn is_named(&self, tag: VpnTag) -> bool {
-        self.client.as_ref().is_some_and(|client| client.is_named(self.vpn_id, tag))
-            || self.server.as_ref().is_some_and(|server| server.accepts(self.vpn_id, tag))
-    }
-
-    fn way(&mut self, now: Instant, common: &mut Common, out: &mut Effects, hub: HubKey, path: Option<Path>) {
-        if let (Some(client), _, mut cx) = self.enter(now, common, out) {
-            client.way(&mut cx, hub, path);
-        }
-    }
-
-    fn news(&mut self, now: Instant, common: &mut Common, out: &mut Effects, news: News) {
-        let stopping = common.stopping;
-        let (client, server, mut cx) = self.enter(now, common, out);
-        if let Some(client) = client.filter(|_| !stopping) {
-            client.news(&mut cx, news);
-        }
-        if let Some(server) = server {
-            server.news(&mut cx, news);
-        }
-    }
-
-    fn end(&mut self, now: Instant, common: &mut Common, out: &mut Effects) {
-        let (client, server, mut cx) = self.enter(now, common, out);
-        if let Some(client) = client {
-            client.end(&mut cx);
-        }
-        if let Some(server) = server {
-            server.end(&mut cx);
-        }
-    }
-
-    fn lookup(&self, mac: Mac) -> Place {
-        match self.book.site_of(mac) {
-            _ if self.sites.mac == Some(mac) => Place::Local,
-            Some(SiteId::HERE) => Place::Local,
-            Some(site) => self.sites.vtep(site).map_or(Place::Gone, Place::At),
-            None => Place::Gone,
-        }
     }
 }
