@@ -15,7 +15,7 @@ use super::super::exchange::session::{Order, order};
 use super::super::exchange::{Inbound, Trust};
 use super::super::member::{Member, Newest};
 use super::Server;
-use super::registrar::granted;
+use super::admission::granted;
 use crate::time::Instant;
 use crate::types::Nbma;
 use crate::wire::nhrp::{ProtocolAddress, flag};

@@ -1,6 +1,7 @@
 //! A VN's server half (NHS): a learning switch whose ports are its registered spokes, and who answers where a MAC
 //! lives.
 
+mod admission;
 mod answer;
 mod bridge;
 mod claim;
