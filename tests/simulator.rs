@@ -253,6 +253,112 @@ fn a_hub_that_restarts_sets_right_what_it_missed() {
     assert!(has_shortcut(&sim, 18, station(19)));
 }
 
+/// A hub that was started again does not know whom it told; so who was told asks again, and until then nobody is told of a
+/// move. What is in use is right as soon as spokes are registered, all within ten seconds of that, and what stays where it
+/// is is not touched.
+#[test]
+fn macs_move_before_a_restarted_hub_knows_who_asked() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    sim.add(&[hub_nbma()], hub_settings(3600), None);
+    for n in 1..=20 {
+        sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
+        sim.settle(station(n), n, VN);
+    }
+    all_register(&mut sim);
+    // Shortcuts that nobody uses: everybody heard them once.
+    let idle = 100..160;
+    for n in idle.clone() {
+        sim.settle(station(n), 1, VN);
+        sim.frame(station(n), None);
+    }
+    for n in (3..=19).step_by(2) {
+        sim.converse(station(n), station(n + 1), SECOND, 155 * SECOND);
+    }
+    sim.run_secs(120);
+    assert!((3..=20).all(|id| idle.clone().all(|n| has_shortcut(&sim, id, station(n)))));
+
+    sim.restart(0);
+    let restarted = sim.now;
+    for (n, wait) in (100..130).zip([0, 1, 0, 3].into_iter().cycle()) {
+        move_station(&mut sim, station(n), 2);
+        sim.run(Duration::from_millis(60 * wait));
+    }
+    assert!(sim.wrong_shortcuts() > 0, "nobody is told");
+    // Where it was, a station is announced once more when its site registers; it speaks again after two seconds.
+    sim.until(13 * SECOND, "setting all right", |sim| {
+        (3..=20).all(|id| idle.clone().all(|n| has_shortcut(sim, id, station(n))))
+    });
+    println!("right after {:?}", sim.now.since(restarted));
+    // Until all have said what they had to say, and no frame is under way.
+    sim.run_secs(35);
+    assert_eq!(sim.wrong_shortcuts(), 0);
+    assert_eq!(sim.frames_lost(), 0, "those who talk stay where they are");
+    // Of those that stayed none went, not for a moment; and the hub knows who asked.
+    let stayed = 130..160;
+    assert!((3..=20).all(|id| shortcuts_down(&sim, id, &stayed) == 0));
+    let rows = sim.nodes[0].engine.macs(sim.now, VN, None, usize::MAX);
+    let askers = |n: usize| rows.iter().find(|row| row.mac == station(n)).map_or(0, |row| row.askers);
+    let few: Vec<_> = idle.clone().filter(|n| askers(*n) < 18).map(|n| (n, askers(n))).collect();
+    assert!(few.is_empty(), "{few:?}");
+    move_station(&mut sim, station(159), 2);
+    sim.run_secs(4);
+    assert_eq!(sim.wrong_shortcuts(), 0);
+}
+
+fn shortcuts_down(sim: &Sim, id: NodeId, of: &std::ops::Range<usize>) -> usize {
+    let is_one = |mac: Mac| of.clone().any(|n| station(n) == mac);
+    sim.told(id, |e| matches!(e, Event::ShortcutDown { mac, .. } if is_one(*mac)))
+}
+
+/// What is used is not wrong for longer than it takes to register.
+#[test]
+fn a_mac_in_use_moves_before_a_restarted_hub_knows_who_asked() {
+    let mut sim = star(seed(), Net::GOOD, 20);
+    for peer in 2..=20 {
+        sim.converse(station(1), station(peer), Duration::from_millis(200), 60 * MINUTE);
+    }
+    sim.run_secs(60);
+    sim.restart(0);
+    move_station(&mut sim, station(1), 13);
+    let took = sim.until(3 * SECOND, "setting all right", |sim| {
+        (2..=20).filter(|id| *id != 13).all(|id| has_shortcut(sim, id, station(1)))
+    });
+    println!("right after {took:?}");
+    assert_eq!(sim.wrong_shortcuts(), 0);
+}
+
+/// Questions and answers get lost, and a hub that is silent is asked on.
+#[test]
+fn macs_move_while_a_hub_restarts_in_bad_weather() {
+    let mut sim = Sim::new(seed(), Net { frame_loss: 5, ..Net::BAD });
+    sim.add(&[hub_nbma()], hub_settings(3600), None);
+    for n in 1..=20 {
+        sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
+        sim.settle(station(n), n, VN);
+    }
+    all_register(&mut sim);
+    for n in 100..130 {
+        sim.settle(station(n), 1, VN);
+        sim.talk(station(n), None, SECOND, 20 * SECOND);
+    }
+    sim.run_secs(200);
+    sim.restart(0);
+    for n in 100..130 {
+        move_station(&mut sim, station(n), 2);
+    }
+    sim.until(5 * MINUTE, "setting all right", |sim| {
+        (1..=20).all(|id| {
+            (100..130).all(|n| {
+                let shortcut = sim.shortcut(id, VN, station(n));
+                shortcut.is_none() || shortcut == sim.right(id, station(n))
+            })
+        })
+    });
+    sim.run_secs(60);
+    assert_eq!(sim.wrong_shortcuts(), 0);
+    sim.check_kernel_is_as_wanted();
+}
+
 /// What a spoke was told lasts as long as the others' registrations, not as its own.
 #[test]
 fn a_spoke_with_a_short_holding_time_hears_of_moves_after_a_restart() {

@@ -50,11 +50,6 @@ impl Askers {
         Ok(Askers(all))
     }
 
-    /// Those that are registered already.
-    pub fn again(&self, sites: &Sites) -> Res {
-        sites.register(&self.0, 600, Duration::from_secs(60)).map(drop)
-    }
-
     /// Each asks for the place of the next, in turns, until told to stop.
     pub fn start(&self, sites: &Sites) -> Probe {
         let askers = self.0.clone();

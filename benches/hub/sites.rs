@@ -255,6 +255,10 @@ fn take(packet: &[u8], at: Instant, heard: &mut Heard) -> Option<Vec<Vec<u8>>> {
         // A hub that knows nobody any more.
         Kind::PurgeRequest if message.tags() == Some(Tags::default()) => answers.extend(heard.register(site)),
         Kind::PurgeRequest => {
+            // The same, before there were sessions: it takes back where it is itself.
+            if message.header.source.is_some_and(|own| message.cies().any(|cie| cie.address == Some(own))) {
+                answers.extend(heard.register(site));
+            }
             heard.purges += 1;
             heard.purged_at = Some(at);
             if message.cies().any(|cie| (1..48).contains(&cie.prefix)) {

@@ -49,6 +49,32 @@ pub fn macs(setup: &Setup) -> Res<Vec<String>> {
     Ok(vec![time(served), complete, format!("{} of {}", waits.refused, waits.asked)])
 }
 
+/// The daemon hands over to the next one, which has them all register again.
+pub fn again(setup: &Setup) -> Res<Vec<String>> {
+    const SPOKES: u32 = 999;
+    let mut world = World::hub(setup, 1..=1, "")?;
+    let askers = Askers::register(&world.sites, 1)?;
+    let all: Vec<Site> = (1..=SPOKES - 4).map(|n| Site::spoke(1, n)).collect();
+    world.sites.register(&all, 600, PATIENCE)?;
+    world.hub.end(libc::SIGUSR1, PATIENCE)?;
+    let probe = askers.start(&world.sites);
+    let start = Instant::now();
+    world.hub.start()?;
+    let times = || {
+        let heard = world.sites.heard();
+        let done = |site: &Site| heard.registered.get(&site.address).filter(|r| r.at > start && r.code == 0);
+        let mut times: Vec<Duration> = all.iter().filter_map(|s| Some(done(s)?.at - start)).collect();
+        times.sort_unstable();
+        times
+    };
+    if !wait_until(PATIENCE, || times().len() == all.len()) {
+        return Err(format!("{} of {} are registered again", times().len(), all.len()));
+    }
+    let waits = probe.finish(Duration::from_secs(2))?;
+    let times = times();
+    Ok(vec![time(times[all.len() / 2]), time(times[all.len() - 1]), waits.to_string()])
+}
+
 /// All come at once to a hub that is new; then it restarts.
 pub fn spokes(setup: &Setup) -> Res<Vec<String>> {
     const VNS: u32 = 5;

@@ -247,16 +247,9 @@ impl Book {
         best.map(|(_, address)| address)
     }
 
-    /// The bridge sees `mac` at `site`. What that changes: if nothing was known, for those who hold an answer, until
-    /// `unknown` for some of whom nobody knows. `Err` when there is no room for one more of `max`.
-    pub fn learn(
-        &mut self,
-        now: Instant,
-        mac: Mac,
-        site: SiteId,
-        max: usize,
-        unknown: Instant,
-    ) -> Result<Option<Change>, ()> {
+    /// The bridge sees `mac` at `site`. What that changes: if nothing was known, for those who hold an answer. `Err` when
+    /// there is no room for one more of `max`.
+    pub fn learn(&mut self, now: Instant, mac: Mac, site: SiteId, max: usize) -> Result<Option<Change>, ()> {
         let address = ProtocolAddress::Mac(mac);
         if max <= self.stations() && !self.table.contains_key(&address) {
             return Err(());
@@ -269,22 +262,16 @@ impl Book {
         let was = before.site();
         let news = match was {
             Some(was) => was != site,
-            None => entry.is_held(now) || unknown > now,
+            None => entry.is_held(now),
         };
         let change = news.then(|| entry.change(now, was));
         self.settle(now, address, before);
         Ok(change)
     }
 
-    /// The bridge forgot `mac`. That alone makes no answer untrue; until `unknown` somebody may hold one of whom nobody
-    /// knows.
-    pub fn unlearn(&mut self, now: Instant, mac: Mac, unknown: Instant) {
-        self.edit(now, ProtocolAddress::Mac(mac), |entry| {
-            if entry.learned && unknown > now {
-                entry.until = entry.until.max(unknown);
-            }
-            entry.unlearn(now);
-        });
+    /// The bridge forgot `mac`. That alone makes no answer untrue.
+    pub fn unlearn(&mut self, now: Instant, mac: Mac) {
+        self.edit(now, ProtocolAddress::Mac(mac), |entry| entry.unlearn(now));
     }
 
     /// A complete listing begins.

@@ -40,6 +40,8 @@ pub enum ClientDue {
     Registration(HubKey),
     /// Questions that the rate limit put off.
     Questions,
+    /// Remote MACs that a new session is to ask for again.
+    Again,
     /// Local MACs that are to be announced.
     Announcements,
     /// MACs that left with their port.

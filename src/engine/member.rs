@@ -52,8 +52,6 @@ pub struct Member {
     pub registered: Vec<Registered>,
     /// A port found at the start waits so long for its spoke to register again.
     pub grace: Option<Instant>,
-    /// Whether it may hold answers that an earlier run of the daemon gave, whoever they were about.
-    pub holds_unknown: bool,
     /// `None`: the client has no VNI, or has not registered a MAC.
     pub port: Option<MemberPort>,
     pub alarm: Alarm,
@@ -72,7 +70,6 @@ impl Default for Member {
             begun: None,
             registered: Vec::new(),
             grace: None,
-            holds_unknown: false,
             port: None,
             alarm: Alarm::default(),
             bucket: TokenBucket::new(CLIENT),

@@ -8,6 +8,7 @@ mod drive;
 mod golden;
 
 mod admission;
+mod again;
 mod bounds;
 mod claims;
 mod counters;

@@ -2,8 +2,8 @@
 
 use super::hub::{Hosts, use_hub_name};
 use super::*;
-use lab::now;
 use lab::traffic::Ping;
+use lab::{now, text_of_mac};
 
 #[test]
 fn a_spoke_is_killed_and_started_again() {
@@ -30,6 +30,37 @@ fn a_spoke_is_killed_and_started_again() {
         assert_eq!(lab.node("spoke1").shortcuts("test", BRIDGE2).unwrap().len(), 1);
         let macs = String::from_utf8(dmevpn(lab.node("spoke1"), &["macs"]).stdout).unwrap();
         assert!(macs.lines().any(|l| l.contains("52:54:00:00:00:0b") && l.contains("10.0.0.3")), "{macs}");
+    });
+}
+
+/// Who was told something asks the new daemon again: soon it knows whom to tell, and the kernel's entries are not touched.
+#[test]
+fn a_restarted_hub_is_asked_again() {
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        all_is_well(lab);
+        let asked = |lab: &Lab| {
+            let macs = String::from_utf8(dmevpn(lab.node("hub"), &["macs"]).stdout).unwrap();
+            let line = macs.lines().find(|line| line.contains(&text_of_mac(BRIDGE2))).map(str::to_owned);
+            line.is_some_and(|line| line.trim_end().ends_with(" 1"))
+        };
+        assert!(asked(lab));
+        let vm1 = lab.host("vm1").ns.borrow();
+        let watch = fdb::Monitor::start(&lab.node("spoke1").ns).unwrap();
+        let pings = Ping::start(&vm1, Echoes { count: 5000, ..Echoes::to(ip(inside(11)), 0, 10) }).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let killed = now();
+        lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+        lab.start("hub").unwrap();
+        wait("the hub knows who asks", || {
+            std::thread::sleep(Duration::from_millis(50));
+            asked(lab)
+        });
+        let pinged = pings.stop().unwrap();
+        assert!(pinged.none_lost(), "{pinged}");
+        let is_touched = |c: &fdb::Change| c.entry.own && c.entry.mac == BRIDGE2 && c.at > killed;
+        let touched: Vec<_> = watch.changes().into_iter().filter(is_touched).collect();
+        assert!(touched.is_empty(), "{touched:?}");
     });
 }
 

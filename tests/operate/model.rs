@@ -91,7 +91,6 @@ pub struct Model {
     /// The run of the hub's daemon, when its bridges came up in it first, when they were listed, and until when those
     /// whose ports it found may hold answers.
     hub_run: u32,
-    hub_since: Instant,
     hub_up: BTreeMap<VnKey, Instant>,
     hub_listed: BTreeMap<VnKey, Instant>,
     found: BTreeMap<(VnKey, Nbma), Instant>,
@@ -101,8 +100,6 @@ pub struct Model {
     claimed: BTreeMap<(VnKey, Mac), Instant>,
     /// The hub's ports, by the VNI that is theirs.
     ports: BTreeMap<VnKey, BTreeMap<dmevpn::types::Vni, Vtep>>,
-    /// MACs whose place this run of the hub's daemon was told.
-    placed: BTreeSet<(VnKey, Mac)>,
     /// Since when a hub's port stands without a registration.
     deserted: BTreeMap<(VnKey, Vtep), Instant>,
     counters: BTreeMap<NodeId, (u32, Rows)>,
@@ -129,14 +126,12 @@ impl Model {
             debts: BTreeMap::new(),
             purges: BTreeMap::new(),
             hub_run: 0,
-            hub_since: Instant::default(),
             hub_up: BTreeMap::new(),
             hub_listed: BTreeMap::new(),
             found: BTreeMap::new(),
             early: BTreeMap::new(),
             claimed: BTreeMap::new(),
             ports: BTreeMap::new(),
-            placed: BTreeSet::new(),
             deserted: BTreeMap::new(),
             counters: BTreeMap::new(),
             largest: BTreeMap::new(),
@@ -194,12 +189,11 @@ impl Model {
             self.hub_holding = self.hub_holding.max(node.settings.holding_time);
             if node.run != self.hub_run {
                 self.hub_run = node.run;
-                self.hub_since = sim.now;
                 self.hub_up.clear();
                 self.hub_listed.clear();
-                // It has forgotten them, and has to have everybody ask anew.
-                self.debts.values_mut().for_each(|(since, _)| *since = sim.now);
-                self.placed.clear();
+                // It has forgotten whom it told, and tells nobody: everybody asks anew.
+                self.debts.clear();
+                self.told.values_mut().for_each(|told| told.over = true);
                 self.found.clear();
                 self.early.clear();
             }
@@ -454,7 +448,7 @@ impl Model {
                 let has_port = |at: &Vtep| engine.plane(vn).is_some_and(|plane| plane.port(*at).is_some());
                 let mut sites = self.clients.keys().filter(|(there, at)| *there == vn && at.nbma == to);
                 let removed = is_of_the_hub(sim, vn, mac) && sites.any(|(_, at)| !has_port(at));
-                own || held || found || asked || removed
+                own || held || found && is_of_the_hub(sim, vn, mac) || asked || removed
             };
             // A request under way is repeated as it is, for the sake of the last that ends.
             let said = self.purges.get(&(to, message.header.request_id));
@@ -539,14 +533,6 @@ impl Model {
         let ports = &sim.plane(HUB_NODE, vn).ports;
         if place.is_some_and(|spoke| !ports.contains_key(&spoke)) || self.is_restless(sim, vn, mac) {
             return;
-        }
-        let listed = self.hub_listed.get(&vn).copied();
-        if self.placed.insert((vn, mac)) && listed.is_none_or(|listed| now.since(listed) >= DENIAL) {
-            // What changed while no daemon ran is nobody's news: who holds it asks anew.
-            let changed = |told: &Told| told.at != place;
-            let all = self.told.iter_mut().filter(|((v, _, m), _)| *v == vn && *m == mac);
-            all.filter(|(_, told)| changed(told) && told.since < self.hub_since)
-                .for_each(|(_, told)| told.over = true);
         }
         let small = sim.nodes[HUB_NODE].settings.vns.get(&vn).and_then(|vn| vn.server.as_ref());
         let small = small.is_none_or(|server| server.max_macs < 100);

@@ -8,7 +8,6 @@ use super::super::contract::reason::Why;
 use super::super::contract::settings::Trigger;
 use super::super::sites::SiteId;
 use super::Client;
-use crate::time::Instant;
 use crate::types::Mac;
 use crate::wire::nhrp::ProtocolAddress;
 
@@ -34,7 +33,7 @@ impl Client {
         let was_here = cx.book.site_of(mac) == Some(SiteId::HERE);
         if was_here && place == Place::Local {
             // It is listed again.
-            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
+            let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
         }
         if self.restless.holds(cx.now, mac, place) {
             return;
@@ -81,8 +80,7 @@ impl Client {
             return;
         }
         // Nobody asks a client.
-        let _: Result<Option<Change>, ()> =
-            cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX, Instant::default());
+        let _: Result<Option<Change>, ()> = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
         let hub = self.hub_mac();
         self.locals.learned(cx, mac, hub);
     }

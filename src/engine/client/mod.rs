@@ -142,6 +142,7 @@ impl Client {
                 }
             }
             ClientDue::Questions => self.ask(cx, |resolution, cx, asker| resolution.ask_queued(cx, asker)),
+            ClientDue::Again => self.ask(cx, |resolution, cx, asker| resolution.ask_again(cx, asker)),
             ClientDue::Mac(mac) => self.ask(cx, |resolution, cx, asker| resolution.due(cx, asker, mac)),
             ClientDue::Announcements => {
                 let hub = self.hub_mac();

@@ -47,7 +47,7 @@ impl Server {
                 }
                 return;
             }
-            Place::Gone | Place::Unplugged | Place::Left(_) => return self.unlearn(cx, mac),
+            Place::Gone | Place::Unplugged | Place::Left(_) => return cx.book.unlearn(cx.now, mac),
             Place::Local => SiteId::HERE,
             Place::At(spoke) => {
                 let site = cx.sites.find((spoke.nbma, Some(spoke.vni)));
@@ -62,7 +62,7 @@ impl Server {
         if cx.book.stations() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
             self.make_room(cx, site);
         }
-        let Ok(change) = cx.book.learn(cx.now, mac, site, max, self.unheard_until) else {
+        let Ok(change) = cx.book.learn(cx.now, mac, site, max) else {
             self.room.refused(cx, Due::Server(ServerDue::Refused));
             return;
         };
@@ -96,19 +96,11 @@ impl Server {
         }
     }
 
-    /// The bridge forgot a MAC.
-    fn unlearn(&mut self, cx: &mut Context<'_>, mac: Mac) {
-        cx.book.unlearn(cx.now, mac, self.amnesia);
-        if self.amnesia > cx.now {
-            self.sweep_at(cx, self.amnesia);
-        }
-    }
-
     /// The listing is complete: what it did not hold, the bridge forgot.
     pub(super) fn listed(&mut self, cx: &mut Context<'_>) {
         let mut last = None;
         while let Some(mac) = cx.book.next_unlisted(last) {
-            self.unlearn(cx, mac);
+            cx.book.unlearn(cx.now, mac);
             last = Some(ProtocolAddress::Mac(mac));
         }
         if !core::mem::replace(&mut self.is_listed, true) {

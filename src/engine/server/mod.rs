@@ -66,11 +66,7 @@ pub struct Server {
     since: Instant,
     /// Whether it is known what the bridge knew when it came.
     is_listed: bool,
-    /// Until then clients whose ports were found may hold answers of an earlier run of the daemon; and until then, some
-    /// that are about addresses that this one has not heard of.
-    amnesia: Instant,
-    unheard_until: Instant,
-    /// No port was found: until then whoever registers first may hold answers from before a reboot.
+    /// No port was found: until then whoever registers in no session may hold answers from before a reboot.
     fresh_until: Option<Instant>,
     /// Clients with a VNI, and those without.
     spokes: u32,
@@ -122,8 +118,6 @@ impl Server {
             is_up: false,
             is_listed: false,
             since: now,
-            amnesia: Instant::default(),
-            unheard_until: Instant::default(),
             fresh_until: None,
             spokes: 0,
             others: 0,

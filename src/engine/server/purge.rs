@@ -239,19 +239,12 @@ impl Server {
         }
         // To the site where the station is now, no tunnel leads; its own bridge knows.
         let concerned = |site: SiteId| change.to != Some(site) && change.from != Some(site);
-        let everybody = change.askers.is_everybody();
-        if everybody || cx.now < self.amnesia {
-            let told = |member: &Member| everybody || member.holds_unknown;
-            let members = cx
-                .sites
-                .members()
-                .filter(|(_, site, member)| told(member) && knows(site, member, address.protocol()));
+        if change.askers.is_everybody() {
+            let members = cx.sites.members();
+            let members = members.filter(|(_, site, member)| knows(site, member, address.protocol()));
             let sites: Vec<SiteId> = members.map(|(site, ..)| site).collect();
-            let until = change.until.max(self.amnesia);
-            sites
-                .into_iter()
-                .filter(|site| concerned(*site))
-                .for_each(|site| self.queue(cx, site, key, until));
+            let all = sites.into_iter().filter(|site| concerned(*site));
+            all.for_each(|site| self.queue(cx, site, key, change.until));
         }
         let named = change.askers.named().iter().copied().filter(|site| concerned(*site));
         named.for_each(|site| self.queue(cx, site, key, change.until));
@@ -310,10 +303,6 @@ impl Server {
         let Some((site, line)) = line.filter(|(_, line)| line.request.is_some_and(is_answered)) else {
             return increment(&mut cx.statistics.rx_unsolicited);
         };
-        if line.waiting.get(&(About::All(Protocol::Ethernet), None)).is_some_and(|all| all.sent) {
-            // Whatever it has to be told since, it was told by this run.
-            member.holds_unknown = false;
-        }
         line.done();
         if line.waiting.is_empty() && line.all_after > cx.now {
             // What it knows of the last one of all addresses is needed as long as there may be no other.

@@ -172,7 +172,7 @@ impl Server {
             member.note(cx.now, source, header.request_id);
             member.grace = None;
         }
-        if is_new && header.vni.is_some() {
+        if is_new && header.vni.is_some() && !self.has_session(cx, site) {
             self.may_hold_anything(cx, site);
         }
         site

@@ -6,10 +6,9 @@ use super::super::contract::item::{IpClient, Item, Port, Wanted};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::way::{Path, Via};
 use super::super::limits::{ADDRESSES_PER_CLIENT, IP_CLIENTS};
-use super::super::member::{MemberPort, Registered};
-use super::super::sites::{SiteId, Sites};
+use super::super::member::{Member, MemberPort, Registered};
+use super::super::sites::{Site, SiteId, Sites};
 use super::Server;
-use super::answer::DENIAL;
 use crate::time::Instant;
 use crate::types::Vtep;
 use crate::wire::nhrp::ProtocolAddress;
@@ -48,10 +47,7 @@ impl Server {
         if let Some(member) = cx.sites.member_mut(site) {
             member.port = Some(MemberPort { uplink, is_up: true });
             member.grace = Some(until);
-            member.holds_unknown = true;
         }
-        // What it was told may last as long as anybody was granted, or as long as what is said of hosts here, or denied.
-        self.amnesia = self.amnesia.max(until).max(cx.now + cx.holding_time.max(DENIAL));
         cx.plane.adopt(Item::Port(spoke), Some(Wanted::Port(port)));
         cx.uplinks.reserve(uplink);
         if self.settings.shared_uplink {
@@ -100,34 +96,29 @@ impl Server {
         self.arm(cx, site);
     }
 
-    /// A client is new. After a reboot it may be one of before; until the bridge is listed nobody knows whether there
-    /// are ports, so whether there was a reboot.
+    /// A client is new, and in no session. After a reboot it may be one of before, which does not notice; until the bridge
+    /// is listed nobody knows whether there are ports, so whether there was a reboot.
     pub(super) fn may_hold_anything(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        let Some(until) = self.fresh_until.filter(|until| *until > cx.now) else { return };
-        if let Some(member) = cx.sites.member_mut(site) {
-            member.holds_unknown = true;
-        }
-        if self.is_listed {
+        if let Some(until) = self.fresh_until.filter(|until| self.is_listed && *until > cx.now) {
             self.take_all_back(cx, site, until);
         }
     }
 
-    /// The bridge is listed for the first time: now questions can be answered. After a reboot, which leaves no ports, all
-    /// is taken back. After a restart shortcuts stay: a Purge of the hub's own address has a spoke register, and then
-    /// ask for all it holds and for what it was denied, so that what changed while no daemon ran, what was not taken
-    /// back in time, and whom to tell of later changes becomes known.
+    /// The bridge is listed for the first time: now questions can be answered. Who has begun a session with this run asks
+    /// again for all it holds and for what it was denied, so whom to tell of later changes becomes known, what changed
+    /// while no daemon ran, and what was not taken back in time. All others are told: after a restart that this server does
+    /// not know them, by a Purge of its own address, upon which they register and ask; after a reboot, which leaves no
+    /// ports, to forget all they hold, which is what those do who are in no session.
     pub(super) fn take_up(&mut self, cx: &mut Context<'_>) {
-        self.unheard_until = cx.now + DENIAL;
-        let holders = cx.sites.members().filter(|(_, _, member)| member.holds_unknown);
-        let holders: Vec<SiteId> = holders.map(|(site, ..)| site).collect();
+        let is_strange = |site: &Site, member: &Member| site.vni.is_some() && member.begun.is_none();
+        let members = cx.sites.members().filter(|(_, site, member)| is_strange(site, member));
+        let members: Vec<_> = members.map(|(site, _, member)| (site, member.until())).collect();
         let fresh = self.fresh_until.filter(|until| *until > cx.now);
-        for (site, n) in holders.into_iter().zip(0..) {
-            match fresh {
-                Some(until) => self.take_all_back(cx, site, until),
-                None if cx.now < self.amnesia => {
-                    self.take_self_back(cx, site, cx.now + APART * n, self.amnesia);
-                }
-                None => {}
+        for ((site, until), n) in members.into_iter().zip(0..) {
+            match (fresh, until) {
+                (Some(until), _) => self.take_all_back(cx, site, until),
+                (None, Some(until)) => self.take_self_back(cx, site, cx.now + APART * n, until),
+                (None, None) => {}
             }
         }
     }

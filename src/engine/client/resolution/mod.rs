@@ -1,6 +1,7 @@
 //! A client's remote MACs: asked for, installed as shortcuts, renewed while used, forgotten
 //! (RFC 2332 sections 5.2.1, 5.2.2 and 6.2). Where they are and for how long stands in the book.
 
+mod again;
 mod places;
 mod questions;
 mod shortcuts;
@@ -21,6 +22,7 @@ use super::super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Header, Message, ProtocolAddress, Tags, code};
+use again::{Again, IN_USE};
 use core::ops::Bound;
 use core::time::Duration;
 use questions::best;
@@ -30,6 +32,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// Tries of a question, and how many before the MAC counts as unknown.
 const ASK: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
 const TRIES: u32 = 5;
+/// Of a question on whose answer it depends whether a shortcut that is in place is right.
+const ASK_ON: Backoff = Backoff { most: Duration::from_secs(16), ..ASK };
 /// The kernel counts use in ticks of 10 ms: what was used a moment after it was written is used.
 const TICK: Duration = Duration::from_millis(30);
 /// So long before a shortcut ends its use is read once more: time for a question, and for that one to be lost.
@@ -65,6 +69,8 @@ enum Phase {
 struct Entry {
     phase: Phase,
     shortcut: Option<Shortcut>,
+    /// What is known, or was denied, was said in an earlier session: the hub does not tell when it becomes untrue.
+    is_old: bool,
     alarm: Alarm,
 }
 
@@ -82,6 +88,7 @@ pub struct Resolution {
     waiting: VecDeque<Mac>,
     questions: TokenBucket,
     queue_alarm: Alarm,
+    again: Again,
     room: Room,
 }
 
@@ -107,6 +114,7 @@ impl Default for Resolution {
             waiting: VecDeque::new(),
             questions: TokenBucket::new(QUESTIONS),
             queue_alarm: Alarm::default(),
+            again: Again::default(),
             room: Room::default(),
         }
     }
@@ -162,16 +170,21 @@ impl Resolution {
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         self.placed += 1;
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
+        entry.is_old = true;
         match entry.phase {
             Phase::Asking(_) => {}
             Phase::Queued => cx.arm(&mut entry.alarm, until, due(mac)),
-            _ => self.enqueue(cx, asker, mac),
+            _ => {
+                entry.end(cx, mac);
+                if asker.registered {
+                    self.ask_soon(cx, mac);
+                }
+            }
         }
     }
 
     /// The registration came about, or the uplink changed: what waited is asked, and what was asked of a hub at another
-    /// address is asked of this one. So is what was known or denied before, since the hub may have forgotten whom to tell
-    /// when it becomes untrue.
+    /// address is asked of this one. What was known or denied before is asked for again within some seconds.
     pub fn registered(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         let all: Vec<Mac> = self.entries.keys().copied().collect();
         for mac in all {
@@ -186,11 +199,9 @@ impl Resolution {
             if asker.settings.trigger == Trigger::L2miss && (relay || (!holds && waits)) {
                 self.relay(cx, asker, mac);
             }
-            if !waits {
-                self.enqueue(cx, asker, mac);
-            }
         }
         self.ask_queued(cx, asker);
+        self.ask_all_again(cx, asker);
     }
 
     /// The MAC is at a local port, or nobody wants it remembered.
@@ -216,6 +227,7 @@ impl Resolution {
         self.queue.clear();
         self.denied.clear();
         self.waiting.clear();
+        self.again.end(cx);
         cx.timers.clear(&mut self.queue_alarm);
     }
 
@@ -233,6 +245,8 @@ impl Resolution {
     pub fn due(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         let until = entry.shortcut.map(|_| until(cx, mac));
+        // A hub that is silent tells of no change either.
+        let asks_on = entry.is_unsure() && until.is_some_and(|until| until > cx.now);
         match entry.phase {
             Phase::Holding => {
                 entry.end(cx, mac);
@@ -251,7 +265,7 @@ impl Resolution {
                 if !asker.registered {
                     // The hub is lost: the question waits until it is back.
                     self.enqueue(cx, asker, mac);
-                } else if request.tries() >= TRIES {
+                } else if request.tries() >= TRIES && !asks_on {
                     self.unknown(cx, asker, mac, None);
                 } else {
                     self.ask(cx, asker, mac, request);
@@ -260,7 +274,7 @@ impl Resolution {
         }
     }
 
-    /// What the kernel says of a shortcut: used, it is renewed; unused, it is left to end.
+    /// What the kernel says of a shortcut: used, it is renewed, or asked for again at once; unused, it is left to end.
     pub fn usage(
         &mut self,
         cx: &mut Context<'_>,
@@ -269,12 +283,11 @@ impl Resolution {
         idle: Duration,
         age: Duration,
     ) {
-        let Some(Entry { phase: Phase::Ending, shortcut: Some(shortcut), .. }) = self.entries.get(&mac)
-        else {
-            return;
-        };
+        let Some(entry) = self.entries.get(&mac) else { return };
+        let Some(shortcut) = entry.shortcut else { return };
         // Writing an entry counts as use to some kernels, so only use after that, and since the last look, counts.
-        if idle + TICK < age.min(cx.now.since(shortcut.checked)) {
+        let is_used = entry.phase == Phase::Ending && idle + TICK < age.min(cx.now.since(shortcut.checked));
+        if is_used || entry.is_to_ask_again() && idle < IN_USE {
             self.enqueue(cx, asker, mac);
         }
     }

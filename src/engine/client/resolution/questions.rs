@@ -2,7 +2,7 @@
 
 use super::super::packets::Sender;
 use super::shortcuts::until;
-use super::{ASK, Asker, Phase, Resolution, due};
+use super::{ASK, ASK_ON, Asker, Phase, Resolution, due};
 use crate::engine::context::{ClientDue, Context, Due};
 use crate::engine::contract::effect::Event;
 use crate::engine::contract::statistics::increment;
@@ -72,7 +72,7 @@ impl Resolution {
 
     pub(super) fn ask(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, mut request: Request) {
         let (Some(entry), Some(via)) = (self.entries.get_mut(&mac), cx.sites.via(asker.hub)) else { return };
-        let retry = request.sent(cx, ASK);
+        let retry = request.sent(cx, if entry.is_unsure() { ASK_ON } else { ASK });
         Sender { hub: asker.hub, via, vni: asker.settings.vni, mac: asker.mac }.question(
             cx,
             request.id(),

@@ -39,6 +39,7 @@ impl Resolution {
         hold(cx, mac, site, cx.now + time);
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
         entry.phase = Phase::Holding;
+        entry.is_old = false;
         // Two thirds of the holding time, give or take, so that what was learned together is not renewed together.
         let look = cx.now + time * 11 / 15 - cx.random.around(time / 15);
         cx.arm(&mut entry.alarm, look, due(mac));
@@ -55,6 +56,7 @@ impl Resolution {
         cx.tell(Event::NotResolved { mac, reason });
         let silent = reason.is_none();
         let Some(entry) = self.entries.get_mut(&mac) else { return };
+        entry.is_old = false;
         let until = entry.shortcut.filter(|s| !s.relay).map(|_| until(cx, mac));
         // A silent hub is no reason to doubt what it said before.
         if until.is_some_and(|until| silent && until > cx.now) {
