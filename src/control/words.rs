@@ -152,7 +152,7 @@ impl fmt::Display for Sentence {
                 write!(f, "spoke moved: {from} is {to} now, uplink vni {uplink} as before")
             }
             Event::SpokeDown { spoke, why: reason } => write!(f, "spoke down: {spoke}, {}", why(reason)),
-            Event::SpokeRefused { spoke, reason } => {
+            Event::SpokeRefused { spoke, reason, .. } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))
             }
             Event::ManySites { spoke, most } => {

@@ -131,14 +131,15 @@ impl Context<'_> {
 
     /// A packet of `peer` makes no sense: the log is told, if it was not lately.
     pub fn odd(&mut self, peer: Nbma, oddity: Oddity) {
-        if self.oddities.note(self.now, peer, oddity) {
-            self.out.push(Effect::Odd { peer, oddity });
+        let is_known = self.sites.is_at(peer);
+        if self.oddities.note(self.now, peer, oddity, is_known) {
+            self.out.push(Effect::Odd { peer, oddity, is_known });
         }
     }
 
     /// `peer` reports an error, which is told if it was not lately.
     pub fn reports(&mut self, peer: Nbma, code: u16) {
-        if self.oddities.note(self.now, peer, Oddity::Reports(code)) {
+        if self.oddities.note(self.now, peer, Oddity::Reports(code), true) {
             self.tell(Event::PeerError { peer, code });
         }
     }

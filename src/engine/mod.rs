@@ -244,6 +244,11 @@ impl Engine {
         vn.flat_map(|vn| vn.sites.members().flat_map(|(id, ..)| server::ip_clients(&vn.sites, id)))
     }
 
+    /// Whether a client, or a hub of this node's, is at an underlay address.
+    pub fn knows(&self, nbma: Nbma) -> bool {
+        self.vns.values().any(|vn| vn.sites.is_at(nbma))
+    }
+
     /// How many clients of a hub's, in this VN or in all, are at an underlay address; with a VNI only that site.
     pub fn peers_at(&self, vn: Option<VnKey>, nbma: Nbma, vni: Option<Vni>) -> usize {
         let vns = self.vns.values().filter(|there| vn.is_none_or(|vn| vn == there.key));
@@ -326,8 +331,9 @@ impl Engine {
     }
 
     fn odd(&mut self, now: Instant, peer: Nbma, oddity: Oddity, out: &mut Effects) {
-        if self.common.oddities.note(now, peer, oddity) {
-            out.push(Effect::Odd { peer, oddity });
+        let is_known = self.knows(peer);
+        if self.common.oddities.note(now, peer, oddity, is_known) {
+            out.push(Effect::Odd { peer, oddity, is_known });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What others must not be able to compute comes of random bits from outside by HMAC-SHA-256, never by `random`, one
 //! number of which tells the rest.
 
+use crate::types::Nbma;
 use core::fmt;
 use core::net::IpAddr;
 use hmac::{Hmac, KeyInit, Mac};
@@ -37,6 +38,13 @@ pub fn octets(ip: IpAddr) -> [u8; 16] {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),
     }
+}
+
+/// The first bits of an address, 1 to 128, as one of IPv6.
+pub fn network(nbma: Nbma, bits: u8) -> [u8; 16] {
+    let all = u128::from_be_bytes(octets(nbma.ip()));
+    let others = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
+    (all & !others).to_be_bytes()
 }
 
 /// It is not shown.

@@ -194,6 +194,12 @@ impl Sites {
             .filter_map(|(_, id)| Some((*id, self.member(*id)?)))
     }
 
+    /// Whether a client, or a hub of this node's, is at an underlay address.
+    pub fn is_at(&self, nbma: Nbma) -> bool {
+        let mut there = self.names.range((nbma, None)..=(nbma, Some(Vni::MAX)));
+        there.any(|(_, id)| self.get(*id).is_some_and(|site| site.member.is_some() || site.pins > 0))
+    }
+
     /// Those of them that have this VNI; all for `None`.
     pub fn clients_at(&self, nbma: Nbma, vni: Option<Vni>) -> impl Iterator<Item = SiteId> {
         let all = self.members_at(nbma).map(|(site, _)| site);

@@ -11,6 +11,7 @@ use super::settings::{Names, settings};
 use super::state::State;
 use super::underlay::{MAX_PACKET, News, Received, Tunnel, Underlay};
 use super::wait::Sources;
+use super::words::InWords;
 use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
 use crate::engine::News::FoundClient;
@@ -446,7 +447,11 @@ impl Node {
                 Effect::Send { via, ref bytes } => {
                     let octets = effects.bytes(bytes.clone());
                     self.record(|out, tags| record::sent(out, tags, clock.now(), via, octets));
-                    self.underlay.send(via, octets);
+                    if let Err(e) = self.underlay.send(via, octets) {
+                        let (path, e) = (via.path, InWords(&e));
+                        let whom = whom(self.engine.knows(path.remote));
+                        log::warn!(target: whom, "cannot send from {} to {}: {e}", path.local, path.remote);
+                    }
                 }
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
@@ -473,9 +478,9 @@ impl Node {
                     self.state.save_request_id(id);
                 }
                 Effect::Tell { vn, event } => self.tell(vn, event),
-                Effect::Odd { peer, oddity } => {
+                Effect::Odd { peer, oddity, is_known } => {
                     let (what, hint) = words::oddity(oddity);
-                    log::warn!("{peer} {what}; {hint}");
+                    log::warn!(target: whom(is_known), "{peer} {what}; {hint}");
                 }
             }
         }
@@ -488,4 +493,9 @@ impl Node {
         happening(vn, self.names.vn_name(vn), &event);
         self.audience.tell(Happened { at: clock::wall(), vn, event });
     }
+}
+
+/// The target of lines about somebody: strangers, of whom there may be any number, do not use up the lines of others.
+const fn whom(is_known: bool) -> &'static str {
+    if is_known { "neighbours" } else { "strangers" }
 }

@@ -171,7 +171,7 @@ fn told(event: &Event) -> Told {
             Told { uplink_vni: Some(uplink), ..told }
         }
         Event::SpokeDown { spoke, why: reason } => Told::of("spoke_down").at(spoke).reason(why(reason)),
-        Event::SpokeRefused { spoke, reason } => Told::of("spoke_refused").nbma(spoke).because(reason),
+        Event::SpokeRefused { spoke, reason, .. } => Told::of("spoke_refused").nbma(spoke).because(reason),
         Event::ManySites { spoke, most } => Told::of("many_sites")
             .at(spoke)
             .reason(&format!("{most} sites have the address (max_vnis_per_address)")),

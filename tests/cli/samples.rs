@@ -207,7 +207,7 @@ pub fn events() -> Vec<Event> {
         Event::SpokeUp { spoke, uplink },
         Event::SpokeMoved { from: spoke, to: vtep("10.0.0.3", "100"), uplink },
         Event::SpokeDown { spoke, why: Why::Expired },
-        Event::SpokeRefused { spoke: hub, reason },
+        Event::SpokeRefused { spoke: hub, reason, is_known: true },
         Event::SecondSite { spoke, registered: uplink },
         Event::ManySites { spoke, most: 4 },
         Event::MacMoved { mac: mac(1), to: Some(spoke) },

@@ -19,7 +19,7 @@ fn e12_who_may_not_register_is_nak_4() {
     let mut hub = Driven::hub_with(role);
     assert_eq!([2, 3, 4].map(|n| hub.register(&client(n)).codes()[0]), [0, 0, 4]);
     let reason = Refusal::NotAllowed(client(4).nbma);
-    assert!(hub.told(&Event::SpokeRefused { spoke: client(4).nbma, reason }));
+    assert!(hub.told(&Event::SpokeRefused { spoke: client(4).nbma, reason, is_known: false }));
     let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
     assert_eq!((report.spokes, report.refused), (2, Some(reason)));
     let statistics = hub.engine.statistics();

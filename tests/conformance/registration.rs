@@ -194,7 +194,7 @@ fn e12_who_comes_from_elsewhere_is_told_so() {
     let sent = hub.hear(from(comes_from), TAG, &golden::octets(golden::A));
     assert_eq!(sent[0].bytes, golden::octets(golden::J), "{:02x?}", sent[0].bytes);
     let reason = Refusal::Translated { comes_from, names: nbma("10.0.0.2") };
-    assert!(hub.told(&Event::SpokeRefused { spoke: comes_from, reason }));
+    assert!(hub.told(&Event::SpokeRefused { spoke: comes_from, reason, is_known: false }));
     let Some(VnReport::Hub(report)) = hub.engine.report(hub.now, VN) else { panic!("a hub") };
     assert_eq!(report.refused, Some(reason));
     assert_eq!(hub.engine.statistics().registrations_translated, 1);

@@ -106,7 +106,7 @@ fn without_a_session_nobody_registers_a_mac() {
     assert_eq!((members(&hub), hub.ports().len()), (0, 0));
     assert_eq!(hub.engine.statistics().rx_untagged, 1);
     let reason = dmevpn::engine::Refusal::Untagged;
-    assert!(hub.told(&dmevpn::engine::Event::SpokeRefused { spoke: two.nbma, reason }));
+    assert!(hub.told(&dmevpn::engine::Event::SpokeRefused { spoke: two.nbma, reason, is_known: false }));
     // An IP address needs none.
     let ip = ip_client(8, "192.0.2.8");
     assert_eq!(hub.ask(&ip, &ip_registration(&ip, true, &[])).codes(), [code::OK]);

@@ -1,6 +1,6 @@
 //! Neighbours that speak otherwise: what they say is counted, and told once, with what to do.
 
-use super::golden::{LEGACY_REGISTRATION_REQUEST, octets};
+use super::golden::{self, LEGACY_REGISTRATION_REQUEST, octets};
 use super::*;
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind, Protocol, ProtocolAddress, Writer};
 use dmevpn::wire::{MAX_NHRP, Prefix, VpnTag};
@@ -27,6 +27,28 @@ fn with_unknown_extension(vpn_id: &str) -> Vec<u8> {
     writer.extension(Extension { kind: 0x3801, compulsory: true, value: &[1, 2] });
     let len = writer.finish().unwrap();
     let tag = VpnTag::Llc(vpn_id.parse().unwrap());
+    [Prefix::gre(tag).as_bytes(), &nhrp[..len]].concat()
+}
+
+/// A registration that names another underlay address than it comes from.
+fn registration(vpn_id: u32, vni: u32) -> Vec<u8> {
+    let own = ProtocolAddress::Mac("02:00:00:00:00:98".parse().unwrap());
+    let header = Header {
+        kind: Kind::RegistrationRequest,
+        protocol: Protocol::Ethernet,
+        hop_count: 16,
+        flags: 0,
+        request_id: 1,
+        nbma: "192.0.2.99".parse().unwrap(),
+        vni: dmevpn::types::Vni::new(vni),
+        source: Some(own),
+        destination: Some(own),
+    };
+    let mut nhrp = [0; MAX_NHRP];
+    let mut writer = Writer::new(&mut nhrp, &header);
+    writer.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+    let len = writer.finish().unwrap();
+    let tag = VpnTag::Llc(vpn_id.to_string().parse().unwrap());
     [Prefix::gre(tag).as_bytes(), &nhrp[..len]].concat()
 }
 
@@ -68,6 +90,65 @@ fn a_hub_says_once_whose_packets_make_no_sense() {
         let (_, told) = control::told(hub, &["status"]);
         documented::check("status", &told);
         assert_eq!(told["odd"].as_array().map(Vec::len), Some(4), "{told}");
+    });
+}
+
+/// A GRE packet from this address, wherever it is sent.
+fn forged(from: [u8; 4], to: IpAddr, gre: &[u8]) -> Vec<u8> {
+    let IpAddr::V4(to) = to else { panic!("IPv4") };
+    // The kernel fills in what is 0.
+    let len = (20 + gre.len() as u16).to_be_bytes();
+    let header = [0x45, 0, len[0], len[1], 0, 0, 0, 0, 64, 47, 0, 0];
+    [&header[..], &from, &to.octets(), gre].concat()
+}
+
+/// What any number of strangers send hides nothing of who is registered, in the log and in status.
+#[test]
+fn strangers_hide_nobody() {
+    in_small(plan(), |lab| {
+        lab.add_spoke(9, vec![]).unwrap();
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        let (hub, spoke1, stranger) = (lab.node("hub"), lab.node("spoke1"), lab.node("spoke9"));
+        wait_status(spoke1, "valid for");
+        let old = [&[0, 0, 0x20, 1], &octets(LEGACY_REGISTRATION_REQUEST)[..]].concat();
+        let tag = VpnTag::Llc("1".parse().unwrap());
+        let error = [Prefix::gre(tag).as_bytes(), &octets(golden::H)[..]].concat();
+        let to = SocketAddr::new(hub.nbma, 0).into();
+        let send = |node: &Node, packets: &[Vec<u8>]| {
+            let send = || {
+                let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Number::from(255)))?;
+                socket.set_header_included_v4(true)?;
+                packets.iter().try_for_each(|packet| socket.send_to(packet, &to).map(drop))
+            };
+            node.ns.run(send).unwrap().unwrap();
+        };
+        let from = |n: u8, gre: &[u8]| forged([10, 9, 0, n], hub.nbma, gre);
+        let flood: Vec<_> = (1..=60).flat_map(|n| [from(n, &old), from(n, &[0, 0, 0x20, 1, 9])]).collect();
+        let registrations: Vec<_> = (1..=60).map(|n| from(n, &registration(1, 100 + u32::from(n)))).collect();
+        let errors: Vec<_> = (1..=60).map(|n| from(n, &error)).collect();
+        for packets in [&flood, &registrations, &errors] {
+            send(stranger, packets);
+        }
+        wait("strangers are told", || hub.log_text().matches("is not understood").count() >= 5);
+        wait("all are counted", || counted(hub, "rx_old_format") == "60" && counted(hub, "rx_error") == "60");
+        assert!(!hub.log_text().contains("reports"), "{}", hub.log_text());
+        // Behind NAT, as it says.
+        let own = |gre: &[u8]| forged([10, 0, 0, 2], hub.nbma, gre);
+        send(spoke1, &[own(&old), own(&registration(1, 100))]);
+        let words = "10.0.0.2 sends packets in the format of the dmevpn in C";
+        wait("the spoke is told", || hub.log_text().contains(words));
+        wait("its refusal is told", || hub.log_text().contains("registration of spoke 10.0.0.2 refused"));
+        send(stranger, &flood);
+        wait("all are counted", || counted(hub, "rx_old_format") == "121");
+        assert!(status(hub).contains(words), "{}", status(hub));
+        let lines = hub.log_text().lines().filter(|line| line.contains("10.9.0.")).count();
+        // Of five kinds: what cannot be sent to them is one.
+        assert!(lines <= 50, "{}", hub.log_text());
+        // What cannot be sent to a spoke is told, too.
+        hub.ns.ip("route add unreachable 10.0.0.2").unwrap();
+        send(spoke1, &[own(&registration(1, 100))]);
+        wait("it is told", || hub.log_text().contains("cannot send from 10.0.0.1 to 10.0.0.2: "));
     });
 }
 

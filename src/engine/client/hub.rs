@@ -22,7 +22,12 @@ impl Client {
         if from.trust == Trust::Wrong {
             match header.kind {
                 Kind::PurgeRequest => registration.hint(cx),
-                Kind::Error => cx.reports(from.via.path.remote, header.error_code()),
+                // It quotes too little for the tags, as others' hubs do.
+                Kind::Error
+                    if quoted(from.message.packet_in_error()).is_some_and(|q| registration.asked(&q)) =>
+                {
+                    cx.reports(from.via.path.remote, header.error_code());
+                }
                 _ => {}
             }
             return Ok(());
@@ -152,9 +157,9 @@ impl Client {
         }
     }
 
+    /// An error counts that is about what this node waits for an answer to; nothing else is told anybody.
     fn error(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         let code = from.message.header.error_code();
-        cx.reports(from.via.path.remote, code);
         let Some(ours) = quoted(from.message.packet_in_error()) else { return };
         // In a session it quotes enough to tell that.
         let tags = Message::parse(from.message.packet_in_error()).ok().and_then(|ours| ours.tags());
@@ -164,16 +169,23 @@ impl Client {
         }
         match ours.kind {
             Kind::RegistrationRequest => {
-                if let Some(registration) = with(&mut self.registrations, from.site) {
+                if let Some(registration) =
+                    with(&mut self.registrations, from.site).filter(|there| there.asked(&ours))
+                {
+                    cx.reports(from.via.path.remote, code);
                     registration.error(cx, from.site, (&ours, tags), code);
                 }
             }
             Kind::ResolutionRequest => {
                 self.ask(cx, |resolution, cx, asker| {
-                    resolution.error(cx, asker, from.site, (&ours, tags), code);
+                    if resolution.error(cx, asker, from.site, (&ours, tags), code) {
+                        cx.reports(from.via.path.remote, code);
+                    }
                 });
             }
-            // A withdrawal is repeated until it is confirmed, whatever the hub says. To others nobody waits for an answer.
+            // A withdrawal is repeated until it is confirmed, whatever the hub says.
+            Kind::PurgeRequest if from.trust == Trust::Session => cx.reports(from.via.path.remote, code),
+            // To others nobody waits for an answer.
             Kind::PurgeRequest
             | Kind::PurgeReply
             | Kind::RegistrationReply

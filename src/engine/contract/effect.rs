@@ -76,6 +76,8 @@ pub enum Effect {
         peer: Nbma,
         /// What is odd.
         oddity: Oddity,
+        /// Whether this node has to do with who is there.
+        is_known: bool,
     },
 }
 
@@ -219,6 +221,8 @@ pub enum Event {
         spoke: Nbma,
         /// The reason.
         reason: Refusal,
+        /// Whether somebody is registered there.
+        is_known: bool,
     },
     /// The hub saw a MAC at another place than before; whoever had asked is told.
     MacMoved {

@@ -5,7 +5,7 @@
 //! is busy, nothing is known of it, and it passes.
 
 use super::super::limits::{Level, Rate, SHARES, TokenBucket};
-use super::super::secret::{Secret, octets};
+use super::super::secret::{Secret, network};
 use crate::time::Instant;
 use crate::types::Nbma;
 use core::hash::{Hash, Hasher};
@@ -47,13 +47,6 @@ impl Gate {
 fn networks(nbma: Nbma) -> [[u8; 16]; LEVELS] {
     let lengths = if nbma.ip().is_ipv4() { IPV4 } else { IPV6 };
     lengths.map(|bits| network(nbma, bits))
-}
-
-/// The first bits of an address, 1 to 128, as one of IPv6.
-pub fn network(nbma: Nbma, bits: u8) -> [u8; 16] {
-    let all = u128::from_be_bytes(octets(nbma.ip()));
-    let others = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
-    (all & !others).to_be_bytes()
 }
 
 /// How much of something comes from whom.

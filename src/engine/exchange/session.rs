@@ -6,8 +6,8 @@
 
 use super::super::contract::way::Via;
 use super::super::limits::{BEGINNINGS, BEGINNINGS_OF_A_LINE, BEGINNINGS_OF_ONE, ENDED};
-use super::super::secret::{Secret, octets};
-use super::gate::{Gate, Table, network};
+use super::super::secret::{Secret, network, octets};
+use super::gate::{Gate, Table};
 use crate::time::Instant;
 use crate::types::{Nbma, SiteName, VpnId};
 use crate::wire::nhrp::{Header, Message, ProtocolAddress, Tags};

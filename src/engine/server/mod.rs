@@ -33,7 +33,7 @@ use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
-use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error};
+use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error, quoted};
 use claim::Claims;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -207,7 +207,9 @@ impl Server {
             Kind::Error => {
                 let code = from.message.header.error_code();
                 count(cx, from.site, |c| &mut c.errors);
-                cx.reports(from.via.path.remote, code);
+                if self.waits_for(from) {
+                    cx.reports(from.via.path.remote, code);
+                }
                 Ok(())
             }
             Kind::ResolutionReply => {
@@ -221,6 +223,16 @@ impl Server {
             // This is what a server tells its clients; it asks nobody for a shorter way.
             Kind::TrafficIndication => Ok(()),
         }
+    }
+
+    /// Whether an error is about what a client was asked: it quotes the tags of its session, or a Purge that waits to be
+    /// confirmed.
+    fn waits_for(&self, error: &Inbound<'_>) -> bool {
+        let asked = || {
+            let (line, ours) = (self.lines.get(&error.site?)?, quoted(error.message.packet_in_error())?);
+            Some(ours.kind == Kind::PurgeRequest && line.asked(ours.request_id))
+        };
+        error.trust == Trust::Session || error.trust == Trust::Untagged && asked().unwrap_or(false)
     }
 
     pub fn due(&mut self, cx: &mut Context<'_>, due: ServerDue) {

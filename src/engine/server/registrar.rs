@@ -365,7 +365,8 @@ impl Server {
             if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
                 increment(&mut member.statistics.tx_nak);
             }
-            cx.tell(Event::SpokeRefused { spoke, reason });
+            let is_known = cx.sites.is_at(spoke);
+            cx.tell(Event::SpokeRefused { spoke, reason, is_known });
         }
     }
 }

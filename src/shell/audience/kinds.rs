@@ -20,8 +20,8 @@ const SAMPLE: usize = 200;
 pub enum Kind {
     /// The line of the program that tells it; and the target, where it tells it of many things.
     Place(&'static str, u32, u32),
-    /// What happened, and in which VN.
-    Happening(VnKey, Discriminant<Event>),
+    /// What happened, in which VN, and whether a stranger made it happen, of whom there may be any number.
+    Happening(VnKey, Discriminant<Event>, bool),
     /// All that there was no room to tell apart.
     Other,
 }
@@ -29,7 +29,8 @@ pub enum Kind {
 impl Kind {
     /// The kind of something that happened in `vn`.
     pub fn happening(vn: VnKey, event: &Event) -> Kind {
-        Kind::Happening(vn, core::mem::discriminant(event))
+        let is_strangers = matches!(event, Event::SpokeRefused { is_known: false, .. });
+        Kind::Happening(vn, core::mem::discriminant(event), is_strangers)
     }
 
     /// The kind of a message.
@@ -153,7 +154,7 @@ pub fn cut(text: &mut String, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Why;
+    use crate::engine::{Refusal, Why};
     use crate::types::Mac;
 
     const fn at(seconds: u64) -> Instant {
@@ -204,6 +205,11 @@ mod tests {
         assert_eq!(kind(0, &down(1)), kind(0, &down(2)));
         assert_ne!(kind(0, &down(1)), kind(1, &down(1)));
         assert_ne!(kind(0, &down(1)), kind(0, &asked));
+        let refused = |is_known| {
+            let (spoke, reason) = ("10.0.0.2".parse().unwrap(), Refusal::Untagged);
+            kind(0, &Event::SpokeRefused { spoke, reason, is_known })
+        };
+        assert_ne!(refused(true), refused(false));
         let mut kinds = Kinds::new(Duration::from_secs(60));
         assert_eq!(told(&mut kinds, at(0), kind(0, &down(1)), 12), 10);
         assert!(kinds.over(None).unwrap().is_monitored);

@@ -344,11 +344,8 @@ impl Underlay {
     }
 
     /// Sends a packet from `via.path.local`.
-    pub fn send(&mut self, via: Via, nhrp: &[u8]) {
-        let path = via.path;
-        if let Err(e) = self.tunnels.send(via, nhrp, self.is_for_us(path.local)) {
-            log::warn!("cannot send from {} to {}: {}", path.local, path.remote, InWords(&e));
-        }
+    pub fn send(&mut self, via: Via, nhrp: &[u8]) -> io::Result<()> {
+        self.tunnels.send(via, nhrp, self.is_for_us(via.path.local))
     }
 
     /// All that was to be sent was sent: tunnels on devices that are in use no more are closed.

@@ -161,6 +161,11 @@ impl Registration {
         }
     }
 
+    /// Whether this is the header of the request under way.
+    pub fn asked(&self, header: &Header) -> bool {
+        self.request.is_some_and(|request| request.id() == header.request_id)
+    }
+
     /// A Purge Reply arrived.
     pub fn purged(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         let header = &from.message.header;

@@ -338,10 +338,12 @@ impl Resolution {
         site: Option<SiteId>,
         asked: (&Header, Option<Tags>),
         error: u16,
-    ) {
-        if let Some(mac) = self.asked_by(site, asked) {
+    ) -> bool {
+        let mac = self.asked_by(site, asked);
+        if let Some(mac) = mac {
             self.unknown(cx, asker, mac, Some(Refusal::Error(error)));
         }
+        mac.is_some()
     }
 
     /// The hub tells to forget (RFC 2332 section 5.2.5). Traffic goes by the hub at once, and the MAC is asked for
