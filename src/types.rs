@@ -272,6 +272,47 @@ impl FromStr for Nbma {
     }
 }
 
+/// What a person calls something: at most 32 octets of a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    octets: [u8; Label::MOST],
+    len: u8,
+}
+
+impl Label {
+    /// The longest, in octets.
+    pub const MOST: usize = 32;
+
+    /// A name, cut where it is longer.
+    pub fn new(name: &str) -> Label {
+        let end =
+            (0..=name.len().min(Label::MOST)).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+        let mut octets = [0; Label::MOST];
+        octets[..end].copy_from_slice(&name.as_bytes()[..end]);
+        Label { octets, len: end as u8 }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        self.octets
+            .get(..self.len.into())
+            .and_then(|name| core::str::from_utf8(name).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Underlay addresses that begin alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {

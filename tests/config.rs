@@ -5,7 +5,7 @@
 mod words;
 
 use dmevpn::config::options::{OPTIONS, WORDS};
-use dmevpn::config::{BRIDGE_SPOKES, Config, HubAddress, KMOD_SPOKES, Role, Vn};
+use dmevpn::config::{BRIDGE_SPOKES, Config, Files, HubAddress, KMOD_SPOKES, Role, Vn};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +29,7 @@ fn every_example_loads_without_a_warning() {
     for entry in fs::read_dir(uci("examples")).unwrap() {
         let path = entry.unwrap().path();
         load(&path);
-        assert_eq!(Config::warnings(&fs::read_to_string(&path).unwrap(), |_| None), []);
+        assert_eq!(Config::warnings("f", &fs::read_to_string(&path).unwrap(), &Files::NONE), []);
     }
 }
 
@@ -57,7 +57,7 @@ fn is_right_as_delivered(file: &str) {
         let text = format!("{main}{}", example(heading));
         let config = Config::parse("f", &text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         assert_eq!(matches!(only_vn(&config).role, Role::Hub(_)), is_hub);
-        assert_eq!(Config::warnings(&text, |_| None), []);
+        assert_eq!(Config::warnings("f", &text, &Files::NONE), []);
     }
 }
 

@@ -4,11 +4,12 @@ mod golden;
 
 use dmevpn::types::{Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{
-    Challenge, Cie, Extension, Header, Kind, Message, Protocol, Tags, Writer, code, error, flag, kind,
+    Challenge, Cie, DIGEST, Extension, Header, Kind, Message, Protocol, Tags, Writer, code, error, flag, kind,
 };
 use dmevpn::wire::probe::{self, Probe};
 use dmevpn::wire::{self, Malformed, Prefix, VpnTag, llc};
 use golden::{mac, nbma, octets, vni};
+use hmac::{Hmac, KeyInit, Mac};
 
 const SPOKE: &str = "2e:cd:9a:5c:ae:c7";
 const HUB: &str = "02:00:00:00:00:01";
@@ -429,4 +430,44 @@ fn legacy_packets_without_headers_are_error_7() {
         let message = Message::parse(&packet).unwrap();
         assert_eq!(message.cies().count(), 1);
     }
+}
+
+/// The packet that `octets` are, written anew and signed by a key that the test knows; that what is covered is all of it.
+fn sign_again(hex: &str, digest: impl Fn(&[u8]) -> [u8; DIGEST]) {
+    let frame = octets(hex);
+    let message = Message::parse(&frame).unwrap();
+    let signature = message.signature().expect("it is signed");
+    assert_eq!((signature.spi, *signature.digest), (256, digest(&signature.covered.concat())));
+    let mut buf = [0xa5; wire::MAX_NHRP];
+    let mut writer = Writer::new(&mut buf, &message.header);
+    message.cies().for_each(|cie| {
+        writer.cie(&cie);
+    });
+    for extension in message.extensions().filter(|e| e.kind != kind::AUTHENTICATION) {
+        writer.extension(extension);
+    }
+    let len = writer.finish_signed(256, None, digest).unwrap();
+    assert_eq!(buf[..len], frame);
+}
+
+#[test]
+fn signed_frames() {
+    let md5 = |packet: &[u8]| -> [u8; DIGEST] {
+        let hash = Hmac::<md5::Md5>::new_from_slice(b"0123456789abcdef").unwrap();
+        hash.chain_update(packet).finalize().into_bytes().into()
+    };
+    let sha256 = |packet: &[u8]| -> [u8; DIGEST] {
+        let hash = Hmac::<sha2::Sha256>::new_from_slice(b"0123456789abcdef").unwrap();
+        *hash.chain_update(packet).finalize().into_bytes().first_chunk().unwrap()
+    };
+    sign_again(golden::I, md5);
+    sign_again(golden::SESSION_SIGNED, sha256);
+    // It is the last one, at the very end, or none.
+    for hex in golden::ALL.iter().filter(|hex| ![golden::I, golden::SESSION_SIGNED].contains(hex)) {
+        assert_eq!(Message::parse(&octets(hex)).unwrap().signature(), None);
+    }
+    let mut longer = [octets(golden::SESSION_SIGNED), vec![0; 4]].concat();
+    longer[11] += 4;
+    golden::fix_checksum(&mut longer);
+    assert_eq!(Message::parse(&longer).unwrap().signature(), None);
 }

@@ -16,7 +16,7 @@ _dmevpn_files() {
     compopt -o filenames 2>/dev/null
 }
 
-_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import leave doctor version'
+_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import key leave doctor version'
 
 _dmevpn() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options='' places=() place=0 i
@@ -38,6 +38,7 @@ _dmevpn() {
     reload) options='--json --timeout --socket' places=() ;;
     check) options='--json' places=(file) ;;
     import) options='--json' places=(file) ;;
+    key) options='' places=() ;;
     leave) options='--config --json' places=() ;;
     doctor) options='--config --json --timeout --socket' places=() ;;
     version) options='--json' places=() ;;

@@ -47,6 +47,7 @@ pub(super) enum Command {
     Check(Check),
     #[cfg(feature = "import")]
     Import(Import),
+    Key(Key),
     Leave(Leave),
     Doctor(Doctor),
     Version(Version),
@@ -214,6 +215,32 @@ pub(super) struct Import {
     /// print JSON
     #[argh(switch)]
     pub(super) json: bool,
+}
+
+/// make a key for the configuration
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "key", help_triggers("-h", "--help"))]
+pub(super) struct Key {
+    #[argh(subcommand)]
+    pub(super) command: KeyCommand,
+}
+
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub(super) enum KeyCommand {
+    New(NewKey),
+}
+
+/// print a section with a random secret and the next free spi, for the files of both ends
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "new", help_triggers("-h", "--help"))]
+pub(super) struct NewKey {
+    /// its name (default: key and its spi)
+    #[argh(positional)]
+    pub(super) name: Option<String>,
+    /// configuration file, whose keys have other numbers (default /etc/config/dmevpn)
+    #[argh(option, arg_name = "file", default = "DEFAULT_CONFIG.into()")]
+    pub(super) config: String,
 }
 
 /// remove the devices that the daemon left in the kernel, once it runs no more

@@ -18,17 +18,21 @@ use crate::config::import;
 use crate::config::{Config, DEFAULT_SOCKET, Errors};
 use crate::control::frame::{self, Kind, Piece};
 use crate::control::{Form, Question, Request};
+use crate::shell::random::random;
 use crate::shell::words::InWords;
-use crate::shell::{doctor, file, state, terminal};
+use crate::shell::{doctor, file, terminal};
 use crate::view::{self, CONFIGURATION, FAILED, Failure, Harmless};
 use argh::FromArgs;
-use args::{Asks, Check, Command, Doctor};
+use args::{Asks, Check, Command, Doctor, Key, KeyCommand, NewKey};
 use client::Client;
 use core::fmt::Write;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
+
+/// Numbers below are not for keys that are configured by hand.
+const FIRST_SPI: u16 = 256;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
@@ -100,6 +104,7 @@ fn run(command: Command) -> Result<u8, Failure> {
             let config = import::import(&c.file, &octets).map_err(Failure::configuration)?;
             view::imported(&mut out, form(c.json), &c.file, &config);
         }
+        Command::Key(Key { command: KeyCommand::New(new) }) => new_key(&mut out, &new)?,
         Command::Leave(c) => {
             let removed = crate::shell::leave::leave(&c.config).map_err(Failure::failed)?;
             view::left(&mut out, form(c.json), &removed);
@@ -111,6 +116,29 @@ fn run(command: Command) -> Result<u8, Failure> {
         _ => {}
     }
     print(&out).map(|_| 0)
+}
+
+/// Writes a key that no other one is like.
+fn new_key(out: &mut String, new: &NewKey) -> Result<(), Failure> {
+    // Without one it is the first; with one that is wrong nobody knows which numbers are taken.
+    let taken = match File::open(&new.config) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        _ => file::load(&new.config).map_err(Failure::configuration)?.keys,
+    };
+    let is_free = |spi: &u16| taken.iter().all(|key| key.spi != *spi);
+    let after = taken.iter().map(|key| key.spi).max().and_then(|last| last.checked_add(1));
+    let spi = after.or_else(|| (FIRST_SPI..=u16::MAX).find(is_free)).unwrap_or(FIRST_SPI);
+    let name = new.name.clone().unwrap_or_else(|| format!("key{spi}"));
+    if name.is_empty() || name.len() > 32 || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+        return Err(Failure::usage(format!("'{name}' is no name: 1 to 32 letters, digits and _")));
+    }
+    let random: [u8; 16] = random().map_err(|e| Failure::failed(InWords(&e).to_string()))?;
+    let _ = write!(out, "config key '{name}'\n\toption spi '{spi}'\n\toption secret '");
+    for octet in random {
+        let _ = write!(out, "{octet:02x}");
+    }
+    out.push_str("'\n");
+    Ok(())
 }
 
 /// Asks the daemon, and copies its answer, be it to a file.
@@ -159,8 +187,8 @@ fn new_file(path: &str) -> Result<File, Failure> {
 fn check(check: &Check) -> Result<u8, Failure> {
     let file = &check.file;
     let text = file::read_config(file).map_err(Failure::configuration)?;
-    let parsed = Config::parse(file, &text);
-    let warnings = Config::warnings(&text, state::in_the_way);
+    let parsed = Config::parse_with(file, &text, &file::FILES);
+    let warnings = Config::warnings(file, &text, &file::FILES);
     let mut out = String::new();
     if check.json {
         let errors = parsed.as_ref().err().map_or(&[][..], Errors::as_slice);

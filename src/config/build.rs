@@ -2,6 +2,8 @@
 
 use super::choice::{self, RoleKind, TransportKind};
 use super::errors::Finding;
+use super::files::Files;
+use super::keys::Ring;
 use super::options::{self as o, Opt, Unset};
 use super::read::{Reader, Reported, listed, suggestion};
 use super::uci::{File, Section};
@@ -14,23 +16,33 @@ use core::fmt::Display;
 use core::time::Duration;
 
 /// The configuration in `file`, which was read from `path`, or all that is wrong with it.
-pub fn config(path: &str, file: &File) -> Result<Config, Vec<Finding>> {
+pub fn config(path: &str, file: &File, files: &Files<'_>) -> Result<Config, Vec<Finding>> {
     let mut errors = Vec::new();
-    match checked(path, file, &mut errors) {
+    match checked(path, file, files, &mut errors) {
         Ok(config) if errors.is_empty() => Ok(config),
         _ => Err(errors),
     }
 }
 
-fn checked(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Config, Reported> {
+fn checked(
+    path: &str,
+    file: &File,
+    files: &Files<'_>,
+    errors: &mut Vec<Finding>,
+) -> Result<Config, Reported> {
     report_unknown_sections(file, errors);
     let of = |kind: &'static str| file.sections.iter().filter(move |s| s.kind == kind);
-    let hub_names: Vec<&str> = of("hub").filter_map(|s| s.name.as_deref()).collect();
+    let names = |kind| -> Vec<&str> { of(kind).filter_map(|s| s.name.as_deref()).collect() };
+    let (hub_names, vn_names) = (names("hub"), names("vn"));
+    let mut ring = Ring::new(names("key"));
 
     let main = only_main(path, file, errors);
-    let hubs: Vec<_> = of("hub").map(|s| hub(&mut Reader::new(s, errors))).collect();
+    let keys: Vec<_> = of("key").map(|s| ring.key(&mut Reader::new(s, errors), files)).collect();
+    let hubs: Vec<_> = of("hub").map(|s| hub(&mut Reader::new(s, errors), &ring)).collect();
     let mut across = Across::default();
-    let vns: Vec<_> = of("vn").map(|s| vn(&mut Reader::new(s, errors), &hub_names, &mut across)).collect();
+    let vns: Vec<_> =
+        of("vn").map(|s| vn(&mut Reader::new(s, errors), &hub_names, &mut ring, &mut across)).collect();
+    let spokes: Vec<_> = of("spoke").map(|s| ring.owner(&mut Reader::new(s, errors), &vn_names)).collect();
     across.report_vnis_of_uplinks(errors);
     across.report_narrow_uplinks(errors);
     across.report_mixed_dataplanes(errors);
@@ -39,6 +51,8 @@ fn checked(path: &str, file: &File, errors: &mut Vec<Finding>) -> Result<Config,
         main: main?,
         hubs: hubs.into_iter().collect::<Result<_, _>>()?,
         vns: vns.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?,
+        keys: keys.into_iter().collect::<Result<_, _>>()?,
+        spokes: spokes.into_iter().collect::<Result<_, _>>()?,
     };
     at_odds::report(file, &config, errors);
     ambiguous::report(file, &config, errors);
@@ -126,36 +140,39 @@ fn transport(r: &mut Reader<'_>) -> Result<Transport, Reported> {
     }
 }
 
-/// The section's name, which is what everything else calls it.
-fn name(r: &mut Reader<'_>) -> Result<String, Reported> {
-    const MOST: usize = 32;
-    let section = r.section();
-    match section.name.as_deref() {
-        None => Err(r.refuse_section(&format!("a name is missing: write config {} 'name'", section.kind))),
-        Some(name) if name.len() > MOST => {
-            Err(r.refuse_section(&format!("the name is longer than {MOST} characters")))
-        }
-        Some(name) => Ok(name.to_owned()),
-    }
-}
-
-fn hub(r: &mut Reader<'_>) -> Result<Hub, Reported> {
-    let name = name(r);
+fn hub(r: &mut Reader<'_>, ring: &Ring<'_>) -> Result<Hub, Reported> {
+    let name = r.name();
     let address = r.value(&o::ADDRESS, None, value::hub_address);
     let priority = r.number(&o::PRIORITY, None);
     let vpn_mode = r.word(&o::VPN_MODE, &choice::VPN_MODES);
     let session = r.value(&o::SESSION, None, value::boolean);
-    Ok(Hub { name: name?, address: address?, priority: priority?, vpn_mode: vpn_mode?, session: session? })
+    let keys = ring.named(r, &o::HUB_KEY);
+    if matches!((&keys, &session), (Ok(keys), Ok(false)) if !keys.is_empty()) {
+        let _ = r.refuse(&o::HUB_KEY, "needs sessions, and 'session' is 0");
+    }
+    Ok(Hub {
+        name: name?,
+        address: address?,
+        priority: priority?,
+        vpn_mode: vpn_mode?,
+        session: session?,
+        keys: keys?,
+    })
 }
 
 /// A VN; `None` when it is right but disabled.
-fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<Vn>, Reported> {
+fn vn(
+    r: &mut Reader<'_>,
+    hubs: &[&str],
+    ring: &mut Ring<'_>,
+    across: &mut Across,
+) -> Result<Option<Vn>, Reported> {
     let enabled = r.value(&o::VN_ENABLED, None, value::boolean);
     // What is disabled cannot be in the way of anything.
     let mut unused = Across::default();
     let across = if matches!(enabled, Ok(false)) { &mut unused } else { across };
 
-    let name = name(r);
+    let name = r.name();
     let vpn_id = r.value(&o::VPN_ID, None, value::from_str::<VpnId>);
     let vpn_id = vpn_id.and_then(|id| across.vpn_ids.take(r, &o::VPN_ID, id, "the VPN-ID"));
     let mtu = r.number(&o::MTU, None);
@@ -168,7 +185,7 @@ fn vn(r: &mut Reader<'_>, hubs: &[&str], across: &mut Across) -> Result<Option<V
     let bridge = bridge(r, kind, &name, vlan, across);
     let role = match kind {
         RoleKind::Spoke => spoke(r, &name, &bridge, hubs, across).map(Role::Spoke),
-        RoleKind::Hub => hub_role(r, across).map(Role::Hub),
+        RoleKind::Hub => hub_role(r, ring, across).map(Role::Hub),
     };
     let max_macs = match max_macs? {
         Some(most) => most,
@@ -264,7 +281,7 @@ fn hub_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<String, Reported> {
     }
 }
 
-fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported> {
+fn hub_role(r: &mut Reader<'_>, ring: &mut Ring<'_>, across: &mut Across) -> Result<HubRole, Reported> {
     let default = r.value(&o::DEFAULT, None, value::boolean);
     if matches!(default, Ok(true)) {
         match &across.default {
@@ -278,6 +295,8 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
     }
     let protocol_addresses = r.list(&o::PROTOCOL_ADDRESS, value::unicast);
     let allow = r.list(&o::ALLOW, value::prefix);
+    let keys = ring.of_several(r, &o::VN_KEY);
+    let require = r.value(&o::REQUIRE, None, value::boolean);
     let cisco_authentication =
         r.optional(&o::CISCO_AUTHENTICATION, |s| value::password(&o::CISCO_AUTHENTICATION, s));
     let uplink_first = r.value(&o::UPLINK_VNI, None, value::from_str::<Vni>);
@@ -303,6 +322,8 @@ fn hub_role(r: &mut Reader<'_>, across: &mut Across) -> Result<HubRole, Reported
         default: default?,
         protocol_addresses: protocol_addresses?.into_iter().map(|(address, _)| address).collect(),
         allow: allow?.into_iter().map(|(prefix, _)| prefix).collect(),
+        keys: keys?,
+        require: require?,
         cisco_authentication: cisco_authentication?,
         uplink_first: uplink_first?,
         dataplane: dataplane?,

@@ -1,7 +1,7 @@
 //! The words that an option may be one of, and what each means.
 
 use super::Dataplane;
-use crate::engine::settings::{Trigger, VpnMode};
+use crate::engine::settings::{Algorithm, Trigger, VpnMode};
 use log::LevelFilter;
 
 /// What is logged.
@@ -27,6 +27,10 @@ pub const TRIGGERS: [(&str, Trigger); 2] =
 /// What forwards a hub's frames.
 pub const DATAPLANES: [(&str, Dataplane); 3] =
     [("bridge", Dataplane::Bridge), ("kmod", Dataplane::Kmod), ("auto", Dataplane::Auto)];
+
+/// How a key signs.
+pub const ALGORITHMS: [(&str, Algorithm); 2] =
+    [("hmac-sha256-128", Algorithm::HmacSha256), ("hmac-md5-128", Algorithm::HmacMd5)];
 
 /// How NHRP packets travel.
 pub const TRANSPORTS: [(&str, TransportKind); 2] =

@@ -2,6 +2,7 @@
 
 use super::options::{Kind, OPTIONS, Opt};
 use super::*;
+use crate::engine::settings::Algorithm;
 use proptest::prelude::*;
 
 const HUB: &str = "config dmevpn\n option nbma 10.0.0.1\nconfig vn a\n option role hub\n option vpn_id 1\n";
@@ -31,7 +32,10 @@ fn an_empty_file_has_the_defaults() {
         state_file: "/etc/dmevpn/state".to_owned(),
         socket: "/var/run/dmevpn/private/control.sock".to_owned(),
     };
-    assert_eq!(parse(""), Config { main, hubs: Vec::new(), vns: Vec::new() });
+    assert_eq!(
+        parse(""),
+        Config { main, hubs: Vec::new(), vns: Vec::new(), keys: Vec::new(), spokes: Vec::new() }
+    );
 }
 
 #[test]
@@ -41,6 +45,8 @@ fn a_hub_has_its_defaults() {
         protocol_addresses: Vec::new(),
         cisco_authentication: None,
         allow: Vec::new(),
+        keys: Vec::new(),
+        require: true,
         uplink_first: Vni::new(1_048_576).unwrap(),
         dataplane: Dataplane::Auto,
         untagged_l2: false,
@@ -78,7 +84,14 @@ fn a_spoke_has_its_defaults() {
         role: Role::Spoke(role),
     };
     let address = HubAddress::Ip("10.0.0.1".parse().unwrap());
-    let hub = Hub { name: "h".to_owned(), address, priority: 10, vpn_mode: VpnMode::Llc, session: true };
+    let hub = Hub {
+        name: "h".to_owned(),
+        address,
+        priority: 10,
+        vpn_mode: VpnMode::Llc,
+        session: true,
+        keys: Vec::new(),
+    };
     assert_eq!((parse(SPOKE).vns, parse(SPOKE).hubs), (vec![vn], vec![hub]));
 }
 
@@ -169,6 +182,8 @@ fn every_option_can_be_set() {
         default: true,
         protocol_addresses: vec!["1.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
         cisco_authentication: Some("secret".to_owned()),
+        keys: Vec::new(),
+        require: true,
         allow: [("192.0.2.0", 24), ("2001:db8::", 32), ("198.51.100.7", 32)]
             .map(|(ip, length)| Prefix::new(ip.parse().unwrap(), length).unwrap())
             .to_vec(),
@@ -187,7 +202,8 @@ fn every_option_is_read() {
     for option in OPTIONS {
         let role = role_of(option, Some(RoleKind::Hub));
         let text = format!("config {} x\n{role}option {} 'a b'", option.section, option.name);
-        assert!(errors(&text).contains(&format!("{option}: 'a b'")), "{option:?}");
+        let said = if let Kind::Secret { .. } = option.kind { "not a secret" } else { "'a b'" };
+        assert!(errors(&text).contains(&format!("{option}: {said}")), "{option:?}");
     }
 }
 
@@ -231,6 +247,13 @@ fn the_table_of_options_is_what_is_read() {
                 }
                 Kind::Password { most } => {
                     assert!(is_right(&"a".repeat(most)) && !is_right(&"a".repeat(most + 1)), "{option}");
+                }
+                Kind::Secret { least } => {
+                    let is_right = |len| {
+                        let text = format!("config key x\noption spi 256\noption secret {}", "a".repeat(len));
+                        Config::parse("f", &text).is_ok()
+                    };
+                    assert!(is_right(least) && !is_right(least - 1), "{option}");
                 }
                 _ => {}
             }
@@ -361,14 +384,14 @@ fn mistakes_are_told_with_their_line() {
     for (text, error) in [
         ("x", "f:1: 'x' is not a command; allowed are config, option, list and package"),
         ("config hubs x", "f:1: section hubs 'x': unknown type; did you mean 'hub'?"),
-        ("config interface", "f:1: section interface: unknown type; known are dmevpn, hub, vn"),
+        ("config interface", "f:1: section interface: unknown type; known are dmevpn, hub, vn, key, spoke"),
         (
             "config dmevpn\noption udp_prot 1",
             "f:2: option 'udp_prot': unknown in section dmevpn; did you mean 'udp_port'?",
         ),
         (
-            "config hub h\noption address a\noption key 1",
-            "f:3: option 'key': unknown in section hub; known are address, priority, vpn_mode, session",
+            "config hub h\noption address a\noption kex 1",
+            "f:3: option 'kex': unknown in section hub; did you mean 'key'?",
         ),
         (
             "config dmevpn\nlist udp_port 1",
@@ -770,11 +793,14 @@ fn what_is_hardly_meant_is_warned_of() {
         (&format!("{HUB}option mtu 1500"), &[]),
         ("config dmevpn\noption enabled 0\noption mtu 1", &[]),
     ] {
-        let found: Vec<_> =
-            Config::warnings(text, |_| None).into_iter().map(|w| format!("{}: {}", w.line, w.text)).collect();
+        let found: Vec<_> = Config::warnings("f", text, &Files::NONE)
+            .into_iter()
+            .filter(|w| !w.text.contains("is open"))
+            .map(|w| format!("{}: {}", w.line, w.text))
+            .collect();
         assert_eq!(found, warnings, "{text}");
     }
-    let warning = &Config::warnings(&format!("{SPOKE}option trigger l2miss"), |_| None)[0];
+    let warning = &Config::warnings("f", &format!("{SPOKE}option trigger l2miss"), &Files::NONE)[0];
     assert_eq!((warning.section.as_deref(), warning.option.as_deref()), (Some("a"), Some("trigger")));
 }
 
@@ -787,7 +813,7 @@ fn an_error_names_its_section_and_option() {
     };
     let some = |s: &str| Some(s.to_owned());
     assert_eq!(of("config vn a\noption role x"), (1, some("a"), some("vpn_id")));
-    assert_eq!(of("config hub h\noption address a\noption key 1"), (3, some("h"), some("key")));
+    assert_eq!(of("config hub h\noption address a\noption kex 1"), (3, some("h"), some("kex")));
     assert_eq!(of("config dmevpn\noption mtu 1"), (2, None, some("mtu")));
     assert_eq!(of("config x y"), (1, some("y"), None));
     assert_eq!(of("config"), (1, None, None));
@@ -845,4 +871,136 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Config::parse("f", &String::from_utf8_lossy(&bytes));
     }
+}
+
+const KEYS: &str = "config key ka\noption spi 256\noption secret 'c4b1a0f0e9d84c3cb7f6a5d2e1908f7e'\n\
+                    config key kb\noption spi 257\noption algorithm hmac-md5-128\noption secret_file /s\n";
+
+/// Keys, who has them, and where the secrets are.
+#[test]
+fn keys_belong_to_hubs_vns_and_spokes() {
+    let read = |path: &str| match path {
+        "/s" => Ok(b"0f1e2d3c4b5a69788796a5b4c3d2e1f0\r\n".to_vec()),
+        _ => Err("no such file".to_owned()),
+    };
+    let files = Files { read: &read, ..Files::NONE };
+    let text = format!(
+        "{KEYS}{HUB}list key ka\noption require 0\n\
+         config spoke branch7\nlist key kb\nlist allow 192.0.2.0/24\nlist vn a\n"
+    );
+    let config = Config::parse_with("f", &text, &files).unwrap_or_else(|errors| panic!("{errors}"));
+    let [a, b] = &config.keys[..] else { panic!("{:?}", config.keys) };
+    assert_eq!(
+        (a.name.as_str(), a.spi, a.algorithm, a.file.as_deref()),
+        ("ka", 256, Algorithm::HmacSha256, None)
+    );
+    assert_eq!(a.secret.octets(), b"c4b1a0f0e9d84c3cb7f6a5d2e1908f7e");
+    assert_eq!((b.algorithm, b.file.as_deref()), (Algorithm::HmacMd5, Some("/s")));
+    assert_eq!(b.secret.octets(), b"0f1e2d3c4b5a69788796a5b4c3d2e1f0", "without the end of its line");
+    let Role::Hub(hub) = &config.vns[0].role else { panic!("{:?}", config.vns) };
+    assert_eq!((&hub.keys[..], hub.require), (&["ka".to_owned()][..], false));
+    let [spoke] = &config.spokes[..] else { panic!("{:?}", config.spokes) };
+    assert_eq!(
+        (spoke.keys.as_slice(), spoke.vns.as_slice()),
+        (&["kb".to_owned()][..], &["a".to_owned()][..])
+    );
+    assert_eq!(spoke.allow.len(), 1);
+    assert!(!format!("{config:?}").contains("c4b1"), "it is not shown");
+}
+
+#[test]
+fn wrong_keys_are_refused_where_they_stand() {
+    let all = |text: &str| errors(text);
+    for (text, said) in [
+        (
+            "config key a\noption spi 255\noption secret 0123456789abcdef",
+            "f:2: option 'spi': '255' is not a number from 256 to 65535",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 'too short secret'x\noption secret 'a b'",
+            "f:4: option 'secret': not a secret of 16 bytes at least ('dmevpn key new' makes one)",
+        ),
+        (
+            "config key a\noption spi 256",
+            "f:1: section key 'a': option 'secret' is missing: the text that only its owners know, or 'secret_file'",
+        ),
+        (
+            "config key a\noption spi 256\noption secret_file /s",
+            "f:3: option 'secret_file': '/s': there is no such file",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\noption secret_file /s",
+            "f:4: option 'secret_file': excludes 'secret': set one of both",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\nconfig key b\noption spi 256\noption secret 0123456789abcdef",
+            "f:5: option 'spi': '256' is that of the key in line 2 already",
+        ),
+        (
+            "config hub h\noption address 10.0.0.1\nlist key x",
+            "f:3: option 'key': 'x': there is no section key",
+        ),
+        (
+            "config key ab\noption spi 256\noption secret 0123456789abcdef\nconfig hub h\noption address 10.0.0.1\nlist key a",
+            "f:6: option 'key': 'a': no section key has this name; did you mean 'ab'?",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\nconfig hub h\noption address 10.0.0.1\nlist key a\noption session 0",
+            "f:6: option 'key': needs sessions, and 'session' is 0",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\nconfig spoke s\nlist key a\nlist key a",
+            "f:6: option 'key': 'a' is given twice",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\nconfig spoke s\nlist key a\nconfig spoke t\nlist key a",
+            "f:7: option 'key': 'a' is a key of spoke 's': a spoke has its own",
+        ),
+        (
+            "config key a\noption spi 256\noption secret 0123456789abcdef\nconfig spoke s\nlist key a\nlist vn x",
+            "f:6: option 'vn': 'x': no section vn has this name",
+        ),
+    ] {
+        let found = all(text);
+        assert!(found.lines().any(|line| line.starts_with(said)), "{text}\n{found}");
+        assert!(!found.contains("0123456789abcdef"), "{found}");
+    }
+}
+
+#[test]
+fn weak_keys_are_warned_of() {
+    let warned = |text: &str, files: &Files<'_>| -> Vec<String> {
+        Config::parse_with("f", text, files).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        Config::warnings("f", text, files).into_iter().map(|w| w.text).collect()
+    };
+    let key =
+        |secret: &str, more: &str| format!("config key k\noption spi 256\noption secret '{secret}'\n{more}");
+    let own = format!("{HUB}config spoke s\nlist key k\n");
+    let good = "c4b1a0f0e9d84c3cb7f6a5d2e1908f7e";
+    assert_eq!(warned(&format!("{}{own}", key(good, "")), &Files::NONE), Vec::<String>::new());
+    for (secret, says) in [
+        ("0123456789abcdef", "short"),
+        ("correct horse battery staple", "words"),
+        ("Tr0ubador-battery-9182-xkcd", "words"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "few characters"),
+        ("12345678901234567890", "short"),
+    ] {
+        let found = warned(&format!("{}{own}", key(secret, "")), &Files::NONE);
+        assert!(
+            found.len() == 1 && found[0].contains(says) && !found[0].contains(secret),
+            "{secret}: {found:?}"
+        );
+    }
+    for (text, says) in [
+        (HUB.to_owned(), "is open"),
+        (format!("{}{HUB}list key k\n", key(good, "")), "can speak as the hub"),
+        (format!("{}{own}", key(good, "option algorithm hmac-md5-128\n")), "hmac-md5-128"),
+        (format!("{}{HUB}option require 0\n", key(good, "")), "nobody has this key"),
+    ] {
+        let found = warned(&text, &Files::NONE);
+        assert!(found.len() == 1 && found[0].contains(says), "{text}: {found:?}");
+    }
+    let files = Files { is_open: &|path| path == "f", ..Files::NONE };
+    let found = warned(&format!("{}{own}", key(good, "")), &files);
+    assert!(found.len() == 1 && found[0].contains("chmod 600 'f'"), "{found:?}");
 }

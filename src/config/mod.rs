@@ -8,8 +8,10 @@ mod at_odds;
 mod build;
 mod choice;
 mod errors;
+mod files;
 #[cfg(feature = "import")]
 pub mod import;
+mod keys;
 pub mod options;
 mod read;
 pub mod uci;
@@ -18,6 +20,8 @@ mod warnings;
 
 pub use choice::RoleKind;
 pub use errors::{Errors, Finding};
+pub use files::Files;
+pub use keys::{Key, Owner};
 pub use value::HOST_NAME;
 
 use crate::engine::settings::{Trigger, VpnMode};
@@ -34,6 +38,10 @@ pub struct Config {
     pub hubs: Vec<Hub>,
     /// The enabled virtual networks, in the order of the file; names, VPN-IDs, VNIs and devices differ.
     pub vns: Vec<Vn>,
+    /// The keys, of which the names and the numbers differ.
+    pub keys: Vec<Key>,
+    /// Spokes with keys of their own.
+    pub spokes: Vec<Owner>,
 }
 
 impl Config {
@@ -43,18 +51,30 @@ impl Config {
     /// # Errors
     ///
     /// Everything that is wrong with the file, in the order of its lines; when it is no UCI file ([`uci::parse`]),
-    /// only what makes it none.
+    /// only what makes it none. Secrets in other files cannot be read.
     pub fn parse(file_name: &str, text: &str) -> Result<Config, Errors> {
-        let config = uci::parse(text).and_then(|file| build::config(file_name, &file));
+        Config::parse_with(file_name, text, &Files::NONE)
+    }
+
+    /// The same with other files that it names.
+    ///
+    /// # Errors
+    /// As of [`Config::parse`].
+    pub fn parse_with(file_name: &str, text: &str, files: &Files<'_>) -> Result<Config, Errors> {
+        let config = uci::parse(text).and_then(|mut file| {
+            let config = build::config(file_name, &file, files);
+            file.wipe(options::SECRET.name);
+            config
+        });
         config.map_err(|errors| Errors::new(file_name, errors))
     }
 
-    /// What `text` may say and yet is hardly meant, in the order of lines; nothing when [`Config::parse`] refuses it.
-    /// `in_the_way` says of a path why no state can be kept there.
-    pub fn warnings(text: &str, in_the_way: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
+    /// What `text`, the content of `file_name`, may say and yet is hardly meant, in the order of lines; nothing when
+    /// [`Config::parse_with`] refuses it.
+    pub fn warnings(file_name: &str, text: &str, files: &Files<'_>) -> Vec<Finding> {
         let Ok(file) = uci::parse(text) else { return Vec::new() };
-        let Ok(config) = build::config("", &file) else { return Vec::new() };
-        warnings::warnings(&file, &config, in_the_way(&config.main.state_file))
+        let Ok(config) = build::config("", &file, files) else { return Vec::new() };
+        warnings::warnings(&file, &config, file_name, files)
     }
 }
 
@@ -112,6 +132,8 @@ pub struct Hub {
     pub vpn_mode: VpnMode,
     /// Whether requests to it are in a session; default yes.
     pub session: bool,
+    /// The names of the [`Key`]s that are good for it; default none, and all is open.
+    pub keys: Vec<String>,
 }
 
 /// Where a hub is.
@@ -177,6 +199,10 @@ pub struct HubRole {
     pub cisco_authentication: Option<String>,
     /// Whose underlay addresses may register; default, and when empty, all.
     pub allow: Vec<Prefix>,
+    /// The names of the [`Key`]s that several spokes may have; default none.
+    pub keys: Vec<String>,
+    /// Whether spokes need a key, once there are any; default yes.
+    pub require: bool,
     /// The lowest VNI handed out as uplink VNI; at least `max_spokes` (or [`BRIDGE_SPOKES`]) fit above; default 1048576.
     pub uplink_first: Vni,
     /// What forwards between the spokes; default [`Dataplane::Auto`].

@@ -63,10 +63,15 @@ pub enum Kind {
         /// The longest, in bytes.
         most: usize,
     },
+    /// What nobody else is to know: never shown.
+    Secret {
+        /// The least, in bytes.
+        least: usize,
+    },
     /// A VPN-ID.
     VpnId,
-    /// The name of a section `hub`.
-    Hub,
+    /// The name of a section of this type.
+    Section(&'static str),
 }
 
 /// What holds when an option is not set.
@@ -114,7 +119,7 @@ pub struct Section {
 }
 
 /// The types of sections, in the order of the documents.
-pub const SECTIONS: [Section; 3] = [
+pub const SECTIONS: [Section; 5] = [
     Section {
         kind: "dmevpn",
         example: "main",
@@ -131,6 +136,18 @@ pub const SECTIONS: [Section; 3] = [
         example: "test",
         help: "A virtual network: one layer-2 network across all sites. The name, 1 to 32 letters, digits and `_`, is \
                yours to choose.",
+    },
+    Section {
+        kind: "key",
+        example: "dc1_2026",
+        help: "A key by which NHRP is signed, so that who has none says nothing, not even on the path. `dmevpn key new` prints \
+               one. The name, 1 to 32 letters, digits and `_`, is yours to choose; it is shown, and never sent.",
+    },
+    Section {
+        kind: "spoke",
+        example: "branch7",
+        help: "At a hub: a spoke with keys of its own, which nobody else has. It is shown by this name, 1 to 32 letters, \
+               digits and `_`. It may register in all VNs of role `hub`, or in those listed.",
     },
 ];
 
@@ -259,6 +276,12 @@ options! {
     /// then anybody who forges its address can speak in its name.
     SESSION: "Sessions" = hub("session", Kind::Boolean, Unset::Is("1")).expert();
 
+    /// The keys that this router signs by, and its hub: sections `key`. It begins with the first one; a key that gets no answer
+    /// has three tries, then the next one has its turn. With none all is open.
+    ///
+    /// What is not signed by one of them is not believed. They need `session`.
+    HUB_KEY: "Keys" = hub("key", Kind::Section("key"), Unset::Nothing).list();
+
     /// `0` leaves the VN out; its options are still checked.
     VN_ENABLED: "Enabled" = vn("enabled", Kind::Boolean, Unset::Is("1"));
 
@@ -304,7 +327,7 @@ options! {
     limits "unlike that of other VNs, and no other device";
 
     /// The hub of this VN. To be set when there are several hub sections.
-    HUB: "Hub" = of_spoke("hub", Kind::Hub, Unset::Derived).list();
+    HUB: "Hub" = of_spoke("hub", Kind::Section("hub"), Unset::Derived).list();
     default "the only hub section"; limits "one";
 
     /// When the hub is asked for the direct way to a MAC address: once a frame from it came by way of the hub (`learn`),
@@ -347,6 +370,17 @@ options! {
     /// registration. Who may register is not who can: it has to receive at its address, too.
     ALLOW: "Who may register" = of_hub("allow", Kind::Prefix, Unset::Nothing).list();
 
+    /// Keys that several spokes may have: sections `key`. Keys of one spoke stand in a section `spoke`, and are better: who
+    /// has a key of several can speak as the hub to the others. With no key here or there the VN is open to everybody.
+    ///
+    /// With keys all that is not signed is dropped without a word, clients that register IP addresses included. A reload that
+    /// takes a key out ends what it registered.
+    VN_KEY: "Keys of several spokes" = of_hub("key", Kind::Section("key"), Unset::Nothing).list();
+
+    /// Whether spokes need a key, once there are any. `0` while keys are rolled out: those without are taken, too, which the
+    /// log says each hour. Of no effect where there are none.
+    REQUIRE: "Keys are required" = of_hub("require", Kind::Boolean, Unset::Is("1"));
+
     /// What forwards between the spokes. `bridge`: a Linux bridge with one VXLAN device for each spoke; on every kernel.
     /// `kmod`: one VXLAN device for all spokes, for more than 1000 of them; needs the driver kmod-vxlan-dmevpn. `auto`:
     /// `kmod` where that driver is live and can be used, otherwise `bridge`.
@@ -372,6 +406,29 @@ options! {
     /// lowers it ends what was heard of longest ago.
     MAX_SPOKES: "Most spokes" = of_hub("max_spokes", number(1, 65535), Unset::Derived).expert();
     default "`1000` with `bridge`, `10000` with `kmod`";
+
+    /// The key's number, which is sent with each packet: the same at both ends, and another one for each key.
+    SPI: "SPI" = key("spi", number(256, 65535), Unset::Refused("its number, the same at both ends"));
+
+    /// How it signs, the same at both ends. `hmac-md5-128` is what RFC 2332 has, for others who know only that.
+    ALGORITHM: "Algorithm" =
+        key("algorithm", Kind::Word(const { &names(&choice::ALGORITHMS) }), Unset::Is("hmac-sha256-128")).expert();
+
+    /// What only the owners of the key know, the same text at both ends. Random digits, not words: whoever records one packet
+    /// can try as many as he likes. Either this or `secret_file`.
+    SECRET: "Secret" = key("secret", Kind::Secret { least: 16 }, Unset::Nothing);
+
+    /// The file with the secret, without line ends after it; its mode is to be 0600. Read at the start and at each reload.
+    SECRET_FILE: "Secret in a file" = key("secret_file", Kind::Path { most: 4095 }, Unset::Nothing).expert();
+
+    /// The spoke's own keys: sections `key`, which no other spoke has, nor a VN. Two while one takes the place of the other.
+    SPOKE_KEY: "Keys" = owner("key", Kind::Section("key"), Unset::Refused("its own section key")).list();
+
+    /// The underlay addresses it may register from, beside what the VN's `allow` says; with none all.
+    SPOKE_ALLOW: "From where" = owner("allow", Kind::Prefix, Unset::Nothing).list();
+
+    /// The VNs of role `hub` that it may register in; with none all of them.
+    SPOKE_VN: "Networks" = owner("vn", Kind::Section("vn"), Unset::Nothing).list();
 }
 
 /// The longest path that fits a socket address with its final NUL.
@@ -385,6 +442,14 @@ const fn main(name: &'static str, kind: Kind, unset: Unset) -> Opt {
 
 const fn hub(name: &'static str, kind: Kind, unset: Unset) -> Opt {
     Opt { section: "hub", ..main(name, kind, unset) }
+}
+
+const fn key(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { section: "key", ..main(name, kind, unset) }
+}
+
+const fn owner(name: &'static str, kind: Kind, unset: Unset) -> Opt {
+    Opt { section: "spoke", ..main(name, kind, unset) }
 }
 
 const fn vn(name: &'static str, kind: Kind, unset: Unset) -> Opt {

@@ -56,6 +56,21 @@ impl<'a> Reader<'a> {
         self.section
     }
 
+    /// The section's name, which is what everything else calls it.
+    pub fn name(&mut self) -> Result<String, Reported> {
+        const MOST: usize = 32;
+        let section = self.section;
+        match section.name.as_deref() {
+            None => {
+                Err(self.refuse_section(&format!("a name is missing: write config {} 'name'", section.kind)))
+            }
+            Some(name) if name.len() > MOST => {
+                Err(self.refuse_section(&format!("the name is longer than {MOST} characters")))
+            }
+            Some(name) => Ok(name.to_owned()),
+        }
+    }
+
     /// Whether `option` is set.
     pub fn is_set(&self, option: &Opt) -> bool {
         self.section.get(option.name).is_some()
@@ -64,6 +79,11 @@ impl<'a> Reader<'a> {
     /// The line of `option`, or of the section when it is not set.
     pub fn line(&self, option: &Opt) -> u32 {
         self.section.get(option.name).map_or(self.section.line, Value::line)
+    }
+
+    /// The text of `option`, which is not to be shown, if it is set.
+    pub fn secret(&mut self, option: &Opt) -> Result<Option<&'a str>, Reported> {
+        Ok(self.text(option)?.map(|text| text.text.as_str()))
     }
 
     /// The value of `option`, which need not be set.

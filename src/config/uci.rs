@@ -18,6 +18,7 @@ use core::fmt;
 use core::iter::Peekable;
 use core::str::Chars;
 use litemap::LiteMap;
+use zeroize::Zeroize;
 
 /// The largest file that is read, in octets.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -42,6 +43,17 @@ pub struct File {
 }
 
 impl File {
+    /// Overwrites what an option says, wherever it is set.
+    pub fn wipe(&mut self, option: &str) {
+        let options = self.sections.iter_mut().flat_map(|section| &mut section.options);
+        for entry in options.filter(|entry| entry.name == option) {
+            match &mut entry.value {
+                Value::One(text) => text.text.zeroize(),
+                Value::List(texts) => texts.iter_mut().for_each(|text| text.text.zeroize()),
+            }
+        }
+    }
+
     /// The section of a type and a name, if it is there.
     pub fn section(&self, kind: &str, name: &str) -> Option<&Section> {
         self.sections.iter().find(|s| s.kind == kind && s.name.as_deref() == Some(name))

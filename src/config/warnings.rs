@@ -1,13 +1,15 @@
 //! What a file may say and yet is hardly meant: as far as the file alone tells.
 
 use super::errors::{Finding, in_order};
+use super::files::Files;
 use super::options::{
-    BRIDGE, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, PROTOCOL_ADDRESS, STATE_FILE, TRIGGER,
+    BRIDGE, CISCO_AUTHENTICATION, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, PROTOCOL_ADDRESS,
+    SECRET, SECRET_FILE, STATE_FILE, TRIGGER, VN_KEY,
 };
 use super::read::Reader;
 use super::uci::{File, Section};
-use super::{Config, Dataplane, Role};
-use crate::engine::settings::Trigger;
+use super::{Config, Dataplane, HubRole, Role, Vn};
+use crate::engine::settings::{Algorithm, Trigger};
 
 /// How many ports a Linux bridge has at most, its own not counted.
 const BRIDGE_PORTS: u16 = 1023;
@@ -18,10 +20,11 @@ const ETHERNET: u16 = 1500;
 /// Where nothing survives a reboot, on OpenWrt and elsewhere.
 const VOLATILE: [&str; 3] = ["/tmp/", "/run/", "/var/run/"];
 
-/// The warnings about `file`, which says `config`, in the order of lines; `stateless` is why no state can be kept.
-pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<Finding> {
+/// The warnings about `file`, which says `config` and has this name, in the order of lines.
+pub fn warnings(file: &File, config: &Config, name: &str, files: &Files<'_>) -> Vec<Finding> {
     let mut all = Vec::new();
-    of_main(file, config, stateless, &mut all);
+    of_main(file, config, (files.in_the_way)(&config.main.state_file), &mut all);
+    of_keys(file, config, name, files, &mut all);
     for hub in &config.hubs {
         let Some(section) = file.section("hub", &hub.name) else { continue };
         if section.get(PRIORITY.name).is_some() {
@@ -52,6 +55,9 @@ pub fn warnings(file: &File, config: &Config, stateless: Option<String>) -> Vec<
             let why = "who registers an IP address need not receive where it says it is: anybody can take the clients' \
                        addresses and places; say with 'allow' where they are";
             warn(&mut all, section, &PROTOCOL_ADDRESS, why);
+        }
+        if let Role::Hub(hub) = &vn.role {
+            of_hub(section, config, vn, hub, &mut all);
         }
         match &vn.role {
             Role::Spoke(spoke) if spoke.trigger == Trigger::L2miss => {
@@ -92,6 +98,87 @@ fn of_main(file: &File, config: &Config, stateless: Option<String>, all: &mut Ve
             &STATE_FILE,
             &format!("'{}': {why}; give a path of its own", config.main.state_file),
         );
+    }
+}
+
+fn of_keys(file: &File, config: &Config, name: &str, files: &Files<'_>, all: &mut Vec<Finding>) {
+    let hubs = config.hubs.iter().flat_map(|hub| &hub.keys);
+    let spokes = config.spokes.iter().flat_map(|spoke| &spoke.keys);
+    let vns =
+        config.vns.iter().filter_map(|vn| if let Role::Hub(hub) = &vn.role { Some(&hub.keys) } else { None });
+    let used: Vec<&String> = hubs.chain(spokes).chain(vns.flatten()).collect();
+    for key in &config.keys {
+        let Some(section) = file.section("key", &key.name) else { continue };
+        if !used.contains(&&key.name) {
+            let _ = Reader::again(section, all).refuse_section("nobody has this key");
+        }
+        let (option, place) = match &key.file {
+            Some(path) => (&SECRET_FILE, path.as_str()),
+            None => (&SECRET, name),
+        };
+        if (files.is_open)(place) {
+            let why =
+                format!("others than its owner may read '{place}': chmod 600 '{place}', and make a new key");
+            warn(all, section, option, &why);
+        }
+        if let Some(why) = weakness(key.secret.octets()) {
+            warn(all, section, option, &format!("{why}: 'dmevpn key new' makes a better one"));
+        }
+    }
+}
+
+/// What of a hub's keys is hardly meant.
+fn of_hub(section: &Section, config: &Config, vn: &Vn, hub: &HubRole, all: &mut Vec<Finding>) {
+    let spokes = config.spokes.iter().filter(|spoke| spoke.vns.is_empty() || spoke.vns.contains(&vn.name));
+    let names: Vec<&String> = hub.keys.iter().chain(spokes.flat_map(|spoke| &spoke.keys)).collect();
+    let is_md5 = |name: &&String| {
+        config.keys.iter().any(|key| key.name == **name && key.algorithm == Algorithm::HmacMd5)
+    };
+    if names.is_empty() && hub.require {
+        let why = "is open: who reaches the hub can join, and who is on the path can speak as anybody; give each spoke a \
+                   section spoke with a key of its own, or set 'require' to 0 where that is meant so";
+        let _ = Reader::again(section, all).refuse_section(why);
+    }
+    if !hub.keys.is_empty() {
+        let why = "who has a key of several spokes can speak as the hub to the others; a section spoke has keys of its own";
+        warn(all, section, &VN_KEY, why);
+    }
+    if !names.is_empty() && names.iter().all(is_md5) {
+        let _ = Reader::again(section, all)
+            .refuse_section("all its keys are hmac-md5-128; hmac-sha256-128 is better");
+    }
+    if !names.is_empty() && hub.require && !hub.protocol_addresses.is_empty() {
+        let why = "clients that register IP addresses sign nothing, and all that is not signed is dropped: give them a VN \
+                   without keys, or set 'require' to 0";
+        warn(all, section, &PROTOCOL_ADDRESS, why);
+    }
+    if hub.cisco_authentication.is_some() {
+        let why = "is in each packet for all to read: it is not secure, and keeps nobody out who sees one";
+        warn(all, section, &CISCO_AUTHENTICATION, why);
+    }
+}
+
+/// Why a secret is easily guessed, as far as that can be seen.
+fn weakness(secret: &[u8]) -> Option<&'static str> {
+    let is_all = |is: fn(&u8) -> bool| secret.iter().all(is);
+    let bits = match secret.len() {
+        n if is_all(u8::is_ascii_digit) => n * 3,
+        n if is_all(u8::is_ascii_hexdigit) => n * 4,
+        n => n * 5,
+    };
+    let others = secret.iter().enumerate().filter(|(i, octet)| !secret[..*i].contains(octet)).count();
+    let is_word = |run: &[u8]| run.len() >= 7 && !run.iter().all(u8::is_ascii_hexdigit);
+    let is_no_letter = |octet: &u8| !octet.is_ascii_lowercase();
+    if others < 8 {
+        Some("it is made of a few characters only")
+    } else if bits < 100 {
+        Some("it is short")
+    } else if is_all(|octet| octet.is_ascii_alphabetic() || b" -_.,'".contains(octet))
+        || secret.split(is_no_letter).any(is_word)
+    {
+        Some("it is made of words")
+    } else {
+        None
     }
 }
 

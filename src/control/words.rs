@@ -24,11 +24,13 @@ pub fn level(event: &Event) -> Level {
         | Event::ManySites { .. }
         | Event::Restless { .. }
         | Event::Rivals(_)
+        | Event::KeysOptional { .. }
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
         Event::Registered { .. }
         | Event::Withdrawn
         | Event::SpokeUp { .. }
+        | Event::SpokeKnown { .. }
         | Event::SpokeMoved { .. }
         | Event::SpokeDown { .. }
         | Event::MacMoved { .. } => Level::Info,
@@ -61,11 +63,26 @@ pub fn oddity(oddity: Oddity) -> (String, &'static str) {
         // The way Cisco, OpenNHRP and FRR send a password, which they call authentication.
         Oddity::UnknownExtension(kind::AUTHENTICATION) => (
             "sends authentication, and packets without are expected here".into(),
-            "take it out there ('ip nhrp authentication'), or set option 'cisco_authentication' here",
+            "take it out there ('ip nhrp authentication', a spoke's 'list key'), or set 'cisco_authentication' or \
+             'list key' here",
         ),
         Oddity::Unauthenticated => (
             "sends packets without the VN's 'cisco_authentication', or with another one".into(),
             "set the same there: 'ip nhrp authentication', for OpenNHRP 'cisco-authentication'",
+        ),
+        Oddity::Unsigned => (
+            "sends packets that are not signed, and here all have to be".into(),
+            "give it a key ('list key' in its section hub), or set option 'require' to 0 here until it has one",
+        ),
+        Oddity::UnknownKey(spi) => (
+            format!("signs by a key of spi {spi}, which is not known here"),
+            "put that key into the VN's 'list key', or into that of a section spoke",
+        ),
+        Oddity::WrongKey(spi) => (
+            format!(
+                "signs by another key of spi {spi} than the one here, or its packets are changed on the way"
+            ),
+            "compare 'secret' and 'algorithm' of the key of both ends",
         ),
         Oddity::UnknownExtension(kind) => (
             format!("sends compulsory extension {kind}, which is not known here"),
@@ -95,6 +112,7 @@ pub fn why(why: Why) -> &'static str {
         Why::Replaced => "its router registered with another VNI",
         Why::Removed => "removed by a command",
         Why::NotAllowed => "its address may not register any more (allow)",
+        Why::NoKey => "its key is not in force any more, or it has none (key, require)",
         Why::Surplus => "there may be fewer now (max_spokes, max_vnis_per_address)",
         Why::Moved => "its router registered from another address",
         Why::Taken => "another router registered its MAC, and it did not answer",
@@ -136,7 +154,12 @@ impl fmt::Display for Sentence {
             Event::RegistrationLost { hub } => {
                 write!(f, "registration lost: hub {hub} did not answer within the holding time")
             }
-            Event::NoAnswer { hub } => write!(
+            Event::NoAnswer { hub, signed: true } => write!(
+                f,
+                "no answer from hub {hub}: is the key right? Who has none that the hub knows gets no answer. And does GRE \
+                 (IP protocol 47) pass the firewalls on the way?"
+            ),
+            Event::NoAnswer { hub, signed: false } => write!(
                 f,
                 "no answer from hub {hub}: does it run dmevpn, and does GRE (IP protocol 47) pass the firewalls on the \
                  way?"
@@ -174,6 +197,12 @@ impl fmt::Display for Sentence {
                 write!(f, "{mac} moves to and fro, between {from} and {to}: a loop, or the same MAC twice?")
             }
             Event::Rivals(both) => RivalsSentence(both).fmt(f),
+            Event::SpokeKnown { spoke, name, key } => write!(f, "{spoke} is spoke {name}, by key {key}"),
+            Event::KeysOptional { unsigned } => write!(
+                f,
+                "keys are not required yet (require): anybody may speak without, {unsigned} spokes do; set it to 1 once all \
+                 have theirs"
+            ),
             Event::MacMoved { mac, to: None } => write!(f, "{mac} moved to a host at this hub"),
             Event::Full(table) => f.write_str(match table {
                 Table::Macs => "the table of MACs is full (max_macs): further ones go by the hub",
@@ -222,6 +251,9 @@ impl fmt::Display for Refused {
                 write!(f, "comes from {comes_from}, names {names}: NAT between")
             }
             Refusal::NotAllowed(nbma) => write!(f, "NAK 4, {nbma} may not register here (allow)"),
+            Refusal::OtherKey(nbma) => {
+                write!(f, "NAK 4, {nbma} is that of a spoke with another key until its registration ends")
+            }
             Refusal::Untagged => f.write_str("NAK 4, it is in no session (untagged_l2)"),
             Refusal::NoSession => f.write_str("the hub begins no session (session)"),
         }

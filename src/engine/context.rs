@@ -6,6 +6,7 @@ use super::contract::item::{Item, Wanted};
 use super::contract::report::Oddity;
 use super::contract::settings::{Advertised, HubKey, VnKey};
 use super::contract::statistics::Statistics;
+use super::exchange::key::Keys;
 use super::exchange::session::Sessions;
 use super::limits::TokenBucket;
 use super::odd::Oddities;
@@ -76,6 +77,8 @@ pub enum ServerDue {
     Flush,
     /// Who was forgotten has not confirmed that it knows.
     Farewells,
+    /// Keys are still not required.
+    Reminder,
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.
@@ -96,6 +99,8 @@ pub struct Context<'a> {
     pub vn: VnKey,
     pub vpn_id: VpnId,
     pub mtu: u16,
+    /// What is signed in the VN, and by whom.
+    pub keys: &'a Keys,
     /// The value of the extension that packets of the IP protocols have to have.
     pub authentication: Option<&'a [u8]>,
     pub sites: &'a mut Sites,
@@ -111,6 +116,7 @@ pub struct View<'a> {
     pub sites: &'a Sites,
     pub book: &'a Book,
     pub plane: &'a Plane,
+    pub keys: &'a Keys,
 }
 
 impl Context<'_> {

@@ -126,8 +126,9 @@ impl Engine {
         for key in keys {
             let Some(vn) = self.vns.get_mut(&key) else { continue };
             let stays = vn.client.is_none() || !is_other;
-            if stays && wanted.get(&key).is_some_and(|new| vn.reconfigure(new, &hubs)) {
-                vn.fit(now, &mut self.common, out);
+            let new = wanted.get(&key).filter(|_| stays);
+            if let Some(has_other_keys) = new.and_then(|new| vn.reconfigure(new, &hubs)) {
+                vn.fit(now, &mut self.common, out, has_other_keys);
                 continue;
             }
             vn.end(now, &mut self.common, out);
@@ -145,6 +146,7 @@ impl Engine {
             vn.statistics = counted;
             self.paths.iter().for_each(|(hub, path)| vn.way(now, &mut self.common, out, *hub, Some(*path)));
             vn.news(now, &mut self.common, out, News::Device(mac));
+            vn.fit(now, &mut self.common, out, false);
             self.vns.insert(key, vn);
         }
         ended.values().for_each(|(_, gone)| self.statistics.add(gone));
@@ -235,7 +237,7 @@ impl Engine {
     ) -> Vec<report::PeerRow> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
         let members = vn.sites.members_after(after).take(max);
-        members.map(|(_, site, member)| server::peer_row(now, site, member)).collect()
+        members.map(|(_, site, member)| server::peer_row(vn.view(now), site, member)).collect()
     }
 
     /// What a hub's clients registered in a VN beside MACs, in their order; nothing at a spoke.
@@ -259,7 +261,7 @@ impl Engine {
     pub fn client_counts(&self, vn: VnKey, after: Option<SiteName>, max: usize) -> Vec<report::ClientCounts> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
         let members = vn.sites.members_after(after).take(max);
-        members.map(|(_, site, member)| server::client_counts(site, member)).collect()
+        members.map(|(_, site, member)| server::client_counts(&vn.keys, site, member)).collect()
     }
 
     /// What was counted in all: in the VNs, in those that are no more, and of what belongs to none.
@@ -299,14 +301,14 @@ impl Engine {
         let may_register = server.as_ref().is_none_or(|server| server.allows(via.path.remote));
         let wrong = match exchange::open(&mut cx, hub, may_register, limits, arrival) {
             Fate::Dropped => None,
-            Fate::Wrong(site, fault) => Some((site, fault)),
+            Fate::Wrong(site, key, fault) => Some((site, key, fault)),
             Fate::Taken(inbound) => {
                 let site = inbound.site.filter(|_| inbound.trust != Trust::Wrong);
-                dispatch(&mut cx, client, server, &inbound).err().map(|fault| (site, fault))
+                dispatch(&mut cx, client, server, &inbound).err().map(|fault| (site, inbound.key, fault))
             }
         };
-        if let Some((site, fault)) = wrong {
-            cx.complain(arrival, site, fault);
+        if let Some((site, key, fault)) = wrong {
+            cx.complain(arrival, site, key, fault);
         }
     }
 

@@ -25,7 +25,12 @@ impl Random {
         d - d / 4 + Duration::from_millis(self.next() % (2 * quarter))
     }
 
-    /// A time from 0 to `d`.
+    /// A number below `n`; 0 if there is none.
+    pub fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % (n.max(1) as u64)).unwrap_or(0)
+    }
+
+    /// A time up to `d`.
     pub fn up_to(&mut self, d: Duration) -> Duration {
         Duration::from_millis(self.next() % (d.as_millis() as u64 + 1))
     }

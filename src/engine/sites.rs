@@ -2,6 +2,7 @@
 //! that answers name.
 
 use super::contract::way::{Path, Via};
+use super::exchange::key::KeyId;
 use super::member::Member;
 use crate::types::{Mac, Nbma, SiteName, Vni, Vtep};
 use crate::wire::VpnTag;
@@ -34,6 +35,8 @@ pub struct Site {
     way: Option<(Nbma, VpnTag)>,
     /// What requests to it say of their session, if there is one: this node's tag, and its own.
     pub tags: Option<Tags>,
+    /// The key that it used last, and is spoken to by.
+    pub key: Option<KeyId>,
     /// What a server keeps of its client.
     pub member: Option<Box<Member>>,
     /// How many of our registrations name it.
@@ -102,7 +105,8 @@ impl Sites {
         if let Some(id) = self.find(name) {
             return id;
         }
-        let site = Site { nbma: name.0, vni: name.1, way: None, tags: None, member: None, pins: 0 };
+        let site =
+            Site { nbma: name.0, vni: name.1, way: None, tags: None, key: None, member: None, pins: 0 };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: NonZeroU32::MIN, site: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)

@@ -8,6 +8,7 @@ use super::contract::input::{News, Place};
 use super::contract::settings::{Advertised, ClientSettings, HubKey, HubSettings, VnKey, VnSettings};
 use super::contract::statistics::Statistics;
 use super::contract::way::{Path, Via};
+use super::exchange::key::Keys;
 use super::exchange::session::Sessions;
 use super::limits::TokenBucket;
 use super::odd::Oddities;
@@ -31,6 +32,7 @@ pub struct Vn {
     pub key: VnKey,
     pub vpn_id: VpnId,
     pub mtu: u16,
+    pub keys: Keys,
     pub authentication: Option<Vec<u8>>,
     pub sites: Sites,
     pub book: Book,
@@ -59,13 +61,14 @@ pub struct Common {
 
 impl Vn {
     pub fn new(now: Instant, key: VnKey, settings: VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Vn {
-        let VnSettings { vpn_id, mtu, client, server } = settings;
+        let VnSettings { vpn_id, mtu, keys, client, server } = settings;
         let own_ips = server.as_ref().map(|server| server.protocol_addresses.clone()).unwrap_or_default();
         let hub = |client: &ClientSettings| hubs.get(&client.hub).copied().unwrap_or_default();
         Vn {
             key,
             vpn_id,
             mtu,
+            keys: Keys::new(keys),
             authentication: server.as_ref().and_then(|server| server.password.as_deref().map(clear_text)),
             sites: Sites::new(own_ips),
             book: Book::default(),
@@ -98,6 +101,7 @@ impl Vn {
             vn: self.key,
             vpn_id: self.vpn_id,
             mtu: self.mtu,
+            keys: &self.keys,
             authentication: self.authentication.as_deref(),
             sites: &mut self.sites,
             book: &mut self.book,
@@ -108,7 +112,7 @@ impl Vn {
     }
 
     pub fn view(&self, now: Instant) -> View<'_> {
-        View { now, sites: &self.sites, book: &self.book, plane: &self.plane }
+        View { now, sites: &self.sites, book: &self.book, plane: &self.plane, keys: &self.keys }
     }
 
     /// Whether packets that come by this way belong here.
@@ -117,8 +121,8 @@ impl Vn {
             || self.server.as_ref().is_some_and(|server| server.accepts(self.vpn_id, via.tag))
     }
 
-    /// Takes over what can be taken over in place; `false` if the VN has to be made anew.
-    pub fn reconfigure(&mut self, new: &VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> bool {
+    /// Takes over what can be taken over in place; `None` if the VN has to be made anew. Whether its keys are others.
+    pub fn reconfigure(&mut self, new: &VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Option<bool> {
         let client = match (&mut self.client, &new.client) {
             (Some(client), Some(new)) => {
                 client.reconfigure(*new, hubs.get(&new.hub).copied().unwrap_or_default())
@@ -137,12 +141,16 @@ impl Vn {
                 self.authentication = server.password.as_deref().map(clear_text);
             }
         }
-        same
+        same.then(|| self.keys.replace(new.keys.clone()))
     }
 
     /// Ends what the settings have no place for any more.
-    pub fn fit(&mut self, now: Instant, common: &mut Common, out: &mut Effects) {
-        if let (_, Some(server), mut cx) = self.enter(now, common, out) {
+    pub fn fit(&mut self, now: Instant, common: &mut Common, out: &mut Effects, has_other_keys: bool) {
+        let (client, server, mut cx) = self.enter(now, common, out);
+        if let Some(client) = client.filter(|_| has_other_keys) {
+            client.rekey(&mut cx);
+        }
+        if let Some(server) = server {
             server.fit(&mut cx);
         }
     }

@@ -7,6 +7,7 @@ use super::beside::beside;
 use super::child::said_by;
 use super::clock::wall;
 use super::dataplane::alias;
+use super::file::FILES;
 use super::netlink::{Kind, Netlink};
 use super::packet::{mtu_of, refuse_fragments};
 use super::underlay::addresses_of;
@@ -39,7 +40,7 @@ const CAPABILITIES: u32 = 1 << 12 | 1 << 13;
 /// Gathers the facts; `daemon` is what one said, or why none did.
 pub fn facts(path: &str, daemon: Result<Vec<Diagnosis>, String>) -> Facts {
     let (warnings, config) = match file::read_config(path) {
-        Ok(text) => (Config::warnings(&text, state::in_the_way), Config::parse(path, &text)),
+        Ok(text) => (Config::warnings(path, &text, &FILES), Config::parse_with(path, &text, &FILES)),
         Err(errors) => (Vec::new(), Err(errors)),
     };
     let mut facts = Facts {

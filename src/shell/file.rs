@@ -2,20 +2,46 @@
 
 use super::audience::log::OPERATOR;
 use super::node::Node;
+use super::state;
 use super::words::InWords;
 use crate::config::uci::MAX_BYTES;
-use crate::config::{Config, Errors};
+use crate::config::{Config, Errors, Files};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use zeroize::Zeroizing;
 
 /// Reads the configuration, or all that is wrong with it.
 pub fn load(path: &str) -> Result<Config, Errors> {
-    Config::parse(path, &read_config(path)?)
+    let text = Zeroizing::new(read_config(path)?);
+    Config::parse_with(path, &text, &FILES)
+}
+
+/// Other files that a configuration names.
+pub const FILES: Files<'static> =
+    Files { read: &read_secret, is_open: &is_open, in_the_way: &state::in_the_way };
+
+/// What stands in a small file: a secret.
+fn read_secret(path: &str) -> Result<Vec<u8>, String> {
+    const MOST: u64 = 4096;
+    let in_words = |e| InWords(&e).to_string();
+    // A pipe would keep the daemon for ever.
+    if !std::fs::metadata(path).map_err(in_words)?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut octets = Vec::with_capacity(MOST as usize);
+    File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut octets)).map_err(in_words)?;
+    Ok(octets)
+}
+
+/// Whether all users may read a file.
+fn is_open(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| there.permissions().mode() & 0o004 != 0)
 }
 
 /// The text of a configuration, as everything that looks at one reads it.
 pub fn read_config(path: &str) -> Result<String, Errors> {
-    read_file(path).map(|octets| String::from_utf8_lossy(&octets).into_owned())
+    read_file(path).map(|octets| String::from_utf8_lossy(&Zeroizing::new(octets)).into_owned())
 }
 
 /// Reads the configuration again. What is wrong with it leaves the old one in force.

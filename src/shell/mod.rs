@@ -20,7 +20,7 @@ mod node;
 mod pace;
 mod packet;
 mod queue;
-mod random;
+pub mod random;
 mod reactor;
 mod settings;
 mod signals;

@@ -1,8 +1,9 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
-use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Role};
+use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Key, Owner, Role, Vn};
 use crate::engine::settings::{
-    Advertised, ClientSettings, HubSettings, ServerSettings, Settings, VnSettings,
+    Advertised, ClientSettings, HubSettings, KeySettings, KeysSettings, OwnerSettings, ServerSettings,
+    Settings, VnSettings,
 };
 use crate::engine::{HubKey, VnKey};
 use crate::map::map_of;
@@ -44,6 +45,30 @@ impl Names {
     }
 }
 
+/// By what packets of a VN are signed.
+fn keys(config: &Config, vn: &Vn) -> KeysSettings {
+    let find = |name: &String, spoke: Option<&Owner>| {
+        let key = config.keys.iter().find(|key| key.name == *name)?;
+        let spoke = spoke.map(|spoke| OwnerSettings { name: spoke.name.clone(), allow: spoke.allow.clone() });
+        let Key { name, spi, algorithm, secret, .. } = key.clone();
+        Some(KeySettings { name, spi, algorithm, secret, spoke })
+    };
+    match &vn.role {
+        Role::Spoke(spoke) => {
+            let hub = config.hubs.iter().find(|hub| hub.name == spoke.hub);
+            let keys = hub.into_iter().flat_map(|hub| &hub.keys).filter_map(|key| find(key, None));
+            KeysSettings { keys: keys.collect(), is_optional: false }
+        }
+        Role::Hub(hub) => {
+            let is_here = |spoke: &&Owner| spoke.vns.is_empty() || spoke.vns.contains(&vn.name);
+            let own = config.spokes.iter().filter(is_here);
+            let own = own.flat_map(|spoke| spoke.keys.iter().filter_map(move |key| find(key, Some(spoke))));
+            let keys = hub.keys.iter().filter_map(|key| find(key, None)).chain(own);
+            KeysSettings { keys: keys.collect(), is_optional: !hub.require }
+        }
+    }
+}
+
 /// What the engine has to know of `config`; `is_shared` tells the VNs whose spokes share one device.
 pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> bool) -> Settings {
     let hubs = config.hubs.iter().filter_map(|hub| {
@@ -52,7 +77,8 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
     });
     let vns = config.vns.iter().filter_map(|vn| {
         let key = names.vn(&vn.name)?;
-        let mut new = VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, client: None, server: None };
+        let mut new =
+            VnSettings { vpn_id: vn.vpn_id, mtu: vn.mtu, keys: keys(config, vn), client: None, server: None };
         match &vn.role {
             Role::Spoke(spoke) => {
                 new.client = Some(ClientSettings {

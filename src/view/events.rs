@@ -97,7 +97,9 @@ pub(super) fn number(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::Nak(code) => code.into(),
         Refusal::Error(code) => code,
-        Refusal::Translated { .. } | Refusal::NotAllowed(_) | Refusal::Untagged => code::PROHIBITED.into(),
+        Refusal::Translated { .. } | Refusal::NotAllowed(_) | Refusal::OtherKey(_) | Refusal::Untagged => {
+            code::PROHIBITED.into()
+        }
         Refusal::NoSession => code::OK.into(),
     }
 }
@@ -150,7 +152,10 @@ fn told(event: &Event) -> Told {
         Event::RegistrationLost { hub } => {
             Told::of("registration_lost").nbma(hub).reason("the hub did not answer within the holding time")
         }
-        Event::NoAnswer { hub } => Told::of("no_answer").nbma(hub),
+        Event::NoAnswer { hub, signed } => {
+            let told = Told::of("no_answer").nbma(hub);
+            if signed { told.reason("the key may be wrong") } else { told }
+        }
         Event::Withdrawn => Told::of("withdrawn"),
         Event::Asked { mac } => Told::of("asked").mac(mac),
         Event::Resolved { mac, at, holding } => {
@@ -190,6 +195,12 @@ fn told(event: &Event) -> Told {
         Event::Rivals(both) => {
             let told = Told::of("mac_twice").mac(both.mac).reason(&rivals(&both).to_string());
             told.at(both.second.unwrap_or(both.first))
+        }
+        Event::SpokeKnown { spoke, name, key } => {
+            Told::of("spoke_known").at(spoke).reason(&format!("it is {name}, by key {key}"))
+        }
+        Event::KeysOptional { unsigned } => {
+            Told::of("keys_optional").reason(&format!("{unsigned} spokes speak without a key"))
         }
         Event::Full(Table::Macs) => Told::of("macs_full"),
         Event::Full(Table::Spokes) => Told::of("spokes_full"),

@@ -40,6 +40,9 @@ fn odd(o: &mut Object<'_>, row: &OddRow) {
         Oddity::UnknownVn(_) => "unknown_vn",
         Oddity::UnknownExtension(_) => "unknown_extension",
         Oddity::Unauthenticated => "unauthenticated",
+        Oddity::Unsigned => "unsigned",
+        Oddity::UnknownKey(_) => "unknown_key",
+        Oddity::WrongKey(_) => "wrong_key",
         Oddity::Reports(_) => "reports",
     };
     o.put("what", &what);
@@ -98,12 +101,20 @@ fn spoke(o: &mut Object<'_>, hub: &str, address: &str, report: &SpokeReport) {
     o.put("shortcuts", &report.shortcuts);
     o.put("asking", &report.asking);
     o.put("unknown", &report.negative);
+    o.put("keys", &if report.key.is_some() { "signed" } else { "open" });
+    o.put("key", &report.key);
 }
 
 fn hub_counts(o: &mut Object<'_>, report: &HubReport) {
     o.put("spokes", &report.spokes);
     o.put("max_spokes", &report.max_spokes);
     o.put("ip_clients", &report.ip_clients);
+    let keys = &report.keys;
+    o.put("keys", &standing::keys(keys));
+    o.put("keys_shared", &keys.shared);
+    o.put("keys_own", &keys.own);
+    o.put("keys_required", &!keys.is_optional);
+    o.put("unsigned", &keys.unsigned);
     o.put("macs", &report.macs);
     o.put("purges", &report.purges);
     o.put("refusal", &report.refused.map(|reason| refusal(reason).to_string()));

@@ -16,7 +16,7 @@ pub enum Rows {
     Peers,
 }
 
-const MACS: [(&str, Align); 7] = [
+const MACS: &[(&str, Align)] = &[
     ("VN", Align::Left),
     ("MAC", Align::Left),
     ("STATE", Align::Left),
@@ -26,7 +26,7 @@ const MACS: [(&str, Align); 7] = [
     ("ASKERS", Align::Right),
 ];
 
-const PEERS: [(&str, Align); 7] = [
+const PEERS: &[(&str, Align)] = &[
     ("VN", Align::Left),
     ("VTEP", Align::Left),
     ("VNI", Align::Right),
@@ -34,12 +34,13 @@ const PEERS: [(&str, Align); 7] = [
     ("VALID", Align::Right),
     ("MACS", Align::Left),
     ("ADDRESSES", Align::Left),
+    ("KEY", Align::Left),
 ];
 
 /// A row, without the VN in front.
 pub trait Row {
     /// For people, by columns.
-    fn cells(&self) -> [String; 6];
+    fn cells(&self) -> Vec<String>;
     /// For programs.
     fn members(&self, o: &mut Object<'_>);
 }
@@ -48,7 +49,7 @@ pub trait Row {
 #[derive(Debug)]
 pub struct Listing {
     /// For people: as wide as what was measured before.
-    columns: Columns<7>,
+    columns: Columns,
     /// For programs: the name of the list, and how far it is.
     json: Option<(&'static str, List)>,
 }
@@ -104,14 +105,15 @@ impl Listing {
     }
 }
 
-fn cells(vn: &str, row: &dyn Row) -> [String; 7] {
-    let [a, b, c, d, e, f] = row.cells();
-    [vn.to_owned(), a, b, c, d, e, f]
+fn cells(vn: &str, row: &dyn Row) -> Vec<String> {
+    let mut cells = row.cells();
+    cells.insert(0, vn.to_owned());
+    cells
 }
 
 impl Row for MacRow {
-    fn cells(&self) -> [String; 6] {
-        [
+    fn cells(&self) -> Vec<String> {
+        vec![
             self.mac.to_string(),
             state(self.state).into(),
             self.at.map_or_else(|| nowhere(self).into(), |at| at.nbma.to_string()),
@@ -132,14 +134,18 @@ impl Row for MacRow {
 }
 
 impl Row for PeerRow {
-    fn cells(&self) -> [String; 6] {
-        [
+    fn cells(&self) -> Vec<String> {
+        vec![
             self.nbma.to_string(),
             or_dash(self.vni),
             or_dash(self.uplink),
             duration(self.left.into()).to_string(),
             joined(&self.macs),
             joined(&self.addresses),
+            match (self.spoke, self.key) {
+                (Some(spoke), Some(key)) => format!("{spoke}/{key}"),
+                (_, key) => or_dash(key),
+            },
         ]
     }
 
@@ -150,6 +156,8 @@ impl Row for PeerRow {
         o.put("valid", &self.left);
         o.put("macs", &self.macs);
         o.put("addresses", &self.addresses);
+        o.put("spoke", &self.spoke);
+        o.put("key", &self.key);
     }
 }
 

@@ -120,7 +120,11 @@ impl Page {
         let Some(value) = counted.chain(carried).nth(n).flatten() else { return };
         // A client that only registers IP addresses has no VNI.
         let vni: &dyn Display = client.vni.as_ref().map_or(&"", |vni| vni);
-        self.sample(out, &[("vn", &vn), ("nbma", &client.nbma), ("vni", vni)], value);
+        let labels: [(&'static str, &dyn Display); 3] = [("vn", &vn), ("nbma", &client.nbma), ("vni", vni)];
+        match &client.spoke {
+            Some(name) => self.sample(out, &[&labels[..], &[("name", name)]].concat(), value),
+            None => self.sample(out, &labels, value),
+        }
     }
 
     /// The end.
@@ -183,7 +187,7 @@ fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
-const GAUGES: [Gauge; 10] = [
+const GAUGES: [Gauge; 13] = [
     ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
         Some(vn.trouble.is_none().into())
     }),
@@ -198,6 +202,11 @@ const GAUGES: [Gauge; 10] = [
     ("ip_clients", "Clients of other makers, which registered IP addresses only.", |vn| {
         hub(vn).map(|r| r.ip_clients.into())
     }),
+    ("keys_shared", "Keys of this hub's that several spokes may have.", |vn| {
+        hub(vn).map(|r| r.keys.shared.into())
+    }),
+    ("keys_own", "Keys of this hub's that one spoke has, each.", |vn| hub(vn).map(|r| r.keys.own.into())),
+    ("unsigned", "Clients that sign nothing.", |vn| hub(vn).map(|r| r.keys.unsigned.into())),
     ("macs", "MACs whose place this hub knows.", |vn| hub(vn).map(|r| r.macs.into())),
     ("purges_pending", "Purges that wait for their reply.", |vn| hub(vn).map(|r| r.purges.into())),
 ];

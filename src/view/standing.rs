@@ -4,7 +4,7 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use crate::control::Cause;
 use crate::control::words::{refusal, rivals};
 use crate::engine::Refusal;
-use crate::engine::report::{HubReport, SpokeReport, Standing};
+use crate::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
 use crate::wire::nhrp::{code, error};
 
 /// The name of a VN's state, for programs.
@@ -166,9 +166,13 @@ fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<S
         },
         Standing::Registering { unanswered } | Standing::Registered { unanswered, .. } if unanswered > 0 => {
             let hub = report.hub.map_or_else(|| address.to_owned(), |hub| hub.to_string());
+            let runs = match report.key {
+                Some(key) => format!("has key {key}, with this secret (it is silent without), runs dmevpn"),
+                None => "runs dmevpn (others know no MAC addresses and may be silent)".into(),
+            };
             format!(
-                "see whether the hub runs dmevpn (others know no MAC addresses and may be silent) and can be reached \
-                 (ping {hub}), and whether GRE (IP protocol 47) passes the firewalls on the way"
+                "see whether the hub {runs} and can be reached (ping {hub}), and whether GRE (IP protocol 47) passes the \
+                 firewalls on the way"
             )
         }
         Standing::Refused { reason, .. } => return hint_refused(reason).map(Into::into),
@@ -200,6 +204,16 @@ fn hint_refused(reason: Refusal) -> Option<&'static str> {
             Some("see what the hub runs: one of another maker knows no MAC addresses")
         }
         _ => None,
+    }
+}
+
+/// Whose keys a hub's VN has, for programs.
+pub fn keys(keys: &KeysReport) -> &'static str {
+    match (keys.shared, keys.own) {
+        (0, 0) => "open",
+        (_, 0) => "shared",
+        (0, _) => "own",
+        (_, _) => "shared and own",
     }
 }
 

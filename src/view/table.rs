@@ -38,9 +38,9 @@ pub enum Align {
 
 /// A table of which rows are first measured and then written, one at a time.
 #[derive(Debug)]
-pub struct Columns<const N: usize> {
-    columns: [(&'static str, Align); N],
-    widths: [usize; N],
+pub struct Columns {
+    columns: &'static [(&'static str, Align)],
+    widths: Vec<usize>,
     screen: usize,
     line: String,
 }
@@ -48,15 +48,15 @@ pub struct Columns<const N: usize> {
 /// What begins a line that continues a row.
 const CONTINUED: usize = 4;
 
-impl<const N: usize> Columns<N> {
+impl Columns {
     /// As wide as the names of the columns.
-    pub(super) fn new(screen: Screen, columns: [(&'static str, Align); N]) -> Columns<N> {
-        let widths = columns.map(|(name, _)| name.len());
+    pub(super) fn new(screen: Screen, columns: &'static [(&'static str, Align)]) -> Columns {
+        let widths = columns.iter().map(|(name, _)| name.len()).collect();
         Columns { columns, widths, screen: screen.tables(), line: String::new() }
     }
 
     /// Makes room for a row.
-    pub(super) fn measure(&mut self, cells: &[String; N]) {
+    pub(super) fn measure(&mut self, cells: &[String]) {
         for (width, cell) in self.widths.iter_mut().zip(cells) {
             *width = (*width).max(cell.len());
         }
@@ -64,14 +64,15 @@ impl<const N: usize> Columns<N> {
 
     /// The names of the columns.
     pub(super) fn head(&mut self, out: &mut String) {
-        self.line(out, &self.columns.map(|(name, _)| name.to_owned()));
+        let names: Vec<String> = self.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        self.line(out, &names);
     }
 
     /// Writes a row: columns two spaces apart, no spaces at the end of a line. A row too long for the screen is continued
     /// in another line, all rows at the same column.
-    pub(super) fn line(&mut self, out: &mut String, cells: &[String; N]) {
+    pub(super) fn line(&mut self, out: &mut String, cells: &[String]) {
         let line = &mut self.line;
-        for ((cell, width), (_, align)) in cells.iter().zip(&self.widths).zip(&self.columns) {
+        for ((cell, width), (_, align)) in cells.iter().zip(&self.widths).zip(self.columns) {
             if !line.is_empty() && line.len() + width > self.screen {
                 end_line(out, line);
                 pad(line, CONTINUED);

@@ -5,7 +5,7 @@ use super::standing;
 use super::table::{Screen, wrapped};
 use crate::control::Cause;
 use crate::control::words::{duration, oddity, refusal};
-use crate::engine::report::{HubReport, SpokeReport, Standing};
+use crate::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 
 /// Where the facts stand in `status`.
@@ -160,6 +160,10 @@ fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
                 format!("lost in {left}")
             }];
             facts.extend(report.uplink.map(|uplink| format!("uplink vni {}", uplink.vni)));
+            facts.push(match report.key {
+                Some(key) => format!("signed by {key}"),
+                None => "open: nothing is signed".into(),
+            });
             wrapped(out, screen, "  hub", COLUMN, &facts);
         }
         Standing::Refused { retry, .. } => {
@@ -183,12 +187,34 @@ fn hub(out: &mut String, screen: Screen, report: &HubReport) {
     let mut spokes = vec![format!("{} registered", report.spokes), format!("{} at most", report.max_spokes)];
     spokes.extend((report.ip_clients > 0).then(|| count(report.ip_clients, "IP client")));
     spokes.extend(report.refused.map(|reason| format!("one is refused: {}", refusal(reason))));
+    spokes.extend(keys(&report.keys));
     wrapped(out, screen, "  spokes", COLUMN, &spokes);
     let mut macs = vec![format!("{} known", report.macs)];
     if report.purges > 0 {
         macs.push(format!("{} not confirmed yet", count(report.purges, "purge")));
     }
     wrapped(out, screen, "  macs", COLUMN, &macs);
+}
+
+fn keys(report: &KeysReport) -> Vec<String> {
+    let KeysReport { shared, own, is_optional, unsigned, password } = *report;
+    let mut facts = Vec::new();
+    if shared + own == 0 {
+        facts.push("open: who reaches this hub can join".to_owned());
+    }
+    if own > 0 {
+        facts.push(count(own, "own key"));
+    }
+    if shared > 0 {
+        facts.push(format!("{}: who has one can speak as the hub", count(shared, "group key")));
+    }
+    if is_optional {
+        facts.push(format!("not required: {} without", count(unsigned, "spoke")));
+    }
+    if password {
+        facts.push("IP clients by a password in clear text: not secure".to_owned());
+    }
+    facts
 }
 
 fn count(n: u32, what: &str) -> String {

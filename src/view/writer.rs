@@ -1,6 +1,6 @@
 //! A small writer of JSON.
 
-use crate::types::{Mac, Nbma, VlanId, Vni, VpnId};
+use crate::types::{Label, Mac, Nbma, VlanId, Vni, VpnId};
 use core::fmt::{self, Display, Write};
 use core::net::IpAddr;
 
@@ -128,7 +128,7 @@ macro_rules! values {
         }
     )*};
 }
-values!(quoted: &str String Mac Nbma VpnId IpAddr);
+values!(quoted: &str String Label Mac Nbma VpnId IpAddr);
 values!(plain: bool u8 u16 u32 u64 Vni VlanId);
 
 impl<T: Value> Value for Option<T> {

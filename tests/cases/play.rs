@@ -3,7 +3,7 @@
 #[path = "../drive/mod.rs"]
 mod drive;
 
-use dmevpn::engine::settings::{HubSettings, Settings, Trigger, VnKey, VnSettings, VpnMode};
+use dmevpn::engine::settings::{HubSettings, KeysSettings, Settings, Trigger, VnKey, VnSettings, VpnMode};
 use dmevpn::engine::{HubKey, Input, IpClient, News, Order, Outcome, Path, Place, Port, Via};
 use dmevpn::types::{Nbma, Peer, Prefix, VpnId, Vtep};
 use dmevpn::wire::VpnTag;
@@ -321,7 +321,13 @@ fn mode(word: &str) -> Told<VpnMode> {
 /// A VN: what is not said is as in the other tests.
 fn vn(words: &mut Words<'_>) -> Told<(VnKey, VnSettings)> {
     let key = words.vn()?;
-    let mut vn = VnSettings { vpn_id: drive::VPN, mtu: 1450, client: None, server: None };
+    let mut vn = VnSettings {
+        vpn_id: drive::VPN,
+        mtu: 1450,
+        keys: KeysSettings::default(),
+        client: None,
+        server: None,
+    };
     for word in core::mem::take(&mut words.0) {
         let wrong = || format!("'{word}' says nothing of a VN");
         let (name, value) = word.split_once('=').unwrap_or((word, ""));

@@ -82,7 +82,7 @@ fn status_as_json() {
         "hint": null, "trouble": null, "vni": 100, "vpn_mode": "llc", "trigger": "learn", "hub": "dc1",
         "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
         "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
-        "shortcuts": 12, "asking": 0, "unknown": 1,
+        "shortcuts": 12, "asking": 0, "unknown": 1, "keys": "signed", "key": "hq",
     });
     assert_eq!(status["vns"][0], spoke);
     let refused = &status["vns"][1];
@@ -97,7 +97,7 @@ fn status_as_json() {
     let hub = json!({
         "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null, "mtu": 1500,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
-        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "macs": 40,
+        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "keys": "own", "keys_shared": 0, "keys_own": 2, "keys_required": true, "unsigned": 0, "macs": 40,
         "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);
@@ -142,9 +142,9 @@ fn peers_as_json() {
     let peers = described("peers", |out| *out = listed(Rows::Peers, Form::Json, &some_peers()));
     let expected = json!({ "peers": [
         { "vn": "core", "nbma": "10.0.0.2", "vni": 100, "uplink_vni": 1_048_576, "valid": 410,
-          "macs": ["52:54:00:00:00:0b"], "addresses": [] },
+          "macs": ["52:54:00:00:00:0b"], "addresses": [], "spoke": "branch7", "key": "b7_2026" },
         { "vn": "core", "nbma": "10.0.0.9", "vni": null, "uplink_vni": null, "valid": 7000,
-          "macs": [], "addresses": ["172.16.0.9", "2001:db8::9"] },
+          "macs": [], "addresses": ["172.16.0.9", "2001:db8::9"], "spoke": null, "key": null },
     ] });
     assert_eq!(peers, expected);
 }

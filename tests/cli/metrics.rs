@@ -99,13 +99,13 @@ dmevpn_registered{vn=\"guest\"} 0
     ));
     assert!(text.contains("\ndmevpn_vn_rx_bytes_total{vn=\"test\"} 1099511627776\n# HELP"), "{text}");
     assert!(text.contains(
-        "\ndmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.2\",vni=\"100\"} 6\n\
+        "\ndmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.2\",vni=\"100\",name=\"branch7\"} 6\n\
          dmevpn_spoke_rx_register_req_total{vn=\"core\",nbma=\"10.0.0.9\",vni=\"\"} 7\n"
     ));
     for (name, _) in Statistics::default().rows() {
         assert_eq!(text.matches(&format!("\n# TYPE dmevpn_{name}_total counter\n")).count(), 1, "{name}");
     }
-    assert!(text.ends_with("vni=\"100\"} 4\n"), "{text}");
+    assert!(text.ends_with("vni=\"100\",name=\"branch7\"} 4\n"), "{text}");
     let odd = page(FILE, Status { version: "a\"b\\c\nd".into(), ..daemon(vec![]) });
     assert!(odd.contains("{version=\"a\\\"b\\\\c\\nd\","), "{odd}");
 }

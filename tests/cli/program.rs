@@ -70,7 +70,7 @@ fn every_command_has_what_all_have() {
         let text = help(command, "-h");
         assert_eq!(text, help(command, "--help"));
         assert!(text.starts_with(&format!("Usage: dmevpn {command}")), "{text}");
-        if !["", "daemon"].contains(&command) {
+        if !["", "daemon", "key"].contains(&command) {
             assert!(text.contains("--json"), "{command}");
             assert_eq!(text.contains("--timeout"), text.contains("--socket"), "{command}");
             let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/json.md")).unwrap();
@@ -81,4 +81,36 @@ fn every_command_has_what_all_have() {
             );
         }
     }
+}
+
+/// What it prints is a section as the configuration takes it, with a number that no key has, and each time another secret.
+#[test]
+fn a_new_key_has_a_number_and_a_secret_of_its_own() {
+    let path = std::env::temp_dir().join(format!("dmevpn-key-{}", std::process::id()));
+    let file = path.to_str().unwrap();
+    let new = |args: &[&str]| {
+        let output = dmevpn(&[&["key", "new", "--config", file], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut text = String::from("# keys\n");
+    std::fs::remove_file(&path).ok();
+    for (args, name, spi) in [(&[][..], "key256", 256), (&["hq"], "hq", 257), (&[], "key258", 258)] {
+        text += &new(args);
+        let config = dmevpn::config::Config::parse("f", &text).unwrap();
+        let key = config.keys.last().unwrap();
+        assert_eq!((key.name.as_str(), key.spi, key.secret.octets().len()), (name, spi, 32));
+        let same = config.keys.iter().filter(|other| other.secret == key.secret).count();
+        assert_eq!(same, 1);
+        std::fs::write(&path, &text).unwrap();
+    }
+    let weak = dmevpn::config::Config::warnings("f", &text, &dmevpn::config::Files::NONE);
+    assert!(weak.iter().all(|warning| warning.text.contains("nobody has this key")), "{weak:?}");
+    for wrong in ["a b", "", "a-b"] {
+        let output = dmevpn(&["key", "new", "--config", file, wrong]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{wrong}");
+    }
+    std::fs::write(&path, "config key x\n").unwrap();
+    assert_eq!(dmevpn(&["key", "new", "--config", file]).status.code(), Some(4));
+    std::fs::remove_file(&path).unwrap();
 }

@@ -3,11 +3,11 @@
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
 use dmevpn::engine::report::{
-    ClientCounts, HubReport, MacRow, MacState, OddRow, Oddity, PeerRow, SpokeReport, Standing,
+    ClientCounts, HubReport, KeysReport, MacRow, MacState, OddRow, Oddity, PeerRow, SpokeReport, Standing,
 };
 use dmevpn::engine::settings::{Trigger, VpnMode};
 use dmevpn::engine::{ClientStatistics, Event, Refusal, Rivals, Statistics, Table, Why};
-use dmevpn::types::{Mac, Vtep};
+use dmevpn::types::{Label, Mac, Vtep};
 use dmevpn::view::{Answer, Counts, RoleStatus, Row, Status, Traffic, VnCounts, VnStatus};
 use dmevpn::wire::VpnTag;
 
@@ -94,6 +94,7 @@ pub fn hub() -> RoleStatus {
             purges: 0,
             refused: None,
             rivals: vec![],
+            keys: KeysReport { own: 2, ..KeysReport::default() },
         },
     }
 }
@@ -112,6 +113,7 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
         asking: 0,
         negative: 1,
         rivals: None,
+        key: Some(Label::new("hq")),
     }
 }
 
@@ -139,6 +141,8 @@ pub fn some_peers() -> Rows {
         macs: vec![mac(11)],
         addresses: vec![],
         left: 410,
+        key: Some(Label::new("b7_2026")),
+        spoke: Some(Label::new("branch7")),
     };
     let client = PeerRow {
         nbma: "10.0.0.9".parse().unwrap(),
@@ -147,6 +151,8 @@ pub fn some_peers() -> Rows {
         macs: vec![],
         addresses: vec!["172.16.0.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
         left: 7000,
+        key: None,
+        spoke: None,
     };
     vec![("core", Box::new(spoke)), ("core", Box::new(client))]
 }
@@ -169,6 +175,7 @@ pub fn some_clients() -> Vec<(&'static str, ClientCounts, Option<Traffic>)> {
         nbma: nbma.parse().unwrap(),
         vni: vni.map(|vni| vni.parse().unwrap()),
         uplink: None,
+        spoke: vni.map(|_| Label::new("branch7")),
         statistics: ClientStatistics { rx_register_req, ..ClientStatistics::default() },
     };
     vec![
@@ -217,7 +224,7 @@ pub fn events() -> Vec<Event> {
         Event::Full(Table::Spokes),
         Event::Full(Table::Purges),
         Event::PeerError { peer: hub, code: 17 },
-        Event::NoAnswer { hub },
+        Event::NoAnswer { hub, signed: false },
     ]
 }
 

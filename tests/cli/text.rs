@@ -3,7 +3,7 @@
 use super::samples::*;
 use super::{FILE, json::listed, written};
 use dmevpn::control::{Cause, Form};
-use dmevpn::engine::report::{HubReport, SpokeReport, Standing};
+use dmevpn::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
 use dmevpn::engine::{Event, Refusal, Rivals, Why};
 use dmevpn::view::{self, Failure, Happening, Listing, RoleStatus, Rows, Status, VnStatus};
 
@@ -26,9 +26,9 @@ user dmevpn, confined
 
 VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
   why     no answer from 10.0.0.1 to 4 requests
-  do      see whether the hub runs dmevpn (others know no MAC addresses and may
-          be silent) and can be reached (ping 10.0.0.1), and whether GRE (IP
-          protocol 47) passes the firewalls on the way
+  do      see whether the hub has key hq, with this secret (it is silent
+          without), runs dmevpn and can be reached (ping 10.0.0.1), and whether
+          GRE (IP protocol 47) passes the firewalls on the way
   macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
   site    vpn-id ac-de-48:3, vni 100, bridge br-cam, device vx-cam
 
@@ -40,12 +40,12 @@ VN guest: spoke of dc1 (10.0.0.1), waiting for its device for 2h 13m
   site    vpn-id 4, vni 100, bridge br-guest
 
 VN test: spoke of dc1 (10.0.0.1), registered for 2h 13m
-  hub     valid for 410 s more, uplink vni 1048576
+  hub     valid for 410 s more, uplink vni 1048576, signed by hq
   macs    12 shortcuts, 0 being asked for, 1 unknown to the hub
   site    vpn-id 1, vni 100, bridge br-test 52:54:00:00:00:02, device vx-test
 
 VN core: hub, up for 2h 13m
-  spokes  3 registered, 1000 at most, 2 IP clients
+  spokes  3 registered, 1000 at most, 2 IP clients, 2 own keys
   macs    40 known
   site    vpn-id 5, bridge br-core, data plane bridge (as configured)
 ";
@@ -138,7 +138,7 @@ VN test: spoke of dc1 (10.0.0.1), not registered for 7 s
   site    vpn-id 1, vni 100, bridge br-test, device vx-test
 
 VN core: hub, down for 2h 13m
-  spokes  3 registered, 1000 at most, 2 IP clients
+  spokes  3 registered, 1000 at most, 2 IP clients, 2 own keys
   macs    40 known
   site    vpn-id 2, bridge br-core, data plane bridge (as configured)
 ";
@@ -156,9 +156,9 @@ VN cam: spoke of dc1 (10.0.0.1),
         not registered for 34 s
   why     no answer from 10.0.0.1 to 4
           requests
-  do      see whether the hub runs
-          dmevpn (others know no MAC
-          addresses and may be silent)
+  do      see whether the hub has key
+          hq, with this secret (it is
+          silent without), runs dmevpn
           and can be reached (ping
           10.0.0.1), and whether GRE (IP
           protocol 47) passes the
@@ -194,7 +194,7 @@ fn status_of_the_rarer_states() {
     );
     assert!(
         said(Standing::Registered { left: 90, unanswered: 1 }, None)
-            .ends_with(" hub lost in 90 s, uplink vni 1048576")
+            .ends_with(" hub lost in 90 s, uplink vni 1048576, signed by hq")
     );
     assert_eq!(said(Standing::Withdrawing, None), "), withdrawing its registration for 7 s");
     let refused = |reason| said(Standing::Refused { reason, retry: 20 }, None);
@@ -227,6 +227,7 @@ fn status_of_the_rarer_states() {
             macs: 0,
             purges: 1,
             refused: None,
+            keys: KeysReport::default(),
             rivals: vec![],
         },
     };
@@ -245,6 +246,7 @@ fn status_of_the_rarer_states() {
             macs: 0,
             purges: 0,
             refused: Some(translated),
+            keys: KeysReport::default(),
             rivals: vec![],
         },
     };
@@ -281,6 +283,7 @@ fn status_of_two_routers_with_one_mac() {
         macs: 0,
         purges: 0,
         refused: None,
+        keys: KeysReport::default(),
         rivals: vec![rivals(), Rivals { mac: mac(2), ..rivals() }],
     };
     let said = words(RoleStatus::Hub { dataplane: "bridge".into(), dataplane_reason: "x".into(), report });
@@ -348,15 +351,15 @@ test  52:54:00:00:00:0c  shortcut
 #[test]
 fn peers_are_a_table() {
     let expected = "\
-VN    VTEP      VNI   UPLINK   VALID  MACS               ADDRESSES
-core  10.0.0.2  100  1048576   410 s  52:54:00:00:00:0b  -
-core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
+VN    VTEP      VNI   UPLINK   VALID  MACS               ADDRESSES               KEY
+core  10.0.0.2  100  1048576   410 s  52:54:00:00:00:0b  -                       branch7/b7_2026
+core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9  -
 ";
     assert_eq!(listed(Rows::Peers, FILE, &some_peers()), expected);
     let narrow = listed(Rows::Peers, NARROW, &some_peers());
     assert!(narrow.lines().all(|line| line.len() <= 40), "{narrow}");
     let empty = listed(Rows::Peers, WIDE, &vec![]);
-    assert_eq!(empty, "VN  VTEP  VNI  UPLINK  VALID  MACS  ADDRESSES\n");
+    assert_eq!(empty, "VN  VTEP  VNI  UPLINK  VALID  MACS  ADDRESSES  KEY\n");
 }
 
 /// Rows are measured first and written later, and meanwhile they may become others.
@@ -371,8 +374,11 @@ fn a_row_that_became_longer_stands_out() {
     });
     let expected = "\
 VN    VTEP      VNI   UPLINK  VALID  MACS               ADDRESSES
+    KEY
 core  10.0.0.2  100  1048576  410 s  52:54:00:00:00:0b  -
+    branch7/b7_2026
 core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9
+    -
 ";
     assert_eq!(text, expected);
 }

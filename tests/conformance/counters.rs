@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::report::VnReport;
-use dmevpn::engine::settings::{Settings, VnSettings, VpnMode};
+use dmevpn::engine::settings::{KeysSettings, Settings, VnSettings, VpnMode};
 use dmevpn::engine::{ClientStatistics, VnKey};
 use dmevpn::types::VpnId;
 use dmevpn::wire::VpnTag;
@@ -14,7 +14,10 @@ fn two_vns() -> Settings {
     let mut both = settings(Part::Hub(hub_role()), VpnMode::Llc);
     let server = Some(hub_role());
     let vpn_id = VpnId::new(VpnId::DEFAULT_OUI, 2);
-    both.vns.insert(SECOND_VN, VnSettings { vpn_id, mtu: 1450, client: None, server });
+    both.vns.insert(
+        SECOND_VN,
+        VnSettings { vpn_id, mtu: 1450, keys: KeysSettings::default(), client: None, server },
+    );
     both
 }
 

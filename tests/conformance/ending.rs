@@ -1,7 +1,7 @@
 //! A node that was told to stop: what it wants is over, what it owes is not.
 
 use super::*;
-use dmevpn::engine::settings::{VnKey, VnSettings, VpnMode};
+use dmevpn::engine::settings::{KeysSettings, VnKey, VnSettings, VpnMode};
 use dmevpn::engine::{Input, News, Order, Outcome, Via};
 use dmevpn::types::VpnId;
 use dmevpn::wire::VpnTag;
@@ -12,7 +12,16 @@ const OTHER: VnKey = VnKey(2);
 fn spoke_and_hub() -> (Driven, dmevpn::engine::Settings) {
     let mut both = settings(Part::Spoke(spoke_role()), VpnMode::Llc);
     let vpn_id = VpnId::new(VpnId::DEFAULT_OUI, 2);
-    both.vns.insert(OTHER, VnSettings { vpn_id, mtu: 1450, client: None, server: Some(hub_role()) });
+    both.vns.insert(
+        OTHER,
+        VnSettings {
+            vpn_id,
+            mtu: 1450,
+            keys: KeysSettings::default(),
+            client: None,
+            server: Some(hub_role()),
+        },
+    );
     let mut node = Driven::registered();
     node.engine.apply(node.now, both.clone(), &mut node.out);
     node.input(Input::News { vn: OTHER, news: News::Device(Some(mac(HUB_MAC))) });

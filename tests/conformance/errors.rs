@@ -212,7 +212,7 @@ fn a_hub_of_before_is_nothing_odd() {
 #[test]
 fn a_hub_that_never_answers_is_told_once() {
     let mut spoke = Driven::spoke(VpnMode::Llc, 1);
-    let event = Event::NoAnswer { hub: nbma("10.0.0.1") };
+    let event = Event::NoAnswer { hub: nbma("10.0.0.1"), signed: false };
     let mut told = Vec::new();
     for second in 0..300 {
         spoke.pass(SECOND);
@@ -231,7 +231,7 @@ fn a_hub_that_is_silent_again_is_told_again() {
     let mut told = Vec::new();
     for second in 0..3000 {
         let sent = spoke.pass(SECOND);
-        for event in [Event::NoAnswer { hub }, Event::RegistrationLost { hub }] {
+        for event in [Event::NoAnswer { hub, signed: false }, Event::RegistrationLost { hub }] {
             told.extend(spoke.told(&event).then_some((second / 1000, event)));
         }
         spoke.out.clear();
@@ -243,5 +243,5 @@ fn a_hub_that_is_silent_again_is_told_again() {
         }
     }
     let lost = |n| (n, Event::RegistrationLost { hub });
-    assert_eq!(told, [(0, Event::NoAnswer { hub }), lost(0), lost(1), lost(2)]);
+    assert_eq!(told, [(0, Event::NoAnswer { hub, signed: false }), lost(0), lost(1), lost(2)]);
 }

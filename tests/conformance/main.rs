@@ -16,6 +16,7 @@ mod ending;
 mod errors;
 mod extensions;
 mod header;
+mod keys;
 mod late;
 mod lifetimes;
 mod neighbours;

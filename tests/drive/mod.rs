@@ -6,8 +6,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    Advertised, ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings,
-    VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, KeysSettings, ServerSettings, Settings, Trigger, VnKey,
+    VnSettings, VpnMode,
 };
 use dmevpn::engine::{
     Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Secret, Start, Via,
@@ -218,7 +218,9 @@ pub fn settings(role: Part, mode: VpnMode) -> Settings {
         advertised: Advertised::default(),
         holding_time: Duration::from_secs(600),
         hubs: [(HUB, HubSettings { vpn_mode: mode, session: false })].into_iter().collect(),
-        vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, client, server })].into_iter().collect(),
+        vns: [(VN, VnSettings { vpn_id: VPN, mtu: 1450, keys: KeysSettings::default(), client, server })]
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -32,6 +32,7 @@ frames! {
     SESSION_REGISTRATION = "session-registration.hex";
     SESSION_CHALLENGE = "session-challenge.hex";
     SESSION_COOKIE = "session-registration-with-cookie.hex";
+    SESSION_SIGNED = "session-registration-signed.hex";
     SESSION_PURGE = "session-purge.hex";
     SESSION_RESOLUTION = "session-resolution.hex";
     SESSION_RESOLUTION_CHALLENGE = "session-resolution-challenge.hex";
@@ -44,7 +45,7 @@ frames! {
 }
 
 /// The NHRP packets.
-pub const ALL: [&str; 21] = [
+pub const ALL: [&str; 22] = [
     A,
     B,
     C,
@@ -61,6 +62,7 @@ pub const ALL: [&str; 21] = [
     SESSION_REGISTRATION,
     SESSION_CHALLENGE,
     SESSION_COOKIE,
+    SESSION_SIGNED,
     SESSION_PURGE,
     SESSION_RESOLUTION,
     SESSION_RESOLUTION_CHALLENGE,

@@ -131,7 +131,7 @@ test('what is there shows, in the words of the schema', async () => {
 	const page = await open(full);
 	const text = await page.innerText('#view');
 
-	for (const words of [ 'This router', 'Networks', 'Hubs', 'br-lan', '10.0.0.1', 'Whoever reaches a hub can join it' ])
+	for (const words of [ 'This router', 'Networks', 'Hubs', 'br-lan', '10.0.0.1', 'Whoever reaches a hub without keys can join it' ])
 		assert.ok(text.includes(words), words);
 
 	assert.ok(await page.isChecked(field('main', 'enabled') + ' input'));
@@ -232,18 +232,18 @@ test('every option of the program is in a form, or known to be for experts', asy
 		const known = window.require_module('dmevpn.options');
 		const names = {};
 
-		for (const type of [ 'main', 'hub', 'vn' ])
+		for (const type of [ 'main', 'hub', 'vn', 'key', 'spoke' ])
 			names[type] = Object.keys(known[type]);
 
-		const shown = { main: [], hub: [], vn: [] };
-		const types = { dmevpn: 'main', hub: 'hub', vn: 'vn' };
+		const shown = { main: [], hub: [], vn: [], key: [], spoke: [] };
+		const types = { dmevpn: 'main', hub: 'hub', vn: 'vn', key: 'key', spoke: 'spoke' };
 
 		window.PAGE.map.children.forEach((part) => part.children.forEach((o) => shown[types[part.sectiontype]].push(o.option)));
 
 		return { options: names, fields: shown, tabs: window.PAGE.map.children.map((part) => Object.keys(part.tabs)) };
 	});
 	// Each with its reason in view/dmevpn/config.js.
-	const expert = { main: [ 'socket', 'state_file' ], hub: [ 'priority' ], vn: [] };
+	const expert = { main: [ 'socket', 'state_file' ], hub: [ 'priority' ], vn: [], key: [], spoke: [] };
 
 	for (const type in options)
 		assert.deepEqual(fields[type].concat(expert[type]).sort(), options[type].sort(), type);

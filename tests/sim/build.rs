@@ -4,8 +4,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    Advertised, ClientSettings, HubKey, HubSettings, ServerSettings, Settings, Trigger, VnKey, VnSettings,
-    VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, KeysSettings, ServerSettings, Settings, Trigger, VnKey,
+    VnSettings, VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
 pub use part::Part;
@@ -41,7 +41,13 @@ pub fn bridge(n: usize) -> Mac {
 
 pub fn vn_settings(key: VnKey, role: Part) -> VnSettings {
     let (client, server) = role.halves();
-    VnSettings { vpn_id: VpnId::new(VpnId::DEFAULT_OUI, key.0.into()), mtu: 1450, client, server }
+    VnSettings {
+        vpn_id: VpnId::new(VpnId::DEFAULT_OUI, key.0.into()),
+        mtu: 1450,
+        keys: KeysSettings::default(),
+        client,
+        server,
+    }
 }
 
 pub fn settings(holding: u64, vns: impl IntoIterator<Item = (VnKey, VnSettings)>, mode: VpnMode) -> Settings {

@@ -159,14 +159,17 @@ fn text(parts: &[Part]) -> String {
     let all = || parts.iter().flat_map(|(_, clauses)| clauses);
     let count = |is: fn(&Clause) -> bool| all().filter(|clause| is(clause)).count();
     let open = |c: &Clause| matches!(c.but, Some(But::Open(_))) || c.but.is_none() && c.tests.is_empty();
+    let left: Vec<_> = all().filter(|c| open(c)).map(|c| c.id.as_str()).collect();
     let _ = writeln!(
         text,
-        "Of {} clauses {} are held, {} do not apply, and {} are open: {}.",
+        "Of {} clauses {} are held, {} do not apply, and {}.",
         all().count(),
         count(|c| c.but.is_none() && !c.tests.is_empty()),
         count(|c| matches!(c.but, Some(But::DoesNotApply(_)))),
-        all().filter(|c| open(c)).count(),
-        all().filter(|c| open(c)).map(|c| c.id.as_str()).collect::<Vec<_>>().join(", "),
+        match left.len() {
+            0 => "none is open".to_owned(),
+            n => format!("{n} are open: {}", left.join(", ")),
+        },
     );
     for (heading, clauses) in parts {
         let _ = write!(text, "\n## {heading}\n\n| | Who | § | What it demands | |\n|---|---|---|---|---|\n");

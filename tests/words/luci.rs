@@ -8,7 +8,7 @@ use std::fmt::Write;
 const ABOUT: &str = "\
 // options.SECTION.OPTION, with `dmevpn` called `main`:
 //   title, help  texts; help is HTML
-//   type         boolean, number, word, interface, address, host, path, vpn_id or hub (the name of a section)
+//   type         boolean, number, word, interface, address, host, path, secret, vpn_id, or hub, key, vn (the name of a section)
 //   default      what holds when it is not set, as text, or null; NAME in it stands for the VN's name
 //   required     whether it has to be set
 //   list         whether it may have several values
@@ -71,7 +71,8 @@ fn kind(option: &Opt) -> &'static str {
         Kind::Path { .. } => "path",
         Kind::Password { .. } => "password",
         Kind::VpnId => "vpn_id",
-        Kind::Hub => "hub",
+        Kind::Secret { .. } => "secret",
+        Kind::Section(kind) => kind,
     }
 }
 

@@ -84,7 +84,10 @@ pub fn kind(option: &Opt) -> &'static str {
         Kind::Path { .. } => "path",
         Kind::Password { .. } => "word",
         Kind::VpnId => "number, or OUI and number",
-        Kind::Hub => "hub section",
+        Kind::Secret { .. } => "text",
+        Kind::Section("hub") => "hub section",
+        Kind::Section("key") => "key section",
+        Kind::Section(_) => "vn section",
     }
 }
 
@@ -104,6 +107,7 @@ pub fn allowed(words: &Words) -> String {
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Path { most } => format!("absolute, at most {most} bytes"),
         Kind::Password { most } => format!("1 to {most} printable ASCII characters"),
+        Kind::Secret { least } => format!("at least {least} bytes"),
         Kind::Host => format!("at most {} bytes", dmevpn::config::HOST_NAME),
         Kind::VpnId => format!("0 to {}", u32::MAX),
         _ => String::new(),

@@ -8,6 +8,7 @@ mod moving;
 mod packets;
 mod registration;
 mod resolution;
+mod round;
 mod session;
 
 use super::context::{ClientDue, Context, Due, View};
@@ -168,6 +169,11 @@ impl Client {
         self.registrations.iter_mut().for_each(|(_, registration)| registration.refresh(cx, &self.settings));
     }
 
+    /// There are other keys: it registers by them, in the same session.
+    pub fn rekey(&mut self, cx: &mut Context<'_>) {
+        self.registrations.iter_mut().for_each(|(_, registration)| registration.rekey(cx, &self.settings));
+    }
+
     /// Withdraws; with `wait` until the hub confirms.
     pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
         for (_, registration) in self.registrations.iter_mut() {
@@ -224,6 +230,7 @@ impl Client {
             asking,
             negative,
             rivals: registration.rivals(vn.now),
+            key: vn.keys.name(registration.key(vn.keys)),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::context::Context;
 use super::super::contract::way::Via;
+use super::super::exchange::KeyId;
 use super::super::sites::SiteId;
 use super::moving::PLACES;
 use crate::types::{Mac, Nbma, Vni};
@@ -18,10 +19,10 @@ pub struct Sender {
 
 impl Sender {
     /// A Registration Request (RFC 2332 section 5.2.3). `is_first`: all that is wanted is what is to be returned.
-    pub fn registration(self, cx: &mut Context<'_>, id: u32, flags: u16, is_first: bool) {
+    pub fn registration(self, cx: &mut Context<'_>, key: Option<KeyId>, id: u32, flags: u16, is_first: bool) {
         let header = self.header(cx, Kind::RegistrationRequest, flags, id, ProtocolAddress::Mac(self.mac));
         let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
-        cx.request(self.hub, self.via, &header, |w| {
+        cx.request_by(key, self.hub, self.via, &header, |w| {
             w.cie(&cie);
             if !is_first {
                 w.extension(Extension::empty(kind::RESPONDER))

@@ -8,7 +8,7 @@ use super::reason::{Refusal, Rivals, Table, Why};
 use super::report::Oddity;
 use super::settings::{HubKey, VnKey};
 use super::way::Via;
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Label, Mac, Nbma, Vni, Vtep};
 use core::ops::Range;
 
 /// What is done once and is no state.
@@ -154,6 +154,8 @@ pub enum Event {
     NoAnswer {
         /// The hub.
         hub: Nbma,
+        /// Whether the requests were signed: a hub that does not know the key is silent.
+        signed: bool,
     },
     /// The registration was withdrawn.
     Withdrawn,
@@ -243,6 +245,20 @@ pub enum Event {
     },
     /// Two routers register the same MAC, as copies of one do.
     Rivals(Rivals),
+    /// A spoke that has keys of its own began a session.
+    SpokeKnown {
+        /// Where it is.
+        spoke: Vtep,
+        /// What it is called.
+        name: Label,
+        /// Its key.
+        key: Label,
+    },
+    /// A hub has keys and takes what is not signed, too: told at a reload, and each hour.
+    KeysOptional {
+        /// So many of its clients are in without.
+        unsigned: u32,
+    },
     /// A table is full: what does not fit takes the way by the hub, or is refused.
     Full(Table),
     /// The peer reports an error in a packet of ours (RFC 2332 section 5.2.7): of each code once, until an hour passes

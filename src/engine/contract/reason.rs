@@ -29,6 +29,8 @@ pub enum Refusal {
     },
     /// NAK 4, since the client's address is not one of those that may register.
     NotAllowed(Nbma),
+    /// NAK 4, since the spoke that is registered at this address has another key.
+    OtherKey(Nbma),
     /// NAK 4, since the registration is in no session.
     Untagged,
     /// The hub accepts the registration, but begins no session.
@@ -58,6 +60,8 @@ pub enum Why {
     Removed,
     /// Its address may not register any more.
     NotAllowed,
+    /// Its key is not in force any more, or it has none where one is needed.
+    NoKey,
     /// There may be fewer now.
     Surplus,
     /// Its router registered from another underlay address.

@@ -3,7 +3,7 @@
 use super::reason::{Refusal, Rivals};
 use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Label, Mac, Nbma, Vni, Vtep};
 use crate::wire::VpnTag;
 use core::net::IpAddr;
 
@@ -37,6 +37,21 @@ pub enum Standing {
     Withdrawing,
 }
 
+/// By what the packets of a hub's VN are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeysReport {
+    /// Keys that several spokes may have: each can speak as the hub to the others.
+    pub shared: u32,
+    /// Keys of one spoke each.
+    pub own: u32,
+    /// Whether what is not signed is taken, too.
+    pub is_optional: bool,
+    /// Clients that sign nothing.
+    pub unsigned: u32,
+    /// Whether IP clients have a password, for all to read.
+    pub password: bool,
+}
+
 /// A spoke's state in a VN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpokeReport {
@@ -64,6 +79,8 @@ pub struct SpokeReport {
     pub negative: u32,
     /// Another router that registers this one's MAC, or has it registered.
     pub rivals: Option<Rivals>,
+    /// The key that the hub answers to, or that is tried; `None`: nothing is signed.
+    pub key: Option<Label>,
 }
 
 /// A hub's state in a VN.
@@ -81,6 +98,8 @@ pub struct HubReport {
     pub macs: u32,
     /// Purges that wait for their reply.
     pub purges: u32,
+    /// By what packets are signed.
+    pub keys: KeysReport,
     /// Who was refused lately, for what lies between.
     pub refused: Option<Refusal>,
     /// Routers of which two have one MAC; the last ones, if they are many.
@@ -132,6 +151,10 @@ pub struct PeerRow {
     pub addresses: Vec<IpAddr>,
     /// Seconds until the registration ends if it is not refreshed.
     pub left: u32,
+    /// The key that it signs by, and the spoke whose own key that is.
+    pub key: Option<Label>,
+    /// See `key`.
+    pub spoke: Option<Label>,
 }
 
 /// What is odd about packets of somebody.
@@ -147,6 +170,12 @@ pub enum Oddity {
     UnknownExtension(u16),
     /// They have no password where one is expected, or another one.
     Unauthenticated,
+    /// They are not signed where all has to be.
+    Unsigned,
+    /// They are signed by a key of this number, which is not known here.
+    UnknownKey(u16),
+    /// They are signed by a key of this number, and not by the one that is known here.
+    WrongKey(u16),
     /// They report this error about packets of this node (RFC 2332 section 5.2.7).
     Reports(u16),
 }
@@ -173,6 +202,8 @@ pub struct ClientCounts {
     pub vni: Option<Vni>,
     /// The VNI of the hub's port for it.
     pub uplink: Option<Vni>,
+    /// The spoke whose own key it signs by.
+    pub spoke: Option<Label>,
     /// What was counted.
     pub statistics: ClientStatistics,
 }

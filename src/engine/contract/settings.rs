@@ -2,9 +2,11 @@
 
 use crate::types::{Nbma, Prefix, Vni, VpnId};
 use crate::wire::VpnTag;
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
+use zeroize::Zeroizing;
 
 /// The daemon's handle of a virtual network, stable across reloads while the VN's name stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +125,78 @@ impl Default for HubSettings {
     }
 }
 
+/// How a packet is signed (RFC 2332 section 5.3.4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC-SHA-256, its first 128 bits.
+    #[default]
+    HmacSha256,
+    /// HMAC-MD5, which is RFC 2332's.
+    HmacMd5,
+}
+
+/// A secret. It is not shown, and is overwritten when nobody needs it any more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyText(Zeroizing<Vec<u8>>);
+
+impl KeyText {
+    /// The secret that is these octets.
+    pub fn new(octets: Vec<u8>) -> KeyText {
+        KeyText(Zeroizing::new(octets))
+    }
+
+    /// What it is.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyText")
+    }
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// What it is called.
+    pub name: String,
+    /// Its number on the wire, 256 to 65535.
+    pub spi: u16,
+    /// How it signs.
+    pub algorithm: Algorithm,
+    /// What only its owners know.
+    pub secret: KeyText,
+    /// The only spoke that has it; `None`: several may.
+    pub spoke: Option<OwnerSettings>,
+}
+
+impl KeySettings {
+    /// Whether what is signed by the one is signed by the other.
+    pub fn is_same(&self, other: &KeySettings) -> bool {
+        (self.spi, self.algorithm, &self.secret) == (other.spi, other.algorithm, &other.secret)
+    }
+}
+
+/// A spoke that a hub knows by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerSettings {
+    /// What it is called.
+    pub name: String,
+    /// From which underlay addresses it may register; all when empty.
+    pub allow: Vec<Prefix>,
+}
+
+/// The keys of a virtual network: none, and everything is open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeysSettings {
+    /// At most one of each number. A spoke begins with the first.
+    pub keys: Vec<KeySettings>,
+    /// Whether what is not signed is taken, too, while keys are rolled out.
+    pub is_optional: bool,
+}
+
 /// A virtual network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VnSettings {
@@ -130,6 +204,8 @@ pub struct VnSettings {
     pub vpn_id: VpnId,
     /// The largest inner packet, in octets, announced in every CIE.
     pub mtu: u16,
+    /// What its packets are signed by.
+    pub keys: KeysSettings,
     /// What this node wants in it, if it is a spoke there: an NHC, which registers with a hub and asks it.
     pub client: Option<ClientSettings>,
     /// What this node owes in it, if it is a hub there: an NHS, a learning switch that knows where every MAC lives.

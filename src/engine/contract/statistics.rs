@@ -91,7 +91,7 @@ counters! {
     rx_old_format,
     /// Received requests with a compulsory extension that is not known here.
     rx_unknown_extension,
-    /// Received packets without the password that is expected in them, or with another one.
+    /// Received packets that no key of the VN signed, or without its password; dropped.
     rx_unauthenticated,
     /// Received replies that nobody waited for.
     rx_unsolicited,

@@ -1,19 +1,21 @@
 //! Every packet that comes or goes passes here: it is opened once, and there is one way out.
 
 mod gate;
+pub mod key;
 mod open;
 mod request;
 mod seal;
 pub mod session;
 
 pub use gate::Gate;
+pub use key::{KeyId, Keys};
 pub use open::{Fate, open, turn_away};
 pub use request::{Backoff, Request};
 pub use seal::Reply;
 
 use super::contract::way::Via;
 use super::sites::SiteId;
-use crate::wire::nhrp::{Fault, Message, error};
+use crate::wire::nhrp::{Extension, Fault, Message, error, kind};
 
 /// A packet as it came.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +46,20 @@ pub struct Inbound<'a> {
     pub site: Option<SiteId>,
     /// What speaks for that.
     pub trust: Trust,
+    /// The key it is signed by.
+    pub key: Option<KeyId>,
     pub message: Message<'a>,
     /// The packet as it came.
     pub octets: &'a [u8],
 }
 
-impl Inbound<'_> {
+impl<'a> Inbound<'a> {
+    /// Its extensions, as its answer is to have them, too: a signature is made anew.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+        let is_signed = self.key.is_some();
+        self.message.extensions().filter(move |e| !is_signed || e.kind != kind::AUTHENTICATION)
+    }
+
     /// What an Error Indication says of this packet.
     pub fn fault(&self, code: u16) -> Fault {
         Fault { code, offset: 0, header: Some(self.message.header) }

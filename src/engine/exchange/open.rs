@@ -10,7 +10,8 @@ use super::super::limits::TokenBucket;
 use super::super::member::Member;
 use super::super::sites::SiteId;
 use super::gate::Gate;
-use super::seal::error_indication;
+use super::key::KeyId;
+use super::seal::{Proof, error_indication};
 use super::session::same;
 use super::{Arrival, Inbound, Trust};
 use crate::time::Instant;
@@ -23,8 +24,8 @@ pub enum Fate<'a> {
     Taken(Inbound<'a>),
     /// It is above the limits of its sender.
     Dropped,
-    /// It is wrong: the sender, if it is a site this node has to do with, is told so.
-    Wrong(Option<SiteId>, Fault),
+    /// It is wrong: the sender, if it is a site this node has to do with, is told so, by the key that it used.
+    Wrong(Option<SiteId>, Option<KeyId>, Fault),
 }
 
 /// Opens a packet for a VN. `hub`: whom it is from if it came by the way to a hub of ours, and the limit of that one.
@@ -41,9 +42,22 @@ pub fn open<'a>(
     let parsed = Message::parse(octets);
     // Who cannot be understood is a stranger: no peer sends such things.
     let known = parsed.as_ref().ok();
+    let key = match known.map_or(Ok(None), |message| cx.keys.open(message)) {
+        Ok(key) => key,
+        // Silence: an answer would have to be signed, about whatever a stranger sent.
+        Err(oddity) => {
+            increment(&mut cx.statistics.rx_unauthenticated);
+            cx.odd(via.path.remote, oddity);
+            return Fate::Dropped;
+        }
+    };
+    if key.is_some() && known.is_some_and(|message| tags_of(message).is_none()) {
+        increment(&mut cx.statistics.rx_wrong_tags);
+        return Fate::Dropped;
+    }
     let (site, trust) = match (known, &hub) {
         (Some(message), Some((hub, _))) => (Some(*hub), of_hub(cx, *hub, message)),
-        (Some(message), None) => of_client(cx, via, message, may_register),
+        (Some(message), None) => of_client(cx, via, message, may_register, key),
         (None, _) => (None, Trust::Untagged),
     };
     let member = site.filter(|_| trust != Trust::Wrong).and_then(|site| cx.sites.member_mut(site));
@@ -69,7 +83,7 @@ pub fn open<'a>(
         Err(fault) => {
             increment(&mut cx.statistics.rx_malformed);
             cx.odd(via.path.remote, Oddity::Malformed);
-            return Fate::Wrong(None, fault);
+            return if cx.keys.is_required() { Fate::Dropped } else { Fate::Wrong(None, None, fault) };
         }
     };
     // Who has no session yet registers without.
@@ -87,15 +101,15 @@ pub fn open<'a>(
         increment(&mut cx.statistics.rx_unauthenticated);
         cx.odd(via.path.remote, Oddity::Unauthenticated);
         let header = Some(message.header);
-        return Fate::Wrong(trusted, Fault { code: error::AUTHENTICATION, offset: 0, header });
+        return Fate::Wrong(trusted, key, Fault { code: error::AUTHENTICATION, offset: 0, header });
     }
-    match unknown_extension(&message, octets, expected.is_some()) {
+    match unknown_extension(&message, octets, expected.is_some() || key.is_some()) {
         Some((kind, fault)) => {
             increment(&mut cx.statistics.rx_unknown_extension);
             cx.odd(via.path.remote, Oddity::UnknownExtension(kind));
-            Fate::Wrong(trusted, fault)
+            Fate::Wrong(trusted, key, fault)
         }
-        None => Fate::Taken(Inbound { via, site, trust, message, octets }),
+        None => Fate::Taken(Inbound { via, site, trust, key, message, octets }),
     }
 }
 
@@ -125,7 +139,7 @@ pub fn turn_away(
         }
     };
     if complaints.take(now).is_ok() {
-        error_indication(out, statistics, arrival, (own, None, None), fault);
+        error_indication(out, statistics, arrival, (own, None), Proof::default(), fault);
     }
     Some(oddity)
 }
@@ -152,6 +166,7 @@ fn of_client(
     via: Via,
     message: &Message<'_>,
     may_register: bool,
+    key: Option<KeyId>,
 ) -> (Option<SiteId>, Trust) {
     let header = &message.header;
     let remote = via.path.remote;
@@ -160,7 +175,10 @@ fn of_client(
         // It has the server as its source: who it is from is known by what was asked.
         let of_session = |tags| {
             let mut there = cx.sites.members_at(remote).map(|(site, _)| site);
-            there.find(|site| cx.sites.get(*site).and_then(|s| s.tags).is_some_and(|ours| same(tags, ours)))
+            there.find(|site| {
+                let site = cx.sites.get(*site).filter(|site| cx.keys.speaks_for(key, site.key));
+                site.and_then(|site| site.tags).is_some_and(|ours| same(tags, ours))
+            })
         };
         return match tags.filter(|tags| *tags != Tags::default()) {
             Some(tags) => of_session(tags).map_or((None, Trust::Wrong), |site| (Some(site), Trust::Session)),
@@ -169,9 +187,11 @@ fn of_client(
     }
     let site = cx.sites.find((remote, header.vni));
     let site = site.filter(|site| cx.sites.member(*site).is_some_and(Member::is_known));
-    let ours = site.and_then(|site| cx.sites.get(site)).and_then(|site| site.tags);
+    let there = site.and_then(|site| cx.sites.get(site));
+    let ours = there.and_then(|site| site.tags);
+    let speaks = there.is_none_or(|there| cx.keys.speaks_for(key, there.key));
     match (tags, ours) {
-        (Some(tags), Some(ours)) if same(tags, ours.flipped()) => (site, Trust::Session),
+        (Some(tags), Some(ours)) if speaks && same(tags, ours.flipped()) => (site, Trust::Session),
         (None, None) => (site, Trust::Untagged),
         (Some(_), _) if may_register && header.kind == Kind::RegistrationRequest && header.nbma == remote => {
             let live = cx.begun((remote, header.vni));

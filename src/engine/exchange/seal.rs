@@ -4,23 +4,32 @@ use super::super::context::Context;
 use super::super::contract::effect::{Effect, Effects};
 use super::super::contract::statistics::{Statistics, increment};
 use super::super::contract::way::Via;
+use super::super::member::Member;
 use super::super::sites::SiteId;
+use super::key::{KeyId, Keys};
 use super::session::Count;
 use super::{Arrival, Inbound, Trust};
 use crate::types::{Nbma, SiteName};
 use crate::wire::MAX_NHRP;
 use crate::wire::nhrp::{
-    Challenge, Cie, Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Writer,
-    code, error, flag, kind,
+    Challenge, Cie, Extension, Fault, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, SIGNATURE,
+    Writer, code, error, flag, kind,
 };
 
 impl Context<'_> {
-    /// Sends what `write` adds to a packet that starts with `header`. Whether it fit one.
-    pub fn send(&mut self, via: Via, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
-        send(self.out, via, header, self.authentication, write)
+    /// Sends what `write` adds to a packet that starts with `header`, signed by `key`. Whether it fit one.
+    pub fn send(
+        &mut self,
+        via: Via,
+        header: &Header,
+        key: Option<KeyId>,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> bool {
+        let signer = key.map(|key| (self.keys, key, self.sites.own(header.protocol)));
+        send(self.out, via, header, Proof { signer, password: self.authentication }, write)
     }
 
-    /// Sends a request to a site, in its session if there is one.
+    /// Sends a request to a site, in its session if there is one, by the key that it used last.
     pub fn request(
         &mut self,
         to: SiteId,
@@ -28,8 +37,21 @@ impl Context<'_> {
         header: &Header,
         write: impl FnOnce(&mut Writer<'_>),
     ) -> bool {
+        let key = self.key_to(to, via);
+        self.request_by(key, to, via, header, write)
+    }
+
+    /// The same by another key.
+    pub fn request_by(
+        &mut self,
+        key: Option<KeyId>,
+        to: SiteId,
+        via: Via,
+        header: &Header,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> bool {
         let tags = self.sites.tags(to);
-        self.send(via, header, |w| {
+        self.send(via, header, key, |w| {
             write(w);
             if let Some(tags) = tags {
                 w.tags(tags);
@@ -39,11 +61,23 @@ impl Context<'_> {
 
     /// Answers a request. One whose answer does not fit a packet is told so (RFC 2332 section 5.2.7, error 8).
     pub fn reply(&mut self, to: &Inbound<'_>, header: &Header, write: impl FnOnce(&mut Writer<'_>)) -> bool {
-        let sent = self.send(to.via, header, write);
+        let sent = self.send(to.via, header, to.key, write);
         if !sent {
-            self.too_large(to.via, header);
+            self.too_large(to.via, header, to.key);
         }
         sent
+    }
+
+    /// The key that a site is spoken to by. Which one a router has that was found is not known: each may be it.
+    pub fn key_to(&mut self, to: SiteId, via: Via) -> Option<KeyId> {
+        let known = self.sites.get(to)?.key;
+        let is_found = self.sites.member(to).is_some_and(Member::is_found);
+        if known.is_some() || !is_found {
+            return known;
+        }
+        let likely = self.keys.likely(via.path.remote);
+        let n = self.random.below(likely.count());
+        self.keys.likely(via.path.remote).nth(n)
     }
 
     /// When the session of a client of this name began, if it is in one.
@@ -72,7 +106,7 @@ impl Context<'_> {
             request.message.cies().for_each(|cie| {
                 w.cie(&cie);
             });
-            request.message.extensions().for_each(|extension| {
+            request.extensions().for_each(|extension| {
                 w.extension(extension);
             });
         });
@@ -82,21 +116,24 @@ impl Context<'_> {
     }
 
     /// Tells a sender, `site` if it is one, what is wrong with its packet; all others not too often.
-    pub fn complain(&mut self, about: Arrival<'_>, site: Option<SiteId>, fault: Fault) {
+    pub fn complain(&mut self, about: Arrival<'_>, site: Option<SiteId>, key: Option<KeyId>, fault: Fault) {
         if let Some(member) = site.and_then(|site| self.sites.member_mut(site)) {
             increment(&mut member.statistics.errors);
         }
         if site.is_none() && self.complaints.take(self.now).is_err() {
             return;
         }
-        let own = self.sites.own(fault.header.map_or(Protocol::Ethernet, |header| header.protocol));
+        let protocol = fault.header.map_or(Protocol::Ethernet, |header| header.protocol);
+        let own = self.sites.own(protocol);
         let nbma = self.name_of(about.via.path.local);
-        error_indication(self.out, self.statistics, about, (nbma, own, self.authentication), fault);
+        let signer = key.map(|key| (self.keys, key, own));
+        let proof = Proof { signer, password: self.authentication };
+        error_indication(self.out, self.statistics, about, (nbma, own), proof, fault);
     }
 
-    fn too_large(&mut self, via: Via, header: &Header) {
+    fn too_large(&mut self, via: Via, header: &Header, key: Option<KeyId>) {
         let fault = Fault { code: error::SDU_SIZE, offset: 0, header: Some(*header) };
-        self.complain(Arrival { via, octets: &[] }, None, fault);
+        self.complain(Arrival { via, octets: &[] }, None, key, fault);
     }
 }
 
@@ -104,6 +141,7 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Reply {
     via: Via,
+    key: Option<KeyId>,
     octets: Vec<u8>,
 }
 
@@ -111,20 +149,23 @@ impl Reply {
     /// A reply that `write` makes; `None` if it does not fit a packet, which the client is told.
     pub fn new(
         cx: &mut Context<'_>,
-        via: Via,
+        to: &Inbound<'_>,
         header: &Header,
         write: impl FnOnce(&mut Writer<'_>),
     ) -> Option<Reply> {
-        let mut octets = vec![0; MAX_NHRP];
+        let (via, key) = (to.via, to.key);
+        // It is signed when it is sent.
+        let room = MAX_NHRP - key.map_or(0, |_| SIGNATURE);
+        let mut octets = vec![0; room];
         let mut writer = Writer::new(&mut octets, header);
         write(&mut writer);
         let Some(len) = writer.finish() else {
-            cx.too_large(via, header);
+            cx.too_large(via, header, key);
             return None;
         };
         octets.truncate(len);
         octets.shrink_to_fit();
-        Some(Reply { via, octets })
+        Some(Reply { via, key, octets })
     }
 
     /// How it goes.
@@ -135,7 +176,7 @@ impl Reply {
     /// Sends it; with a code it refuses everything. The worst code that it says.
     pub fn send(self, cx: &mut Context<'_>, refused: Option<u8>) -> Option<u8> {
         let message = Message::parse(&self.octets).ok()?;
-        cx.send(self.via, &message.header, |w| {
+        cx.send(self.via, &message.header, self.key, |w| {
             for cie in message.cies() {
                 w.cie(&match refused {
                     // The holding time of a NAK is 0 (RFC 2332 section 5.2.0.1).
@@ -163,7 +204,8 @@ pub fn error_indication(
     out: &mut Effects,
     statistics: &mut Statistics,
     Arrival { via, octets: packet }: Arrival<'_>,
-    (nbma, source, authentication): (Nbma, Option<ProtocolAddress>, Option<&[u8]>),
+    (nbma, source): (Nbma, Option<ProtocolAddress>),
+    proof: Proof<'_>,
     fault: Fault,
 ) {
     if [Kind::Error, Kind::TrafficIndication].iter().any(|kind| packet.get(17) == Some(&(*kind as u8))) {
@@ -181,29 +223,44 @@ pub fn error_indication(
         source: source.filter(|s| s.protocol() == protocol),
         destination: fault.header.and_then(|h| h.source),
     };
-    send(out, via, &header, authentication, |w| {
-        w.packet_in_error(packet);
+    // A signature is to fit behind it.
+    let quoted = proof.signer.map_or(packet, |_| packet.get(..MAX_NHRP / 2).unwrap_or(packet));
+    send(out, via, &header, proof, |w| {
+        w.packet_in_error(quoted);
     });
     increment(&mut statistics.tx_error);
 }
 
-/// Where packets of the IP protocols have a password, all do: replies have that of the request.
+/// What shows that a packet is from this node.
+#[derive(Clone, Copy, Default)]
+pub struct Proof<'a> {
+    /// By which key it is signed, in the name of which address.
+    signer: Option<(&'a Keys, KeyId, Option<ProtocolAddress>)>,
+    /// Where packets of the IP protocols have a password, all do: replies have that of the request.
+    password: Option<&'a [u8]>,
+}
+
+/// Whatever is signed is signed here.
 fn send(
     out: &mut Effects,
     via: Via,
     header: &Header,
-    authentication: Option<&[u8]>,
+    proof: Proof<'_>,
     write: impl FnOnce(&mut Writer<'_>),
 ) -> bool {
     let is_reply = matches!(header.kind, Kind::ResolutionReply | Kind::RegistrationReply | Kind::PurgeReply);
-    let added = authentication.filter(|_| header.protocol != Protocol::Ethernet && !is_reply);
+    let is_plain = proof.signer.is_none() && header.protocol != Protocol::Ethernet && !is_reply;
+    let password = proof.password.filter(|_| is_plain);
     let bytes = out.write(MAX_NHRP, |buf| {
         let mut writer = Writer::new(buf, header);
         write(&mut writer);
-        if let Some(value) = added {
+        if let Some(value) = password {
             writer.extension(Extension { kind: kind::AUTHENTICATION, compulsory: true, value });
         }
-        writer.finish()
+        match proof.signer {
+            Some((keys, key, own)) => writer.finish_signed(key.spi(), own, |packet| keys.sign(key, packet)),
+            None => writer.finish(),
+        }
     });
     let fits = bytes.is_some();
     if let Some(bytes) = bytes {

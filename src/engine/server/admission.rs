@@ -51,11 +51,15 @@ impl Server {
     /// Why nobody with this address is taken in, if that is so.
     pub(super) fn bars(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Option<Refusal> {
         let nbma = from.via.path.remote;
-        let stranger = || (!self.settings.allows(nbma)).then_some(Refusal::NotAllowed(nbma));
+        let is_allowed = || self.settings.allows(nbma) && cx.keys.allows(from.key, nbma);
+        let stranger = || (!is_allowed()).then_some(Refusal::NotAllowed(nbma));
+        let there = || cx.sites.get(cx.sites.find((nbma, from.message.header.vni))?);
+        let speaks = || there().is_none_or(|there| cx.keys.speaks_for(from.key, there.key));
+        let other = || (!speaks()).then_some(Refusal::OtherKey(nbma));
         // Who speaks for itself comes first: nobody takes its place who does not.
         let untagged =
             || self.lacks_session(from) || from.trust == Trust::Untagged && self.is_in_session(cx, from);
-        translated(from).or_else(stranger).or_else(|| untagged().then_some(Refusal::Untagged))
+        translated(from).or_else(stranger).or_else(other).or_else(|| untagged().then_some(Refusal::Untagged))
     }
 
     /// Whether there is room for who asks, and whose place it takes. With shared ports, which tell VTEPs apart but not

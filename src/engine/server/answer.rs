@@ -176,7 +176,7 @@ impl Server {
 
 fn write(w: &mut Writer<'_>, from: &Inbound<'_>, cie: &Cie, responder: &Cie) {
     w.cie(cie);
-    for extension in from.message.extensions() {
+    for extension in from.extensions() {
         match (extension.kind, extension.value) {
             (kind::RESPONDER, _) => w.extension_cie(kind::RESPONDER, true, responder),
             (kind::DEVICE_CAPABILITIES, &[a, b, c, d, e, f, g, h]) => {

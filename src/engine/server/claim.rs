@@ -12,7 +12,7 @@ use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
 use super::super::contract::way::Via;
 use super::super::exchange::session::same_tag;
-use super::super::exchange::{Backoff, Inbound, Request, Trust};
+use super::super::exchange::{Backoff, Inbound, KeyId, Request, Trust};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
@@ -53,6 +53,7 @@ struct Claim {
     next: Instant,
     via: Via,
     trust: Trust,
+    key: Option<KeyId>,
     octets: Vec<u8>,
     heard: Heard,
 }
@@ -118,7 +119,8 @@ impl Server {
                 return true;
             }
             // The newest request is the one to answer.
-            (claim.via, claim.trust, claim.octets) = (from.via, from.trust, from.octets.to_vec());
+            (claim.via, claim.trust, claim.key) = (from.via, from.trust, from.key);
+            claim.octets = from.octets.to_vec();
             return true;
         }
         while let Some(site) = self.claims.has_heir(cx.now, by) {
@@ -158,6 +160,7 @@ impl Server {
             next: cx.now,
             via: from.via,
             trust: from.trust,
+            key: from.key,
             octets: from.octets.to_vec(),
             heard: core::mem::take(heard),
         });
@@ -301,7 +304,8 @@ impl Server {
         let Ok(message) = Message::parse(&claim.octets) else { return };
         let Some(source) = message.header.source else { return };
         let site = cx.sites.find(claim.by).filter(|site| cx.sites.member(*site).is_some());
-        let from = Inbound { via: claim.via, site, trust: claim.trust, message, octets: &claim.octets };
+        let Claim { via, trust, key, .. } = claim;
+        let from = Inbound { via, site, trust, key, message, octets: &claim.octets };
         let ours = site.and_then(|site| cx.sites.get(site)?.tags).map(Tags::flipped);
         if claim.trust == Trust::Session && message.tags() != ours {
             // Its session ended meanwhile.
@@ -403,11 +407,12 @@ fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
     });
 }
 
-/// Whether who registers is the router at a site, elsewhere: nobody else knows its tag.
+/// Whether who registers is the router at a site, elsewhere: nobody else knows its tag, or has its key.
 fn is_same(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
     let Some(tags) = from.message.tags().filter(|_| from.trust != Trust::Untagged) else { return false };
-    let ours = cx.sites.get(site).and_then(|there| there.tags);
-    ours.is_some_and(|ours| same_tag(ours.receiver, tags.sender))
+    let Some(there) = cx.sites.get(site) else { return false };
+    let has_its_key = cx.keys.is_one_spoke(from.key, there.key);
+    has_its_key || there.tags.is_some_and(|ours| same_tag(ours.receiver, tags.sender))
 }
 
 /// Who sent it, as it says.

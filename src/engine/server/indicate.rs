@@ -79,7 +79,7 @@ impl Server {
             destination: Some(from),
         };
         let quoted = packet.get(..QUOTED).unwrap_or(packet);
-        cx.send(via, &header, |w| {
+        cx.send(via, &header, None, |w| {
             w.packet_in_error(quoted);
         });
         increment(&mut cx.statistics.tx_indications);

@@ -1,17 +1,17 @@
 //! What an operator wants of a server: that it forgets where MACs are, or who registered.
 
 use super::super::context::{Context, Due, ServerDue};
-use super::super::contract::effect::Act;
+use super::super::contract::effect::{Act, Event};
 use super::super::contract::input::Place;
 use super::super::contract::reason::Why;
 use super::super::contract::statistics::increment;
 use super::super::contract::way::Via;
 use super::super::exchange::session::same;
-use super::super::exchange::{Backoff, Inbound};
-use super::super::sites::SiteId;
+use super::super::exchange::{Backoff, Inbound, KeyId};
+use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{DRAIN, SOON, Server};
+use super::{DRAIN, Member, SOON, Server};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
@@ -23,13 +23,17 @@ const TRIES: u32 = 4;
 const APART: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(2) };
 const FAREWELLS: usize = 64;
 
+/// So often it is told that there are keys and nobody needs them.
+const REMINDED: Duration = Duration::from_secs(3600);
+
 /// What is said to a client that was removed: nothing else is known of it any more.
 #[derive(Debug)]
 struct Farewell {
     name: SiteName,
     via: Via,
-    /// The session that it was in.
+    /// The session that it was in, and the key that it used.
     tags: Option<Tags>,
+    key: Option<KeyId>,
     to: Option<ProtocolAddress>,
     id: u32,
     tries: u32,
@@ -96,9 +100,19 @@ impl Server {
     /// What does not fit the settings any more ends, as if an operator removed it: who may not be registered, and of those
     /// who are too many the ones heard of longest ago: those first of whom a port was found, and nothing heard since.
     pub fn fit(&mut self, cx: &mut Context<'_>) {
-        let strangers = cx.sites.members().filter(|(_, site, _)| !self.settings.allows(site.nbma));
+        let strangers = cx
+            .sites
+            .members()
+            .filter(|(_, site, _)| !self.settings.allows(site.nbma) || !cx.keys.allows(site.key, site.nbma));
         let strangers: Vec<SiteId> = strangers.map(|(site, ..)| site).collect();
         self.dismiss(cx, &strangers, Why::NotAllowed);
+        let is_signed = |site: &Site, member: &Member| match site.key {
+            Some(key) => cx.keys.contains(key),
+            None => !cx.keys.is_required() || member.is_found(),
+        };
+        let unsigned = cx.sites.members().filter(|(_, site, member)| !is_signed(site, member));
+        let unsigned: Vec<SiteId> = unsigned.map(|(site, ..)| site).collect();
+        self.dismiss(cx, &unsigned, Why::NoKey);
 
         let spokes = cx.sites.members().filter(|(_, site, _)| site.vni.is_some());
         let mut spokes: Vec<(Option<Nbma>, Reverse<Option<Instant>>, SiteId)> =
@@ -116,6 +130,17 @@ impl Server {
         spokes.sort_unstable();
         surplus.extend(spokes.iter().skip(self.settings.max_spokes.into()).map(|(.., site)| *site));
         self.dismiss(cx, &surplus, Why::Surplus);
+        self.remind(cx);
+    }
+
+    /// While it takes what is not signed although it has keys, somebody is to be reminded.
+    pub(super) fn remind(&mut self, cx: &mut Context<'_>) {
+        if cx.keys.is_empty() || cx.keys.is_required() {
+            return cx.timers.clear(&mut self.reminder);
+        }
+        let unsigned = cx.sites.members().filter(|(_, site, _)| site.key.is_none()).count();
+        cx.tell(Event::KeysOptional { unsigned: u32::try_from(unsigned).unwrap_or(u32::MAX) });
+        cx.arm(&mut self.reminder, cx.now + REMINDED, Due::Server(ServerDue::Reminder));
     }
 
     fn dismiss(&mut self, cx: &mut Context<'_>, sites: &[SiteId], why: Why) {
@@ -132,8 +157,8 @@ impl Farewells {
         let (Some(via), Some(there)) = (cx.sites.via(site), cx.sites.get(site)) else { return };
         let to = there.member.as_ref().and_then(|member| member.address);
         let name = (there.nbma, there.vni);
-        let (tags, id) = (cx.sites.tags(site), cx.ids.take(cx.out));
-        let mut farewell = Farewell { name, via, tags, to, id, tries: 0, next: cx.now };
+        let (tags, key, id) = (cx.sites.tags(site), cx.key_to(site, via), cx.ids.take(cx.out));
+        let mut farewell = Farewell { name, via, tags, key, to, id, tries: 0, next: cx.now };
         farewell.send(cx);
         if self.waiting.len() < FAREWELLS {
             self.waiting.push(farewell);
@@ -185,7 +210,7 @@ impl Farewell {
         let protocol = self.to.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
         let Some(own) = cx.sites.own(protocol) else { return };
         let header = purge_header(cx, self.via, protocol, self.id, self.to);
-        cx.send(self.via, &header, |w| {
+        cx.send(self.via, &header, self.key, |w| {
             w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
             if let Some(tags) = self.tags {
                 w.tags(tags);

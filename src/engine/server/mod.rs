@@ -20,10 +20,10 @@ use super::context::{Context, Due, ServerDue, View, seconds};
 use super::contract::effect::Event;
 use super::contract::input::News;
 use super::contract::reason::{Refusal, Table, Why};
-use super::contract::report::{ClientCounts, HubReport, MacRow, MacState, PeerRow};
+use super::contract::report::{ClientCounts, HubReport, KeysReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
-use super::exchange::{Inbound, Reply, Trust};
+use super::exchange::{Inbound, Keys, Reply, Trust};
 use super::limits::OTHER_HOMES;
 use super::member::Member;
 use super::restless::Restless;
@@ -31,7 +31,7 @@ use super::room::Room;
 use super::sites::{Site, SiteId};
 use super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
+use crate::types::{Label, Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error, quoted};
 use claim::Claims;
@@ -92,6 +92,7 @@ pub struct Server {
     restless: Restless,
     room: Room,
     farewells: Farewells,
+    reminder: Alarm,
     /// How far a flush got.
     flushed: Option<ProtocolAddress>,
     flush: Alarm,
@@ -137,6 +138,7 @@ impl Server {
             restless: Restless::default(),
             room: Room::default(),
             farewells: Farewells::default(),
+            reminder: Alarm::default(),
             flushed: None,
             flush: Alarm::default(),
             refused: None,
@@ -254,6 +256,7 @@ impl Server {
             }
             ServerDue::Flush => self.go_on_flushing(cx),
             ServerDue::Farewells => self.farewells.go_on(cx),
+            ServerDue::Reminder => self.remind(cx),
         }
     }
 
@@ -264,7 +267,7 @@ impl Server {
         for site in all {
             self.leave(cx, site, Why::Stopped);
         }
-        for alarm in [&mut self.sweep, &mut self.drain, &mut self.flush] {
+        for alarm in [&mut self.sweep, &mut self.drain, &mut self.flush, &mut self.reminder] {
             cx.timers.clear(alarm);
         }
         self.claims.end(cx);
@@ -285,6 +288,11 @@ impl Server {
             ip_clients: self.others,
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),
+            keys: KeysReport {
+                unsigned: count(vn.sites.members().filter(|(_, site, _)| site.key.is_none()).count()),
+                password: self.settings.password.is_some(),
+                ..vn.keys.report()
+            },
             refused: self.refused.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
             rivals: self.claims.rivals(vn.now).collect(),
         }
@@ -397,7 +405,7 @@ impl Server {
 }
 
 /// A row of `peers`.
-pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
+pub fn peer_row(vn: View<'_>, site: &Site, member: &Member) -> PeerRow {
     let addresses = || member.registered.iter().map(|r| r.address);
     PeerRow {
         nbma: site.nbma,
@@ -405,13 +413,17 @@ pub fn peer_row(now: Instant, site: &Site, member: &Member) -> PeerRow {
         uplink: member.uplink(),
         macs: addresses().filter_map(mac).collect(),
         addresses: addresses().filter_map(ip).collect(),
-        left: member.until().map_or(0, |until| seconds(until, now)),
+        left: member.until().map_or(0, |until| seconds(until, vn.now)),
+        key: vn.keys.name(site.key),
+        spoke: vn.keys.spoke(site.key).map(Label::new),
     }
 }
 
 /// What was counted of a client.
-pub fn client_counts(site: &Site, member: &Member) -> ClientCounts {
-    ClientCounts { nbma: site.nbma, vni: site.vni, uplink: member.uplink(), statistics: member.statistics }
+pub fn client_counts(keys: &Keys, site: &Site, member: &Member) -> ClientCounts {
+    let spoke = keys.spoke(site.key).map(Label::new);
+    let uplink = member.uplink();
+    ClientCounts { nbma: site.nbma, vni: site.vni, uplink, spoke, statistics: member.statistics }
 }
 
 /// Counts one more of what a client did, if it is one.

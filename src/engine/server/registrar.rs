@@ -15,7 +15,7 @@ use super::super::sites::SiteId;
 use super::admission::{granted, is_for_anybody, translated};
 use super::claim::Heard;
 use super::{Server, ip, mac};
-use crate::types::{Nbma, Vtep};
+use crate::types::{Label, Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, kind};
 use core::time::Duration;
 
@@ -155,6 +155,7 @@ impl Server {
         let begins = from.message.tags().filter(|_| from.trust == Trust::Cookie);
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(from.via);
+            there.key = from.key;
             if let Some(tags) = begins {
                 there.tags = Some(tags.flipped());
             }
@@ -166,6 +167,10 @@ impl Server {
                 (member.begun, member.newest_purge) = (Some(begun), None);
             }
             self.is_known_to(cx, site);
+            let spoke = cx.sites.vtep(site).zip(cx.keys.spoke(from.key).map(Label::new));
+            if let (Some((spoke, name)), Some(key)) = (spoke, cx.keys.name(from.key)) {
+                cx.tell(Event::SpokeKnown { spoke, name, key });
+            }
             self.forget_former(cx, site, from);
         }
         if let Some(member) = cx.sites.member_mut(site) {
@@ -294,7 +299,7 @@ impl Server {
         let header = reply_header(cx, &from);
         let responder = self.responder(cx, &from, header.protocol);
         let holder = holder(cx, &from, codes);
-        let reply = Reply::new(cx, from.via, &header, |w| {
+        let reply = Reply::new(cx, &from, &header, |w| {
             write(w, &from, own, codes, code::RESOURCES, holder, &responder);
         });
         // The newest request is the one to answer.
@@ -357,9 +362,9 @@ impl Server {
                 Refusal::Translated { .. } => increment(&mut statistics.registrations_translated),
                 Refusal::NotAllowed(_) => increment(&mut statistics.registrations_not_allowed),
                 Refusal::Untagged => increment(&mut statistics.rx_untagged),
-                Refusal::Nak(_) | Refusal::Error(_) | Refusal::NoSession => {}
+                Refusal::Nak(_) | Refusal::Error(_) | Refusal::NoSession | Refusal::OtherKey(_) => {}
             }
-            if let Refusal::Translated { .. } | Refusal::NotAllowed(_) = reason {
+            if let Refusal::Translated { .. } | Refusal::NotAllowed(_) | Refusal::OtherKey(_) = reason {
                 self.refused = Some((cx.now, reason));
             }
             if let Some(member) = site.and_then(|site| cx.sites.member_mut(site)) {
@@ -412,7 +417,7 @@ fn write(
             None => cie,
         });
     }
-    for extension in from.message.extensions() {
+    for extension in from.extensions() {
         match extension.kind {
             kind::RESPONDER => w.extension_cie(kind::RESPONDER, true, responder),
             _ => w.extension(extension),

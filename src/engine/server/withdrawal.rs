@@ -168,7 +168,7 @@ impl Server {
         let Some(there) = cx.sites.get_mut(site) else { return false };
         let (vtep, vni, nbma) = (there.vtep(), there.vni, there.nbma);
         let Some(mut member) = there.member.take() else { return false };
-        there.tags = None;
+        (there.tags, there.key) = (None, None);
         if member.begun.is_some() {
             cx.sessions.ended(cx.now, cx.vpn_id, (nbma, vni));
         }

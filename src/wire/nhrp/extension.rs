@@ -62,6 +62,11 @@ impl<'a> Extensions<'a> {
     pub(super) fn new(octets: &'a [u8]) -> Extensions<'a> {
         Extensions { octets, at: 0 }
     }
+
+    /// How many octets were not looked at yet.
+    pub(super) fn left(&self) -> usize {
+        self.octets.len() - self.at
+    }
 }
 
 impl<'a> Iterator for Extensions<'a> {

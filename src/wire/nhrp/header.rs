@@ -6,6 +6,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where the checksum stands.
 pub(super) const CHECKSUM_AT: usize = 12;
+/// Where the length of the source protocol address stands.
+pub(super) const SOURCE_LEN_AT: usize = 20;
 const FIXED_LEN: usize = 20;
 const COMMON_LEN: usize = 28;
 const VERSION: u8 = 1;

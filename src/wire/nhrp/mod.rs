@@ -4,12 +4,14 @@ mod cie;
 mod extension;
 mod header;
 mod session;
+mod signature;
 
 pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, clear_text, kind};
 use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
 pub use session::{Challenge, Tags};
+pub use signature::{DIGEST, SIGNATURE, Signature};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.
 pub const HOP_COUNT: u8 = 16;
@@ -78,6 +80,7 @@ impl Fault {
 pub struct Message<'a> {
     /// The fixed header and the common part of the mandatory header.
     pub header: Header,
+    packet: &'a [u8],
     body: &'a [u8],
     extensions: &'a [u8],
 }
@@ -98,6 +101,7 @@ impl<'a> Message<'a> {
         }
         let message = Message {
             header,
+            packet,
             body: &packet[layout.body..layout.extensions],
             extensions: &packet[layout.extensions..],
         };
@@ -133,6 +137,11 @@ impl<'a> Message<'a> {
     /// What a hub wants returned before it takes a spoke in.
     pub fn challenge(&self) -> Option<Challenge> {
         self.extensions().find_map(Challenge::parse)
+    }
+
+    /// By which key it is signed, if it is.
+    pub fn signature(&self) -> Option<Signature<'a>> {
+        Signature::parse(self.packet, self.extensions())
     }
 
     /// The packet that an Error Indication or a Traffic Indication is about, as far as it is included.

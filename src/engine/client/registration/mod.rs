@@ -10,11 +10,12 @@ use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, VpnM
 use super::super::contract::statistics::increment;
 use super::super::contract::way::{Path, Via};
 use super::super::exchange::session::Order;
-use super::super::exchange::{Backoff, Request};
+use super::super::exchange::{Backoff, KeyId, Keys, Request};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::moving::Former;
 use super::packets::Sender;
+use super::round::Round;
 use super::session::Session;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VpnId};
@@ -23,8 +24,6 @@ use core::time::Duration;
 
 /// Tries to register.
 const REGISTER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
-/// After so many requests without an answer the hub's address is looked up again.
-const LOOK_UP_AFTER: u32 = 3;
 /// Tries to withdraw, and how many.
 const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(400) };
 const WITHDRAW_TRIES: u32 = 4;
@@ -58,6 +57,7 @@ pub struct Registration {
     hub: HubKey,
     to: HubSettings,
     session: Session,
+    round: Round,
     path: Option<Path>,
     /// The hub, while the way to it is known.
     site: Option<SiteId>,
@@ -91,6 +91,7 @@ impl Registration {
             hub,
             to,
             session: Session::new(to.session),
+            round: Round::default(),
             path: None,
             site: None,
             uplink: None,
@@ -192,6 +193,7 @@ impl Registration {
         }
         if complete {
             self.refusals = 0;
+            self.round = Round::default();
             self.turn(cx.now, State::Registering);
             if !self.session.is_wanted() {
                 self.prepare_move(cx);
@@ -281,6 +283,22 @@ impl Registration {
         }
     }
 
+    /// There are other keys. It begins with the first of them; what is registered stays so.
+    pub fn rekey(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        self.round = Round::default();
+        if let Some(there) = self.site.and_then(|site| cx.sites.get_mut(site)) {
+            there.key = there.key.filter(|key| cx.keys.contains(*key)).or(cx.keys.first());
+        }
+        match self.state {
+            State::Registered { .. } => {
+                self.request = None;
+                self.ask(cx, settings);
+            }
+            State::Registering | State::Refused { .. } => drop(self.enter(cx, settings)),
+            State::Idle | State::Withdrawing | State::Withdrawn => {}
+        }
+    }
+
     /// What was in the way is gone: what was sent meanwhile is sent again, now.
     pub fn retry(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
         if matches!(self.state, State::Withdrawing) {
@@ -331,9 +349,15 @@ impl Registration {
         self.rivals.filter(|(_, until)| *until > now).map(|(rivals, _)| rivals)
     }
 
+    /// The key that it speaks by.
+    pub fn key(&self, keys: &Keys) -> Option<KeyId> {
+        self.round.key(keys)
+    }
+
     /// What to say in `status`, and for how many seconds it has been so.
     pub fn report(&self, now: Instant, complete: Result<(), Standing>) -> (Standing, u64) {
-        let unanswered = self.request.map_or(0, |r| r.tries().saturating_sub(1));
+        let tries = self.request.map_or(0, |r| r.tries().saturating_sub(1));
+        let unanswered = self.round.unanswered() + tries;
         let standing = match (self.state, complete) {
             (State::Withdrawing | State::Withdrawn, _) => Standing::Withdrawing,
             (_, Err(missing)) => missing,
@@ -379,6 +403,10 @@ impl Registration {
             return;
         };
         let mut request = self.request.unwrap_or_else(|| Request::new(cx, site, ProtocolAddress::Mac(mac)));
+        let key = self.round.turn(cx.keys, &mut request);
+        if let Some(there) = cx.sites.get_mut(site) {
+            there.key = there.key.or(key);
+        }
         self.send_move(cx, settings);
         let backoff = match self.state {
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
@@ -387,22 +415,23 @@ impl Registration {
             }
             _ => REGISTER,
         };
+        let backoff = self.round.backoff(cx, backoff);
         let mut next = request.sent(cx, backoff);
         if request.tries() == 1 && self.former.is_some() {
             // The kernel tells of a new address before it has the route by which the answer is to come in.
             next = cx.now + MOVED;
         }
-        if request.tries() > LOOK_UP_AFTER {
+        if self.round.is_over(cx.keys, request.tries()) {
             cx.out.push(Effect::FindHub { hub: self.hub });
             let is_news = !matches!(self.state, State::Registered { .. }) && !self.is_told;
             if is_news {
                 self.is_told = true;
-                cx.tell(Event::NoAnswer { hub: via.path.remote });
+                cx.tell(Event::NoAnswer { hub: via.path.remote, signed: key.is_some() });
             }
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
         let sender = Sender { hub: site, via, vni: settings.vni, mac };
-        sender.registration(cx, request.id(), flags, self.session.is_unknown());
+        sender.registration(cx, key, request.id(), flags, self.session.is_unknown());
         increment(&mut cx.statistics.tx_register_req);
         if let State::Registered { until } = self.state {
             next = next.min(until);

@@ -36,6 +36,7 @@ impl Registration {
             increment(&mut cx.statistics.rx_unsolicited);
             return false;
         }
+        self.answered(cx, from);
         if self.is_challenged(cx, settings, from) {
             return false;
         }
@@ -105,6 +106,14 @@ impl Registration {
             self.former = None;
         }
         news
+    }
+
+    /// The hub answered, by the key of the request.
+    fn answered(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
+        self.round.answered(from.key);
+        if let Some(there) = self.site.and_then(|site| cx.sites.get_mut(site)) {
+            there.key = from.key;
+        }
     }
 
     /// Whether the hub wants a cookie returned before it answers: then it gets it at once.

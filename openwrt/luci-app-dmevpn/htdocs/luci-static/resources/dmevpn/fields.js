@@ -40,6 +40,7 @@ function datatype(words) {
 	case 'host': return 'host';
 	case 'prefix': return 'or(ipaddr("nomask"),cidr)';
 	case 'password': return 'maxlength(8)';
+	case 'secret': return 'minlength(16)';
 	}
 }
 
@@ -100,6 +101,7 @@ function as_choice(o, words, choices) {
 function as_text(o, words, choices) {
 	(choices || []).forEach((choice) => o.value(choice[0], choice[1]));
 	o.datatype = datatype(words);
+	o.password = words.type == 'secret';
 	o.placeholder = placeholder(words, o.role || (words.roles.length == 1 ? words.roles[0] : null));
 }
 
@@ -147,7 +149,7 @@ function made(where, type, name, choices) {
 return baseclass.extend({
 	options: options,
 
-	// Adds the option `name` of `type` (main, hub, vn) to a section of a form; `tab` may be null. choices: [ value, title ]...
+	// Adds the option `name` of `type` (main, hub, vn, key, spoke) to a section of a form; `tab` may be null. choices: [ value, title ]...
 	add: function(section, tab, type, name, choices) {
 		const o = made({ section: section, tab: tab }, type, name, choices);
 		const roles = options[type][name].roles;

@@ -19,24 +19,34 @@ const TABS = {
 		advanced: [ 'nbma', 'advertise', 'transport', 'device', 'udp_port', 'guard', 'holding_time' ]
 	},
 	hub: {
-		general: [ 'address' ],
+		general: [ 'address', 'key' ],
 		advanced: [ 'vpn_mode', 'session' ]
 	},
 	vn: {
 		general: [ 'enabled', 'role', 'hub', 'vpn_id', 'vni', 'bridge', 'vlan', 'mtu' ],
-		advanced: [ 'vxlan', 'trigger', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
+		advanced: [ 'vxlan', 'trigger', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'key', 'require', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
+	},
+	key: {
+		general: [ 'spi', 'secret' ],
+		advanced: [ 'algorithm', 'secret_file' ]
+	},
+	spoke: {
+		general: [ 'key', 'allow' ],
+		advanced: [ 'vn' ]
 	}
 };
 
 // Columns of the tables; the rest shows in the dialog.
 const COLUMNS = {
 	hub: [ 'address' ],
+	key: [ 'spi' ],
+	spoke: [ 'key', 'allow' ],
 	vn: [ 'enabled', 'role', 'vpn_id', 'vni', 'bridge' ]
 };
 
 const ABOUT = _('One Ethernet across many sites: each site registers with a hub, frames go by the hub at first and then directly.');
 
-const OPEN_HUB = _('Whoever reaches a hub can join it. Use it in a network you trust, or inside WireGuard or IPsec.');
+const OPEN_HUB = _('Whoever reaches a hub without keys can join it. What passes is not encrypted: use it in a network you trust, or inside WireGuard or IPsec.');
 
 function by_name(a, b) {
 	return a[1].localeCompare(b[1], undefined, { numeric: true });
@@ -112,6 +122,7 @@ return view.extend({
 		this.add_main(m);
 		this.add_vns(m);
 		this.add_hubs(m);
+		this.add_keys(m);
 
 		// Also what a dialog saves is shown to the daemon.
 		m.renderContents = L.bind(function() {
@@ -142,6 +153,20 @@ return view.extend({
 		this.add_tabs(s, 'hub');
 	},
 
+	add_keys: function(m) {
+		const keys = m.section(form.GridSection, 'key', _('Keys'), _('Who has none says nothing. A hub and its sites have the same: number, algorithm and secret. `dmevpn key new` makes one.'));
+		const spokes = m.section(form.GridSection, 'spoke', _('Sites with keys of their own'), _('At a hub: who has which key, from where.'));
+
+		[ keys, spokes ].forEach((s) => {
+			s.addremove = true;
+			s.nodescriptions = true;
+		});
+		keys.addbtntitle = _('Add a key');
+		spokes.addbtntitle = _('Add a site');
+		this.add_tabs(keys, 'key');
+		this.add_tabs(spokes, 'spoke');
+	},
+
 	add_vns: function(m) {
 		const s = m.section(form.GridSection, 'vn', _('Networks'), OPEN_HUB);
 
@@ -162,7 +187,9 @@ return view.extend({
 	add_field: function(s, tab, type, name) {
 		const choices = type == 'vn' && name == 'hub'
 			? uci.sections('dmevpn', 'hub').map((hub) => [ hub['.name'], '%s (%s)'.format(hub['.name'], hub.address) ])
-			: this.choices[name];
+			: [ 'key', 'vn' ].indexOf(name) >= 0
+				? uci.sections('dmevpn', name).map((section) => [ section['.name'], section['.name'] ])
+				: this.choices[name];
 		const o = fields.add(s, tab, type, name, choices);
 		const column = (COLUMNS[type] || []).indexOf(name) >= 0;
 

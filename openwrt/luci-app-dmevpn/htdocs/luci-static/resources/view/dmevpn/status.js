@@ -296,15 +296,35 @@ return view.extend({
 			[ _('VNI'), vn.uplink_vni == null ? String(vn.vni) : _('%d, towards the hub %d').format(vn.vni, vn.uplink_vni) ],
 			[ _('Device'), text.or_dash(vn.device) ],
 			vn.valid == null ? null : [ _('Valid for'), text.duration(vn.valid) ],
+			[ _('Signed by'), vn.key || _('nothing: it is open') ],
 			vn.retry == null ? null : [ _('Next try'), _('in %s').format(text.duration(vn.retry)) ],
 			[ _('MAC addresses'), macs.join(', ') ]
 		].filter((fact) => fact);
+	},
+
+	keys_text: function(vn) {
+		if (vn.keys == 'open' || vn.keys == null)
+			return _('none: who reaches this hub can join');
+
+		const keys = [];
+
+		if (vn.keys_own)
+			keys.push(_('%d of one site each').format(vn.keys_own));
+
+		if (vn.keys_shared)
+			keys.push(_('%d of several sites, who can speak as the hub').format(vn.keys_shared));
+
+		if (!vn.keys_required)
+			keys.push(_('not required: %d sites without').format(vn.unsigned));
+
+		return keys.join(', ');
 	},
 
 	hub_facts: function(vn) {
 		return [
 			[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
 			vn.ip_clients ? [ _('IP clients'), String(vn.ip_clients) ] : null,
+			[ _('Keys'), this.keys_text(vn) ],
 			[ _('MAC addresses'), String(vn.macs) ],
 			[ _('Data plane'), vn.dataplane_reason ? '%s (%s)'.format(vn.dataplane, vn.dataplane_reason) : vn.dataplane ],
 			vn.purges ? [ _('Purges'), _('%d not confirmed yet').format(vn.purges) ] : null,
@@ -350,6 +370,7 @@ return view.extend({
 			{ title: _('VNI'), text: (row) => text.or_dash(row.vni), sort: (row) => row.vni, style: 'dmevpn-number' },
 			{ title: _('Uplink VNI'), text: (row) => text.or_dash(row.uplink_vni), sort: (row) => row.uplink_vni, style: 'dmevpn-number' },
 			{ title: _('Valid for'), text: (row) => text.duration(row.valid), sort: (row) => row.valid, style: 'dmevpn-number' },
+			{ title: _('Site'), text: (row) => text.or_dash(row.spoke || row.key) },
 			{ title: _('MAC addresses'), text: (row) => text.or_dash(row.macs.join(' ')) },
 			{ title: _('Tunnel addresses'), text: (row) => text.or_dash(row.addresses.join(' ')) },
 			{ title: '', text: () => '', cell: (row) => [ this.remove_button(row) ] }
