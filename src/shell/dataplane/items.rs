@@ -171,7 +171,7 @@ impl Dataplane {
                         (shared.local, shared.kept) =
                             (Some(port.local), alias::Kept::default().and(hub::kept(port)));
                         let ports = vec![NewPort { spoke, port }];
-                        let make = super::Make { wanted, bridge, via: None, ports };
+                        let make = hub::Make { wanted, bridge, via: None, ports };
                         // One of an earlier time has the same name.
                         while let Some(delete) = self.delete_some(false) {
                             self.jobs.push_back(delete);

@@ -15,6 +15,7 @@ mod items;
 mod join;
 mod kmod;
 mod news;
+mod plan;
 mod settle;
 mod spoke;
 mod vlan;
@@ -27,7 +28,7 @@ mod tests;
 
 use super::clock::Clock;
 use super::identity::Identity;
-use super::netlink::{Error, FdbChange, FdbTable};
+use super::netlink::Error;
 use super::settings::Names;
 use super::underlay::{Home, Question, Source};
 use crate::config::{self, Config};
@@ -39,15 +40,13 @@ use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
 use guard::Guard;
 pub use hub::port_name;
-use hub::{Make, NewPort};
 use litemap::LiteMap;
-use settle::{Leave, Settle};
+use settle::Leave;
 use spoke::{Announcement, set};
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::task::Waker;
 use vn::{Devices, Part, Vn};
@@ -61,10 +60,7 @@ pub type Inputs = VecDeque<Input<'static>>;
 /// The entry for everything without one of its own.
 const DEFAULT: [u8; 6] = [0; 6];
 
-/// So many jobs are with the worker at a time. What waits is put together meanwhile.
-const OPEN: usize = 3;
-/// So many ports are made, and so many entries changed, in one job.
-const PORTS: usize = 16;
+/// So many entries are changed in one job.
 const CHANGES: usize = 128;
 
 /// Ports are deleted together: the kernel waits once for all of them, and so do all others who want its lock. In that
@@ -376,12 +372,6 @@ impl Dataplane {
         self.neighbours.insert((device, address), nbma);
     }
 
-    fn next_neighbour(&mut self) -> Option<Job> {
-        let (&(device, address), &nbma) = self.neighbours.last()?;
-        self.neighbours.remove(&(device, address));
-        Some(Job::Neighbour(device, address, nbma))
-    }
-
     /// Looks at what the worker has to tell, and at what is due.
     pub fn turn(&mut self, now: Instant, inputs: &mut Inputs) {
         self.is_stirred = true;
@@ -500,171 +490,6 @@ impl Dataplane {
         self.doomed.swap_remove(place);
         Some((index, there))
     }
-
-    /// Gives the worker what it can take, once the engine knows of all that was found.
-    pub fn hand_out(&mut self, engine: &Engine, now: Instant, inputs: &mut Inputs) {
-        if !core::mem::take(&mut self.is_stirred) {
-            return;
-        }
-        self.all_listed(engine, now, inputs);
-        self.all_ports(engine);
-        self.reconcile(engine, inputs);
-        self.plan(now, inputs);
-        if self.worker.open == 0 && self.jobs.is_empty() && self.doomed.is_empty() {
-            self.guard.all_gone();
-        }
-        while self.worker.open < OPEN {
-            // Who may send is told before the devices are made.
-            let next = self
-                .guard_job()
-                .or_else(|| self.jobs.pop_front())
-                .or_else(|| self.next_neighbour())
-                .or_else(|| self.delete_some(true));
-            let Some(job) = next else { break };
-            self.worker.give(job);
-        }
-        if self.worker.open == 0 {
-            self.vanished.clear();
-        }
-    }
-
-    fn guard_job(&mut self) -> Option<Job> {
-        let takes_all = self.vns.values().any(Vn::takes_all);
-        self.guard.job(!self.looking && self.look.is_none(), takes_all).map(Job::Guard)
-    }
-
-    /// What the VNs wait for becomes jobs.
-    fn plan(&mut self, now: Instant, inputs: &mut Inputs) {
-        // Once for all of them, and after their frames are not heard any more.
-        while let Some((index, _)) = self.left.first().copied() {
-            let (these, others) = core::mem::take(&mut self.left).into_iter().partition(|(i, _)| *i == index);
-            self.left = others;
-            let these: Vec<(u32, Vtep)> = these;
-            self.jobs.push_back(Job::Forget(index, these.into_iter().map(|(_, spoke)| spoke).collect()));
-        }
-        if !self.looking && self.look.is_some_and(|at| at <= now) {
-            self.look = None;
-            self.looking = true;
-            // The daemon before this one may have ended meanwhile.
-            self.alone = self.alone.take().or_else(alone);
-            if core::mem::take(&mut self.is_lost) {
-                self.rests = now + LISTING_PAUSE;
-                self.vns.iter_mut().for_each(|(_, vn)| (vn.unsettled, vn.unlisted) = (true, true));
-            }
-            self.seen.clear();
-            self.jobs.push_back(Job::Links);
-        }
-        if self.doomed.is_empty() && !self.deleting {
-            self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
-        }
-        // What is in the way goes first.
-        if self.looking || self.look.is_some_and(|at| at <= now) || !self.leaving.is_empty() {
-            return;
-        }
-        if self.vns.values().any(|vn| vn.unsettled && !vn.settling) {
-            self.plan_settling();
-        }
-        if self.listing.is_none() {
-            self.plan_listing(inputs);
-        }
-    }
-
-    fn plan_settling(&mut self) {
-        let ours: Arc<Vec<u32>> = Arc::new(self.parts.keys().copied().collect());
-        let names = Arc::new(self.vns.values().map(|vn| vn.wanted.name.clone()).collect::<Vec<_>>());
-        for vn in self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.unsettled && !vn.settling) {
-            (vn.unsettled, vn.settling) = (false, true);
-            let order = Settle {
-                wanted: Arc::clone(&vn.wanted),
-                origin: vn.origin,
-                before: vn.standing.clone(),
-                ours: Arc::clone(&ours),
-                names: Arc::clone(&names),
-                shared: vn.shared(),
-            };
-            self.jobs.push_back(Job::Settle(vn.whose(), Box::new(order)));
-        }
-    }
-
-    fn plan_listing(&mut self, inputs: &mut Inputs) {
-        let ready: Vec<VnKey> = self
-            .vns
-            .values()
-            .filter(|vn| vn.unlisted && !vn.unsettled && !vn.settling)
-            .map(|vn| vn.key)
-            .collect();
-        let next = ready.iter().find(|key| Some(**key) > self.listed).or(ready.first()).copied();
-        let Some(vn) = next.and_then(|key| self.vns.get_mut(&key)) else { return };
-        vn.unlisted = false;
-        self.listed = next;
-        // What the bridge says comes last: it decides first where a frame goes.
-        let device = vn.standing.tunnel.or(vn.shared()).map(FdbTable::Device);
-        let tables: Vec<FdbTable> =
-            device.into_iter().chain(vn.standing.bridge.map(FdbTable::Bridge)).collect();
-        if let Devices::Ports(ports) = &mut vn.devices {
-            ports.iter_mut().for_each(|(_, ported)| ported.entry = vn::Entry::NotSeen);
-        }
-        self.listing = Some(Listing {
-            vn: vn.whose(),
-            newer: LiteMap::new(),
-            seen: LiteMap::new(),
-            is_spoilt: false,
-            ended: None,
-        });
-        // What events tell from now on is newer than what is listed, and need not be in it.
-        if vn.listings == 0 {
-            inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
-        }
-        self.jobs.push_back(Job::List(vn.whose(), tables));
-    }
-
-    /// Has the worker delete some of what is doomed; with `timed` only while it is not doing so already.
-    fn delete_some(&mut self, timed: bool) -> Option<Job> {
-        if timed && self.deleting || self.doomed.is_empty() {
-            return None;
-        }
-        self.deleting |= timed;
-        let some: Vec<u32> = self.doomed.drain(..self.set.min(self.doomed.len())).map(|d| d.index).collect();
-        Some(self.delete(some, timed))
-    }
-
-    fn delete(&mut self, devices: Vec<u32>, timed: bool) -> Job {
-        self.going.extend(devices.iter().map(|index| (*index, ())));
-        Job::Delete(devices, timed)
-    }
-
-    /// A change to entries, after all that is to be done already.
-    fn change(&mut self, change: FdbChange, spare: bool) {
-        match self.jobs.back_mut() {
-            Some(Job::Change(changes, same)) if *same == spare && changes.len() < CHANGES => {
-                changes.push(change);
-            }
-            _ => self.jobs.push_back(Job::Change(vec![change], spare)),
-        }
-    }
-
-    /// A port, after all that is to be done already. One that has its name goes before.
-    fn make(&mut self, whose: Whose, wanted: &Arc<Wanted>, bridge: u32, port: NewPort) {
-        if let Some(place) = self.doomed.iter().position(|d| d.uplink == Some(port.port.uplink)) {
-            let there = self.doomed.swap_remove(place);
-            let delete = self.delete(vec![there.index], false);
-            self.jobs.push_back(delete);
-        }
-        match self.jobs.back_mut() {
-            Some(Job::Make(same, make)) if *same == whose && make.ports.len() < PORTS => {
-                make.ports.push(port);
-            }
-            _ => {
-                let make = Make { wanted: Arc::clone(wanted), bridge, via: self.via, ports: vec![port] };
-                self.jobs.push_back(Job::Make(whose, Box::new(make)));
-            }
-        }
-    }
-}
-
-/// Held by the only daemon of a network namespace, or by the first.
-fn alone() -> Option<UnixDatagram> {
-    SocketAddr::from_abstract_name("dmevpn").and_then(|address| UnixDatagram::bind_addr(&address)).ok()
 }
 
 /// An error of the kernel's, as a sentence for `status`.

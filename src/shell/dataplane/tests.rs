@@ -8,6 +8,7 @@ use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
 use crate::engine::{Place, Port, Secret, Start};
+use crate::shell::netlink::FdbTable;
 use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Lack, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
