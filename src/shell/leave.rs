@@ -5,7 +5,7 @@ use super::dataplane::alias;
 use super::file::load;
 use super::netlink::{FdbChange, Kind, Link, Netlink};
 use super::words::InWords;
-use crate::config::{Config, DEFAULT_SOCKET, Role};
+use crate::config::{Config, DEFAULT_SOCKET, Role, Transport};
 
 /// Removes it and tells what that was, or why it was not done.
 pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
@@ -24,6 +24,20 @@ pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
         for link in links.iter().filter(|l| ours(l) && matches!(l.kind, Kind::Bridge(_)) == bridges) {
             netlink.delete_link(link.index).map_err(|e| e.to_string())?;
             removed.push(link.name.clone());
+        }
+    }
+    let device = config.as_ref().and_then(|config| match &config.main.transport {
+        Transport::Device(device) => Some(device),
+        Transport::Raw => None,
+    });
+    for link in links.iter().filter(|link| device == Some(&link.name)) {
+        let clients = netlink.neighbours_set(link.index).map_err(|e| e.to_string())?;
+        clients
+            .iter()
+            .try_for_each(|ip| netlink.neighbour_remove(link.index, *ip))
+            .map_err(|e| e.to_string())?;
+        if !clients.is_empty() {
+            removed.push(format!("{} neighbours of {}", clients.len(), link.name));
         }
     }
     let named = |link: &&Link| config.as_ref().is_some_and(|c| is_vxlan_of(c, &link.name));

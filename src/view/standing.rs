@@ -29,7 +29,9 @@ pub fn is_well(vn: &VnStatus) -> bool {
         RoleStatus::Spoke { report, .. } => {
             matches!(report.standing, Standing::Registered { unanswered: 0, .. }) && report.rivals.is_none()
         }
-        RoleStatus::Hub { report, .. } => !is_full(report) && report.rivals.is_empty(),
+        RoleStatus::Hub { report, .. } => {
+            !is_full(report) && report.ip_crowd.is_none() && report.rivals.is_empty()
+        }
     };
     state && vn.trouble.is_none()
 }
@@ -107,6 +109,9 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
     match &vn.role {
         RoleStatus::Spoke { hub_address, report, .. } => hint_spoke(vn, hub_address, report),
         RoleStatus::Hub { report, .. } if is_full(report) => Some("raise 'max_spokes' of this VN".into()),
+        RoleStatus::Hub { report: HubReport { ip_crowd: Some(_), .. }, .. } => Some(
+            "those that are not yours: leave them out of 'allow', or dmevpn peers --remove ADDRESS; see dmevpn peers".into(),
+        ),
         RoleStatus::Hub { report, .. } => (!report.rivals.is_empty()).then(|| COPY.into()),
     }
 }
@@ -123,7 +128,11 @@ fn is_full(report: &HubReport) -> bool {
 fn why_hub(report: &HubReport) -> Option<String> {
     let full = is_full(report)
         .then(|| format!("it is full: {} spokes are registered, further ones are refused", report.spokes));
-    let all = full.into_iter().chain(report.rivals.iter().map(|both| rivals(both).to_string()));
+    let crowd = report.ip_crowd.map(|(network, count)| {
+        let all = report.ip_clients;
+        format!("{all} IP clients are registered, {count} of them from {network}, further ones are refused")
+    });
+    let all = full.into_iter().chain(crowd).chain(report.rivals.iter().map(|both| rivals(both).to_string()));
     Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 

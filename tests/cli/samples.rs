@@ -90,6 +90,7 @@ pub fn hub() -> RoleStatus {
             spokes: 3,
             max_spokes: 1000,
             ip_clients: 2,
+            ip_crowd: None,
             macs: 40,
             purges: 0,
             refused: None,

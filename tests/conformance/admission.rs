@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::VnReport;
 use dmevpn::engine::settings::{ServerSettings, VpnMode};
-use dmevpn::engine::{Event, News, Port, Refusal, Why};
+use dmevpn::engine::{Event, Input, News, Order, Port, Refusal, Why};
 use dmevpn::types::Prefix;
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::ProtocolAddress;
@@ -105,6 +105,43 @@ fn e3_e12_who_came_first_with_an_ip_address_stays() {
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 255);
     assert!(codes[..255].iter().all(|code| *code == 0) && codes[255..].iter().all(|code| *code == 5));
     assert_eq!(hub.register(&client(2)).codes(), [0], "a spoke has a place of its own");
+    // It is full, and says by whom; who says nothing for its holding time goes, and who is removed.
+    let crowd = |hub: &Driven| match hub.engine.report(hub.now, VN) {
+        Some(VnReport::Hub(report)) => report.ip_crowd,
+        _ => panic!("a hub"),
+    };
+    assert_eq!(crowd(&hub), Some((prefix("10.9.0.0", 24), 254)));
+    let order = Order::Remove { vn: None, nbma: nbma("10.9.0.7"), vni: None };
+    hub.input(Input::Order(order));
+    assert_eq!(crowd(&hub), None);
+    assert_eq!([301, 302].map(|n| register(&mut hub, n, &tunnel(n), true)), [0, 5]);
+    hub.pass(601 * SECOND);
+    assert_eq!(register(&mut hub, 302, &tunnel(302), true), 0);
+}
+
+/// What the hub has no address for any more is registered no more.
+#[test]
+fn a_family_that_is_served_no_more_ends() {
+    let mut hub = Driven::hub();
+    let (one, two) =
+        (ip_client(8, "192.0.2.8"), Client { source: address("2001:db8:1::9"), ..ip_client(9, "192.0.2.9") });
+    assert_eq!(hub.ask(&one, &ip_registration(&one, true, &[])).codes(), [0]);
+    let request = write(&two.header(Kind::RegistrationRequest, 0, 1, address("2001:db8:1::1")), |w| {
+        w.cie(&Cie { prefix: 128, holding: 7200, ..Cie::default() });
+    });
+    assert_eq!(hub.ask(&two, &request).codes(), [0]);
+    assert_eq!(hub.register(&client(2)).codes(), [0]);
+    let mut role = hub_role();
+    role.protocol_addresses.retain(std::net::IpAddr::is_ipv6);
+    hub.apply(settings(Part::Hub(role.clone()), VpnMode::Llc));
+    let left = |hub: &Driven| hub.engine.ip_clients(VN).map(|client| client.address).collect::<Vec<_>>();
+    let ip = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
+    assert_eq!(left(&hub), [ip("2001:db8:1::9")]);
+    assert_eq!(hub.engine.plane(VN).unwrap().neighbour(ip("192.0.2.8")), None);
+    role.protocol_addresses = vec![ip("2001:db8:1::9")];
+    hub.apply(settings(Part::Hub(role), VpnMode::Llc));
+    assert!(left(&hub).is_empty(), "it is the hub's own");
+    assert_eq!(hub.ports().len(), 1);
 }
 
 /// Four sites fill what they want to of a hub's table, and a fifth, which has thousands of MACs, keeps what is left: no

@@ -327,6 +327,67 @@ fn a_gre_device_with_neighbours_is_made_again() {
     });
 }
 
+/// The entry of a client's IP address goes when an operator removes the client, when the hub has no address for it any more,
+/// and when nothing of the daemon is to stay. Others' entries stay.
+#[test]
+fn a_neighbour_goes_with_its_client() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        if hub.ns.ip("link add tunnel1 type gre local 10.0.0.1 ttl 64\nlink set tunnel1 up").is_err() {
+            println!("skipped: this kernel has no GRE devices");
+            return;
+        }
+        hub.ns.ip("neigh add 192.0.2.77 lladdr 10.0.0.77 nud permanent dev tunnel1").unwrap();
+        let served = "\tlist protocol_address '192.0.2.1'\n";
+        hub.edit_config(|text| {
+            let device = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'tunnel1'";
+            let ip = format!("option role 'hub'\n\toption default '1'\n{served}");
+            text.replace("config dmevpn 'main'", device).replace("option role 'hub'\n", &ip)
+        })
+        .unwrap();
+        lab.start("hub").unwrap();
+        let hub = lab.node("hub");
+        wait_status(hub, "hub");
+        let shown = |ip: &str| {
+            let mut command = hub.ns.command("ip");
+            let output = command.args(["neigh", "show", ip, "dev", "tunnel1"]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().contains("10.0.0.")
+        };
+        let is_there = || shown("192.0.2.8");
+        let registers = || {
+            let register = || {
+                let addresses = ([192, 0, 2, 8].into(), [192, 0, 2, 1].into());
+                lab::herd::register_ip([10, 0, 0, 3].into(), [10, 0, 0, 1].into(), addresses)
+            };
+            lab.node("spoke2").ns.run(register).unwrap().unwrap();
+            wait("the kernel is told", is_there);
+        };
+        registers();
+        assert_eq!(dmevpn(hub, &["peers", "--remove", "10.0.0.3"]).status.code(), Some(0));
+        wait("it goes", || !is_there());
+        registers();
+        hub.edit_config(|text| text.replace(served, "")).unwrap();
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+        wait("it goes", || !is_there());
+        hub.edit_config(|text| {
+            text.replace("option default '1'\n", &format!("option default '1'\n{served}"))
+        })
+        .unwrap();
+        assert_eq!(dmevpn(hub, &["reload"]).status.code(), Some(0));
+        registers();
+        lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+        let hub = lab.node("hub");
+        let mut command = hub.ns.command(program().path);
+        let output = command.args(["leave", "--config"]).arg(hub.config()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("removed 1 neighbours of tunnel1"), "{said}");
+        let mut command = hub.ns.command("ip");
+        let left = command.args(["neigh", "show", "dev", "tunnel1"]).output().unwrap();
+        let left = String::from_utf8(left.stdout).unwrap();
+        assert!(!left.contains("192.0.2.8") && left.contains("192.0.2.77"), "{left}");
+    });
+}
+
 /// A Linux bridge ends at 1023 ports. The spoke that has no room is refused, and the log names the way out.
 #[test]
 fn a_bridge_that_is_full() {

@@ -3,7 +3,7 @@
 use super::reason::{Refusal, Rivals};
 use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
-use crate::types::{Label, Mac, Nbma, Vni, Vtep};
+use crate::types::{Label, Mac, Nbma, Prefix, Vni, Vtep};
 use crate::wire::VpnTag;
 use core::net::IpAddr;
 
@@ -94,6 +94,8 @@ pub struct HubReport {
     pub max_spokes: u32,
     /// Clients of other makers, which registered IP addresses only.
     pub ip_clients: u32,
+    /// When there may be no more of them: the network that most of them are in, and how many.
+    pub ip_crowd: Option<(Prefix, u32)>,
     /// MACs whose place is known.
     pub macs: u32,
     /// Purges that wait for their reply.

@@ -11,7 +11,7 @@ use super::super::exchange::{Backoff, Inbound, KeyId};
 use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{DRAIN, Member, SOON, Server};
+use super::{DRAIN, Member, SOON, Server, ip};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
@@ -100,6 +100,7 @@ impl Server {
     /// What does not fit the settings any more ends, as if an operator removed it: who may not be registered, and of those
     /// who are too many the ones heard of longest ago: those first of whom a port was found, and nothing heard since.
     pub fn fit(&mut self, cx: &mut Context<'_>) {
+        self.end_unserved(cx);
         let strangers = cx
             .sites
             .members()
@@ -141,6 +142,24 @@ impl Server {
         let unsigned = cx.sites.members().filter(|(_, site, _)| site.key.is_none()).count();
         cx.tell(Event::KeysOptional { unsigned: u32::try_from(unsigned).unwrap_or(u32::MAX) });
         cx.arm(&mut self.reminder, cx.now + REMINDED, Due::Server(ServerDue::Reminder));
+    }
+
+    /// IP addresses end that no address of this server's serves any more, and those that are its own now. Their clients
+    /// are told when they register again: there is no address left to tell them from.
+    fn end_unserved(&mut self, cx: &mut Context<'_>) {
+        let all = cx
+            .sites
+            .members()
+            .flat_map(|(id, _, member)| member.registered.iter().map(move |r| (id, r.address)));
+        let is_unserved = |address: ProtocolAddress| {
+            ip(address).is_some() && (cx.sites.own(address.protocol()).is_none() || cx.sites.is_own(address))
+        };
+        let unserved: Vec<(SiteId, ProtocolAddress)> =
+            all.filter(|(_, address)| is_unserved(*address)).collect();
+        for (site, address) in unserved {
+            self.is_not_there(cx, site, address);
+            self.settle(cx, site, Why::Removed);
+        }
     }
 
     fn dismiss(&mut self, cx: &mut Context<'_>, sites: &[SiteId], why: Why) {

@@ -24,14 +24,14 @@ use super::contract::report::{ClientCounts, HubReport, KeysReport, MacRow, MacSt
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::{Inbound, Keys, Reply, Trust};
-use super::limits::OTHER_HOMES;
+use super::limits::{IP_CLIENTS, OTHER_HOMES};
 use super::member::Member;
 use super::restless::Restless;
 use super::room::Room;
-use super::sites::{Site, SiteId};
+use super::sites::{Site, SiteId, Sites};
 use super::timers::Alarm;
 use crate::time::Instant;
-use crate::types::{Label, Mac, Nbma, Vni, VpnId, Vtep};
+use crate::types::{Label, Mac, Nbma, Prefix, Vni, VpnId, Vtep};
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{Fault, Kind, ProtocolAddress, error, quoted};
 use claim::Claims;
@@ -286,6 +286,7 @@ impl Server {
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
             ip_clients: self.others,
+            ip_crowd: (self.others >= IP_CLIENTS).then(|| ip_crowd(vn.sites)).flatten(),
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),
             keys: KeysReport {
@@ -402,6 +403,22 @@ impl Server {
             cx.arm(&mut self.sweep, at, Due::Server(ServerDue::Sweep));
         }
     }
+}
+
+/// The network (of 24 bits, of 64 with IPv6) that most of the clients without a VNI are in, and how many.
+fn ip_crowd(sites: &Sites) -> Option<(Prefix, u32)> {
+    let all = sites.members().filter(|(_, site, _)| site.vni.is_none());
+    let mut networks: Vec<(Prefix, u32)> = Vec::new();
+    // They come in the order of their addresses.
+    for (_, site, _) in all {
+        let ip = site.nbma.ip();
+        let network = Prefix::new(ip, if ip.is_ipv4() { 24 } else { 64 })?;
+        match networks.last_mut() {
+            Some((last, count)) if *last == network => *count += 1,
+            _ => networks.push((network, 1)),
+        }
+    }
+    networks.into_iter().max_by_key(|(_, count)| *count)
 }
 
 /// A row of `peers`.

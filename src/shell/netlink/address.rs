@@ -80,6 +80,19 @@ impl Netlink {
             .map_err(|e| e.during(format!("set neighbour {ip} on interface {index}")))
     }
 
+    /// The neighbours on `index` that are as [`Netlink::neighbour_set`] makes them.
+    pub fn neighbours_set(&mut self, index: u32) -> Result<Vec<IpAddr>, Error> {
+        let mut all = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let request = message::body(&[family as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
+            all.extend(
+                self.dump(Rtm::Getneigh, &request, |message| neighbour_made(message, index))
+                    .map_err(|e| e.during(format!("list the neighbours on interface {index}")))?,
+            );
+        }
+        Ok(all)
+    }
+
     /// Remove the neighbour `ip`; it is no error when it is gone already.
     pub fn neighbour_remove(&mut self, index: u32, ip: IpAddr) -> Result<(), Error> {
         match self.request(Rtm::Delneigh, NlmF::empty(), neighbour(index, ip, None), |_| {}) {
@@ -89,6 +102,17 @@ impl Netlink {
             _ => Ok(()),
         }
     }
+}
+
+/// The address of a neighbour on `index`, if it is as [`neighbour`] describes it.
+fn neighbour_made(message: &Message<'_>, index: u32) -> Option<IpAddr> {
+    // `struct ndmsg`: family, padding, interface, state, flags, type.
+    let ([_, _, _, _, i0, i1, i2, i3, s0, s1, flags, _], mut attributes) = message::header(message.body)?;
+    let is_it = u32::from_ne_bytes([i0, i1, i2, i3]) == index
+        && u16::from_ne_bytes([s0, s1]) == Nud::NOARP.bits()
+        && flags & fdb::NTF_EXT_LEARNED != 0;
+    let ip = attributes.find(|(kind, _)| Nda::from(*kind) == Nda::Dst)?.1;
+    message::ip_of(ip).filter(|_| is_it)
 }
 
 fn neighbour(index: u32, ip: IpAddr, lladdr: Option<&[u8]>) -> Buffer {
