@@ -33,6 +33,9 @@ pub const COMPLAINTS: Rate = Rate { per_second: 10, burst: 20 };
 /// Places where a session ended lately that are remembered.
 pub const ENDED: usize = 4096;
 
+/// Refusals of strangers that are told in a minute, in a VN.
+pub const REFUSALS: u32 = 10;
+
 /// Packets of one registered client.
 pub const CLIENT: Rate = Rate { per_second: 200, burst: 500 };
 

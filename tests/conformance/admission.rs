@@ -119,6 +119,29 @@ fn e3_e12_who_came_first_with_an_ip_address_stays() {
     assert_eq!(register(&mut hub, 302, &tunnel(302), true), 0);
 }
 
+/// What any number of strangers ask for in vain drives nothing out of what is remembered and told.
+#[test]
+fn refusals_of_strangers_are_told_now_and_then() {
+    let mut hub = Driven::hub_with(ServerSettings { allow: vec![prefix("10.0.0.0", 24)], ..hub_role() });
+    assert_eq!(hub.register(&client(2)).codes(), [0]);
+    let mut told = 0;
+    for n in 0..200_u8 {
+        let stranger = Client { nbma: nbma(&format!("10.9.0.{}", n + 1)), ..client(9) };
+        hub.register(&stranger);
+        let reason = Refusal::NotAllowed(stranger.nbma);
+        told += u32::from(hub.told(&Event::SpokeRefused { spoke: stranger.nbma, reason, is_known: false }));
+        hub.pass(SECOND / 4);
+    }
+    assert_eq!(told, 10);
+    assert_eq!(hub.engine.statistics().registrations_not_allowed, 200);
+    let translated = write(&client(3).header(Kind::RegistrationRequest, 0, 9, client(3).source), |w| {
+        w.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+    });
+    hub.hear(client(2).path(), TAG, &translated);
+    let reason = Refusal::Translated { comes_from: client(2).nbma, names: client(3).nbma };
+    assert!(hub.told(&Event::SpokeRefused { spoke: client(2).nbma, reason, is_known: true }));
+}
+
 /// What the hub has no address for any more is registered no more.
 #[test]
 fn a_family_that_is_served_no_more_ends() {

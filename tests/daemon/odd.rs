@@ -125,7 +125,8 @@ fn strangers_hide_nobody() {
         };
         let from = |n: u8, gre: &[u8]| forged([10, 9, 0, n], hub.nbma, gre);
         let flood: Vec<_> = (1..=60).flat_map(|n| [from(n, &old), from(n, &[0, 0, 0x20, 1, 9])]).collect();
-        let registrations: Vec<_> = (1..=60).map(|n| from(n, &registration(1, 100 + u32::from(n)))).collect();
+        let registrations: Vec<_> =
+            (1..=60).cycle().take(300).map(|n| from(n, &registration(1, 100 + u32::from(n)))).collect();
         let errors: Vec<_> = (1..=60).map(|n| from(n, &error)).collect();
         for packets in [&flood, &registrations, &errors] {
             send(stranger, packets);
@@ -139,6 +140,9 @@ fn strangers_hide_nobody() {
         let words = "10.0.0.2 sends packets in the format of the dmevpn in C";
         wait("the spoke is told", || hub.log_text().contains(words));
         wait("its refusal is told", || hub.log_text().contains("registration of spoke 10.0.0.2 refused"));
+        // Of what happened 256 are remembered.
+        let events = String::from_utf8(dmevpn(hub, &["events"]).stdout).unwrap();
+        assert!(events.contains("spoke up: 10.0.0.2 vni 100"), "{events}");
         send(stranger, &flood);
         wait("all are counted", || counted(hub, "rx_old_format") == "121");
         assert!(status(hub).contains(words), "{}", status(hub));

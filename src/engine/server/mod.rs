@@ -98,6 +98,8 @@ pub struct Server {
     flush: Alarm,
     /// Who was refused last for its address, and when.
     refused: Option<(Instant, Refusal)>,
+    /// How many refusals of strangers were told in this minute, and when it began.
+    strangers: (Instant, u32),
 }
 
 impl ServerSettings {
@@ -142,6 +144,7 @@ impl Server {
             flushed: None,
             flush: Alarm::default(),
             refused: None,
+            strangers: (now, 0),
         }
     }
 

@@ -9,15 +9,19 @@ use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Reply, Trust};
-use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, NEIGHBOURS_APART};
+use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, NEIGHBOURS_APART, REFUSALS};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
 use super::admission::{granted, is_for_anybody, translated};
 use super::claim::Heard;
 use super::{Server, ip, mac};
+use crate::time::Instant;
 use crate::types::{Label, Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, kind};
 use core::time::Duration;
+
+/// In it so many refusals of strangers are told.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The result code of each CIE.
 type Codes = heapless::Vec<u8, CIES_PER_REQUEST>;
@@ -371,8 +375,19 @@ impl Server {
                 increment(&mut member.statistics.tx_nak);
             }
             let is_known = cx.sites.is_at(spoke);
-            cx.tell(Event::SpokeRefused { spoke, reason, is_known });
+            if is_known || self.may_tell(cx.now) {
+                cx.tell(Event::SpokeRefused { spoke, reason, is_known });
+            }
         }
+    }
+
+    /// Whether one more refusal of a stranger is told: they do not drive out what is remembered of others.
+    fn may_tell(&mut self, now: Instant) -> bool {
+        if now.since(self.strangers.0) >= MINUTE {
+            self.strangers = (now, 0);
+        }
+        self.strangers.1 = self.strangers.1.saturating_add(1);
+        self.strangers.1 <= REFUSALS
     }
 }
 
