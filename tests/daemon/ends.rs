@@ -93,6 +93,27 @@ fn what_daemons_left_is_removed() {
     });
 }
 
+/// The addresses of clients that a hub entered on its GRE device go; those of others stay.
+#[test]
+fn neighbours_that_a_daemon_left_are_removed() {
+    in_small(plan(), |lab| {
+        let hub = lab.node("hub");
+        let device = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'eth1'";
+        hub.edit_config(|text| text.replace("config dmevpn 'main'", device)).unwrap();
+        let like =
+            |ip: &str, state: &str| format!("neigh add {ip} lladdr 02:00:00:00:00:01 nud {state} dev eth1\n");
+        let ours = ["192.0.2.8", "2001:db8::8"].map(|ip| like(ip, "noarp extern_learn")).concat();
+        hub.ns.ip(&(ours + &like("192.0.2.77", "permanent") + &like("192.0.2.78", "noarp"))).unwrap();
+        let (code, said) = leave(hub);
+        assert_eq!((code, said.as_str()), (Some(0), "removed 2 neighbours of eth1\n"));
+        let mut command = hub.ns.command("ip");
+        let left = command.args(["neigh", "show", "nud", "all", "dev", "eth1"]).output().unwrap();
+        let left = String::from_utf8(left.stdout).unwrap();
+        assert!(!left.contains("extern_learn"), "{left}");
+        assert!(left.contains("192.0.2.77") && left.contains("192.0.2.78"), "{left}");
+    });
+}
+
 /// The bridge has no port but the tunnel's, as where Wi-Fi is not up yet.
 #[test]
 fn a_bridge_without_other_ports() {
