@@ -4,10 +4,11 @@
 mod sim;
 
 use dmevpn::engine::report::PeerRow;
-use dmevpn::engine::{Event, Input, Order, Place, Via, Why};
+use dmevpn::engine::settings::{Algorithm, KeySettings, KeyText, Settings};
+use dmevpn::engine::{Event, Input, Order, Place, Statistics, Via, Why};
 use dmevpn::time::Instant;
 use dmevpn::types::{Nbma, Vni};
-use dmevpn::wire::nhrp::{Cie, Header, Kind, Message, ProtocolAddress, Tags, Writer, code};
+use dmevpn::wire::nhrp::{Cie, Header, Kind, Message, ProtocolAddress, Tags, Writer, checksum, code};
 use dmevpn::wire::{MAX_NHRP, Prefix};
 use sim::build::*;
 use sim::rng::Rng;
@@ -31,10 +32,14 @@ fn hub_nbma() -> Nbma {
 }
 
 fn star(seed: u64, net: Net) -> Sim {
+    star_of(seed, net, |settings| settings)
+}
+
+fn star_of(seed: u64, net: Net, with: impl Fn(Settings) -> Settings) -> Sim {
     let mut sim = Sim::new(seed, net);
-    sim.add(&[hub_nbma()], hub_settings(HOLDING), None);
+    sim.add(&[hub_nbma()], with(hub_settings(HOLDING)), None);
     for n in 1..=SPOKES {
-        sim.add(&[spoke_nbma(n)], spoke_settings(HOLDING, 100 + n as u32), Some(hub_nbma()));
+        sim.add(&[spoke_nbma(n)], with(spoke_settings(HOLDING, 100 + n as u32)), Some(hub_nbma()));
         sim.settle(station(n), n, VN);
     }
     sim
@@ -279,6 +284,150 @@ fn an_enemy_off_the_path_has_no_effect() {
         // A hint is followed once in a second at most.
         let asks: u32 = (1..=SPOKES).map(|id| sim.nodes[id].engine.statistics().tx_register_req).sum();
         sim.check(asks - asked <= 4 * (121 + 4), || format!("they registered {} times", asks - asked));
+        sim.check(seen.borrow().wrong.is_empty(), || format!("{:?}", seen.borrow().wrong));
+    }
+}
+
+/// All have two keys, of which the enemy has none.
+fn with_keys(mut settings: Settings) -> Settings {
+    let key = |spi: u16, secret: &[u8]| KeySettings {
+        name: format!("k{spi}"),
+        spi,
+        algorithm: Algorithm::HmacSha256,
+        secret: KeyText::new(secret.to_vec()),
+        spoke: None,
+    };
+    for (_, vn) in settings.vns.iter_mut() {
+        vn.keys.keys = vec![key(300, b"nobody else knows"), key(301, b"nobody else knows either")];
+    }
+    settings
+}
+
+/// What becomes of a packet in the hands of who has it, and no key.
+fn tampered(rng: &mut Rng, sim: &Sim, (via, octets): &(Via, Vec<u8>)) -> Option<(Nbma, Nbma, Vec<u8>)> {
+    let (mut from, mut to) = (via.path.local, via.path.remote);
+    let all: Vec<Nbma> = sim.nodes.iter().map(|node| node.addresses[0]).collect();
+    let mut octets = octets.clone();
+    match rng.below(6) {
+        // Once more, and late.
+        0 => {}
+        1 => std::mem::swap(&mut from, &mut to),
+        2 => {
+            from = if rng.percent(50) { nbma("10.0.9.9") } else { all[rng.below(all.len() as u64) as usize] }
+        }
+        // Other octets, and all of the rest right.
+        3 => {
+            for _ in 0..=rng.below(3) {
+                let at = rng.below(octets.len() as u64) as usize;
+                octets[at] ^= 1 << rng.below(8);
+            }
+            octets[12..14].fill(0);
+            let sum = checksum(&octets);
+            octets[12..14].copy_from_slice(&sum.to_be_bytes());
+        }
+        // Something else in its session: a withdrawal of all, or a NAK; not signed, or by who knows the number of a key.
+        how => {
+            let message = Message::parse(&octets).ok()?;
+            let mut header = message.header;
+            header.request_id = header.request_id.wrapping_add(rng.below(3) as u32);
+            if rng.percent(30) && header.kind == Kind::RegistrationRequest {
+                header.kind = Kind::PurgeRequest;
+            }
+            let mut buf = vec![0; MAX_NHRP];
+            let mut writer = Writer::new(&mut buf, &header);
+            writer.packet_in_error(message.packet_in_error());
+            let code = if rng.percent(50) { code::PROHIBITED } else { code::OK };
+            let prefix = if rng.percent(30) { 1 } else { 0xff };
+            for cie in message.cies() {
+                writer.cie(&Cie { code, prefix, address: cie.address.or(header.source), ..cie });
+            }
+            for extension in
+                message.extensions().filter(|e| e.kind != dmevpn::wire::nhrp::kind::AUTHENTICATION)
+            {
+                writer.extension(extension);
+            }
+            let digest = rng.next().to_be_bytes();
+            let len = match how {
+                4 => writer.finish(),
+                _ => writer.finish_signed(300, None, |_| [digest, digest].concat().try_into().unwrap()),
+            };
+            buf.truncate(len?);
+            octets = buf;
+        }
+    }
+    Some((from, to, with_prefix(*via, &octets)))
+}
+
+/// Where all is signed, who has every packet in hand and no key can do nothing but keep packets: what is altered, forged in its
+/// session, sent once more, late, or from elsewhere changes nothing at all.
+#[test]
+fn an_enemy_on_the_path_without_a_key_has_no_effect() {
+    let seed = seed();
+    for round in 0..3 {
+        let mut sim = star_of(seed + round, Net::GOOD, with_keys);
+        let mut rng = Rng(seed ^ (round + 777));
+        let seen = Rc::new(RefCell::new(Seen::default()));
+        sim.watch = Some(Box::new(Tap(seen.clone())));
+        sim.until(Duration::from_secs(60), "registering", |sim| {
+            (1..=SPOKES).all(|id| sim.registered(id, VN))
+        });
+        for n in 1..=SPOKES {
+            let (one, other) = (station(n), station(n % SPOKES + 1));
+            sim.converse(one, other, Duration::from_secs(1), Duration::from_secs(400));
+        }
+        sim.run_secs(20);
+        let ports = sim.plane(HUB_NODE, VN).ports.clone();
+        let lost = sim.frames_lost();
+        let before: Vec<Statistics> = sim.nodes.iter().map(|node| node.engine.statistics()).collect();
+        let mut late: BTreeMap<(Instant, u64), (Nbma, Nbma, Vec<u8>)> = BTreeMap::new();
+        for step in 0..1200_u64 {
+            for n in 0..10 {
+                let packet = {
+                    let seen = seen.borrow();
+                    seen.captured[rng.below(seen.captured.len() as u64) as usize].clone()
+                };
+                let at = sim.now + Duration::from_millis(if rng.percent(20) { rng.below(60_000) } else { 0 });
+                late.extend(tampered(&mut rng, &sim, &packet).map(|packet| ((at, step * 10 + n), packet)));
+            }
+            while let Some(entry) = late.first_entry().filter(|entry| entry.key().0 <= sim.now) {
+                let (from, to, octets) = entry.remove();
+                sim.inject(from, to, octets);
+            }
+            sim.run(STEP);
+            if step % 50 == 49 {
+                for n in 1..=SPOKES {
+                    let right = sim.right(n, station(n % SPOKES + 1));
+                    let shortcut = sim.shortcut(n, VN, station(n % SPOKES + 1));
+                    sim.check(shortcut.is_some() && shortcut == right, || format!("node {n}: {shortcut:?}"));
+                    sim.check(sim.registered(n, VN), || format!("node {n} is not registered"));
+                }
+                let there = &sim.plane(HUB_NODE, VN).ports;
+                sim.check(*there == ports, || format!("{there:?} instead of {ports:?}"));
+            }
+        }
+        sim.check(sim.frames_lost() <= lost + 4, || format!("{} frames were lost", sim.frames_lost() - lost));
+        for (id, before) in before.iter().enumerate() {
+            let told = sim.told(id, |event| {
+                matches!(
+                    event,
+                    Event::SpokeDown { .. }
+                        | Event::SpokeMoved { .. }
+                        | Event::Rivals(_)
+                        | Event::RegistrationLost { .. }
+                        | Event::Refused { .. }
+                        | Event::SpokeRefused { .. }
+                        | Event::ShortcutDown { why: Why::Purged | Why::Denied, .. }
+                        | Event::MacMoved { .. }
+                )
+            });
+            sim.check(told == 0, || format!("node {id}: {:?}", sim.nodes[id].told));
+            let now = sim.nodes[id].engine.statistics();
+            sim.check(now.rx_unauthenticated > 100, || format!("node {id} counts {now:?}"));
+            sim.check(now.sessions == before.sessions, || format!("node {id} counts {now:?}"));
+            // A third of the holding time, for 120 s.
+            let asks = now.tx_register_req - before.tx_register_req;
+            sim.check(asks <= 6, || format!("node {id} registered {asks} times"));
+        }
         sim.check(seen.borrow().wrong.is_empty(), || format!("{:?}", seen.borrow().wrong));
     }
 }

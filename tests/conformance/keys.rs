@@ -450,3 +450,21 @@ fn i18_a_hub_that_knows_no_key_is_silent_and_the_spoke_says_so() {
     }
     assert_eq!((sought, told), (Some(7), Some(7)));
 }
+
+/// What is signed comes from anywhere, since nothing in front of it is: a refusal of a copy would be one of the site itself.
+#[test]
+fn i14_a_copy_from_elsewhere_gets_no_answer() {
+    let mut hub = keyed_hub(&[key(GOLDEN)]);
+    let two = client(2);
+    let tags = begin(&mut hub, &two, NS, GOLDEN, 1);
+    for packet in [two.registration(3), two.question(4, address(STATION)), two.purge(5, 0, &[two.source])] {
+        let copy = signed(&tagged(&packet, tags), GOLDEN);
+        assert!(hub.hear(from(nbma("10.0.0.77")), TAG, &copy).is_empty());
+    }
+    assert_eq!((members(&hub), hub.engine.statistics().rx_wrong_tags), (1, 3));
+    // Who is not in yet is told that there is NAT between.
+    let three = client(3);
+    let first = signed(&tagged(&three.registration(1), Tags { sender: 7, receiver: 0 }), GOLDEN);
+    let sent = hub.hear(from(nbma("10.0.0.77")), TAG, &first);
+    assert_eq!((sent.len(), sent[0].codes()), (1, vec![code::PROHIBITED]));
+}

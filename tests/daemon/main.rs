@@ -27,6 +27,7 @@ mod hub;
 mod identity;
 mod interface;
 mod kernel;
+mod keys;
 mod life;
 mod log;
 mod moves;

@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
             "cisco-authentication" => {
                 self.argument(keyword, "the secret", |_| Ok(()))?;
                 Says::Nothing(
-                    "NHRP is NOT authenticated here; have it in IPsec, WireGuard or a network you trust",
+                    "a word for all to read is no protection: NHRP is NOT authenticated until there are keys (dmevpn key new)",
                 )
             }
             "shortcut" => Says::Nothing("MAC addresses always get shortcuts"),

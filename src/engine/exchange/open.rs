@@ -51,7 +51,8 @@ pub fn open<'a>(
             return Fate::Dropped;
         }
     };
-    if key.is_some() && known.is_some_and(|message| tags_of(message).is_none()) {
+    let is_copy = |message: &Message<'_>| hub.is_none() && is_copy(cx, via, message);
+    if key.is_some() && known.is_some_and(|message| tags_of(message).is_none() || is_copy(message)) {
         increment(&mut cx.statistics.rx_wrong_tags);
         return Fate::Dropped;
     }
@@ -208,6 +209,15 @@ fn of_client(
 fn untagged(cx: &Context<'_>, remote: Nbma) -> (Option<SiteId>, Trust) {
     let site = cx.sites.members_at(remote).find(|(_, member)| member.begun.is_none()).map(|(site, _)| site);
     (site, Trust::Untagged)
+}
+
+/// Whether it is a request of a site's session, and comes from elsewhere: an answer to it would be one that the site takes for
+/// its own, since nothing of the addresses in front of it is signed.
+fn is_copy(cx: &Context<'_>, via: Via, message: &Message<'_>) -> bool {
+    let header = &message.header;
+    let there = || cx.sites.get(cx.sites.find((header.nbma, header.vni))?)?.tags;
+    let has_its_tags = || there().zip(message.tags()).is_some_and(|(ours, tags)| same(tags, ours.flipped()));
+    header.nbma != via.path.remote && is_request(message) && has_its_tags()
 }
 
 /// The tags of a packet; of an error those of the packet it is about, as far as that is included.
