@@ -26,6 +26,10 @@ fuzz_target!(|octets: &[u8]| {
 
 fn round_trip(packet: &[u8]) {
     let Ok(message) = Message::parse(packet) else { return };
+    if let Some(signature) = message.signature() {
+        let covered: usize = signature.covered.iter().map(|part| part.len()).sum();
+        assert!(covered <= packet.len());
+    }
     let mut buf = vec![0xa5; packet.len()];
     let mut writer = Writer::new(&mut buf, &message.header);
     for cie in message.cies() {
