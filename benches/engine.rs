@@ -1,11 +1,11 @@
 //! What a hub does in a second with so many bindings: `cargo bench --bench engine`. Without a kernel, and next to only reading
 //! and writing the same packets. What trust costs is told as a ratio to none.
 
-use dmevpn::engine::settings::{ServerSettings, VpnMode};
+use dmevpn::engine::settings::{Algorithm, KeySettings, KeyText, KeysSettings, ServerSettings, VpnMode};
 use dmevpn::engine::{Event, Input, News, Outcome, Path, Place, Via};
 use dmevpn::types::Mac;
 use dmevpn::wire::MAX_NHRP;
-use dmevpn::wire::nhrp::{Kind, Message, ProtocolAddress, Tags, Writer};
+use dmevpn::wire::nhrp::{DIGEST, Kind, Message, ProtocolAddress, Tags, Writer, kind};
 use drive::{
     Client, Driven, HUB_MAC, Part, Sent, TAG, VN, hub_role, mac, nbma, settings, tagged, vni, write,
 };
@@ -28,22 +28,78 @@ enum Mode {
     /// Nothing: `untagged_l2`.
     Open,
     Sessions,
+    /// A key for all.
+    Sha256,
+    Md5,
 }
 
-const MODES: [Mode; 2] = [Mode::Open, Mode::Sessions];
+const MODES: [Mode; 4] = [Mode::Open, Mode::Sessions, Mode::Sha256, Mode::Md5];
+const SPI: u16 = 256;
+const SECRET: &[u8] = b"0123456789abcdef";
 
 impl Mode {
     fn name(self) -> &'static str {
         match self {
             Mode::Open => "open",
             Mode::Sessions => "sessions",
+            Mode::Sha256 => "SHA-256",
+            Mode::Md5 => "MD5",
         }
+    }
+
+    fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Mode::Open | Mode::Sessions => None,
+            Mode::Sha256 => Some(Algorithm::HmacSha256),
+            Mode::Md5 => Some(Algorithm::HmacMd5),
+        }
+    }
+
+    fn keys(self) -> KeysSettings {
+        let key = |algorithm| {
+            let secret = KeyText::new(SECRET.to_vec());
+            KeySettings { name: "all".into(), spi: SPI, algorithm, secret, spoke: None }
+        };
+        KeysSettings { keys: self.algorithm().map(key).into_iter().collect(), is_optional: false }
+    }
+
+    /// The same packet, signed where it has to be.
+    fn signs(self, octets: Vec<u8>) -> Vec<u8> {
+        let Some(algorithm) = self.algorithm() else { return octets };
+        let message = Message::parse(&octets).unwrap();
+        let mut buf = vec![0; MAX_NHRP];
+        let mut writer = Writer::new(&mut buf, &message.header);
+        message.cies().for_each(|cie| {
+            writer.cie(&cie);
+        });
+        message.extensions().filter(|extension| extension.kind != kind::AUTHENTICATION).for_each(
+            |extension| {
+                writer.extension(extension);
+            },
+        );
+        let digest = |packet: &[u8]| match algorithm {
+            Algorithm::HmacSha256 => digest::<hmac::Hmac<sha2::Sha256>>(packet),
+            Algorithm::HmacMd5 => digest::<hmac::Hmac<md5::Md5>>(packet),
+        };
+        let len = writer.finish_signed(SPI, None, digest).expect("it fits");
+        buf.truncate(len);
+        buf
     }
 
     fn role(self) -> ServerSettings {
         let untagged_l2 = matches!(self, Mode::Open);
         ServerSettings { untagged_l2, max_macs: 200_000, ..hub_role() }
     }
+}
+
+/// A keyed hash of a packet in which checksum and digest are zero.
+fn digest<H: hmac::Mac + hmac::KeyInit>(packet: &[u8]) -> [u8; DIGEST] {
+    let mut packet = packet.to_vec();
+    packet[12..14].fill(0);
+    let end = packet.len() - 4;
+    packet[end - DIGEST..end].fill(0);
+    let hash = <H as hmac::KeyInit>::new_from_slice(SECRET).unwrap().chain_update(&packet);
+    *hash.finalize().into_bytes().first_chunk().unwrap()
 }
 
 /// A client, and what it says of itself in each packet.
@@ -62,19 +118,19 @@ impl Talker {
     }
 
     /// What it sends.
-    fn says(&self, octets: Vec<u8>) -> Vec<u8> {
-        self.tags.map_or_else(|| octets.clone(), |tags| tagged(&octets, tags))
+    fn says(&self, mode: Mode, octets: Vec<u8>) -> Vec<u8> {
+        mode.signs(self.tags.map_or_else(|| octets.clone(), |tags| tagged(&octets, tags)))
     }
 
     /// It registers for the first time, and has its port then.
     fn registers(&mut self, hub: &mut Driven, mode: Mode, watch: &mut Watch) {
-        if let Mode::Sessions = mode {
+        if !matches!(mode, Mode::Open) {
             let tags = Tags { sender: 1 << 40 | u64::from(vni_of(self)), receiver: 0 };
-            let nak = self.asks(hub, &tagged(&self.client.registration(1), tags), watch);
+            let nak = self.asks(hub, &mode.signs(tagged(&self.client.registration(1), tags)), watch);
             let cookie = nak.message().challenge().expect("a cookie").cookie;
             self.tags = Some(Tags { receiver: cookie, ..tags });
         }
-        let request = self.says(self.client.registration(2));
+        let request = self.says(mode, self.client.registration(2));
         watch.call(hub, packet(self.client.path(), &request));
         let spoke = hub.port_asked_for().expect("a new spoke needs a port");
         watch.call(hub, Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });
@@ -145,7 +201,9 @@ fn station(n: u32) -> ProtocolAddress {
 
 impl World {
     fn new(mode: Mode) -> World {
-        let mut hub = Driven::new(settings(Part::Hub(mode.role()), VpnMode::Llc), 6);
+        let mut settings = settings(Part::Hub(mode.role()), VpnMode::Llc);
+        settings.vns.get_mut(&VN).expect("it is there").keys = mode.keys();
+        let mut hub = Driven::new(settings, 6);
         hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
         hub.input(Input::News { vn: VN, news: News::Listed });
         // Nobody is there who may hold what was said before a reboot.
@@ -204,7 +262,7 @@ impl World {
     fn refreshes(&mut self) -> (f64, Vec<Vec<u8>>) {
         self.each(CALLS, |world, n| {
             let talker = world.talkers[n as usize % world.talkers.len()];
-            (talker, talker.says(talker.client.registration(world.id)))
+            (talker, talker.says(world.mode, talker.client.registration(world.id)))
         })
     }
 
@@ -212,7 +270,7 @@ impl World {
         self.each(CALLS, |world, n| {
             let n = n % world.stations;
             let talker = *world.asker(n);
-            (talker, talker.says(talker.client.question(world.id, station(n))))
+            (talker, talker.says(world.mode, talker.client.question(world.id, station(n))))
         })
     }
 
@@ -230,14 +288,14 @@ impl World {
             let purges = self.hub.sent();
             for purge in &purges {
                 let message = purge.message();
-                let reply = write(&purge.header().reply(Kind::PurgeReply), |w| {
+                let reply = self.mode.signs(write(&purge.header().reply(Kind::PurgeReply), |w| {
                     message.cies().for_each(|cie| {
                         w.cie(&cie);
                     });
                     message.extensions().for_each(|extension| {
                         w.extension(extension);
                     });
-                });
+                }));
                 watch.call(&mut self.hub, packet(purge.path, &reply));
                 packets.push(reply);
             }
