@@ -32,7 +32,7 @@ _dmevpn() {
     peers) options='--remove --json --timeout --socket' places=(vn) ;;
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
-    monitor) options='--record --json --timeout --socket' places=() ;;
+    monitor) options='--record --most --json --timeout --socket' places=() ;;
     events) options='--after --json --timeout --socket' places=() ;;
     metrics) options='--json --timeout --socket' places=() ;;
     reload) options='--json --timeout --socket' places=() ;;
@@ -48,7 +48,7 @@ _dmevpn() {
         _dmevpn_files "$word"
         return
         ;;
-    --timeout | --after | --remove) return ;;
+    --timeout | --after | --most | --remove) return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
@@ -56,7 +56,7 @@ _dmevpn() {
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --record | --timeout | --after | --remove) ((i++)) ;;
+        --config | --socket | --record | --timeout | --after | --most | --remove) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac

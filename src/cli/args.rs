@@ -169,6 +169,9 @@ asks! {
         /// write what goes in and out of the daemon into this new file instead, as a case that tests can play
         #[argh(option, arg_name = "file")]
         pub(super) record: Option<String>,
+        /// how large that file may become, in MB (default 16)
+        #[argh(option, arg_name = "number", default = "16")]
+        pub(super) most: u32,
     } this => match this.record {
         Some(_) if this.json => Err(Failure::usage("a record is no JSON".into())),
         Some(_) => Ok(Question::Record),

@@ -10,6 +10,7 @@
 
 mod args;
 mod client;
+mod record;
 
 pub use args::{Args, DEFAULT_CONFIG};
 
@@ -26,9 +27,9 @@ use argh::FromArgs;
 use args::{Asks, Check, Command, Doctor, Key, KeyCommand, NewKey};
 use client::Client;
 use core::fmt::Write;
+use record::Record;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 /// Numbers below are not for keys that are configured by hand.
@@ -89,9 +90,12 @@ fn form(json: bool) -> Form {
 
 /// The exit code.
 fn run(command: Command) -> Result<u8, Failure> {
-    let record = if let Command::Monitor(monitor) = &command { monitor.record.clone() } else { None };
+    let record = match &command {
+        Command::Monitor(monitor) => monitor.record.clone().map(|file| (file, monitor.most)),
+        _ => None,
+    };
     let command = match command.asks() {
-        Ok(asks) => return ask(asks?, record.as_deref()),
+        Ok(asks) => return ask(asks?, record),
         Err(command) => command,
     };
     let mut out = String::new();
@@ -142,12 +146,12 @@ fn new_key(out: &mut String, new: &NewKey) -> Result<(), Failure> {
 }
 
 /// Asks the daemon, and copies its answer, be it to a file.
-fn ask(asks: Asks, record: Option<&str>) -> Result<u8, Failure> {
+fn ask(asks: Asks, record: Option<(String, u32)>) -> Result<u8, Failure> {
     let Asks { question, json, timeout, socket } = asks;
     let mut client = Client::connect(&socket, timeout)?;
     let endless = matches!(question, Question::Monitor | Question::Record);
     client.ask(&Request { question, form: form(json) })?;
-    let mut file = record.map(new_file).transpose()?;
+    let mut file = record.map(|(path, most)| Record::new(path, most)).transpose()?;
     let mut in_line = false;
     loop {
         let Piece { kind, octets } = client.read().inspect_err(|_| {
@@ -161,7 +165,7 @@ fn ask(asks: Asks, record: Option<&str>) -> Result<u8, Failure> {
         match kind {
             Kind::Output => {
                 let is_read = match &mut file {
-                    Some(file) => write(file, &text)?,
+                    Some(file) => file.add(&text)?,
                     None => print(&text)?,
                 };
                 if !is_read {
@@ -176,12 +180,6 @@ fn ask(asks: Asks, record: Option<&str>) -> Result<u8, Failure> {
             client.wait_forever();
         }
     }
-}
-
-/// A file for what is recorded, of which there is none yet: what is said between sites is nobody else's business.
-fn new_file(path: &str) -> Result<File, Failure> {
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    file.map_err(|e| Failure::failed(format!("{path}: {}", InWords(&e))))
 }
 
 fn check(check: &Check) -> Result<u8, Failure> {

@@ -35,7 +35,7 @@ const AFTER: &str = r#"    case $before in
         _dmevpn_files "$word"
         return
         ;;
-    --timeout | --after | --remove) return ;;
+    --timeout | --after | --most | --remove) return ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$word")
@@ -43,7 +43,7 @@ const AFTER: &str = r#"    case $before in
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --config | --socket | --record | --timeout | --after | --remove) ((i++)) ;;
+        --config | --socket | --record | --timeout | --after | --most | --remove) ((i++)) ;;
         -*) ;;
         *) ((place++)) ;;
         esac
@@ -88,7 +88,8 @@ fn options(command: &Command) -> String {
         let takes = command.takes(option);
         assert_eq!(
             takes.is_some(),
-            ["--config", "--socket", "--record", "--timeout", "--after", "--remove"].contains(option),
+            ["--config", "--socket", "--record", "--timeout", "--after", "--most", "--remove"]
+                .contains(option),
             "{option}"
         );
     }
