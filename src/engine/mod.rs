@@ -39,6 +39,7 @@ pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::way::{Path, Via};
 pub use contract::{report, settings};
 pub use plane::Plane;
+pub use scene::Told;
 pub use secret::Secret;
 
 use crate::time::Instant;
@@ -269,6 +270,12 @@ impl Engine {
         let mut sum = self.statistics;
         self.vns.values().for_each(|vn| sum.add(&vn.statistics));
         sum
+    }
+
+    /// How many packets were above the limits of their senders.
+    pub fn rate_limited(&self) -> u32 {
+        let of_vns = self.vns.values().map(|vn| vn.statistics.rx_rate_limited);
+        of_vns.fold(self.statistics.rx_rate_limited, u32::wrapping_add)
     }
 
     /// Whose packets made no sense within the last hour.

@@ -16,7 +16,7 @@ use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
 use crate::engine::News::FoundClient;
 use crate::engine::{
-    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Settings, Start, VnKey,
+    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Settings, Start, Told, VnKey,
 };
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
@@ -34,6 +34,9 @@ use std::time::Duration;
 const PACKETS: usize = 512;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
+
+/// Of how all stands so many MACs are told at a time.
+const SCENE: usize = 64;
 
 /// So many packets that clients send each other are looked at together.
 const RELAYED: usize = 32;
@@ -143,8 +146,7 @@ impl Node {
     }
 
     fn input_at(&mut self, now: Instant, input: Input<'_>) {
-        self.record(|out, tags| record::input(out, tags, now, &input));
-        self.engine.handle(now, input, &mut self.effects);
+        self.handle(now, input);
         self.work();
     }
 
@@ -402,8 +404,19 @@ impl Node {
             self.perform();
             let Some(input) = self.inputs.pop_front() else { break };
             let now = self.clock.now();
-            self.record(|out, tags| record::input(out, tags, now, &input));
-            self.engine.handle(now, input, &mut self.effects);
+            self.handle(now, input);
+        }
+    }
+
+    /// The engine takes in an input, and those who record are told.
+    fn handle(&mut self, now: Instant, input: Input<'_>) {
+        let limited = self.engine.rate_limited();
+        self.engine.handle(now, input, &mut self.effects);
+        match input {
+            Input::Packet { .. } | Input::Relayed { .. } if self.engine.rate_limited() != limited => {
+                self.audience.leave_out();
+            }
+            _ => self.record(|out, tags| record::input(out, tags, now, &input)),
         }
     }
 
@@ -414,24 +427,41 @@ impl Node {
         }
     }
 
-    /// Begins a record: how all stands, as what a daemon that is started now would be told and find; and registrations.
-    pub fn begin_record(&mut self, out: &mut String) -> Listener {
-        let now = self.clock.now();
-        self.scene(out, now);
-        let listener = self.audience.listen_to_all();
-        self.input_at(now, Input::Order(Order::Refresh));
-        listener
-    }
-
-    fn scene(&self, out: &mut String, now: Instant) {
+    /// Begins a record: how all stands, as what a daemon that is started now would be told and find; and registrations. Of a
+    /// hub there may be more to tell, by [`Node::go_on_recording`].
+    pub fn begin_record(&mut self, out: &mut String) -> (Listener, Option<Told>) {
         let all = self.settings(&self.config);
         record::settings(out, &all, self.engine.next_request_id());
+        let listener = self.audience.listen_to_all();
+        let (now, mut told) = (self.clock.now(), Told::default());
+        let is_hub = all.vns.values().any(|vn| vn.server.is_some());
+        // What a spoke says when it is played is compared from the beginning.
+        let most = if is_hub { SCENE } else { usize::MAX };
         let mut tags = record::Tags::default();
-        self.engine.scene(now, |input| record::input(out, &mut tags, now, &input));
-        if all.vns.values().any(|vn| vn.server.is_some()) {
+        if self.engine.scene(now, &mut told, most, |input| record::input(out, &mut tags, now, &input)) {
+            return (listener, Some(told));
+        }
+        if is_hub {
             // It would be told that the hub is another one.
             record::skip(out, now);
         }
+        self.input_at(now, Input::Order(Order::Refresh));
+        (listener, None)
+    }
+
+    /// Tells more of how all stands, now that all that was recorded meanwhile is. Whether there is still more.
+    pub fn go_on_recording(&mut self, out: &mut String, told: &mut Told) -> bool {
+        let now = self.clock.now();
+        let mut tags = record::Tags::default();
+        record::skip(out, now);
+        let is_more = self.engine.scene(now, told, SCENE, |input| {
+            record::input(out, &mut tags, now, &input);
+            record::skip(out, now);
+        });
+        if !is_more {
+            self.input_at(now, Input::Order(Order::Refresh));
+        }
+        is_more
     }
 
     /// What the engine is to be by a configuration.

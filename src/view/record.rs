@@ -73,6 +73,23 @@ pub fn skip(out: &mut String, now: Instant) {
     let _ = writeln!(out, "{} skip", At(now));
 }
 
+/// An entry among what tells how all stands: what is said before and on it is of no matter.
+pub fn among(out: &mut String, text: &str) {
+    if text.split(' ').nth(1) == Some("out") {
+        return;
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        out.push_str(text.split(' ').next().unwrap_or_default());
+        out.push_str(" skip\n");
+    }
+    out.push_str(text);
+}
+
+/// So many packets are not in the record: they were above the limits of their senders.
+pub fn left_out(packets: u64) -> String {
+    format!("# {packets} packets above the limits of their senders are left out here\n")
+}
+
 /// A packet that is sent.
 pub fn sent(out: &mut String, tags: &mut Tags, now: Instant, via: Via, octets: &[u8]) {
     // A text takes all there is.

@@ -69,3 +69,46 @@ fn what_happened_at_a_spoke_is_a_case() {
         assert!(said.contains("exists"), "nothing is written over: {said}");
     });
 }
+
+/// A hub that knows many MACs goes on working while it tells them, and what strangers flood it with is left out.
+#[test]
+fn what_a_hub_knows_is_told_in_parts() {
+    const MACS: usize = 3000;
+    in_small(plan(), |lab| {
+        lab.start_all().unwrap();
+        lab.wait_connected(SOON).unwrap();
+        let (hub, spoke2) = (lab.node("hub"), lab.node("spoke2"));
+        let port = hub.ports().unwrap().into_keys().next().unwrap();
+        let mac = |n: usize| format!("02:88:00:00:{:02x}:{:02x}", n >> 8, n & 0xff);
+        let macs: String =
+            (0..MACS).map(|n| format!("fdb add {} dev {port} master dynamic\n", mac(n))).collect();
+        hub.ns.bridge(&macs).unwrap();
+        wait("the hub knows them", || status(hub).contains("3000") || status(hub).contains("300"));
+        let file = hub.config().with_extension("case");
+        let mut command = hub.ns.command(program().path);
+        command.args(["monitor", "--record"]).arg(&file).arg("--socket").arg(hub.socket());
+        let mut monitor = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait("all are told", || {
+            text(&file).split_once(" listed ").is_some_and(|(_, then)| then.contains(" skip\n"))
+        });
+        let begun = text(&file);
+        let told = begun.lines().filter(|line| line.contains(" fdb ") && line.contains("02:88:")).count();
+        assert_eq!(told, MACS);
+        let parts = begun.lines().filter(|line| line.ends_with(" skip")).count();
+        assert!(parts > MACS / 100, "it was told in {parts} parts");
+        super::strangers::send_nonsense(spoke2, hub.nbma, 20_000);
+        wait("what is left out is told", || {
+            super::strangers::send_nonsense(spoke2, hub.nbma, 1);
+            text(&file).contains("are left out here")
+        });
+        let heard = text(&file).lines().filter(|line| line.contains(" in ")).count();
+        assert!(heard < 2000, "{heard} packets of a flood are recorded");
+        monitor.kill().unwrap();
+        monitor.wait().unwrap();
+        // Until the hub has told what it knows, what it says when it is played is of no matter.
+        let (before, after) = begun.split_once(" listed ").unwrap();
+        let whole = format!("{before} listed {}", after.split_inclusive('\n').take(2).collect::<String>());
+        assert!(whole.ends_with(" skip\n"));
+        play::play(&whole).unwrap_or_else(|wrong| panic!("{wrong}"));
+    });
+}

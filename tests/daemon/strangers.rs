@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::net::SocketAddr;
 
 /// The node sends `count` packets that are NHRP in GRE by their header, and nonsense behind it.
-fn send_nonsense(from: &Node, to: IpAddr, count: usize) {
+pub(super) fn send_nonsense(from: &Node, to: IpAddr, count: usize) {
     let send = || {
         let domain = if to.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(47)))?;

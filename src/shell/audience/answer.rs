@@ -6,13 +6,15 @@ use super::super::file::reload;
 use super::super::node::Node;
 use super::super::traffic::Devices;
 use super::facts::{counts, find, hubs, known, no_vn, select, status};
-use super::{Happened, Listener, REMEMBERED};
+use super::{Happened, Listener, RECORDED, REMEMBERED};
 use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
-use crate::engine::{Event, Input, Order, Place, VnKey};
+use crate::engine::{Event, Input, Order, Place, Told, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Peer, SiteName};
-use crate::view::{self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows};
+use crate::view::{
+    self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows, record,
+};
 use std::time::Duration;
 
 /// A question is given up after this; the client waits a little longer.
@@ -51,7 +53,8 @@ enum What {
         last: u64,
     },
     Monitor,
-    Record,
+    /// With how far it is told how all stands, as long as there is more.
+    Record(Option<Told>),
     Resolve {
         vn: String,
         key: VnKey,
@@ -96,8 +99,9 @@ impl Making {
                 Ok(What::Monitor)
             }
             Question::Record => {
-                listener = Some(node.begin_record(out));
-                Ok(What::Record)
+                let (heard, told) = node.begin_record(out);
+                listener = Some(heard);
+                Ok(What::Record(told))
             }
             Question::Resolve { vn, mac } => find(node, &vn).map(|key| {
                 node.kernel_events();
@@ -177,16 +181,27 @@ impl Making {
                 listener.heard += heard;
                 if heard > 0 { Next::Part } else { Next::News(None) }
             }
-            What::Record => {
+            What::Record(told) => {
                 let Some(listener) = &mut self.listener else { return Next::End(Ok(0)) };
                 let (forgotten, there) = node.audience.recorded_after(listener.heard);
                 if forgotten > 0 {
                     out.push_str(&format!("# {forgotten} entries are missing here\n"));
                 }
-                let some: Vec<&String> = there.take(ROWS).collect();
+                // What is told of how all stands is newer than all of it.
+                let most = if told.is_some() { RECORDED } else { ROWS };
+                let some: Vec<&String> = there.take(most).collect();
                 listener.heard += forgotten + some.len() as u64;
-                some.iter().for_each(|text| out.push_str(text));
-                if some.is_empty() { Next::News(None) } else { Next::Part }
+                let is_news = !some.is_empty();
+                for text in some {
+                    if told.is_some() { record::among(out, text) } else { out.push_str(text) }
+                }
+                if let Some(scene) = told {
+                    if !node.go_on_recording(out, scene) {
+                        *told = None;
+                    }
+                    return Next::Part;
+                }
+                if is_news { Next::Part } else { Next::News(None) }
             }
             What::Resolve { vn, key, mac, until } => {
                 let Some(listener) = &mut self.listener else { return Next::End(Ok(0)) };

@@ -11,7 +11,7 @@ pub mod log;
 mod outlet;
 
 use crate::engine::{Event, VnKey};
-use crate::view::record::Tags;
+use crate::view::record::{self, Tags};
 use smol::channel::{Receiver, Sender, bounded};
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -20,7 +20,7 @@ use std::task::Waker;
 const KEPT: usize = 1024;
 pub const REMEMBERED: u64 = 256;
 /// So much of what is recorded is kept for who is slow: some 300 octets each, 21 000 for the largest packet.
-const RECORDED: usize = 512;
+pub const RECORDED: usize = 512;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub struct Audience {
     /// What went in and out of the engine while somebody records it: texts of some lines.
     recorded: Ring<String>,
     tags: Tags,
+    /// How many packets were not recorded since.
+    left_out: u64,
     /// Those who let others have their turn.
     paused: Vec<Waker>,
 }
@@ -113,6 +115,7 @@ impl Default for Audience {
             happened: Ring::new(KEPT),
             recorded: Ring::new(RECORDED),
             tags: Tags::default(),
+            left_out: 0,
             paused: Vec::new(),
         }
     }
@@ -135,6 +138,7 @@ impl Audience {
             self.recorded.forget_who_left();
             if self.recorded.listeners.is_empty() {
                 (self.recorded.lately, self.tags) = (VecDeque::new(), Tags::default());
+                self.left_out = 0;
             }
         }
         !self.recorded.listeners.is_empty()
@@ -144,9 +148,19 @@ impl Audience {
     pub fn record(&mut self, write: impl FnOnce(&mut String, &mut Tags)) {
         let mut text = String::new();
         write(&mut text, &mut self.tags);
-        if !text.is_empty() {
-            self.recorded.tell(text);
+        if text.is_empty() {
+            return;
         }
+        let left_out = core::mem::take(&mut self.left_out);
+        if left_out > 0 {
+            self.recorded.tell(record::left_out(left_out));
+        }
+        self.recorded.tell(text);
+    }
+
+    /// A packet was above the limits of its sender, and is not recorded: there may be many, and nothing comes of them.
+    pub fn leave_out(&mut self) {
+        self.left_out += 1;
     }
 
     /// Records from now on.
