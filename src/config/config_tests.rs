@@ -382,7 +382,7 @@ fn bad_values_are_told_what_is_allowed() {
 #[test]
 fn mistakes_are_told_with_their_line() {
     for (text, error) in [
-        ("x", "f:1: 'x' is not a command; allowed are config, option, list and package"),
+        ("x", "f:1: this begins no command; allowed are config, option, list and package"),
         ("config hubs x", "f:1: section hubs 'x': unknown type; did you mean 'hub'?"),
         ("config interface", "f:1: section interface: unknown type; known are dmevpn, hub, vn, key, spoke"),
         (

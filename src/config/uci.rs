@@ -341,10 +341,8 @@ impl Builder {
             }
             Some("option" | "o") => self.option(line, words, "option"),
             Some("list" | "l") => self.option(line, words, "list"),
-            other => Err(format!(
-                "'{}' is not a command; allowed are config, option, list and package",
-                shown(other.unwrap_or_default())
-            )),
+            // It is not shown: it may be a part of a secret whose quotes are wrong.
+            _ => Err("this begins no command; allowed are config, option, list and package".to_owned()),
         };
         done.map_err(|text| Finding::at(line, text))
     }
@@ -457,10 +455,12 @@ impl Section {
     }
 }
 
+/// Says the rule where there are more words.
 fn no_more(mut words: impl Iterator<Item = String>, rule: &str) -> Result<(), String> {
     match words.next() {
         None => Ok(()),
-        Some(word) => Err(format!("{rule}: '{}' is too much", shown(&word))),
+        // What is too much is not shown: it may be a part of a secret without quotes.
+        Some(_) => Err(rule.to_owned()),
     }
 }
 
