@@ -44,7 +44,7 @@ fn a_restarted_hub_is_asked_again() {
             let line = macs.lines().find(|line| line.contains(&text_of_mac(BRIDGE2))).map(str::to_owned);
             line.is_some_and(|line| line.trim_end().ends_with(" 1"))
         };
-        assert!(asked(lab));
+        wait("spoke1 has asked", || asked(lab));
         let vm1 = lab.host("vm1").ns.borrow();
         let watch = fdb::Monitor::start(&lab.node("spoke1").ns).unwrap();
         let pings = Ping::start(&vm1, Echoes { count: 5000, ..Echoes::to(ip(inside(11)), 0, 10) }).unwrap();
