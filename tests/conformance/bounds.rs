@@ -21,7 +21,7 @@ fn station(n: u16) -> ProtocolAddress {
 
 /// A port that an earlier run made.
 fn found(mode: VpnMode, granted: u16) -> Port {
-    Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1"), mode, granted, mac: None }
+    Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1"), mode, granted, mac: None, home: None, key: None }
 }
 
 /// Whether a packet withdraws every MAC.

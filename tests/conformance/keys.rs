@@ -301,7 +301,11 @@ fn i17_several_keys_at_a_time_and_one_after_the_other() {
     hub.apply(hub_settings(&[key(GOLDEN), key(NEXT)], false));
     assert_eq!(hub.changed().count(), 0);
     let ack = hub.ask(&two, &signed(&tagged(&two.registration(3), tags), NEXT));
-    assert_eq!((ack.codes(), signer(&ack.bytes, &[NEXT]), hub.port(two.vtep())), (vec![0], Some(257), port));
+    let marked = port.map(|port| Port { key: Some(NEXT.0), ..port });
+    assert_eq!(
+        (ack.codes(), signer(&ack.bytes, &[NEXT]), hub.port(two.vtep())),
+        (vec![0], Some(257), marked)
+    );
     // What it is asked is signed by the one that it used last; what it is answered by the one of the question.
     hub.learn(&client(3), address(STATION));
     let nak = hub.ask(&two, &signed(&tagged(&two.question(4, address(STATION)), tags), GOLDEN));
@@ -417,8 +421,15 @@ fn i13_a_restarted_hub_is_believed() {
     let mut hub = Driven::new(settings, 6);
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let two = client(2);
-    let port =
-        Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600, mac: None };
+    let port = Port {
+        uplink: vni(0x80_0077),
+        local: nbma("10.0.0.1"),
+        mode: VpnMode::Llc,
+        granted: 600,
+        mac: None,
+        home: None,
+        key: None,
+    };
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
     hub.input(Input::News { vn: VN, news: News::Listed });
     let mut told = hub.sent();
@@ -434,6 +445,59 @@ fn i13_a_restarted_hub_is_believed() {
     spoke.hear_from_hub(&hint);
     spoke.pass(SECOND);
     assert!(spoke.engine.statistics().tx_register_req > before);
+}
+
+/// A key that is taken away is so after a restart, too: its port goes, as it would upon a reload; and who is nobody by any
+/// key has not more time than it takes to register.
+#[test]
+fn i13_a_restarted_hub_keeps_no_port_of_a_key_that_is_out() {
+    let mut hub = keyed_hub(&[key(GOLDEN), key(NEXT)]);
+    let two = client(2);
+    let tags = begin(&mut hub, &two, NS, GOLDEN, 1);
+    assert_eq!(hub.port(two.vtep()).and_then(|port| port.key), Some(GOLDEN.0));
+    let next = signed(&tagged(&two.registration(9), tags), NEXT);
+    hub.input(Input::Packet { via: dmevpn::engine::Via { path: two.path(), tag: TAG }, nhrp: &next });
+    let port = hub.port(two.vtep()).unwrap();
+    assert_eq!(port.key, Some(NEXT.0));
+    let restarted = |keys: &[KeySettings], is_optional, port| {
+        let mut hub = Driven::new(hub_settings(keys, is_optional), 6);
+        hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+        hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
+        hub
+    };
+    let kept = |hub: &Driven| hub.engine.peers(hub.now, VN, None, 1).first().map(|peer| peer.left);
+    for is_optional in [false, true] {
+        let hub = restarted(&[key(GOLDEN)], is_optional, port);
+        assert_eq!((members(&hub), hub.port(two.vtep())), (0, None));
+        assert_eq!(hub.changed().collect::<Vec<_>>(), [dmevpn::engine::Item::Port(two.vtep())]);
+    }
+    // The one that it is bound to may not be there.
+    let elsewhere = restarted(&[of_spoke(NEXT, "branch", &["10.0.0.9"])], false, port);
+    assert_eq!(members(&elsewhere), 0);
+    let mut hub = restarted(&[of_spoke(GOLDEN, "one", &["10.0.0.2"]), key(NEXT)], false, port);
+    assert_eq!(kept(&hub), Some(600));
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    let told = hub.pass(SECOND);
+    assert_eq!(signer(&told[0].bytes, &[NEXT]), Some(NEXT.0), "by its own key");
+    let unknown = Port { key: None, ..port };
+    assert_eq!(kept(&restarted(&[key(NEXT)], false, unknown)), Some(300));
+    assert_eq!(kept(&restarted(&[key(NEXT)], true, unknown)), Some(600));
+    assert_eq!(kept(&restarted(&[], false, port)), Some(600), "open to everybody");
+    // Who registered an IP address signs nothing.
+    let ours = dmevpn::engine::Path { local: nbma("10.0.0.1"), remote: nbma("10.0.0.8") };
+    let client = dmevpn::engine::IpClient {
+        address: "192.0.2.8".parse().unwrap(),
+        path: ours,
+        mode: VpnMode::Llc,
+        unique: false,
+        mtu: 0,
+        granted: 600,
+    };
+    for is_optional in [false, true] {
+        let mut hub = Driven::new(hub_settings(&[key(GOLDEN)], is_optional), 6);
+        hub.input(Input::News { vn: VN, news: News::FoundClient(client) });
+        assert_eq!(hub.engine.ip_clients(VN).count(), usize::from(is_optional));
+    }
 }
 
 /// An address of the hub's has three tries with each key before the next one has its turn, and says what may be wrong.

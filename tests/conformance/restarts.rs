@@ -57,7 +57,15 @@ fn the_uplink_of_a_found_port_is_in_use() {
     for n in 0..2 {
         let mut hub = Driven::hub_with(role.clone());
         let uplink = vni(Vni::MAX.get() - n);
-        let port = Port { uplink, local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600, mac: None };
+        let port = Port {
+            uplink,
+            local: nbma("10.0.0.1"),
+            mode: VpnMode::Llc,
+            granted: 600,
+            mac: None,
+            home: None,
+            key: None,
+        };
         hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
         let codes = [3, 4].map(|n| {
             let sent = hub.hear(client(n).path(), TAG, &client(n).registration(1));
@@ -97,6 +105,8 @@ fn finds(hub: &mut Driven, clients: &[Client], stations: &[(&str, Client)]) {
             mode: VpnMode::Llc,
             granted: 300,
             mac: None,
+            home: None,
+            key: None,
         };
         hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
     }
@@ -182,8 +192,15 @@ fn e12_no_more_ports_are_found_than_there_may_be_spokes() {
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let (two, three, four) = (client(2), client(3), client(4));
     finds(&mut hub, &[two, three], &[]);
-    let port =
-        Port { uplink: vni(0x90_0007), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 300, mac: None };
+    let port = Port {
+        uplink: vni(0x90_0007),
+        local: nbma("10.0.0.1"),
+        mode: VpnMode::Llc,
+        granted: 300,
+        mac: None,
+        home: None,
+        key: None,
+    };
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: four.vtep(), port } });
     assert_eq!(hub.changed().collect::<Vec<_>>(), [Item::Port(four.vtep())], "it goes");
     assert!(hub.told(&Event::Full(Table::Spokes)));

@@ -126,7 +126,15 @@ fn local_station_of_the_hub_is_at_the_hub() {
 
 /// A port that an earlier run made.
 fn found(uplink: u32) -> Port {
-    Port { uplink: vni(uplink), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600, mac: None }
+    Port {
+        uplink: vni(uplink),
+        local: nbma("10.0.0.1"),
+        mode: VpnMode::Llc,
+        granted: 600,
+        mac: None,
+        home: None,
+        key: None,
+    }
 }
 
 /// With one device for all spokes they share its VNI; it lasts as long as the VN, and is found again.

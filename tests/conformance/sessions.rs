@@ -32,8 +32,15 @@ fn restarted_hub() -> (Driven, Client, Port) {
     let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let two = client(2);
-    let port =
-        Port { uplink: vni(0x80_0077), local: nbma("10.0.0.1"), mode: VpnMode::Llc, granted: 600, mac: None };
+    let port = Port {
+        uplink: vni(0x80_0077),
+        local: nbma("10.0.0.1"),
+        mode: VpnMode::Llc,
+        granted: 600,
+        mac: None,
+        home: None,
+        key: None,
+    };
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
     hub.input(Input::News { vn: VN, news: News::Listed });
     (hub, two, port)
@@ -274,6 +281,26 @@ fn the_same_router_moves_at_once_and_another_one_is_asked_about() {
     assert!(hears(&mut hub, &new, &reply).is_empty(), "anybody could say so");
     let sent = hears(&mut hub, &new, &tagged(&reply, here.flipped()));
     assert_eq!((sent[0].path, sent[0].codes()), (thief.path(), vec![code::ALREADY_REGISTERED]));
+}
+
+/// A hub that was started again while somebody else had a router's MAC knows whose home it is.
+#[test]
+fn who_comes_back_to_a_restarted_hub_has_its_mac_again() {
+    let (mut hub, (two, _), _) = hub_and_sessions();
+    let thief = Client { source: two.source, ..client(9) };
+    let first = Tags { sender: OTHER ^ 1, receiver: 0 };
+    let nak = hub.ask(&thief, &tagged(&thief.registration(1), first));
+    let its = Tags { receiver: nak.message().challenge().unwrap().cookie, ..first };
+    hears(&mut hub, &thief, &tagged(&thief.registration(2), its));
+    hub.pass(3 * SECOND);
+    let port = hub.port(thief.vtep()).expect("two is silent");
+    assert_eq!((port.home, hub.port(two.vtep())), (Some(two.nbma), None));
+    let mut again = Driven::hub();
+    again.input(Input::News { vn: VN, news: News::FoundPort { spoke: thief.vtep(), port } });
+    again.begin(&thief, OTHER, 1);
+    assert_eq!(again.port(thief.vtep()).and_then(|port| port.home), Some(two.nbma), "for the next one, too");
+    again.begin(&two, NS, 1);
+    assert!(again.port(two.vtep()).is_some() && again.port(thief.vtep()).is_none());
 }
 
 /// An older request overrides no newer one, and the same one gets its answer again.

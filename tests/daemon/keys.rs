@@ -117,8 +117,7 @@ fn a_wrong_key_is_said_and_a_removed_one_ends_its_site() {
         wait("its log has it, too", || two.log_text().contains("is the key right?"));
         wait_status(hub, "signs by another key of spi 257 than the one here");
         assert_ne!(counted(hub, "rx_unauthenticated"), "0");
-        let said =
-            || hub.log_text().lines().filter(|line| line.contains("signs by another key")).count();
+        let said = || hub.log_text().lines().filter(|line| line.contains("signs by another key")).count();
         wait("the hub's log has it", || said() > 0);
         wait("the first one's name", || hub.log_text().contains("is spoke branch1, by key k1"));
 
@@ -134,6 +133,16 @@ fn a_wrong_key_is_said_and_a_removed_one_ends_its_site() {
         wait("its way is gone", || !leads(hub, &two.nbma.to_string()));
         wait_status(one, "signed by own");
         assert_eq!(said(), 1, "{}", hub.log_text());
+
+        // Another one that was taken away before a start.
+        let one = one.nbma.to_string();
+        wait("its way is there", || leads(lab.node("hub"), &one));
+        lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+        let hub = lab.node("hub");
+        hub.edit_config(|text| text.replace("\tlist key 'k1'\n", "\tlist key 'k2'\n")).unwrap();
+        assert!(leads(hub, &one));
+        lab.start("hub").unwrap();
+        wait("it is gone", || !leads(lab.node("hub"), &one));
     });
 }
 

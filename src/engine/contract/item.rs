@@ -31,6 +31,10 @@ pub struct Port {
     pub granted: u16,
     /// The MAC that the spoke registered in its session.
     pub mac: Option<Mac>,
+    /// Where that MAC is at home, if not there.
+    pub home: Option<Nbma>,
+    /// The number of the key that the spoke signs by.
+    pub key: Option<u16>,
 }
 
 /// A client of a hub's that registered an IP address, and what lets the next run of the daemon go on with it: it may not

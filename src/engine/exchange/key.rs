@@ -119,6 +119,11 @@ impl Keys {
         self.order.contains(&key)
     }
 
+    /// The key of this number, if there is one: what an earlier run knew of somebody.
+    pub fn numbered(&self, spi: u16) -> Option<KeyId> {
+        self.all.get(&spi).map(|key| key.id)
+    }
+
     /// The key to begin with.
     pub fn first(&self) -> Option<KeyId> {
         self.order.first().copied()

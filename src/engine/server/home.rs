@@ -65,6 +65,11 @@ impl Homes {
         }
     }
 
+    /// Where the MAC is at home, or was last.
+    pub fn of(&self, mac: Mac) -> Option<Nbma> {
+        self.0.get(&mac).map(|home| home.place)
+    }
+
     /// Whether the MAC is at home at this place.
     pub fn is_at(&self, now: Instant, mac: Mac, place: Nbma) -> bool {
         self.0.get(&mac).is_some_and(|home| home.place == place && now.since(home.last) < KEPT)

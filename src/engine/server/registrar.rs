@@ -8,7 +8,7 @@ use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::Order;
-use super::super::exchange::{Inbound, Reply, Trust};
+use super::super::exchange::{Inbound, KeyId, Reply, Trust};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, NEIGHBOURS_APART, REFUSALS};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
@@ -276,7 +276,8 @@ impl Server {
         let own = cx.holding_seconds();
         let granted = from.message.cies().map(|cie| granted(own, &cie)).max().unwrap_or(own);
         let (local, mode) = (from.via.path.local, VpnMode::of(from.via.tag));
-        Ok(Some(Port { uplink, local, mode, granted, mac }))
+        let home = mac.and_then(|mac| self.homes.of(mac)).filter(|home| *home != spoke.nbma);
+        Ok(Some(Port { uplink, local, mode, granted, mac, home, key: from.key.map(KeyId::spi) }))
     }
 
     /// Answers at once, or when the port is there.

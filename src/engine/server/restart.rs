@@ -25,7 +25,9 @@ impl Server {
             return;
         }
         self.fresh_until = Some(Instant::default());
-        if !self.settings.allows(spoke.nbma) {
+        let key = port.key.and_then(|spi| cx.keys.numbered(spi));
+        let has_no_key = port.key.is_some() && key.is_none() && !cx.keys.is_empty();
+        if has_no_key || !self.settings.allows(spoke.nbma) || !cx.keys.allows(key, spoke.nbma) {
             return cx.plane.differs(cx.out, Item::Port(spoke));
         }
         if self.spokes >= self.settings.max_spokes.into() {
@@ -34,15 +36,18 @@ impl Server {
         }
         let site = cx.sites.enter(name);
         self.become_member(cx, site);
-        let until = cx.now
-            + match port.granted {
-                0 => cx.holding_time,
-                granted => Duration::from_secs(granted.into()),
-            };
+        let granted = match port.granted {
+            0 => cx.holding_time,
+            granted => Duration::from_secs(granted.into()),
+        };
+        // Whoever may be there has had its turn to register by then, and by a key.
+        let is_anybody = key.is_none() && cx.keys.is_required();
+        let until = cx.now + if is_anybody { granted / 2 } else { granted };
         let uplink = port.uplink;
         let path = Path { local: port.local, remote: spoke.nbma };
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(Via { path, tag: port.mode.tag(cx.vpn_id) });
+            there.key = key;
         }
         if let Some(member) = cx.sites.member_mut(site) {
             member.port = Some(MemberPort { uplink, is_up: true });
@@ -54,7 +59,9 @@ impl Server {
             self.shared = Some(uplink);
         }
         if let Some(mac) = port.mac {
-            self.homes.has(cx.now, mac, spoke.nbma, self.settings.max_homes());
+            for place in port.home.into_iter().chain([spoke.nbma]) {
+                self.homes.has(cx.now, mac, place, self.settings.max_homes());
+            }
         }
         self.arm(cx, site);
         cx.tell(Event::SpokeUp { spoke, uplink });
@@ -67,7 +74,13 @@ impl Server {
         let address = ProtocolAddress::Ip(client.address);
         let is_known = cx.book.get(address).is_some_and(|entry| entry.registered().is_some());
         let is_served = cx.sites.own(address.protocol()).is_some();
-        if is_known || !is_served || cx.sites.is_own(address) || !self.settings.allows(client.path.remote) {
+        // It signs nothing, and could neither refresh nor withdraw it.
+        if cx.keys.is_required()
+            || is_known
+            || !is_served
+            || cx.sites.is_own(address)
+            || !self.settings.allows(client.path.remote)
+        {
             return;
         }
         if self.others >= IP_CLIENTS {

@@ -2,7 +2,7 @@
 //! finds them by it.
 
 use crate::engine::settings::VpnMode;
-use crate::types::{Mac, Vtep};
+use crate::types::{Mac, Nbma, Vtep};
 use std::fmt;
 
 /// Whether the alias is of a device this program made, for whatever VN.
@@ -24,6 +24,10 @@ pub struct Kept {
     pub granted: u16,
     /// The MAC that a spoke registered.
     pub mac: Option<Mac>,
+    /// Where that MAC is at home, if not there.
+    pub home: Option<Nbma>,
+    /// The number of its key.
+    pub key: Option<u16>,
 }
 
 /// Of a hub's port.
@@ -33,20 +37,22 @@ pub fn port(vn: &str, spoke: Vtep, kept: Kept) -> String {
 
 /// Of a hub's device that serves all spokes.
 pub fn shared(vn: &str, kept: Kept) -> String {
-    format!("dmevpn vn={vn} spokes{}", Kept { mac: None, ..kept })
+    format!("dmevpn vn={vn} spokes{}", Kept::default().and(kept))
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, " by={} for={}", self.mode.name(), self.granted)?;
-        self.mac.map_or(Ok(()), |mac| write!(f, " mac={mac}"))
+        self.mac.map_or(Ok(()), |mac| write!(f, " mac={mac}"))?;
+        self.home.map_or(Ok(()), |home| write!(f, " home={home}"))?;
+        self.key.map_or(Ok(()), |key| write!(f, " key={key}"))
     }
 }
 
 impl Kept {
     /// What is kept of several: how the last one's packets name the VN, and the longest time.
     pub fn and(self, last: Kept) -> Kept {
-        Kept { mode: last.mode, granted: self.granted.max(last.granted), mac: None }
+        Kept { mode: last.mode, granted: self.granted.max(last.granted), ..Kept::default() }
     }
 
     /// What the last words say. An older version wrote none.
@@ -58,6 +64,8 @@ impl Kept {
                 Some(("by", "none")) => kept.mode = VpnMode::None,
                 Some(("for", seconds)) => kept.granted = seconds.parse().unwrap_or(0),
                 Some(("mac", mac)) => kept.mac = mac.parse().ok(),
+                Some(("home", home)) => kept.home = home.parse().ok(),
+                Some(("key", spi)) => kept.key = spi.parse().ok(),
                 _ => {}
             }
         }
@@ -100,7 +108,13 @@ mod tests {
 
     #[test]
     fn a_device_is_found_by_its_alias_in_its_vn_only() {
-        let kept = Kept { mode: VpnMode::Key, granted: 600, mac: "06:00:00:00:00:01".parse().ok() };
+        let kept = Kept {
+            mode: VpnMode::Key,
+            granted: 600,
+            mac: "06:00:00:00:00:01".parse().ok(),
+            home: "2001:db8:1000:1000:1000:1000:1000:1001".parse().ok(),
+            key: Some(u16::MAX),
+        };
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };
             let (here, elsewhere) = (port("test", spoke, kept), port("test2", spoke, kept));
@@ -108,7 +122,7 @@ mod tests {
             assert!(is_of(&here, "test") && !is_of(&elsewhere, "test"));
         }
         assert_eq!(parse(&device("test")), Some(("test", Mark::Device)));
-        assert_eq!(parse(&shared("test", kept)), Some(("test", Mark::Shared(Kept { mac: None, ..kept }))));
+        assert_eq!(parse(&shared("test", kept)), Some(("test", Mark::Shared(Kept::default().and(kept)))));
         // As an older version wrote them.
         let old = Kept::default();
         assert_eq!(parse("dmevpn vn=test spokes"), Some(("test", Mark::Shared(old))));

@@ -127,12 +127,14 @@ pub(super) fn can_become(there: Port, wanted: Port) -> bool {
 
 /// What is kept beside a port.
 pub(super) fn kept(port: Port) -> Kept {
-    Kept { mode: port.mode, granted: port.granted, mac: port.mac }
+    let Port { mode, granted, mac, home, key, .. } = port;
+    Kept { mode, granted, mac, home, key }
 }
 
 /// A port that was found.
 pub(super) fn found(uplink: Vni, local: Nbma, kept: Kept) -> Port {
-    Port { uplink, local, mode: kept.mode, granted: kept.granted, mac: kept.mac }
+    let Kept { mode, granted, mac, home, key } = kept;
+    Port { uplink, local, mode, granted, mac, home, key }
 }
 
 /// Whether a port's device is as it is to be; what is kept beside it can be changed.

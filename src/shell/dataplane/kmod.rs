@@ -158,7 +158,18 @@ mod tests {
         let spoke = |last| Vtep { nbma: nbma(last), vni: Vni::new(9).unwrap() };
         let port = |last, local| {
             let uplink = Vni::new(1).unwrap();
-            (spoke(last), Port { uplink, local, mode: Default::default(), granted: 0, mac: None })
+            (
+                spoke(last),
+                Port {
+                    uplink,
+                    local,
+                    mode: Default::default(),
+                    granted: 0,
+                    mac: None,
+                    home: None,
+                    key: None,
+                },
+            )
         };
         let moves = |there, wanted, other| {
             is_to_move(there, wanted, [port(8, wanted), port(9, other)].into_iter(), spoke(8))

@@ -97,7 +97,10 @@ impl Hub {
 fn port() -> NewPort {
     let uplink = Vni::new(0x10).unwrap();
     let local = Nbma::new([10, 0, 0, 1].into()).unwrap();
-    NewPort { spoke: spoke(), port: Port { uplink, local, mode: VpnMode::Llc, granted: 600, mac: None } }
+    NewPort {
+        spoke: spoke(),
+        port: Port { uplink, local, mode: VpnMode::Llc, granted: 600, mac: None, home: None, key: None },
+    }
 }
 
 fn spoke() -> Vtep {
