@@ -5,7 +5,7 @@
 pub struct Files<'a> {
     /// What stands in a file, or why it cannot be read.
     pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
-    /// Whether others than its owner may read a file.
+    /// Whether others may read a file than its owner, root's group and the daemon's.
     pub is_open: &'a dyn Fn(&str) -> bool,
     /// Why no state can be kept there, if that is so.
     pub in_the_way: &'a dyn Fn(&str) -> Option<String>,

@@ -8,7 +8,7 @@ use crate::config::uci::MAX_BYTES;
 use crate::config::{Config, Errors, Files};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use zeroize::Zeroizing;
 
 /// Reads the configuration, or all that is wrong with it.
@@ -34,9 +34,22 @@ fn read_secret(path: &str) -> Result<Vec<u8>, String> {
     Ok(octets)
 }
 
-/// Whether all users may read a file.
+/// Whether others may read a file than its owner, root's group and the daemon's.
 fn is_open(path: &str) -> bool {
-    std::fs::metadata(path).is_ok_and(|there| there.permissions().mode() & 0o004 != 0)
+    std::fs::metadata(path).is_ok_and(|there| {
+        let groups = || std::fs::read_to_string("/etc/group").unwrap_or_default();
+        lets_others_read(there.mode(), || group_of_daemon(&groups()) == Some(there.gid()) || there.gid() == 0)
+    })
+}
+
+/// Whether a file of this mode does; who is in its group says nothing unless the group reads it.
+fn lets_others_read(mode: u32, is_own_group: impl FnOnce() -> bool) -> bool {
+    mode & 0o004 != 0 || mode & 0o040 != 0 && !is_own_group()
+}
+
+/// The number of the group that the daemon's user is of where it is not root, as group(5) has it.
+fn group_of_daemon(groups: &str) -> Option<u32> {
+    groups.lines().find_map(|line| line.strip_prefix("dmevpn:")?.split(':').nth(1)?.parse().ok())
 }
 
 /// The text of a configuration, as everything that looks at one reads it.
@@ -73,4 +86,23 @@ pub fn read_file(path: &str) -> Result<Vec<u8>, Errors> {
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut octets));
     read.map_err(|e| Errors::unreadable(path, InWords(&e).to_string()))?;
     Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check` says of a file is: others than its owner may read it.
+    #[test]
+    fn others_are_all_and_groups_that_are_not_the_daemons() {
+        let (own, other) = (|| true, || false);
+        assert!(lets_others_read(0o644, own) && lets_others_read(0o604, own));
+        assert!(lets_others_read(0o640, other) && !lets_others_read(0o640, own));
+        assert!(
+            !lets_others_read(0o600, other) && !lets_others_read(0o622, other),
+            "to write is not to read"
+        );
+        let groups = "root:x:0:\ndmevpn2:x:7:\nusers:x:100:dmevpn\ndmevpn:x:998:\n";
+        assert_eq!((group_of_daemon(groups), group_of_daemon("users:x:100:\n")), (Some(998), None));
+    }
 }
