@@ -5,6 +5,7 @@ use super::errors::Finding;
 use super::options::{OPTIONS, Opt, Unset};
 use super::uci::{Section, Text, Value, shown};
 use super::value;
+use crate::types::Label;
 
 /// Something is wrong and stands in the list of errors already.
 #[derive(Clone, Copy, Debug)]
@@ -58,14 +59,14 @@ impl<'a> Reader<'a> {
 
     /// The section's name, which is what everything else calls it.
     pub fn name(&mut self) -> Result<String, Reported> {
-        const MOST: usize = 32;
         let section = self.section;
         match section.name.as_deref() {
             None => {
                 Err(self.refuse_section(&format!("a name is missing: write config {} 'name'", section.kind)))
             }
-            Some(name) if name.len() > MOST => {
-                Err(self.refuse_section(&format!("the name is longer than {MOST} characters")))
+            Some(name) if name.len() > Label::MOST => {
+                let most = Label::MOST;
+                Err(self.refuse_section(&format!("the name is longer than {most} characters")))
             }
             Some(name) => Ok(name.to_owned()),
         }

@@ -469,7 +469,9 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\x0b' | '\x0c' | '\r')
 }
 
-fn is_name(s: &str) -> bool {
+/// Whether UCI takes it as the name of a section or an option. Sections have [`Label::MOST`](crate::types::Label::MOST)
+/// characters at most here.
+pub fn is_name(s: &str) -> bool {
     !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
