@@ -16,6 +16,8 @@ pub use args::{Args, DEFAULT_CONFIG};
 
 #[cfg(feature = "import")]
 use crate::config::import;
+use crate::config::options::{SECRET, SPI};
+use crate::config::uci::{self, Value};
 use crate::config::{Config, DEFAULT_SOCKET, Errors};
 use crate::control::frame::{self, Kind, Piece};
 use crate::control::{Form, Question, Request};
@@ -31,6 +33,7 @@ use record::Record;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
 
 /// Numbers below are not for keys that are configured by hand.
 const FIRST_SPI: u16 = 256;
@@ -124,17 +127,15 @@ fn run(command: Command) -> Result<u8, Failure> {
 
 /// Writes a key that no other one is like.
 fn new_key(out: &mut String, new: &NewKey) -> Result<(), Failure> {
-    // Without one it is the first; with one that is wrong nobody knows which numbers are taken.
-    let taken = match File::open(&new.config) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
-        _ => file::load(&new.config).map_err(Failure::configuration)?.keys,
-    };
-    let is_free = |spi: &u16| taken.iter().all(|key| key.spi != *spi);
-    let after = taken.iter().map(|key| key.spi).max().and_then(|last| last.checked_add(1));
-    let spi = after.or_else(|| (FIRST_SPI..=u16::MAX).find(is_free)).unwrap_or(FIRST_SPI);
-    let name = new.name.clone().unwrap_or_else(|| format!("key{spi}"));
+    let taken = Taken::of(&new.config)?;
+    let spi = taken.next(new.name.is_some()).ok_or_else(|| Failure::failed("no number is free".into()))?;
+    let name = new.name.clone().unwrap_or_else(|| automatic(spi));
     if name.is_empty() || name.len() > 32 || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
         return Err(Failure::usage(format!("'{name}' is no name: 1 to 32 letters, digits and _")));
+    }
+    if let Some((_, line)) = taken.names.iter().find(|(taken, _)| *taken == name) {
+        let why = "sections of one name are one, and the later secret counts";
+        return Err(Failure::failed(format!("{}:{line}: '{name}' is there already: {why}", new.config)));
     }
     let random: [u8; 16] = random().map_err(|e| Failure::failed(InWords(&e).to_string()))?;
     let _ = write!(out, "config key '{name}'\n\toption spi '{spi}'\n\toption secret '");
@@ -143,6 +144,49 @@ fn new_key(out: &mut String, new: &NewKey) -> Result<(), Failure> {
     }
     out.push_str("'\n");
     Ok(())
+}
+
+/// The name of a key that nobody gave one.
+fn automatic(spi: u16) -> String {
+    format!("key{spi}")
+}
+
+/// What a configuration has already, whatever else is wrong with it.
+#[derive(Default)]
+struct Taken {
+    /// Names of all sections, which types share, and their lines.
+    names: Vec<(String, u32)>,
+    spis: Vec<u16>,
+}
+
+impl Taken {
+    /// Of a file that need not be there.
+    fn of(path: &str) -> Result<Taken, Failure> {
+        if File::open(path).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            return Ok(Taken::default());
+        }
+        let text = Zeroizing::new(file::read_config(path).map_err(Failure::configuration)?);
+        let mut file =
+            uci::parse(&text).map_err(|errors| Failure::configuration(Errors::new(path, errors)))?;
+        file.wipe(SECRET.name);
+        let mut taken = Taken::default();
+        for section in file.sections {
+            let spis = section.get(SPI.name).map_or(&[][..], Value::texts);
+            taken.spis.extend(spis.iter().filter_map(|spi| spi.text.parse::<u16>().ok()));
+            taken.names.extend(section.name.map(|name| (name, section.line)));
+        }
+        Ok(taken)
+    }
+
+    /// The number after the last one, or else one that is free; its name is free, too, if that is not given.
+    fn next(&self, is_named: bool) -> Option<u16> {
+        let after = self.spis.iter().max().and_then(|last| last.checked_add(1)).unwrap_or(FIRST_SPI);
+        let is_free = |spi: &u16| {
+            let has_name = || self.names.iter().any(|(name, _)| *name == automatic(*spi));
+            !self.spis.contains(spi) && (is_named || !has_name())
+        };
+        (after.max(FIRST_SPI)..=u16::MAX).chain(FIRST_SPI..=u16::MAX).find(is_free)
+    }
 }
 
 /// Asks the daemon, and copies its answer, be it to a file.

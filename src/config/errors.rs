@@ -40,7 +40,7 @@ pub(super) fn in_order(all: &mut [Finding]) {
 
 impl Errors {
     /// The errors of `file`, at least one, put in the order of lines.
-    pub(super) fn new(file: &str, mut errors: Vec<Finding>) -> Errors {
+    pub fn new(file: &str, mut errors: Vec<Finding>) -> Errors {
         debug_assert!(!errors.is_empty());
         in_order(&mut errors);
         Errors { file: file.to_owned(), unreadable: None, errors }

@@ -83,6 +83,31 @@ fn every_command_has_what_all_have() {
     }
 }
 
+/// UCI joins sections of one name, of whatever type: a second key of that name would take the place of the first.
+#[test]
+fn a_new_key_takes_no_name_that_is_there() {
+    let path = std::env::temp_dir().join(format!("dmevpn-key-name-{}", std::process::id()));
+    let file = path.to_str().unwrap();
+    // It is made before whoever is to have it, and beside a secret that another user reads.
+    let text = "config key a\n\toption spi 65535\n\toption secret_file /nowhere\nconfig key key256\n\toption spi 300\n\
+                config hub dc1\n\tlist key to_come\n\toption other 1\n";
+    std::fs::write(&path, text).unwrap();
+    for (name, line) in [("a", 1), ("key256", 4), ("dc1", 6)] {
+        let output = dmevpn(&["key", "new", "--config", file, name]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("{file}:{line}: '{name}' is there already")), "{said}");
+    }
+    for (args, begins) in [
+        (&["to_come"][..], "config key 'to_come'\n\toption spi '256'\n"),
+        (&[], "config key 'key257'\n\toption spi '257'\n"),
+    ] {
+        let output = dmevpn(&[&["key", "new", "--config", file], args].concat());
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with(begins), "{begins}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
 /// What it prints is a section as the configuration takes it, with a number that no key has, and each time another secret.
 #[test]
 fn a_new_key_has_a_number_and_a_secret_of_its_own() {
@@ -110,7 +135,7 @@ fn a_new_key_has_a_number_and_a_secret_of_its_own() {
         let output = dmevpn(&["key", "new", "--config", file, wrong]);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{wrong}");
     }
-    std::fs::write(&path, "config key x\n").unwrap();
+    std::fs::write(&path, "config key x\n\toption spi 'open\n").unwrap();
     assert_eq!(dmevpn(&["key", "new", "--config", file]).status.code(), Some(4));
     std::fs::remove_file(&path).unwrap();
 }
