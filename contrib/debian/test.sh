@@ -26,6 +26,7 @@ main() {
     check "it installs" inside "$ns-hub" dpkg -i /dmevpn.deb
     check "the user is there, without a shell" inside "$ns-hub" sh -c 'getent passwd dmevpn | grep -q "^dmevpn:.*:/usr/sbin/nologin$"'
     check "the delivered configuration is right" inside "$ns-hub" dmevpn check /etc/dmevpn/dmevpn.conf
+    check "root writes it, and the daemon alone reads it" conf_is "640 root:dmevpn"
     check "it does nothing yet, and that is no failure" eval "(service hub)"
     check "the unit is enabled" test -L "$root/etc/systemd/system/multi-user.target.wants/dmevpn.service"
     check "manual and completion are there" test -s "$root/usr/share/man/man8/dmevpn.8.gz" \
@@ -41,12 +42,24 @@ main() {
 
     check "it is installed over itself" inside "$ns-hub" dpkg -i /dmevpn.deb
     check "what was configured is still there" grep -q "role 'hub'" "$root/etc/dmevpn/dmevpn.conf"
+    check "the daemon can still read it" conf_is "640 root:dmevpn"
+    chroot "$root" sh -c 'chgrp root /etc/dmevpn/dmevpn.conf && chmod 600 /etc/dmevpn/dmevpn.conf'
+    check "it is installed once more" inside "$ns-hub" dpkg -i /dmevpn.deb
+    check "what root alone could read has the group again" conf_is "640 root:dmevpn"
+    chroot "$root" sh -c 'chgrp adm /etc/dmevpn/dmevpn.conf'
+    check "and once more" inside "$ns-hub" dpkg -i /dmevpn.deb
+    check "a group of the owner's choice stays" conf_is "640 root:adm"
+    keys
+    check "a key that all may read is warned of" grep -q "chgrp dmevpn" "$root/tmp/check"
+    check "what the warning says does not stop the daemon" eval "advised && chroot \$root dmevpn reload"
+    check "and nothing is left to warn of" eval "warned && ! grep -q chgrp \$root/tmp/check"
     kill -USR1 $hub && wait $hub
     check "a handed-over hub leaves its ports" ports
     service hub & hub=$!
     check "and is back" soon says hub '"spokes": *1'
 
     kill $hub $spoke && wait $hub $spoke
+    rm "$root/etc/dmevpn/secret"
     check "it is removed" inside "$ns-hub" dpkg -r dmevpn
     check "no device of the hub is left" ! ports
     check "the configuration is left" test -s "$root/etc/dmevpn/dmevpn.conf"
@@ -93,6 +106,22 @@ configure() {
 	    option bridge 'br0'
 	    option hub 'hub'
 	END
+}
+
+conf_is() { [ "$(chroot "$root" stat -c '%a %U:%G' /etc/dmevpn/dmevpn.conf)" = "$1" ]; }
+
+# A key in the configuration, and one in a file of its own, which all may read.
+keys() {
+    chroot "$root" sh -c 'chgrp root /etc/dmevpn/dmevpn.conf && umask 022 && dmevpn key new one --config /etc/dmevpn/dmevpn.conf >/tmp/key && cat /tmp/key >>/etc/dmevpn/dmevpn.conf &&
+        chmod 644 /etc/dmevpn/dmevpn.conf && echo 0f1e2d3c4b5a69788796a5b4c3d2e1f0 >/etc/dmevpn/secret &&
+        printf "config key two\n option spi 400\n option secret_file /etc/dmevpn/secret\n" >>/etc/dmevpn/dmevpn.conf'
+    warned
+}
+warned() { chroot "$root" dmevpn check /etc/dmevpn/dmevpn.conf >"$root/tmp/check" 2>&1; }
+# Does what it is told.
+advised() {
+    sed -n "s/.*may read '[^']*': \(chgrp .*\), or chmod.*/\1/p" "$root/tmp/check" >"$root/tmp/advice"
+    [ "$(wc -l <"$root/tmp/advice")" = 2 ] && chroot "$root" sh -e /tmp/advice
 }
 
 # inside NETNS COMMAND...: on the Debian of the test.

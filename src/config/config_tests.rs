@@ -1002,5 +1002,5 @@ fn weak_keys_are_warned_of() {
     }
     let files = Files { is_open: &|path| path == "f", ..Files::NONE };
     let found = warned(&format!("{}{own}", key(good, "")), &files);
-    assert!(found.len() == 1 && found[0].contains("chmod 600 'f'"), "{found:?}");
+    assert!(found.len() == 1 && found[0].contains("chgrp dmevpn 'f' && chmod 640 'f'"), "{found:?}");
 }

@@ -418,7 +418,8 @@ options! {
     /// can try as many as he likes. Either this or `secret_file`.
     SECRET: "Secret" = key("secret", Kind::Secret { least: 16 }, Unset::Nothing);
 
-    /// The file with the secret, without line ends after it; its mode is to be 0600. Read at the start and at each reload.
+    /// The file with the secret, without line ends after it; the daemon's user may read it, and nobody else but root. Read at
+    /// the start and at each reload.
     SECRET_FILE: "Secret in a file" = key("secret_file", Kind::Path { most: 4095 }, Unset::Nothing).expert();
 
     /// The spoke's own keys: sections `key`, which no other spoke has, nor a VN. Two while one takes the place of the other.

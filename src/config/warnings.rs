@@ -117,8 +117,11 @@ fn of_keys(file: &File, config: &Config, name: &str, files: &Files<'_>, all: &mu
             None => (&SECRET, name),
         };
         if (files.is_open)(place) {
-            let why =
-                format!("others than its owner may read '{place}': chmod 600 '{place}', and make a new key");
+            // Its group is the daemon's first: what root alone reads stops a daemon of another user.
+            let why = format!(
+                "others than its owner may read '{place}': chgrp dmevpn '{place}' && chmod 640 '{place}', or chmod 600 \
+                 '{place}' where the daemon runs as root; and make a new key"
+            );
             warn(all, section, option, &why);
         }
         if let Some(why) = weakness(key.secret.octets()) {

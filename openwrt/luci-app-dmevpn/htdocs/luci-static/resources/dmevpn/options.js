@@ -497,7 +497,7 @@ return baseclass.extend({
 		},
 		secret_file: {
 			title: _('Secret in a file'),
-			help: _('The file with the secret, without line ends after it; its mode is to be 0600. Read at the start and at each reload.'),
+			help: _('The file with the secret, without line ends after it; the daemon\'s user may read it, and nobody else but root. Read at the start and at each reload.'),
 			type: 'path',
 			default: null,
 			required: false,
