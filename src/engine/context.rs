@@ -137,7 +137,11 @@ impl Context<'_> {
 
     /// A packet of `peer` makes no sense: the log is told, if it was not lately.
     pub fn odd(&mut self, peer: Nbma, oddity: Oddity) {
-        let is_known = self.sites.is_at(peer);
+        self.odd_of(peer, oddity, self.sites.is_at(peer));
+    }
+
+    /// The same; whether `peer` is somebody whom this node has to do with, or can only say so, is known already.
+    pub fn odd_of(&mut self, peer: Nbma, oddity: Oddity, is_known: bool) {
         if self.oddities.note(self.now, peer, oddity, is_known) {
             self.out.push(Effect::Odd { peer, oddity, is_known });
         }

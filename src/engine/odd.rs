@@ -34,11 +34,12 @@ impl Oddities {
         all.retain(|entry| now.since(entry.last) < OVER);
         // Whoever is in a network of IPv6 may have all its addresses.
         let bits = if is_known || peer.ip().is_ipv4() { 128 } else { 64 };
-        let is_it =
-            |entry: &&mut Entry| entry.oddity == oddity && network(entry.peer, bits) == network(peer, bits);
+        let is_it = |entry: &&mut Entry| {
+            entry.oddity.is_like(oddity) && network(entry.peer, bits) == network(peer, bits)
+        };
         if let Some(entry) = all.iter_mut().find(is_it) {
             entry.count = entry.count.saturating_add(1);
-            entry.last = now;
+            (entry.last, entry.oddity) = (now, oddity);
             return false;
         }
         if all.len() >= MOST {

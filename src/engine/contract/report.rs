@@ -5,6 +5,7 @@ use super::settings::{Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Label, Mac, Nbma, Prefix, Vni, Vtep};
 use crate::wire::VpnTag;
+use core::mem::discriminant;
 use core::net::IpAddr;
 
 /// How a spoke stands with its hub in a VN.
@@ -46,7 +47,7 @@ pub struct KeysReport {
     pub own: u32,
     /// Whether what is not signed is taken, too.
     pub is_optional: bool,
-    /// Clients that sign nothing.
+    /// Spokes that sign nothing, where there are keys.
     pub unsigned: u32,
     /// Whether IP clients have a password, for all to read.
     pub password: bool,
@@ -180,6 +181,17 @@ pub enum Oddity {
     WrongKey(u16),
     /// They report this error about packets of this node (RFC 2332 section 5.2.7).
     Reports(u16),
+}
+
+impl Oddity {
+    /// Whether it is the same thing. What who sends it can choose at will makes no difference: else each packet of a flood
+    /// were something new.
+    pub fn is_like(self, other: Oddity) -> bool {
+        match (self, other) {
+            (Oddity::Reports(code), Oddity::Reports(other)) => code == other,
+            _ => discriminant(&self) == discriminant(&other),
+        }
+    }
 }
 
 /// Somebody's odd packets.

@@ -109,9 +109,14 @@ impl Keys {
         Ok(Some(key.id))
     }
 
-    /// The number that goes with a key, and the digest of a packet.
-    pub fn sign(&self, by: KeyId, packet: &[u8]) -> [u8; DIGEST] {
-        self.find(by).map_or([0; DIGEST], |key| key.hash.digest(packet))
+    /// What signs by a key; `None`: it is forgotten.
+    pub fn signer(&self, by: KeyId) -> Option<Signer<'_>> {
+        self.find(by).map(Signer)
+    }
+
+    /// Whether who signs by `key`, or by none, may be in.
+    pub fn serves(&self, key: Option<KeyId>) -> bool {
+        key.map_or(!self.is_required(), |key| self.contains(key))
     }
 
     /// Whether the key is in force.
@@ -138,20 +143,13 @@ impl Keys {
 
     /// The keys that who is at an address may have; all where none says.
     pub fn likely(&self, nbma: Nbma) -> impl Iterator<Item = KeyId> {
-        let is_likely = move |key: &&Key| {
-            let spoke = key.settings.spoke.as_ref();
-            spoke.is_none_or(|spoke| spoke.allow.iter().any(|prefix| prefix.contains(nbma)))
-        };
-        let any = self.all.values().any(|key| is_likely(&key));
-        self.all.values().filter(move |key| !any || is_likely(key)).map(|key| key.id)
+        let any = self.all.values().any(|key| key.may_be_at(nbma));
+        self.all.values().filter(move |key| !any || key.may_be_at(nbma)).map(|key| key.id)
     }
 
     /// Whether who has this key may be at an address.
     pub fn allows(&self, key: Option<KeyId>, nbma: Nbma) -> bool {
-        let spoke = key.and_then(|key| self.find(key)).and_then(|key| key.settings.spoke.as_ref());
-        spoke.is_none_or(|spoke| {
-            spoke.allow.is_empty() || spoke.allow.iter().any(|prefix| prefix.contains(nbma))
-        })
+        key.and_then(|key| self.find(key)).is_none_or(|key| key.may_be_at(nbma))
     }
 
     /// Whether who signs with `key` may speak for a site that signed with `other` before: it is as good at least, and of
@@ -190,6 +188,30 @@ impl Keys {
     fn find(&self, id: KeyId) -> Option<&Key> {
         let retired = || self.retired.iter().find(|key| key.id == id);
         self.all.get(&id.spi).filter(|key| key.id == id).or_else(retired)
+    }
+}
+
+impl Key {
+    /// Whether who has it may be at an address: anywhere, unless it says where.
+    fn may_be_at(&self, nbma: Nbma) -> bool {
+        let spoke = self.settings.spoke.as_ref();
+        spoke.is_none_or(|spoke| spoke.allow.is_empty() || spoke.allow.iter().any(|p| p.contains(nbma)))
+    }
+}
+
+/// A key that signs.
+#[derive(Clone, Copy)]
+pub struct Signer<'a>(&'a Key);
+
+impl Signer<'_> {
+    /// Its number on the wire.
+    pub fn spi(self) -> u16 {
+        self.0.id.spi()
+    }
+
+    /// The digest of a packet.
+    pub fn sign(self, packet: &[u8]) -> [u8; DIGEST] {
+        self.0.hash.digest(packet)
     }
 }
 
@@ -239,7 +261,9 @@ impl Hash {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::contract::settings::OwnerSettings;
     use super::*;
+    use crate::types::Prefix;
 
     fn digest(algorithm: Algorithm, secret: &[u8], packet: &[u8]) -> String {
         let hash = Hash::new(algorithm, &KeyText::new(secret.to_vec()));
@@ -274,11 +298,34 @@ mod tests {
         assert!(keys.replace(settings(&[key(256, b"b"), key(300, b"other")])));
         assert!(keys.contains(second) && !keys.contains(first));
         assert_eq!(
-            keys.sign(first, b""),
+            keys.signer(first).unwrap().sign(b""),
             Hash::new(Algorithm::HmacSha256, &KeyText::new(b"a".to_vec())).digest(b"")
         );
         assert!(keys.replace(settings(&[])) && keys.is_empty() && !keys.is_required());
-        assert_eq!(keys.sign(first, b""), [0; DIGEST], "forgotten");
+        assert!(keys.signer(first).is_none(), "forgotten");
         assert!(!format!("{keys:?}").contains("98"));
+    }
+
+    /// Who has a key that says from where it comes may be there alone; all others anywhere.
+    #[test]
+    fn a_key_that_says_nothing_of_addresses_is_likely_at_each() {
+        let nbma = |text: &str| text.parse().unwrap();
+        let key = |spi, allow: &[&str]| KeySettings {
+            name: format!("k{spi}"),
+            spi,
+            algorithm: Algorithm::HmacSha256,
+            secret: KeyText::new(vec![1; 16]),
+            spoke: Some(OwnerSettings {
+                name: format!("s{spi}"),
+                allow: allow.iter().map(|ip| Prefix::new(ip.parse().unwrap(), 32).unwrap()).collect(),
+            }),
+        };
+        let all = [key(300, &["10.0.0.2"]), key(301, &["10.0.0.3"]), key(302, &[])];
+        let keys = Keys::new(KeysSettings { keys: all.to_vec(), is_optional: false });
+        let likely = |at| keys.likely(nbma(at)).map(KeyId::spi).collect::<Vec<_>>();
+        assert_eq!((likely("10.0.0.2"), likely("10.0.0.9")), (vec![300, 302], vec![302]));
+        for key in keys.order.iter().copied() {
+            assert_eq!(keys.allows(Some(key), nbma("10.0.0.3")), likely("10.0.0.3").contains(&key.spi));
+        }
     }
 }

@@ -44,10 +44,14 @@ pub fn open<'a>(
     let known = parsed.as_ref().ok();
     let key = match known.map_or(Ok(None), |message| cx.keys.open(message)) {
         Ok(key) => key,
-        // Silence: an answer would have to be signed, about whatever a stranger sent.
+        // Silence: an answer would have to be signed, about whatever a stranger sent. And that it is, wherever it says to be.
         Err(oddity) => {
+            if strangers.take(cx.now).is_err() {
+                increment(&mut cx.statistics.rx_rate_limited);
+                return Fate::Dropped;
+            }
             increment(&mut cx.statistics.rx_unauthenticated);
-            cx.odd(via.path.remote, oddity);
+            cx.odd_of(via.path.remote, oddity, false);
             return Fate::Dropped;
         }
     };
@@ -196,7 +200,7 @@ fn of_client(
         (None, None) => (site, Trust::Untagged),
         (Some(_), _) if may_register && header.kind == Kind::RegistrationRequest && header.nbma == remote => {
             let live = cx.begun((remote, header.vni));
-            match cx.sessions.is_returned(cx.now, cx.vpn_id, (via, message), live) {
+            match cx.sessions.is_returned(cx.now, cx.vpn_id, (via, message, cx.keys.spoke(key)), live) {
                 true => (None, Trust::Cookie),
                 false => (None, Trust::Wrong),
             }

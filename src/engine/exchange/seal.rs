@@ -6,7 +6,7 @@ use super::super::contract::statistics::{Statistics, increment};
 use super::super::contract::way::Via;
 use super::super::member::Member;
 use super::super::sites::SiteId;
-use super::key::{KeyId, Keys};
+use super::key::{KeyId, Keys, Signer};
 use super::session::Count;
 use super::{Arrival, Inbound, Trust};
 use crate::types::{Nbma, SiteName};
@@ -17,7 +17,8 @@ use crate::wire::nhrp::{
 };
 
 impl Context<'_> {
-    /// Sends what `write` adds to a packet that starts with `header`, signed by `key`. Whether it fit one.
+    /// Sends what `write` adds to a packet that starts with `header`, signed by `key`. Whether it fit one; nothing goes by a
+    /// key that is forgotten.
     pub fn send(
         &mut self,
         via: Via,
@@ -25,8 +26,9 @@ impl Context<'_> {
         key: Option<KeyId>,
         write: impl FnOnce(&mut Writer<'_>),
     ) -> bool {
-        let signer = key.map(|key| (self.keys, key, self.sites.own(header.protocol)));
-        send(self.out, via, header, Proof { signer, password: self.authentication }, write)
+        let own = self.sites.own(header.protocol);
+        let Some(proof) = Proof::new(self.keys, key, own, self.authentication) else { return false };
+        send(self.out, via, header, proof, write)
     }
 
     /// Sends a request to a site, in its session if there is one, by the key that it used last.
@@ -91,7 +93,8 @@ impl Context<'_> {
             return None;
         }
         let live = self.begun((to.via.path.remote, to.message.header.vni));
-        let cookie = self.sessions.cookie(self.now, self.vpn_id, (to.via, &to.message), live)?;
+        let from = (to.via, &to.message, self.keys.spoke(to.key));
+        let cookie = self.sessions.cookie(self.now, self.vpn_id, from, live)?;
         Some(Challenge { cookie, tag: to.message.tags()?.sender })
     }
 
@@ -120,14 +123,13 @@ impl Context<'_> {
         if let Some(member) = site.and_then(|site| self.sites.member_mut(site)) {
             increment(&mut member.statistics.errors);
         }
+        let protocol = fault.header.map_or(Protocol::Ethernet, |header| header.protocol);
+        let own = self.sites.own(protocol);
+        let Some(proof) = Proof::new(self.keys, key, own, self.authentication) else { return };
         if site.is_none() && self.complaints.take(self.now).is_err() {
             return;
         }
-        let protocol = fault.header.map_or(Protocol::Ethernet, |header| header.protocol);
-        let own = self.sites.own(protocol);
         let nbma = self.name_of(about.via.path.local);
-        let signer = key.map(|key| (self.keys, key, own));
-        let proof = Proof { signer, password: self.authentication };
         error_indication(self.out, self.statistics, about, (nbma, own), proof, fault);
     }
 
@@ -235,9 +237,25 @@ pub fn error_indication(
 #[derive(Clone, Copy, Default)]
 pub struct Proof<'a> {
     /// By which key it is signed, in the name of which address.
-    signer: Option<(&'a Keys, KeyId, Option<ProtocolAddress>)>,
+    signer: Option<(Signer<'a>, Option<ProtocolAddress>)>,
     /// Where packets of the IP protocols have a password, all do: replies have that of the request.
     password: Option<&'a [u8]>,
+}
+
+impl<'a> Proof<'a> {
+    /// `None`: nothing can be signed by the key any more.
+    fn new(
+        keys: &'a Keys,
+        key: Option<KeyId>,
+        own: Option<ProtocolAddress>,
+        password: Option<&'a [u8]>,
+    ) -> Option<Proof<'a>> {
+        let signer = match key {
+            Some(key) => Some((keys.signer(key)?, own)),
+            None => None,
+        };
+        Some(Proof { signer, password })
+    }
 }
 
 /// Whatever is signed is signed here.
@@ -258,7 +276,7 @@ fn send(
             writer.extension(Extension { kind: kind::AUTHENTICATION, compulsory: true, value });
         }
         match proof.signer {
-            Some((keys, key, own)) => writer.finish_signed(key.spi(), own, |packet| keys.sign(key, packet)),
+            Some((signer, own)) => writer.finish_signed(signer.spi(), own, |packet| signer.sign(packet)),
             None => writer.finish(),
         }
     });

@@ -37,6 +37,9 @@ impl Count {
     }
 }
 
+/// How a message came, and the spoke whose own key signed it.
+type Sender<'a> = (Via, &'a Message<'a>, Option<&'a str>);
+
 /// What all sessions of a node have in common.
 #[derive(Debug)]
 pub struct Sessions {
@@ -102,29 +105,17 @@ impl Sessions {
     }
 
     /// The cookie for who sends a message, in whose place there may be a session that began so. `None`: it has no tag.
-    pub fn cookie(
-        &self,
-        now: Instant,
-        vpn: VpnId,
-        from: (Via, &Message<'_>),
-        live: Option<Count>,
-    ) -> Option<u64> {
-        let claimant = Claimant::of(vpn, from.0, from.1)?;
+    pub fn cookie(&self, now: Instant, vpn: VpnId, from: Sender<'_>, live: Option<Count>) -> Option<u64> {
+        let claimant = Claimant::of(vpn, from)?;
         Some(claimant.cookie(&self.secret, now.as_millis() / SLOT, self.count(now, &claimant, live)))
     }
 
     /// Whether a message returns a cookie that who sends it was given.
-    pub fn is_returned(
-        &self,
-        now: Instant,
-        vpn: VpnId,
-        from: (Via, &Message<'_>),
-        live: Option<Count>,
-    ) -> bool {
+    pub fn is_returned(&self, now: Instant, vpn: VpnId, from: Sender<'_>, live: Option<Count>) -> bool {
         let Some(cookie) = from.1.tags().map(|tags| tags.receiver).filter(|cookie| *cookie != 0) else {
             return false;
         };
-        let Some(claimant) = Claimant::of(vpn, from.0, from.1) else { return false };
+        let Some(claimant) = Claimant::of(vpn, from) else { return false };
         let (now_is, count) = (now.as_millis() / SLOT, self.count(now, &claimant, live));
         // It says itself in which slot it was made: to look at it costs no more than to make one, so there is no limit that
         // others could use up.
@@ -133,7 +124,7 @@ impl Sessions {
     }
 
     /// The counter where the session would be.
-    fn count(&self, now: Instant, claimant: &Claimant, live: Option<Count>) -> u64 {
+    fn count(&self, now: Instant, claimant: &Claimant<'_>, live: Option<Count>) -> u64 {
         let place = (claimant.vpn, claimant.name);
         let count = live.or(self.ended.get(&place).copied()).or(self.others);
         count.map_or(0, |count| count.at(now))
@@ -141,21 +132,23 @@ impl Sessions {
 }
 
 /// Who is to have a cookie, or returns one: all that it vouches for.
-struct Claimant {
+struct Claimant<'a> {
     vpn: VpnId,
     remote: Nbma,
     local: Nbma,
     name: SiteName,
     address: ProtocolAddress,
     tag: u64,
+    spoke: Option<&'a str>,
 }
 
-impl Claimant {
-    fn of(vpn: VpnId, via: Via, message: &Message<'_>) -> Option<Claimant> {
+impl<'a> Claimant<'a> {
+    fn of(vpn: VpnId, (via, message, spoke): Sender<'a>) -> Option<Claimant<'a>> {
         let Header { vni, source, .. } = message.header;
         let (remote, local) = (via.path.remote, via.path.local);
         let tag = message.tags()?.sender;
-        (tag != 0).then_some(Claimant { vpn, remote, local, name: (remote, vni), address: source?, tag })
+        let name = (remote, vni);
+        (tag != 0).then_some(Claimant { vpn, remote, local, name, address: source?, tag, spoke })
     }
 
     fn cookie(&self, secret: &Secret, slot: u64, count: u64) -> u64 {
@@ -168,7 +161,7 @@ impl Claimant {
                 octets
             }
         };
-        let parts: [&[u8]; 10] = [
+        let parts: [&[u8]; 11] = [
             b"cookie",
             &slot.to_be_bytes(),
             &self.vpn.oui(),
@@ -179,6 +172,8 @@ impl Claimant {
             &address,
             &self.tag.to_be_bytes(),
             &count.to_be_bytes(),
+            // The last one: it has no length of its own.
+            self.spoke.unwrap_or_default().as_bytes(),
         ];
         // Never 0; the last bit tells the slots apart.
         (secret.number(&parts) & !1).max(2) | (slot & 1)
@@ -265,9 +260,11 @@ mod tests {
         let at = |slots: u64| Instant::from_millis(slots * SLOT);
         let tags = |receiver| Tags { sender: 5, receiver };
         let first = request(2, 100, tags(0));
-        let cookie = sessions.cookie(at(10), VPN, (via(2), &Message::parse(&first).unwrap()), None).unwrap();
+        let cookie = sessions
+            .cookie(at(10), VPN, (via(2), &Message::parse(&first).unwrap(), Some("two")), None)
+            .unwrap();
         let is_good = |now, vpn, from, octets: &[u8], live| {
-            sessions.is_returned(now, vpn, (via(from), &Message::parse(octets).unwrap()), live)
+            sessions.is_returned(now, vpn, (via(from), &Message::parse(octets).unwrap(), Some("two")), live)
         };
         let good = request(2, 100, tags(cookie));
         assert!(is_good(at(10), VPN, 2, &good, None) && is_good(at(11), VPN, 2, &good, None));
@@ -282,7 +279,10 @@ mod tests {
         let count = Count { value: 1, at: at(10) };
         assert!(!is_good(at(10), VPN, 2, &good, Some(count)), "another session began");
         let other = Sessions::new(Secret::new(&[8; 32]));
-        let good = (via(2), &Message::parse(&good).unwrap());
+        let good = Message::parse(&good).unwrap();
+        let by = |spoke| sessions.is_returned(at(10), VPN, (via(2), &good, spoke), None);
+        assert!(by(Some("two")) && !by(Some("three")) && !by(None), "another spoke's key");
+        let good = (via(2), &good, Some("two"));
         assert!(!other.is_returned(at(10), VPN, good, None), "another hub");
     }
 
@@ -293,7 +293,7 @@ mod tests {
         let now = Instant::from_millis(10 * SLOT);
         let first = request(2, 100, Tags { sender: 5, receiver: 0 });
         let message = Message::parse(&first).unwrap();
-        let cookie = |sessions: &Sessions, now| sessions.cookie(now, VPN, (via(2), &message), None);
+        let cookie = |sessions: &Sessions, now| sessions.cookie(now, VPN, (via(2), &message, None), None);
         let before = cookie(&sessions, now);
         sessions.ended(now, VPN, name(2));
         let after = cookie(&sessions, now);
