@@ -206,7 +206,9 @@ const GAUGES: [Gauge; 13] = [
         hub(vn).map(|r| r.keys.shared.into())
     }),
     ("keys_own", "Keys of this hub's that one spoke has, each.", |vn| hub(vn).map(|r| r.keys.own.into())),
-    ("unsigned", "Clients that sign nothing.", |vn| hub(vn).map(|r| r.keys.unsigned.into())),
+    ("unsigned", "Spokes that sign nothing, where there are keys.", |vn| {
+        hub(vn).map(|r| r.keys.unsigned.into())
+    }),
     ("macs", "MACs whose place this hub knows.", |vn| hub(vn).map(|r| r.macs.into())),
     ("purges_pending", "Purges that wait for their reply.", |vn| hub(vn).map(|r| r.purges.into())),
 ];

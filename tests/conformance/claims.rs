@@ -15,7 +15,9 @@ pub fn in_silence(hub: &mut Driven, newcomer: &Client) -> Sent {
     let mut replies = Vec::new();
     for _ in 0..6 {
         let sent = hub.pass(HALF);
-        replies.extend(sent.into_iter().filter(|sent| sent.path == newcomer.path()));
+        let is_it =
+            |sent: &Sent| sent.path == newcomer.path() && sent.header().kind == Kind::RegistrationReply;
+        replies.extend(sent.into_iter().filter(is_it));
         ports.extend(hub.port_asked_for());
         for spoke in ports.drain(..) {
             hub.input(Input::News { vn: VN, news: News::Became { spoke, outcome: Outcome::Made } });

@@ -1,12 +1,13 @@
 //! I. Authentication: who has no key says nothing, not even on the path (RFC 2332 section 5.3.4).
 
+use super::claims::in_silence;
 use super::*;
-use dmevpn::engine::report::Oddity;
+use dmevpn::engine::report::{Oddity, VnReport};
 use dmevpn::engine::settings::{
     Algorithm, HubSettings, KeySettings, KeyText, KeysSettings, OwnerSettings, ServerSettings, Settings,
     VpnMode,
 };
-use dmevpn::engine::{Event, News, Order, Port, Why};
+use dmevpn::engine::{Event, News, Order, Port, Via, Why};
 use dmevpn::wire::MAX_NHRP;
 use dmevpn::wire::nhrp::{DIGEST, Message, Tags, code, error, kind};
 use hmac::{Hmac, KeyInit, Mac};
@@ -130,6 +131,13 @@ fn spoke_in_session(keys: &[Key]) -> (Driven, Tags) {
 
 fn members(hub: &Driven) -> usize {
     hub.engine.peers(hub.now, VN, None, 9).len()
+}
+
+fn unsigned(hub: &Driven) -> u32 {
+    match hub.engine.report(hub.now, VN) {
+        Some(VnReport::Hub(report)) => report.keys.unsigned,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn odd(driven: &Driven) -> Vec<Oddity> {
@@ -362,8 +370,11 @@ fn i17_keys_are_rolled_out_one_by_one() {
     let (two, three) = (client(2), client(3));
     let tags = hub.begin(&two, NS, 1);
     hub.begin(&three, NS + 1, 1);
+    let ip = ip_client(8, "192.0.2.8");
+    assert_eq!(hub.ask(&ip, &ip_registration(&ip, true, &[])).codes(), [0]);
+    assert_eq!(unsigned(&hub), 0, "all is open");
     hub.apply(hub_settings(&[key(GOLDEN)], true));
-    assert_eq!((members(&hub), hub.ports().len()), (2, 2));
+    assert_eq!((members(&hub), hub.ports().len(), unsigned(&hub)), (3, 2, 2));
     let warned = |event: &Event| matches!(event, Event::KeysOptional { unsigned: 2 });
     assert!(hub.out.iter().any(|e| matches!(e, Effect::Tell { event, .. } if warned(event))));
     let ack = hub.ask(&two, &tagged(&two.registration(5), tags));
@@ -372,7 +383,7 @@ fn i17_keys_are_rolled_out_one_by_one() {
     assert_eq!((ack.codes(), signer(&ack.bytes, &[GOLDEN])), (vec![0], Some(256)));
     assert!(hears(&mut hub, &two, &tagged(&two.purge(7, 0, &[two.source]), tags)).is_empty());
     let nak = hub.ask(&two, &tagged(&two.registration(8), tags));
-    assert_eq!((nak.codes(), members(&hub)), (vec![code::PROHIBITED], 2));
+    assert_eq!((nak.codes(), members(&hub), unsigned(&hub)), (vec![code::PROHIBITED], 3, 1));
     hub.apply(hub_settings(&[key(GOLDEN)], false));
     assert_eq!((members(&hub), hub.port(three.vtep())), (1, None));
     assert!(hub.told(&Event::SpokeDown { spoke: three.vtep(), why: Why::NoKey }));
@@ -386,10 +397,12 @@ fn i17_a_spokes_own_key_is_good_for_it_alone() {
     let two = client(2);
     let tags = begin(&mut hub, &two, NS, BRANCH, 1);
     // Who is on the path knows the tags, and has a key: its own.
-    for packet in [two.registration(5), two.purge(6, 0, &[two.source]), two.question(7, address(STATION))] {
-        let sent = hears(&mut hub, &two, &signed(&tagged(&packet, tags), OTHERS));
-        assert!(sent.iter().all(|sent| sent.codes() == [code::PROHIBITED]));
-    }
+    let nak = hub.ask(&two, &signed(&tagged(&two.registration(5), tags), OTHERS));
+    assert_eq!((nak.codes(), nak.message().challenge()), (vec![code::PROHIBITED], None));
+    let purge = tagged(&two.purge(6, 0, &[two.source]), tags);
+    assert!(hears(&mut hub, &two, &signed(&purge, OTHERS)).is_empty());
+    let nak = hub.ask(&two, &signed(&tagged(&two.question(7, address(STATION)), tags), OTHERS));
+    assert_eq!((nak.codes(), signer(&nak.bytes, &[OTHERS])), (vec![code::PROHIBITED], Some(701)));
     let first = Tags { sender: 7, receiver: 0 };
     let nak = hub.ask(&two, &signed(&tagged(&two.registration(8), first), OTHERS));
     assert_eq!((nak.codes(), nak.message().challenge()), (vec![code::PROHIBITED], None));
@@ -412,6 +425,145 @@ fn i17_a_spokes_own_key_is_good_for_it_alone() {
     hub.apply(hub_settings(&keys, false));
     assert_eq!(members(&hub), 0);
     assert!(hub.told(&Event::SpokeDown { spoke: moved.vtep(), why: Why::NotAllowed }));
+}
+
+/// Begins what would be a session by a key, with the tag of a router that the thief listens to: what the hub sends then.
+fn begin_as(hub: &mut Driven, thief: &Client, own: u64, by: Option<Key>) -> Vec<Sent> {
+    let sign = |octets: Vec<u8>| by.map_or(octets.clone(), |key| signed(&octets, key));
+    let mut tags = Tags { sender: own, receiver: 0 };
+    let nak = hub.ask(thief, &sign(tagged(&thief.registration(1), tags)));
+    tags.receiver = nak.message().challenge().expect("a cookie").cookie;
+    hears(hub, thief, &sign(tagged(&thief.registration(2), tags)))
+}
+
+/// A client says that it is there.
+fn is_there(hub: &mut Driven, client: &Client, question: &Sent, key: Key) -> Vec<Sent> {
+    let reply = write(&question.header().reply(Kind::PurgeReply), |w| {
+        question.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+        w.tags(question.message().tags().unwrap());
+    });
+    hears(hub, client, &signed(&reply, key))
+}
+
+/// Who is on the path reads tags, and has a key: its own. It is not the router whose tag it names, wherever it is; that one is
+/// asked, and has its MAC again as soon as it is back.
+#[test]
+fn i17_another_spokes_key_takes_no_site() {
+    let keys = [of_spoke(BRANCH, "branch", &[]), of_spoke(OTHERS, "other", &[])];
+    let two = client(2);
+    for thief in [Client { nbma: nbma("10.0.0.66"), ..two }, Client { vni: Some(vni(666)), ..two }] {
+        let mut hub = keyed_hub(&keys);
+        let tags = begin(&mut hub, &two, NS, BRANCH, 1);
+        let uplink = hub.port(two.vtep()).map(|port| port.uplink);
+        let question = begin_as(&mut hub, &thief, NS, Some(OTHERS));
+        assert_eq!((question.len(), question[0].header().kind), (1, Kind::PurgeRequest));
+        assert_eq!((question[0].path, signer(&question[0].bytes, &[BRANCH])), (two.path(), Some(700)));
+        let nak = is_there(&mut hub, &two, &question[0], BRANCH);
+        assert_eq!((nak.len(), nak[0].path, nak[0].codes()), (1, thief.path(), vec![14]));
+        assert_eq!((members(&hub), hub.port(two.vtep()).map(|port| port.uplink)), (1, uplink));
+        let ack = hub.ask(&two, &signed(&tagged(&two.registration(5), tags), BRANCH));
+        assert_eq!((ack.codes(), ack.message().tags()), (vec![0], Some(tags)));
+        // While it is away the MAC may be the other's; its site is not.
+        assert_eq!(begin_as(&mut hub, &thief, NS, Some(OTHERS)).len(), 1);
+        let ack = in_silence(&mut hub, &thief);
+        assert_eq!((ack.codes(), signer(&ack.bytes, &[OTHERS])), (vec![0], Some(701)));
+        assert_ne!(hub.port(thief.vtep()).map(|port| port.uplink), uplink);
+        begin(&mut hub, &two, NS + 1, BRANCH, 10);
+        assert_eq!((members(&hub), hub.port(thief.vtep())), (1, None), "nobody was asked");
+    }
+}
+
+/// While keys are rolled out, who signs nothing takes nothing from who does, and does not even have it asked.
+#[test]
+fn i17_who_signs_nothing_displaces_nobody_who_does() {
+    let mut hub = Driven::new(hub_settings(&[key(GOLDEN)], true), 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    hub.now = hub.now + 700 * SECOND;
+    let two = client(2);
+    let _ = begin(&mut hub, &two, NS, GOLDEN, 1);
+    let port = hub.port(two.vtep());
+    for thief in [Client { nbma: nbma("10.0.0.66"), ..two }, Client { vni: Some(vni(666)), ..two }] {
+        let sent = begin_as(&mut hub, &thief, NS, None);
+        assert_eq!((sent.len(), sent[0].path, sent[0].codes()), (1, thief.path(), vec![14]));
+        assert!(hub.pass(10 * SECOND).is_empty());
+        assert_eq!((members(&hub), hub.port(two.vtep())), (1, port));
+    }
+}
+
+/// What waits for another one's answer when its key is taken out, or keys are required, waits in vain.
+#[test]
+fn i17_what_waits_over_a_reload_needs_a_key_as_well() {
+    let two = client(2);
+    let thief = Client { nbma: nbma("10.0.0.66"), ..two };
+    let mut hub = keyed_hub(&[key(GOLDEN), key(NEXT)]);
+    let _ = begin(&mut hub, &two, NS, GOLDEN, 1);
+    assert_eq!(begin_as(&mut hub, &thief, 5, Some(NEXT)).len(), 1, "the other one is asked");
+    hub.apply(hub_settings(&[key(GOLDEN)], false));
+    assert!(hub.pass(10 * SECOND).is_empty());
+    assert_eq!((members(&hub), hub.port(thief.vtep())), (1, None));
+
+    let mut hub = keyed_hub(&[]);
+    hub.begin(&two, NS, 1);
+    assert_eq!(begin_as(&mut hub, &thief, 5, None).len(), 1);
+    hub.apply(hub_settings(&[key(GOLDEN)], false));
+    hub.pass(10 * SECOND);
+    assert_eq!((members(&hub), hub.port(thief.vtep())), (0, None));
+}
+
+/// What no key signed is nothing new each time, has a limit, and is nobody's whom the hub has to do with.
+#[test]
+fn i18_a_flood_of_what_no_key_signed_is_told_once() {
+    let mut hub = keyed_hub(&[key(GOLDEN)]);
+    let two = client(2);
+    let tags = begin(&mut hub, &two, NS, GOLDEN, 1);
+    let packet = tagged(&two.registration(5), tags);
+    let mut told = Vec::new();
+    for spi in 1000..4000 {
+        hub.input(Input::Packet {
+            via: Via { path: two.path(), tag: TAG },
+            nhrp: &signed(&packet, (spi, b"x")),
+        });
+        told.extend(hub.out.iter().filter_map(|effect| match effect {
+            Effect::Odd { is_known, .. } => Some(*is_known),
+            _ => None,
+        }));
+    }
+    assert_eq!(told, [false]);
+    let statistics = hub.engine.statistics();
+    assert_eq!((statistics.rx_unauthenticated, statistics.rx_rate_limited), (1000, 2000));
+    assert_eq!(odd(&hub), [Oddity::UnknownKey(1999)], "the last one that was looked at");
+    assert_eq!(hub.ask(&two, &signed(&packet, GOLDEN)).codes(), [0], "who has a key does not notice");
+}
+
+/// A cookie is of the spoke whose key asked for it: who is on the path does not return another one's.
+#[test]
+fn i14_a_cookie_is_not_for_another_spokes_key() {
+    let mut hub = keyed_hub(&[of_spoke(BRANCH, "branch", &[]), of_spoke(OTHERS, "other", &[])]);
+    let two = client(2);
+    let mut tags = Tags { sender: NS, receiver: 0 };
+    let nak = hub.ask(&two, &signed(&tagged(&two.registration(1), tags), BRANCH));
+    tags.receiver = nak.message().challenge().unwrap().cookie;
+    let theirs = hub.ask(&two, &signed(&tagged(&two.registration(2), tags), OTHERS));
+    let cookie = theirs.message().challenge().unwrap().cookie;
+    assert_eq!((theirs.codes(), members(&hub)), (vec![code::PROHIBITED], 0));
+    assert_ne!(cookie, tags.receiver);
+    assert_eq!(hub.ask(&two, &signed(&tagged(&two.registration(2), tags), BRANCH)).codes(), [0]);
+}
+
+/// What was said by a key that is forgotten by now is not said again.
+#[test]
+fn i17_nothing_is_sent_by_a_key_that_is_nowhere() {
+    let mut hub = keyed_hub(&[key(GOLDEN), key(NEXT)]);
+    let two = client(2);
+    let _ = begin(&mut hub, &two, NS, GOLDEN, 1);
+    hub.apply(hub_settings(&[key(NEXT)], false));
+    assert_eq!(signer(&hub.one().bytes, &[GOLDEN]), Some(256));
+    assert_eq!(signer(&hub.pass(SECOND)[0].bytes, &[GOLDEN]), Some(256), "once more");
+    hub.apply(hub_settings(&[key(NEXT), key((258, b"one more key...."))], false));
+    assert!(hub.pass(60 * SECOND).is_empty());
 }
 
 /// A hub that was started anew tells those whose ports it found, by a key that they may have.

@@ -7,7 +7,7 @@ use super::super::contract::statistics::increment;
 use super::super::exchange::{Inbound, Trust};
 use super::super::limits::{ADDRESSES_PER_CLIENT, CIES_PER_REQUEST, IP_CLIENTS};
 use super::super::member::Registered;
-use super::super::sites::SiteId;
+use super::super::sites::{Site, SiteId};
 use super::Server;
 use super::claim::Heard;
 use crate::types::{Nbma, Vtep};
@@ -35,6 +35,20 @@ impl Server {
 
     pub(super) fn has_session(&self, cx: &Context<'_>, site: SiteId) -> bool {
         cx.sites.member(site).is_some_and(|member| member.begun.is_some())
+    }
+
+    /// Whether a site stays whoever comes: in a session for who is in none, by a key for who signs nothing.
+    pub(super) fn is_above(&self, cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
+        let has_key = || cx.sites.get(site).is_some_and(|there| there.key.is_some());
+        from.trust == Trust::Untagged && self.has_session(cx, site) || from.key.is_none() && has_key()
+    }
+
+    /// Whether a site is another one than who registers: at another underlay address, or in by a key that its own does not
+    /// speak for.
+    pub(super) fn is_other(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
+        let is_it =
+            |there: &Site| there.nbma == from.message.header.nbma && cx.keys.speaks_for(from.key, there.key);
+        cx.sites.get(site).is_some_and(|there| !is_it(there))
     }
 
     /// Whether the request is for this server, and from where it says.
@@ -81,6 +95,7 @@ impl Server {
                     let registered = cx.sites.get(site)?.vni.filter(|there| *there != vni)?;
                     // Without a registration it is a port found at the start.
                     let stays = !member.registered.is_empty() && member.registered(source).is_none();
+                    let stays = stays || Server::is_other(cx, from, site);
                     Some((site, registered, stays, vni))
                 })
             }
@@ -163,8 +178,7 @@ impl Server {
         })
     }
 
-    /// Whether somebody at another underlay address than `nbma` has the address: a MAC, and said so when asked; or an IP
-    /// address. Who registers such a one may be anybody, so who came first has it until it ends, for itself alone or not.
+    /// Whether another site has the address: a MAC, and said so when asked; or an IP address. Who registers such a one may be anybody, so who came first has it until it ends, for itself alone or not.
     fn is_anothers(
         &self,
         cx: &Context<'_>,
@@ -173,13 +187,13 @@ impl Server {
         heard: &Heard,
     ) -> bool {
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };
-        if from.trust == Trust::Untagged && self.has_session(cx, holder) {
+        if self.is_above(cx, from, holder) {
             return true;
         }
         if let ProtocolAddress::Mac(_) = address {
             return heard.contains(&(holder, true));
         }
-        cx.sites.get(holder).is_some_and(|site| site.nbma != from.message.header.nbma)
+        Server::is_other(cx, from, holder)
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::contract::reason::Rivals;
 use super::super::contract::statistics::increment;
 use super::super::contract::way::Via;
 use super::super::exchange::session::same_tag;
-use super::super::exchange::{Backoff, Inbound, KeyId, Request, Trust};
+use super::super::exchange::{Backoff, Inbound, KeyId, Keys, Request, Trust};
 use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
@@ -95,6 +95,11 @@ impl Claims {
         self.waiting.retain(|claim| claim.by != by || !is_its_own(claim));
     }
 
+    /// What no key signed that is in force does not go on, where one is needed.
+    pub(super) fn end_unsigned(&mut self, keys: &Keys) {
+        self.waiting.retain(|claim| keys.serves(claim.key));
+    }
+
     /// Nobody is asked any more.
     pub fn end(&mut self, cx: &mut Context<'_>) {
         self.waiting.clear();
@@ -115,7 +120,8 @@ impl Server {
         if heard.is_empty()
             && let Some(claim) = self.claims.waiting.iter_mut().find(|claim| claim.by == by)
         {
-            if from.trust == Trust::Untagged && claim.trust != Trust::Untagged {
+            let is_less = from.trust == Trust::Untagged && claim.trust != Trust::Untagged;
+            if is_less || !cx.keys.speaks_for(from.key, claim.key) {
                 return true;
             }
             // The newest request is the one to answer.
@@ -124,13 +130,14 @@ impl Server {
             return true;
         }
         while let Some(site) = self.claims.has_heir(cx.now, by) {
-            heard.push((site, false));
+            let key = cx.sites.get(site).and_then(|there| there.key);
+            heard.extend(cx.keys.speaks_for(from.key, key).then_some((site, false)));
         }
         // Who is asked, if nobody has to give way at once.
         let asked = loop {
             match self.holder(cx, from, heard) {
                 Some((holder, _)) if is_same(cx, from, holder) => {
-                    self.moves_home(cx, holder, by.0);
+                    self.moves_home(cx, from, holder);
                     heard.push((holder, false));
                 }
                 Some((holder, _)) if self.is_back(cx, from, holder) => heard.push((holder, false)),
@@ -169,7 +176,7 @@ impl Server {
         true
     }
 
-    /// A site at another underlay address that registered one of the MACs, and was not asked yet.
+    /// Another site, as far as address and key tell, that registered one of the MACs, and was not asked yet.
     fn holder(
         &self,
         cx: &Context<'_>,
@@ -179,33 +186,38 @@ impl Server {
         from.message.cies().take(CIES_PER_REQUEST).find_map(|cie| {
             let address = self.registered(cx, from, &cie)?.address;
             let holder = cx.book.get(address)?.registered()?;
-            let is_other = cx.sites.get(holder)?.nbma != from.message.header.nbma;
-            let asked = heard.iter().any(|(site, _)| *site == holder);
-            // Nobody moves who is in a session for who is in none.
-            let asked = asked || from.trust == Trust::Untagged && self.has_session(cx, holder);
-            (is_other && !asked && matches!(address, ProtocolAddress::Mac(_))).then_some((holder, address))
+            let asked = heard.iter().any(|(site, _)| *site == holder) || self.is_above(cx, from, holder);
+            let is_asked = Server::is_other(cx, from, holder) && !asked;
+            (is_asked && matches!(address, ProtocolAddress::Mac(_))).then_some((holder, address))
         })
     }
 
-    /// Whether who registers is where all that it names and the holder has is at home.
+    /// Whether who registers is where all that it names and the holder has is at home. Whose home that is tells the key;
+    /// where that is not known nobody has it from another spoke's key.
     fn is_back(&self, cx: &Context<'_>, from: &Inbound<'_>, holder: SiteId) -> bool {
         let header = &from.message.header;
         let of_holder = |address: &ProtocolAddress| {
             cx.book.get(*address).is_some_and(|entry| entry.registered() == Some(holder))
         };
+        let own = cx.keys.spoke(from.key);
+        let speaks = || cx.sites.get(holder).is_some_and(|there| cx.keys.speaks_for(from.key, there.key));
         let named = from.message.cies().filter_map(|cie| cie.address.or(header.source));
         from.trust != Trust::Untagged
             && named.filter(of_holder).all(|address| match address {
-                ProtocolAddress::Mac(mac) => self.homes.is_at(cx.now, mac, header.nbma),
+                ProtocolAddress::Mac(mac) => {
+                    self.homes.is_at(cx.now, mac, (header.nbma, own))
+                        && (self.homes.is_owned(mac) || speaks())
+                }
                 ProtocolAddress::Ip(_) => true,
             })
     }
 
     /// The router at a site is elsewhere now.
-    fn moves_home(&mut self, cx: &Context<'_>, site: SiteId, to: Nbma) {
+    fn moves_home(&mut self, cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) {
+        let (to, own) = (from.via.path.remote, cx.keys.spoke(from.key));
         let (Some(there), Some(member)) = (cx.sites.get(site), cx.sites.member(site)) else { return };
         for mac in member.registered.iter().filter_map(|r| mac(r.address)) {
-            self.homes.moves(cx.now, mac, there.nbma, to);
+            self.homes.moves(cx.now, mac, (there.nbma, own), to);
         }
     }
 
@@ -330,6 +342,7 @@ impl Server {
         let (was, nbma) = (there.vtep(), there.nbma);
         // With one device for all spokes it is the entries there that tell where a spoke is.
         let same = was.is_some() && there.vni == header.vni && !self.settings.shared_uplink;
+        let same = same && cx.keys.speaks_for(from.key, there.key);
         let is_own = header.source.is_some_and(|source| self.is_of(cx, site, source));
         let Some(was) = was.filter(|_| same && is_own && cx.sites.find(by).is_none()) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
@@ -407,12 +420,14 @@ fn ask(cx: &mut Context<'_>, claim: &mut Claim) {
     });
 }
 
-/// Whether who registers is the router at a site, elsewhere: nobody else knows its tag, or has its key.
+/// Whether who registers is the router at a site, elsewhere: nobody else has its key, or one that is as good and its tag,
+/// which whoever is on the path reads.
 fn is_same(cx: &Context<'_>, from: &Inbound<'_>, site: SiteId) -> bool {
     let Some(tags) = from.message.tags().filter(|_| from.trust != Trust::Untagged) else { return false };
     let Some(there) = cx.sites.get(site) else { return false };
     let has_its_key = cx.keys.is_one_spoke(from.key, there.key);
-    has_its_key || there.tags.is_some_and(|ours| same_tag(ours.receiver, tags.sender))
+    let has_its_tag = there.tags.is_some_and(|ours| same_tag(ours.receiver, tags.sender));
+    has_its_key || has_its_tag && cx.keys.speaks_for(from.key, there.key)
 }
 
 /// Who sent it, as it says.

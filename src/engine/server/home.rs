@@ -14,14 +14,25 @@ const SETTLED: Duration = Duration::from_secs(24 * 3600);
 /// After so long without its MAC a place is no home.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Where somebody is, and the spoke whose own key it signs by.
+pub type Place<'a> = (Nbma, Option<&'a str>);
+
 #[derive(Debug)]
 struct Home {
     place: Nbma,
+    /// Whose it is; of whoever is there, where none has a key of its own or the hub does not know it yet.
+    spoke: Option<Box<str>>,
     /// When it had the MAC first, and last.
     since: Instant,
     last: Instant,
     /// Who has it elsewhere, and since when.
-    guest: Option<(Nbma, Instant)>,
+    guest: Option<(Nbma, Option<Box<str>>, Instant)>,
+}
+
+impl Home {
+    fn is_of(&self, (place, spoke): Place<'_>) -> bool {
+        self.place == place && (self.spoke.is_none() || self.spoke.as_deref() == spoke)
+    }
 }
 
 /// The homes of MACs.
@@ -31,7 +42,8 @@ pub struct Homes(BTreeMap<Mac, Home>);
 impl Homes {
     /// A router in a session has the MAC at this place. There is room for `most`: of more, those go that were there for the
     /// shortest time, so that nobody drives others out by coming.
-    pub fn has(&mut self, now: Instant, mac: Mac, place: Nbma, most: usize) {
+    pub fn has(&mut self, now: Instant, mac: Mac, at: Place<'_>, most: usize) {
+        let (place, spoke) = (at.0, at.1.map(Box::from));
         let Some(home) = self.0.get_mut(&mac) else {
             if self.0.len() >= most {
                 self.0.retain(|_, home| now.since(home.last) < KEPT);
@@ -41,26 +53,27 @@ impl Homes {
                 let shortest = shortest.map(|(mac, _)| *mac);
                 shortest.and_then(|mac| self.0.remove(&mac));
             }
-            self.0.insert(mac, Home { place, since: now, last: now, guest: None });
+            self.0.insert(mac, Home { place, spoke, since: now, last: now, guest: None });
             return;
         };
-        if home.place == place {
-            (home.last, home.guest) = (now, None);
+        if home.is_of(at) {
+            (home.last, home.guest, home.spoke) = (now, None, spoke);
             return;
         }
-        let since = match home.guest {
-            Some((guest, since)) if guest == place => since,
+        let since = match &home.guest {
+            Some((guest, its, since)) if (*guest, its) == (place, &spoke) => *since,
             _ => now,
         };
-        home.guest = Some((place, since));
         if now.since(since) >= SETTLED || now.since(home.last) >= KEPT {
-            *home = Home { place, since, last: now, guest: None };
+            *home = Home { place, spoke, since, last: now, guest: None };
+        } else {
+            home.guest = Some((place, spoke, since));
         }
     }
 
     /// The router that is at home with this MAC is elsewhere now.
-    pub fn moves(&mut self, now: Instant, mac: Mac, from: Nbma, to: Nbma) {
-        if let Some(home) = self.0.get_mut(&mac).filter(|home| home.place == from) {
+    pub fn moves(&mut self, now: Instant, mac: Mac, from: Place<'_>, to: Nbma) {
+        if let Some(home) = self.0.get_mut(&mac).filter(|home| home.is_of(from)) {
             (home.place, home.last, home.guest) = (to, now, None);
         }
     }
@@ -71,8 +84,13 @@ impl Homes {
     }
 
     /// Whether the MAC is at home at this place.
-    pub fn is_at(&self, now: Instant, mac: Mac, place: Nbma) -> bool {
-        self.0.get(&mac).is_some_and(|home| home.place == place && now.since(home.last) < KEPT)
+    pub fn is_at(&self, now: Instant, mac: Mac, place: Place<'_>) -> bool {
+        self.0.get(&mac).is_some_and(|home| home.is_of(place) && now.since(home.last) < KEPT)
+    }
+
+    /// Whether the home of the MAC is of one spoke, which has a key of its own.
+    pub fn is_owned(&self, mac: Mac) -> bool {
+        self.0.get(&mac).is_some_and(|home| home.spoke.is_some())
     }
 }
 
@@ -85,8 +103,8 @@ mod tests {
         Mac::new([2, 0, 0, 0, a, b]).unwrap()
     }
 
-    fn nbma(n: u8) -> Nbma {
-        format!("10.0.0.{n}").parse().unwrap()
+    fn nbma(n: u8) -> Place<'static> {
+        (format!("10.0.0.{n}").parse().unwrap(), None)
     }
 
     const fn at(hours: u64) -> Instant {
@@ -114,10 +132,25 @@ mod tests {
     fn who_is_the_same_router_takes_it_along() {
         let mut homes = Homes::default();
         homes.has(at(0), mac(1), nbma(2), 9);
-        homes.moves(at(1), mac(1), nbma(3), nbma(4));
+        homes.moves(at(1), mac(1), nbma(3), nbma(4).0);
         assert!(homes.is_at(at(1), mac(1), nbma(2)), "a guest's is no home");
-        homes.moves(at(1), mac(1), nbma(2), nbma(4));
+        homes.moves(at(1), mac(1), nbma(2), nbma(4).0);
         assert!(homes.is_at(at(1), mac(1), nbma(4)));
+    }
+
+    #[test]
+    fn a_home_is_of_the_spoke_whose_key_it_was() {
+        let mut homes = Homes::default();
+        let by = |n, spoke| (nbma(n).0, Some(spoke));
+        homes.has(at(0), mac(1), nbma(2), 9);
+        assert!(homes.is_at(at(0), mac(1), by(2, "b")) && !homes.is_owned(mac(1)), "nobody said whose it is");
+        homes.has(at(1), mac(1), by(2, "a"), 9);
+        homes.has(at(2), mac(1), by(2, "b"), 9);
+        homes.moves(at(2), mac(1), by(2, "b"), nbma(3).0);
+        assert!(homes.is_at(at(2), mac(1), by(2, "a")) && homes.is_owned(mac(1)));
+        assert!(!homes.is_at(at(2), mac(1), by(2, "b")) && !homes.is_at(at(2), mac(1), nbma(2)));
+        homes.has(at(26), mac(1), by(2, "b"), 9);
+        assert!(homes.is_at(at(26), mac(1), by(2, "b")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::exchange::{Backoff, Inbound, KeyId};
 use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{DRAIN, Member, SOON, Server, ip};
+use super::{DRAIN, Member, SOON, Server, ip, unsigned};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
@@ -100,6 +100,8 @@ impl Server {
     /// What does not fit the settings any more ends, as if an operator removed it: who may not be registered, and of those
     /// who are too many the ones heard of longest ago: those first of whom a port was found, and nothing heard since.
     pub fn fit(&mut self, cx: &mut Context<'_>) {
+        // First of all: they would go on when those that they wait for end.
+        self.claims.end_unsigned(cx.keys);
         self.end_unserved(cx);
         let strangers = cx
             .sites
@@ -107,9 +109,8 @@ impl Server {
             .filter(|(_, site, _)| !self.settings.allows(site.nbma) || !cx.keys.allows(site.key, site.nbma));
         let strangers: Vec<SiteId> = strangers.map(|(site, ..)| site).collect();
         self.dismiss(cx, &strangers, Why::NotAllowed);
-        let is_signed = |site: &Site, member: &Member| match site.key {
-            Some(key) => cx.keys.contains(key),
-            None => !cx.keys.is_required() || member.is_found(),
+        let is_signed = |site: &Site, member: &Member| {
+            cx.keys.serves(site.key) || site.key.is_none() && member.is_found()
         };
         let unsigned = cx.sites.members().filter(|(_, site, member)| !is_signed(site, member));
         let unsigned: Vec<SiteId> = unsigned.map(|(site, ..)| site).collect();
@@ -139,8 +140,7 @@ impl Server {
         if cx.keys.is_empty() || cx.keys.is_required() {
             return cx.timers.clear(&mut self.reminder);
         }
-        let unsigned = cx.sites.members().filter(|(_, site, _)| site.key.is_none()).count();
-        cx.tell(Event::KeysOptional { unsigned: u32::try_from(unsigned).unwrap_or(u32::MAX) });
+        cx.tell(Event::KeysOptional { unsigned: unsigned(cx.keys, cx.sites) });
         cx.arm(&mut self.reminder, cx.now + REMINDED, Due::Server(ServerDue::Reminder));
     }
 
@@ -189,7 +189,8 @@ impl Farewells {
     pub(super) fn go_on(&mut self, cx: &mut Context<'_>) {
         let is_back =
             |f: &Farewell| cx.sites.find(f.name).is_some_and(|site| cx.sites.member(site).is_some());
-        self.waiting.retain(|farewell| farewell.tries < TRIES && !is_back(farewell));
+        let can_sign = |f: &Farewell| f.key.is_none_or(|key| cx.keys.signer(key).is_some());
+        self.waiting.retain(|farewell| farewell.tries < TRIES && !is_back(farewell) && can_sign(farewell));
         let now = cx.now;
         self.waiting.iter_mut().filter(|farewell| farewell.next <= now).for_each(|f| f.send(cx));
         self.arm(cx);
@@ -229,12 +230,14 @@ impl Farewell {
         let protocol = self.to.map_or(Protocol::Ethernet, ProtocolAddress::protocol);
         let Some(own) = cx.sites.own(protocol) else { return };
         let header = purge_header(cx, self.via, protocol, self.id, self.to);
-        cx.send(self.via, &header, self.key, |w| {
+        let sent = cx.send(self.via, &header, self.key, |w| {
             w.cie(&Cie { prefix: own.host_prefix(), address: Some(own), ..Cie::default() });
             if let Some(tags) = self.tags {
                 w.tags(tags);
             }
         });
-        increment(&mut cx.statistics.tx_purge_req);
+        if sent {
+            increment(&mut cx.statistics.tx_purge_req);
+        }
     }
 }

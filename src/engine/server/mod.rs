@@ -293,7 +293,7 @@ impl Server {
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),
             keys: KeysReport {
-                unsigned: count(vn.sites.members().filter(|(_, site, _)| site.key.is_none()).count()),
+                unsigned: unsigned(vn.keys, vn.sites),
                 password: self.settings.password.is_some(),
                 ..vn.keys.report()
             },
@@ -422,6 +422,13 @@ fn ip_crowd(sites: &Sites) -> Option<(Prefix, u32)> {
         }
     }
     networks.into_iter().max_by_key(|(_, count)| *count)
+}
+
+/// How many spokes sign nothing where there are keys: of those that said anything, which a port of an earlier run did not.
+fn unsigned(keys: &Keys, sites: &Sites) -> u32 {
+    let is_it = |site: &Site, member: &Member| site.vni.is_some() && site.key.is_none() && !member.is_found();
+    let all = sites.members().filter(|(_, site, member)| !keys.is_empty() && is_it(site, member));
+    u32::try_from(all.count()).unwrap_or(u32::MAX)
 }
 
 /// A row of `peers`.

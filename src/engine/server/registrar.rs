@@ -247,7 +247,7 @@ impl Server {
     fn is_at_home(&mut self, cx: &Context<'_>, site: SiteId, address: ProtocolAddress) {
         let (Some(there), Some(mac)) = (cx.sites.get(site), mac(address)) else { return };
         if self.has_session(cx, site) {
-            self.homes.has(cx.now, mac, there.nbma, self.settings.max_homes());
+            self.homes.has(cx.now, mac, (there.nbma, cx.keys.spoke(there.key)), self.settings.max_homes());
         }
     }
 

@@ -59,7 +59,9 @@ impl Server {
             self.shared = Some(uplink);
         }
         if let Some(mac) = port.mac {
-            for place in port.home.into_iter().chain([spoke.nbma]) {
+            // Whose another home is nobody knows any more.
+            let (home, here) = (port.home.map(|home| (home, None)), (spoke.nbma, cx.keys.spoke(key)));
+            for place in home.into_iter().chain([here]) {
                 self.homes.has(cx.now, mac, place, self.settings.max_homes());
             }
         }
