@@ -39,6 +39,20 @@ proptest! {
 #[test]
 fn the_history_that_somebody_asks_for() {
     let Ok(hex) = std::env::var("DMEVPN_OCTETS") else { return };
+    run(&hex);
+}
+
+/// It told who was told nothing.
+#[test]
+fn a_restarted_hub_takes_nothing_back_on_suspicion() {
+    run("\
+        2320646d6576706e0a0a4f2002020000616e61796572acacacacacacacacacacacacac\
+        acacacacacacacacacacac697423ff2061206875232e20537469657320726567697374\
+        657220776974682061206873697465732c20776f726b20616372696e6f672073727320\
+    ");
+}
+
+fn run(hex: &str) {
     let digits: Vec<u8> = hex.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
     let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     operate::run(&octets);
