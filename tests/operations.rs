@@ -52,6 +52,17 @@ fn a_restarted_hub_takes_nothing_back_on_suspicion() {
     ");
 }
 
+/// It was denied a MAC that was its own then, and left.
+#[test]
+fn who_had_a_mac_is_told_where_it_went() {
+    run("\
+        2320646dff01658a8f91f5f5d29190206c617965722d3320ffffffffffffffffffffff\
+        ffffffffffffffffffffffffffffffffffffffffff24ffffffffffffffffffffffffff\
+        ffffffffffffffffffffffffffffffffffffffffffffffffffffffffff15ffffffffff\
+        ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff6e\
+    ");
+}
+
 fn run(hex: &str) {
     let digits: Vec<u8> = hex.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
     let octets: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();

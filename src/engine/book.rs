@@ -341,7 +341,8 @@ impl Book {
         })?
     }
 
-    /// The address is not at `site` any more; what others say of it stays.
+    /// The address is not at `site` any more; what others say of it stays. If `site` itself asked for it, which was denied
+    /// since it was there, it is told when the address is known again.
     pub fn withdraw(&mut self, now: Instant, address: ProtocolAddress, site: SiteId) -> Option<Change> {
         self.edit(now, address, |entry| {
             let was_there = entry.site() == Some(site);
@@ -350,7 +351,11 @@ impl Book {
                 entry.seen = None;
                 entry.learned = false;
             }
-            was_there.then(|| entry.change(now, Some(site)))
+            let change = was_there.then(|| entry.change(now, Some(site)))?;
+            if change.askers.named().contains(&site) {
+                (entry.askers, entry.until) = (Askers::One(site), change.until);
+            }
+            Some(change)
         })?
     }
 
