@@ -24,6 +24,7 @@ use crate::control::{Form, Question, Request};
 use crate::shell::random::random;
 use crate::shell::words::InWords;
 use crate::shell::{doctor, file, terminal};
+use crate::types::Label;
 use crate::view::{self, CONFIGURATION, FAILED, Failure, Harmless};
 use argh::FromArgs;
 use args::{Asks, Check, Command, Doctor, Key, KeyCommand, NewKey};
@@ -130,8 +131,9 @@ fn new_key(out: &mut String, new: &NewKey) -> Result<(), Failure> {
     let taken = Taken::of(&new.config)?;
     let spi = taken.next(new.name.is_some()).ok_or_else(|| Failure::failed("no number is free".into()))?;
     let name = new.name.clone().unwrap_or_else(|| automatic(spi));
-    if name.is_empty() || name.len() > 32 || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
-        return Err(Failure::usage(format!("'{name}' is no name: 1 to 32 letters, digits and _")));
+    if !uci::is_name(&name) || name.len() > Label::MOST {
+        let most = Label::MOST;
+        return Err(Failure::usage(format!("'{name}' is no name: 1 to {most} letters, digits and _")));
     }
     if let Some((_, line)) = taken.names.iter().find(|(taken, _)| *taken == name) {
         let why = "sections of one name are one, and the later secret counts";
