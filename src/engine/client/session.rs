@@ -4,6 +4,7 @@ use super::super::context::Context;
 use super::super::exchange::session::{Order, order};
 use super::super::sites::SiteId;
 use crate::time::Instant;
+use crate::types::Nbma;
 use crate::wire::nhrp::Tags;
 use core::time::Duration;
 
@@ -14,7 +15,9 @@ const HINTS_APART: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Session {
     is_wanted: bool,
-    /// Of this client, drawn anew for each hub and start; and of the hub, 0 until it gave one.
+    /// The address of the hub that it is with.
+    with: Option<Nbma>,
+    /// Of this client, drawn anew for each address of a hub and start; and of the hub, 0 until it gave one.
     tags: Option<Tags>,
     /// The hub's tag that it accepted a registration with.
     accepted: u64,
@@ -27,7 +30,15 @@ pub struct Session {
 
 impl Session {
     pub fn new(is_wanted: bool) -> Session {
-        Session { is_wanted, tags: None, accepted: 0, challenges: 0, newest_purge: None, hinted: None }
+        Session {
+            is_wanted,
+            with: None,
+            tags: None,
+            accepted: 0,
+            challenges: 0,
+            newest_purge: None,
+            hinted: None,
+        }
     }
 
     /// Whether requests are in one, be it begun or not.
@@ -40,14 +51,24 @@ impl Session {
         self.is_wanted && self.tags.is_none_or(|tags| tags.receiver == 0)
     }
 
-    /// Requests to the hub are in it from now on.
+    /// Requests to the hub are in it from now on. Nobody at another address is told the tags.
     pub fn tag(&mut self, cx: &mut Context<'_>, hub: SiteId) {
+        let with = cx.sites.get(hub).map(|site| site.nbma);
+        if self.with != with {
+            self.end();
+            self.with = with;
+        }
         if self.is_wanted && self.tags.is_none() {
             self.tags = Some(Tags { sender: cx.sessions.draw(), receiver: 0 });
         }
         if let Some(site) = cx.sites.get_mut(hub) {
             site.tags = self.tags;
         }
+    }
+
+    /// It is begun or gone on with from somewhere else, or as somebody else: the hub may want another tag for that.
+    pub fn go_on(&mut self) {
+        self.challenges = 0;
     }
 
     /// What is registered next is so in another one.

@@ -194,6 +194,7 @@ impl Registration {
         if complete {
             self.refusals = 0;
             self.round = Round::default();
+            self.session.go_on();
             self.turn(cx.now, State::Registering);
             if !self.session.is_wanted() {
                 self.prepare_move(cx);
@@ -226,11 +227,11 @@ impl Registration {
         matches!(self.state, State::Registered { .. }) || self.request.is_some()
     }
 
-    /// Before an address of either end changes: the old one is withdrawn.
+    /// Before an address of either end changes: the old one is withdrawn. The hub may not hear that, and is to know this
+    /// router by its tag when it comes back elsewhere.
     pub fn leave(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
         self.withdraw(cx, settings, false);
         self.request = None;
-        self.session.end();
         self.turn(cx.now, State::Idle);
     }
 
@@ -391,7 +392,6 @@ impl Registration {
 
     fn end(&mut self, cx: &mut Context<'_>) {
         self.request = None;
-        self.session.end();
         (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Withdrawn);
         cx.timers.clear(&mut self.alarm);
