@@ -3,7 +3,7 @@
 use super::*;
 use dmevpn::engine::report::VnReport;
 use dmevpn::engine::settings::{ServerSettings, VpnMode};
-use dmevpn::engine::{Event, Input, News, Order, Port, Refusal, Why};
+use dmevpn::engine::{Event, Input, News, Order, Refusal, Why};
 use dmevpn::types::Prefix;
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::ProtocolAddress;
@@ -26,15 +26,7 @@ fn e12_who_may_not_register_is_nak_4() {
     assert_eq!((statistics.registrations_not_allowed, statistics.tx_register_nak_prohibited), (1, 1));
     let ip = ip_client(5, "192.0.2.5");
     assert_eq!(hub.hear(ip.path(), VpnTag::None, &ip_registration(&ip, true, &[]))[0].codes(), [4]);
-    let port = Port {
-        uplink: vni(9009),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 0,
-        mac: None,
-        home: None,
-        key: None,
-    };
+    let port = found_port(9009, 0);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(9).vtep(), port } });
     assert_eq!(hub.ports().len(), 2);
 }
@@ -74,15 +66,7 @@ fn what_new_settings_have_no_place_for_ends() {
 #[test]
 fn who_was_heard_of_longest_ago_has_no_place_any_more() {
     let mut hub = Driven::hub();
-    let port = Port {
-        uplink: vni(9009),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 600,
-        mac: None,
-        home: None,
-        key: None,
-    };
+    let port = found_port(9009, 600);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(9).vtep(), port } });
     assert_eq!(hub.register(&client(2)).codes(), [0]);
     hub.pass(SECOND);

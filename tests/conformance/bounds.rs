@@ -19,11 +19,6 @@ fn station(n: u16) -> ProtocolAddress {
     ProtocolAddress::Mac(station_mac(n))
 }
 
-/// A port that an earlier run made.
-fn found(mode: VpnMode, granted: u16) -> Port {
-    Port { uplink: vni(0x90_0000), local: nbma("10.0.0.1"), mode, granted, mac: None, home: None, key: None }
-}
-
 /// Whether a packet withdraws every MAC.
 fn withdraws_all(sent: &Sent) -> bool {
     let said = sent.cies();
@@ -282,7 +277,7 @@ fn f5_a_hub_without_a_port_takes_back_what_it_said_before_a_reboot() {
     assert!(hub.hear(two.path(), TAG, &two.registration(1)).iter().all(|sent| !withdraws_all(sent)));
     let mut restarted = Driven::new(settings(Part::Hub(hub_role()), VpnMode::Llc), 1);
     restarted.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
-    let port = found(VpnMode::Llc, 600);
+    let port = found_port(0x90_0000, 600);
     restarted.input(Input::News { vn: VN, news: News::FoundPort { spoke: three.vtep(), port } });
     assert!(restarted.hear(two.path(), TAG, &two.registration(1)).iter().all(|sent| !withdraws_all(sent)));
 }
@@ -461,7 +456,7 @@ fn found_ports_are_what_they_were() {
         let mut hub = Driven::hub();
         let (two, three) = (client(2), client(3));
         for (client, granted) in [(two, 3600), (three, 0)] {
-            let port = Port { uplink: vni(0x90_0000 + u32::from(granted)), ..found(mode, granted) };
+            let port = Port { mode, ..found_port(0x90_0000 + u32::from(granted), granted) };
             hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
         }
         hub.learn(&two, address(STATION));
@@ -809,7 +804,7 @@ fn a_vn_ends_at_once() {
     let mut hub = Driven::hub();
     let clients: Vec<Client> = (2..12).map(client).collect();
     for client in &clients {
-        let port = Port { uplink: vni(0x90_0000 + client.vni.unwrap().get()), ..found(VpnMode::Llc, 600) };
+        let port = found_port(0x90_0000 + client.vni.unwrap().get(), 600);
         hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
     }
     for n in 0..2000 {

@@ -573,15 +573,7 @@ fn i13_a_restarted_hub_is_believed() {
     let mut hub = Driven::new(settings, 6);
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let two = client(2);
-    let port = Port {
-        uplink: vni(0x80_0077),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 600,
-        mac: None,
-        home: None,
-        key: None,
-    };
+    let port = found_port(0x80_0077, 600);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
     hub.input(Input::News { vn: VN, news: News::Listed });
     let mut told = hub.sent();

@@ -28,7 +28,8 @@ mod roles;
 mod sessions;
 mod vpn;
 
-use dmevpn::engine::{Act, Effect, Input};
+use dmevpn::engine::settings::VpnMode;
+use dmevpn::engine::{Act, Effect, Input, Port};
 use dmevpn::wire::nhrp::{Cie, Extension, Header, Kind};
 use drive::*;
 use std::time::Duration;
@@ -44,6 +45,12 @@ fn hub_and_two() -> (Driven, Client, Client) {
     hub.register(&three);
     hub.learn(&three, address(STATION));
     (hub, two, three)
+}
+
+/// A port that an earlier run of a hub made for a spoke.
+fn found_port(uplink: u32, granted: u16) -> Port {
+    let mode = VpnMode::Llc;
+    Port { uplink: vni(uplink), local: nbma("10.0.0.1"), mode, granted, mac: None, home: None, key: None }
 }
 
 /// A spoke that has a shortcut to [`STATION`] at 10.0.0.3 for 300 seconds.

@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::VpnMode;
-use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Path, Place, Port, Table};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Path, Place, Table};
 use dmevpn::types::Vni;
 use dmevpn::wire::nhrp::{Message, ProtocolAddress};
 use std::collections::BTreeSet;
@@ -57,15 +57,7 @@ fn the_uplink_of_a_found_port_is_in_use() {
     for n in 0..2 {
         let mut hub = Driven::hub_with(role.clone());
         let uplink = vni(Vni::MAX.get() - n);
-        let port = Port {
-            uplink,
-            local: nbma("10.0.0.1"),
-            mode: VpnMode::Llc,
-            granted: 600,
-            mac: None,
-            home: None,
-            key: None,
-        };
+        let port = found_port(uplink.get(), 600);
         hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
         let codes = [3, 4].map(|n| {
             let sent = hub.hear(client(n).path(), TAG, &client(n).registration(1));
@@ -99,15 +91,7 @@ fn restarted() -> Driven {
 fn finds(hub: &mut Driven, clients: &[Client], stations: &[(&str, Client)]) {
     hub.input(Input::News { vn: VN, news: News::Listing });
     for (client, n) in clients.iter().zip(0..) {
-        let port = Port {
-            uplink: vni(0x90_0000 + n),
-            local: nbma("10.0.0.1"),
-            mode: VpnMode::Llc,
-            granted: 300,
-            mac: None,
-            home: None,
-            key: None,
-        };
+        let port = found_port(0x90_0000 + n, 300);
         hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client.vtep(), port } });
     }
     stations.iter().for_each(|(station, client)| hub.learn(client, address(station)));
@@ -192,15 +176,7 @@ fn e12_no_more_ports_are_found_than_there_may_be_spokes() {
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let (two, three, four) = (client(2), client(3), client(4));
     finds(&mut hub, &[two, three], &[]);
-    let port = Port {
-        uplink: vni(0x90_0007),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 300,
-        mac: None,
-        home: None,
-        key: None,
-    };
+    let port = found_port(0x90_0007, 300);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: four.vtep(), port } });
     assert_eq!(hub.changed().collect::<Vec<_>>(), [Item::Port(four.vtep())], "it goes");
     assert!(hub.told(&Event::Full(Table::Spokes)));

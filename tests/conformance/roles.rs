@@ -2,7 +2,7 @@
 
 use super::*;
 use dmevpn::engine::settings::{ServerSettings, VpnMode};
-use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Port, Via};
+use dmevpn::engine::{Act, Effect, Event, Input, Item, News, Outcome, Place, Via};
 
 #[test]
 fn j7_j8_shortcut_is_renewed_while_it_is_used() {
@@ -124,19 +124,6 @@ fn local_station_of_the_hub_is_at_the_hub() {
     }
 }
 
-/// A port that an earlier run made.
-fn found(uplink: u32) -> Port {
-    Port {
-        uplink: vni(uplink),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 600,
-        mac: None,
-        home: None,
-        key: None,
-    }
-}
-
 /// With one device for all spokes they share its VNI; it lasts as long as the VN, and is found again.
 #[test]
 fn spokes_can_share_an_uplink_vni() {
@@ -155,7 +142,7 @@ fn spokes_can_share_an_uplink_vni() {
 
     // The next run finds a device with another one.
     let mut hub = Driven::hub_with(shared());
-    let port = found(0x90_0000);
+    let port = found_port(0x90_0000, 600);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: client(2).vtep(), port } });
     hub.register(&client(3));
     assert!(hub.ports().iter().all(|(_, p)| p.uplink == vni(0x90_0000)));
@@ -201,7 +188,7 @@ fn with_a_shared_uplink_vni_an_address_has_one_site() {
 
     // A port found at the start belongs to whoever registers first.
     let mut hub = Driven::hub_with(ServerSettings { shared_uplink: true, ..hub_role() });
-    let port = found(0x90_0000);
+    let port = found_port(0x90_0000, 600);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: first.vtep(), port } });
     assert_eq!(hub.register(&second).codes(), [0]);
     assert_eq!(ports(&hub), [second.vtep()]);

@@ -32,15 +32,7 @@ fn restarted_hub() -> (Driven, Client, Port) {
     let mut hub = Driven::new(settings(Part::Hub(strict()), VpnMode::Llc), 6);
     hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
     let two = client(2);
-    let port = Port {
-        uplink: vni(0x80_0077),
-        local: nbma("10.0.0.1"),
-        mode: VpnMode::Llc,
-        granted: 600,
-        mac: None,
-        home: None,
-        key: None,
-    };
+    let port = found_port(0x80_0077, 600);
     hub.input(Input::News { vn: VN, news: News::FoundPort { spoke: two.vtep(), port } });
     hub.input(Input::News { vn: VN, news: News::Listed });
     (hub, two, port)
