@@ -218,17 +218,23 @@ fn a_hub_that_restarts_interrupts_nothing() {
     assert!(lost < 19 * 4, "{lost} frames were lost, the move's included");
 }
 
-/// What the last run could not take back any more, and what changed while none ran, is set right soon after. What is
-/// right stays.
-#[test]
-fn a_hub_that_restarts_sets_right_what_it_missed() {
-    let mut sim = Sim::new(seed(), Net::GOOD);
+/// Twenty spokes of one VNI that are registered for an hour, each with a station.
+fn twenty(net: Net) -> Sim {
+    let mut sim = Sim::new(seed(), net);
     sim.add(&[hub_nbma()], hub_settings(3600), None);
     for n in 1..=20 {
         sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
         sim.settle(station(n), n, VN);
     }
     all_register(&mut sim);
+    sim
+}
+
+/// What the last run could not take back any more, and what changed while none ran, is set right soon after. What is
+/// right stays.
+#[test]
+fn a_hub_that_restarts_sets_right_what_it_missed() {
+    let mut sim = twenty(Net::GOOD);
     for peer in 3..=15 {
         sim.converse(station(1), station(peer), SECOND, 60 * MINUTE);
         sim.converse(station(2), station(peer), SECOND, 60 * MINUTE);
@@ -258,13 +264,7 @@ fn a_hub_that_restarts_sets_right_what_it_missed() {
 /// is is not touched.
 #[test]
 fn macs_move_before_a_restarted_hub_knows_who_asked() {
-    let mut sim = Sim::new(seed(), Net::GOOD);
-    sim.add(&[hub_nbma()], hub_settings(3600), None);
-    for n in 1..=20 {
-        sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
-        sim.settle(station(n), n, VN);
-    }
-    all_register(&mut sim);
+    let mut sim = twenty(Net::GOOD);
     // Shortcuts that nobody uses: everybody heard them once.
     let idle = 100..160;
     for n in idle.clone() {
@@ -330,13 +330,7 @@ fn a_mac_in_use_moves_before_a_restarted_hub_knows_who_asked() {
 /// Questions and answers get lost, and a hub that is silent is asked on.
 #[test]
 fn macs_move_while_a_hub_restarts_in_bad_weather() {
-    let mut sim = Sim::new(seed(), Net { frame_loss: 5, ..Net::BAD });
-    sim.add(&[hub_nbma()], hub_settings(3600), None);
-    for n in 1..=20 {
-        sim.add(&[spoke_nbma(n)], spoke_settings(3600, 100), Some(hub_nbma()));
-        sim.settle(station(n), n, VN);
-    }
-    all_register(&mut sim);
+    let mut sim = twenty(Net { frame_loss: 5, ..Net::BAD });
     for n in 100..130 {
         sim.settle(station(n), 1, VN);
         sim.talk(station(n), None, SECOND, 20 * SECOND);
