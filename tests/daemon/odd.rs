@@ -9,37 +9,29 @@ use std::net::SocketAddr;
 
 /// A registration in a VN, with an extension that nobody knows.
 fn with_unknown_extension(vpn_id: &str) -> Vec<u8> {
-    let own = ProtocolAddress::Mac("02:00:00:00:00:99".parse().unwrap());
-    let header = Header {
-        kind: Kind::RegistrationRequest,
-        protocol: Protocol::Ethernet,
-        hop_count: 16,
-        flags: 0,
-        request_id: 1,
-        nbma: "10.0.0.10".parse().unwrap(),
-        vni: "109".parse().ok(),
-        source: Some(own),
-        destination: Some(own),
-    };
-    let mut nhrp = [0; MAX_NHRP];
-    let mut writer = Writer::new(&mut nhrp, &header);
-    writer.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
-    writer.extension(Extension { kind: 0x3801, compulsory: true, value: &[1, 2] });
-    let len = writer.finish().unwrap();
-    let tag = VpnTag::Llc(vpn_id.parse().unwrap());
-    [Prefix::gre(tag).as_bytes(), &nhrp[..len]].concat()
+    let unknown = Extension { kind: 0x3801, compulsory: true, value: &[1, 2] };
+    registration(vpn_id, ("02:00:00:00:00:99", "10.0.0.10", 109), Some(unknown))
 }
 
 /// A registration that names another underlay address than it comes from.
-fn registration(vpn_id: u32, vni: u32) -> Vec<u8> {
-    let own = ProtocolAddress::Mac("02:00:00:00:00:98".parse().unwrap());
+fn from_elsewhere(vpn_id: u32, vni: u32) -> Vec<u8> {
+    registration(&vpn_id.to_string(), ("02:00:00:00:00:98", "192.0.2.99", vni), None)
+}
+
+/// A registration in a VN of a spoke with this MAC, underlay address and VNI.
+fn registration(
+    vpn_id: &str,
+    (mac, nbma, vni): (&str, &str, u32),
+    extension: Option<Extension<'_>>,
+) -> Vec<u8> {
+    let own = ProtocolAddress::Mac(mac.parse().unwrap());
     let header = Header {
         kind: Kind::RegistrationRequest,
         protocol: Protocol::Ethernet,
         hop_count: 16,
         flags: 0,
         request_id: 1,
-        nbma: "192.0.2.99".parse().unwrap(),
+        nbma: nbma.parse().unwrap(),
         vni: dmevpn::types::Vni::new(vni),
         source: Some(own),
         destination: Some(own),
@@ -47,8 +39,11 @@ fn registration(vpn_id: u32, vni: u32) -> Vec<u8> {
     let mut nhrp = [0; MAX_NHRP];
     let mut writer = Writer::new(&mut nhrp, &header);
     writer.cie(&Cie { prefix: 0xff, holding: 600, ..Cie::default() });
+    extension.into_iter().for_each(|extension| {
+        writer.extension(extension);
+    });
     let len = writer.finish().unwrap();
-    let tag = VpnTag::Llc(vpn_id.to_string().parse().unwrap());
+    let tag = VpnTag::Llc(vpn_id.parse().unwrap());
     [Prefix::gre(tag).as_bytes(), &nhrp[..len]].concat()
 }
 
@@ -126,7 +121,7 @@ fn strangers_hide_nobody() {
         let from = |n: u8, gre: &[u8]| forged([10, 9, 0, n], hub.nbma, gre);
         let flood: Vec<_> = (1..=60).flat_map(|n| [from(n, &old), from(n, &[0, 0, 0x20, 1, 9])]).collect();
         let registrations: Vec<_> =
-            (1..=60).cycle().take(300).map(|n| from(n, &registration(1, 100 + u32::from(n)))).collect();
+            (1..=60).cycle().take(300).map(|n| from(n, &from_elsewhere(1, 100 + u32::from(n)))).collect();
         let errors: Vec<_> = (1..=60).map(|n| from(n, &error)).collect();
         for packets in [&flood, &registrations, &errors] {
             send(stranger, packets);
@@ -136,7 +131,7 @@ fn strangers_hide_nobody() {
         assert!(!hub.log_text().contains("reports"), "{}", hub.log_text());
         // Behind NAT, as it says.
         let own = |gre: &[u8]| forged([10, 0, 0, 2], hub.nbma, gre);
-        send(spoke1, &[own(&old), own(&registration(1, 100))]);
+        send(spoke1, &[own(&old), own(&from_elsewhere(1, 100))]);
         let words = "10.0.0.2 sends packets in the format of the dmevpn in C";
         wait("the spoke is told", || hub.log_text().contains(words));
         wait("its refusal is told", || hub.log_text().contains("registration of spoke 10.0.0.2 refused"));
@@ -151,7 +146,7 @@ fn strangers_hide_nobody() {
         assert!(lines <= 50, "{}", hub.log_text());
         // What cannot be sent to a spoke is told, too.
         hub.ns.ip("route add unreachable 10.0.0.2").unwrap();
-        send(spoke1, &[own(&registration(1, 100))]);
+        send(spoke1, &[own(&from_elsewhere(1, 100))]);
         wait("it is told", || hub.log_text().contains("cannot send from 10.0.0.1 to 10.0.0.2: "));
     });
 }
