@@ -75,7 +75,7 @@ impl Keys {
             self.order.push(key.id);
             self.all.insert(key.id.spi, key);
         }
-        self.retired = core::mem::take(&mut old).into_iter().map(|(_, key)| key).collect();
+        self.retired = old.into_iter().map(|(_, key)| key).collect();
         before != self.order
     }
 
