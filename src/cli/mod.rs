@@ -16,7 +16,7 @@ pub use args::{Args, DEFAULT_CONFIG};
 
 #[cfg(feature = "import")]
 use crate::config::import;
-use crate::config::options::{SECRET, SPI};
+use crate::config::options::{FIRST_SPI, SECRET, SPI};
 use crate::config::uci::{self, Value};
 use crate::config::{Config, DEFAULT_SOCKET, Errors};
 use crate::control::frame::{self, Kind, Piece};
@@ -35,9 +35,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
-
-/// Numbers below are not for keys that are configured by hand.
-const FIRST_SPI: u16 = 256;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {

@@ -118,6 +118,9 @@ pub struct Section {
     pub help: &'static str,
 }
 
+/// The first number of a key; those below are not for keys that are configured by hand (RFC 2332 section 5.3.4).
+pub const FIRST_SPI: u16 = 256;
+
 /// The types of sections, in the order of the documents.
 pub const SECTIONS: [Section; 5] = [
     Section {
@@ -408,7 +411,7 @@ options! {
     default "`1000` with `bridge`, `10000` with `kmod`";
 
     /// The key's number, which is sent with each packet: the same at both ends, and another one for each key.
-    SPI: "SPI" = key("spi", number(256, 65535), Unset::Refused("its number, the same at both ends"));
+    SPI: "SPI" = key("spi", number(FIRST_SPI as u32, 65535), Unset::Refused("its number, the same at both ends"));
 
     /// How it signs, the same at both ends. `hmac-md5-128` is what RFC 2332 has, for others who know only that.
     ALGORITHM: "Algorithm" =
