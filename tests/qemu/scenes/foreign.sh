@@ -81,7 +81,8 @@ received() { in_ns hub cat /sys/class/net/tunnel1/statistics/rx_packets; }
 direct() {
     before=$(received)
     ping spoke1 192.0.2.3 20 && [ $(($(received) - before)) -lt 5 ] && return
-    for node in spoke1 spoke2; do ip -n $node neigh flush dev tunnel1; done
+    ip -n spoke1 neigh flush to 192.0.2.3 dev tunnel1
+    ip -n spoke2 neigh flush to 192.0.2.2 dev tunnel1
     false
 }
 check "20 pings are all answered, and do not come by the hub" soon 60 direct
