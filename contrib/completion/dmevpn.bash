@@ -16,7 +16,7 @@ _dmevpn_files() {
     compopt -o filenames 2>/dev/null
 }
 
-_dmevpn_commands='daemon status macs peers resolve flush monitor events metrics reload check import key leave doctor version'
+_dmevpn_commands='daemon status macs peers paths resolve flush monitor events metrics reload check import key leave doctor version'
 
 _dmevpn() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options='' places=() place=0 i
@@ -30,6 +30,7 @@ _dmevpn() {
     status) options='--json --timeout --socket' places=(vn) ;;
     macs) options='--json --timeout --socket' places=(vn) ;;
     peers) options='--remove --json --timeout --socket' places=(vn) ;;
+    paths) options='--json --timeout --socket' places=(vn) ;;
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
     monitor) options='--record --most --json --timeout --socket' places=() ;;

@@ -38,6 +38,7 @@ pub(super) enum Command {
     Status(Status),
     Macs(Macs),
     Peers(Peers),
+    Paths(Paths),
     Resolve(Resolve),
     Flush(Flush),
     Monitor(Monitor),
@@ -143,6 +144,14 @@ asks! {
         Some(peer) => Question::Remove { vn: this.vn, peer },
         None => Question::Peers { vn: this.vn },
     });
+
+    /// list the ways to other sites and the hub, as probes found them
+    #[argh(subcommand, name = "paths", help_triggers("-h", "--help"))]
+    Paths {
+        /// only of this VN
+        #[argh(positional)]
+        pub(super) vn: Option<String>,
+    } this => Ok(Question::Paths { vn: this.vn });
 
     /// ask where a MAC lives; fails when nobody knows
     #[argh(subcommand, name = "resolve", help_triggers("-h", "--help"))]

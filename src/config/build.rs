@@ -252,7 +252,15 @@ fn spoke(
     let trigger = r.word(&o::TRIGGER, &choice::TRIGGERS);
     let negative_time =
         r.number(&o::NEGATIVE_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
-    Ok(Spoke { vni: vni?, vxlan: vxlan?, hub: hub?, trigger: trigger?, negative_time: negative_time? })
+    let verify = r.value(&o::VERIFY, None, value::boolean);
+    Ok(Spoke {
+        vni: vni?,
+        vxlan: vxlan?,
+        hub: hub?,
+        trigger: trigger?,
+        negative_time: negative_time?,
+        verify: verify?,
+    })
 }
 
 /// The hub of a spoke's VN: the one it names or else the only one.

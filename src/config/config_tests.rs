@@ -73,6 +73,7 @@ fn a_spoke_has_its_defaults() {
         hub: "h".to_owned(),
         trigger: Trigger::Learn,
         negative_time: Duration::from_secs(60),
+        verify: true,
     };
     let vn = Vn {
         name: "a".to_owned(),
@@ -130,6 +131,7 @@ fn every_option_can_be_set() {
             list hub 'h2'
             option trigger 'l2miss'
             option negative_time '1'
+            option verify '0'
         config vn 'h'
             option role 'hub'
             option vpn_id '2'
@@ -176,6 +178,7 @@ fn every_option_can_be_set() {
         hub: "h2".to_owned(),
         trigger: Trigger::L2miss,
         negative_time: Duration::from_secs(1),
+        verify: false,
     };
     assert_eq!(spoke.role, Role::Spoke(role));
     let role = HubRole {

@@ -186,6 +186,8 @@ pub struct Spoke {
     pub trigger: Trigger,
     /// How long a MAC unknown to the hub is not asked for again, 1 s to 3600 s; default 60 s.
     pub negative_time: Duration,
+    /// Whether frames go direct only where probes are answered; default yes.
+    pub verify: bool,
 }
 
 /// What only a hub has in a VN.

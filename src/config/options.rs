@@ -338,6 +338,10 @@ options! {
     TRIGGER: "Trigger" =
         of_spoke("trigger", Kind::Word(const { &names(&choice::TRIGGERS) }), Unset::Is("learn")).expert();
 
+    /// Frames go straight to another site only where probes get there and back; else by the hub. `0` in a VN with
+    /// spokes that answer none.
+    VERIFY: "Verify paths" = of_spoke("verify", Kind::Boolean, Unset::Is("1")).expert();
+
     /// How long a MAC address that the hub does not know is not asked for again.
     NEGATIVE_TIME: "Negative time" = of_spoke("negative_time", seconds(1, 3600), Unset::Is("60")).expert();
 

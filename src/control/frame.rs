@@ -286,6 +286,7 @@ mod tests {
             Question::Status { vn: None },
             Question::Macs { vn: None },
             Question::Peers { vn: Some("test".into()) },
+            Question::Paths { vn: None },
             Question::Resolve { vn: "test".into(), mac },
             Question::Flush { vn: Some("test".into()), mac: Some(mac) },
             Question::Monitor,

@@ -51,6 +51,7 @@ impl Given {
         let question = match cmd.as_str() {
             "status" => Question::Status { vn: self.text(VN)? },
             "macs" => Question::Macs { vn: self.text(VN)? },
+            "paths" => Question::Paths { vn: self.text(VN)? },
             "peers" => match self.text(REMOVE)? {
                 None => Question::Peers { vn: self.text(VN)? },
                 Some(peer) => {
@@ -252,6 +253,7 @@ mod tests {
             (r#" { "vn" : "lan" , "cmd" : "status" } "#, Question::Status { vn: vn() }),
             (r#"{"cmd":"macs","vn":"lan"}"#, Question::Macs { vn: vn() }),
             (r#"{"cmd":"peers","vn":null}"#, Question::Peers { vn: None }),
+            (r#"{"cmd":"paths","vn":"lan"}"#, Question::Paths { vn: vn() }),
             (
                 r#"{"cmd":"resolve","vn":"lan","mac":"52:54:00:00:00:0b"}"#,
                 Question::Resolve { vn: "lan".into(), mac },

@@ -88,4 +88,9 @@ pub enum Question {
     Record,
     /// What do you think is wrong? Answered by lines for `dmevpn doctor`.
     Doctor,
+    /// Which ways are there to other sites?
+    Paths {
+        /// In which VN; in all when `None`.
+        vn: Option<String>,
+    },
 }

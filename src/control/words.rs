@@ -1,6 +1,6 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
-use crate::engine::report::Oddity;
+use crate::engine::report::{Oddity, Trouble};
 use crate::engine::{Event, Refusal, Rivals, Table, Why};
 use crate::types::Vtep;
 use crate::wire::VpnTag;
@@ -22,6 +22,7 @@ pub fn level(event: &Event) -> Level {
         | Event::SpokeRefused { .. }
         | Event::SecondSite { .. }
         | Event::ManySites { .. }
+        | Event::PathDown { .. }
         | Event::Restless { .. }
         | Event::Rivals(_)
         | Event::KeysOptional { .. }
@@ -29,6 +30,7 @@ pub fn level(event: &Event) -> Level {
         | Event::PeerError { .. } => Level::Warn,
         Event::Registered { .. }
         | Event::Withdrawn
+        | Event::PathUp { .. }
         | Event::SpokeUp { .. }
         | Event::SpokeKnown { .. }
         | Event::SpokeMoved { .. }
@@ -116,12 +118,25 @@ pub fn why(why: Why) -> &'static str {
         Why::Surplus => "there may be fewer now (max_spokes, max_vnis_per_address)",
         Why::Moved => "its router registered from another address",
         Why::Taken => "another router registered its MAC, and it did not answer",
+        Why::NoPath => "nothing gets there straight",
         Why::Crowded => "made room for another one (max_macs)",
         Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",
         Why::Denied => "the hub does not know the MAC any more",
         Why::Flushed => "flushed by the operator",
         Why::Stopped => "the VN or its devices went down",
+    }
+}
+
+/// What is wrong with a path.
+pub fn trouble(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Silent => "VXLAN does not get there and back: does a firewall drop UDP 4789 ('udp_port')?",
+        Trouble::Refused => {
+            "ICMP says that VXLAN does not get there: does a firewall reject UDP 4789 ('udp_port')?"
+        }
+        Trouble::Large => "large frames do not get there",
+        Trouble::NhrpOnly => "NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?",
     }
 }
 
@@ -170,6 +185,14 @@ impl fmt::Display for Sentence {
             Event::NotResolved { mac, reason } => write!(f, "{mac} not resolved: {}", why_not(reason)),
             Event::ShortcutUp { mac, to } => write!(f, "shortcut up: {mac} to {to}"),
             Event::ShortcutDown { mac, why: reason } => write!(f, "shortcut down: {mac}, {}", why(reason)),
+            Event::PathUp { peer, is_hub: true } => write!(f, "path to hub {peer} up"),
+            Event::PathUp { peer, is_hub: false } => write!(f, "path to {peer} up"),
+            Event::PathDown { peer, is_hub: true, trouble } => {
+                write!(f, "path to hub {peer} down: {}", self::trouble(trouble))
+            }
+            Event::PathDown { peer, is_hub: false, trouble } => {
+                write!(f, "path to {peer} down, its frames go by the hub: {}", self::trouble(trouble))
+            }
             Event::SpokeUp { spoke, uplink } => write!(f, "spoke up: {spoke}, uplink vni {uplink}"),
             Event::SpokeMoved { from, to, uplink } => {
                 write!(f, "spoke moved: {from} is {to} now, uplink vni {uplink} as before")

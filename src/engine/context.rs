@@ -12,6 +12,7 @@ use super::limits::TokenBucket;
 use super::odd::Oddities;
 use super::plane::Plane;
 use super::random::Random;
+use super::reach::Budget;
 use super::request_id::RequestIds;
 use super::sites::{SiteId, Sites};
 use super::timers::{Alarm, Timers};
@@ -49,6 +50,8 @@ pub enum ClientDue {
     Departures,
     /// A MAC's next step.
     Mac(Mac),
+    /// A path's next step.
+    Path(SiteId),
     /// MACs that moved too often.
     Restless,
     /// MACs here, and elsewhere, that there was no room for.
@@ -89,6 +92,10 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
     pub sessions: &'a mut Sessions,
+    /// How many probes may be sent.
+    pub probes: &'a mut Budget,
+    /// Whether the daemon was started less than a minute ago.
+    pub is_young: bool,
     /// Error Indications to those that are in no session.
     pub complaints: &'a mut TokenBucket,
     pub uplinks: &'a mut Uplinks,

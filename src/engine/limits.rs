@@ -81,6 +81,18 @@ pub const PURGES_PER_CLIENT: usize = 512;
 /// CIEs in one Purge Request; so many fit a packet of either address family.
 pub const CIES_PER_PURGE: usize = 32;
 
+/// Probes that a node sends, all together.
+pub const PROBES: Rate = Rate { per_second: 100, burst: 100 };
+
+/// Probes of one path, or of one client of a hub's, that are answered.
+pub const ANSWERS: Rate = Rate { per_second: 20, burst: 40 };
+
+/// Of those who probe this node and of whom it does not know who they are the hub is asked about so many.
+pub const UNKNOWN_ASKERS: Rate = Rate { per_second: 10, burst: 50 };
+
+/// Paths to other sites that a spoke knows in a VN; what is at further ones goes by the hub.
+pub const PATHS: usize = 4096;
+
 /// Deadlines seen to in one call; further ones are due at once.
 pub const DEADLINES: usize = 64;
 

@@ -2,7 +2,7 @@
 
 use super::contract::statistics::ClientStatistics;
 use super::exchange::session::Count;
-use super::limits::{CLIENT, TokenBucket};
+use super::limits::{ANSWERS, CLIENT, TokenBucket};
 use super::timers::Alarm;
 use crate::time::Instant;
 use crate::types::Vni;
@@ -56,6 +56,8 @@ pub struct Member {
     pub port: Option<MemberPort>,
     pub alarm: Alarm,
     pub bucket: TokenBucket,
+    /// Of its probes that are answered.
+    pub answers: TokenBucket,
     /// It is of another maker, and did not confirm purges.
     pub ignores_purges: bool,
     pub statistics: ClientStatistics,
@@ -73,6 +75,7 @@ impl Default for Member {
             port: None,
             alarm: Alarm::default(),
             bucket: TokenBucket::new(CLIENT),
+            answers: TokenBucket::new(ANSWERS),
             ignores_purges: false,
             statistics: ClientStatistics::default(),
         }

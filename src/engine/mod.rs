@@ -19,6 +19,7 @@ mod member;
 mod odd;
 mod plane;
 mod random;
+mod reach;
 mod request_id;
 mod restless;
 mod room;
@@ -33,6 +34,7 @@ mod vn;
 pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Place};
 pub use contract::item::{IpClient, Item, Port, Wanted};
+pub use contract::probe::{Arrived, By, Probing};
 pub use contract::reason::{Refusal, Rivals, Table, Why};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
@@ -43,7 +45,7 @@ pub use scene::Told;
 pub use secret::Secret;
 
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, SiteName, Vni};
+use crate::types::{Mac, Nbma, SiteName, Vni, Vtep};
 use crate::wire::Malformed;
 use crate::wire::nhrp::{Fault, Kind};
 use client::Client;
@@ -55,6 +57,7 @@ use limits::{COMPLAINTS, DEADLINES, NEWCOMERS, STRANGERS, TokenBucket};
 use litemap::LiteMap;
 use odd::Oddities;
 use random::Random;
+use reach::Budget;
 use report::Oddity;
 use request_id::RequestIds;
 use server::Server;
@@ -102,6 +105,8 @@ impl Engine {
                 oddities: Oddities::default(),
                 sessions: Sessions::new(start.secret.clone()),
                 complaints: TokenBucket::new(COMPLAINTS),
+                probes: Budget::default(),
+                started: None,
                 stopping: false,
             },
             statistics: Statistics::default(),
@@ -174,6 +179,12 @@ impl Engine {
                 }
             }
             Input::Order(order) => self.order(now, order, out),
+            Input::Probe { vn, arrived } => self.probe(now, vn, arrived, out),
+            Input::Unreachable { vn, nonce } => {
+                if let Some((Some(client), _, mut cx)) = self.enter(now, vn, out) {
+                    client.unreachable(&mut cx, nonce);
+                }
+            }
             Input::Tick => {}
         }
         self.tick(now, out);
@@ -211,7 +222,11 @@ impl Engine {
         let vn = self.vns.get(&vn)?;
         let view = vn.view(now);
         match (&vn.client, &vn.server) {
-            (Some(client), _) => client.report(view).map(report::VnReport::Spoke),
+            (Some(client), _) => {
+                let probing = self.probing();
+                let report = client.report(view).map(|report| report::SpokeReport { probing, ..report });
+                report.map(report::VnReport::Spoke)
+            }
             (None, Some(server)) => Some(report::VnReport::Hub(server.report(view))),
             (None, None) => None,
         }
@@ -256,6 +271,21 @@ impl Engine {
     pub fn peers_at(&self, vn: Option<VnKey>, nbma: Nbma, vni: Option<Vni>) -> usize {
         let vns = self.vns.values().filter(|there| vn.is_none_or(|vn| vn == there.key));
         vns.map(|vn| vn.sites.clients_at(nbma, vni).count()).sum()
+    }
+
+    /// The first `max` paths of a VN behind `after`, in the order of their VTEPs; none at a hub.
+    pub fn paths(&self, now: Instant, vn: VnKey, after: Option<Vtep>, max: usize) -> Vec<report::PathRow> {
+        let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
+        let mut rows = vn.client.as_ref().map(|client| client.paths(vn.view(now))).unwrap_or_default();
+        rows.retain(|row| after.is_none_or(|after| row.peer > after));
+        rows.sort_unstable_by_key(|row| row.peer);
+        rows.truncate(max);
+        rows
+    }
+
+    /// How long paths wait for their next probe, in percent of what they should: more than 100 where there are too many.
+    pub fn probing(&self) -> u32 {
+        self.common.probes.percent()
     }
 
     /// What a hub counted of the first `max` of its clients in a VN behind `after`; none at a spoke.
@@ -317,6 +347,24 @@ impl Engine {
         if let Some((site, key, fault)) = wrong {
             cx.complain(arrival, site, key, fault);
         }
+    }
+
+    fn probe(&mut self, now: Instant, vn: VnKey, arrived: Arrived, out: &mut Effects) {
+        let Some((client, server, mut cx)) = self.enter(now, vn, out) else { return };
+        match (arrived.by, client, server) {
+            (By::Tunnel, Some(client), _) => client.probe(&mut cx, &arrived.probe),
+            (By::Port(_) | By::Shared, _, Some(server)) => server.probe(&mut cx, &arrived),
+            (By::Tunnel | By::Port(_) | By::Shared, ..) => {}
+        }
+    }
+
+    fn enter<'a>(
+        &'a mut self,
+        now: Instant,
+        vn: VnKey,
+        out: &'a mut Effects,
+    ) -> Option<(Option<&'a mut Client>, Option<&'a mut Server>, Context<'a>)> {
+        Some(self.vns.get_mut(&vn)?.enter(now, &mut self.common, out))
     }
 
     fn relayed(&mut self, now: Instant, via: Via, packet: &[u8], out: &mut Effects) {

@@ -80,6 +80,14 @@ impl Plane {
         })
     }
 
+    /// Spoke: whose frames are taken, by underlay address; nobody, where all are.
+    pub fn sources(&self) -> impl Iterator<Item = Nbma> + '_ {
+        self.items().filter_map(|item| match item {
+            (Item::Source(nbma), Wanted::Taken) => Some(nbma),
+            _ => None,
+        })
+    }
+
     /// Wants an item to be like this, or not to be. Whether that is new.
     pub(super) fn set(&mut self, out: &mut Effects, item: Item, wanted: Option<Wanted>) -> bool {
         let changed = self.adopt(item, wanted) != wanted;

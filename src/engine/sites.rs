@@ -23,6 +23,17 @@ impl SiteId {
     pub const HERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MIN };
     /// Where those are of whom nobody knows.
     pub const NOWHERE: SiteId = SiteId { slot: u32::MAX, generation: NonZeroU32::MAX };
+
+    /// A number that no other site has meanwhile.
+    pub fn slot(self) -> u32 {
+        self.slot
+    }
+
+    /// Those that have, or had, this number.
+    pub fn range(slot: u32) -> core::ops::RangeInclusive<SiteId> {
+        let site = |generation| SiteId { slot, generation };
+        site(NonZeroU32::MIN)..=site(NonZeroU32::MAX)
+    }
 }
 
 /// A site.

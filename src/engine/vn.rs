@@ -14,6 +14,7 @@ use super::limits::TokenBucket;
 use super::odd::Oddities;
 use super::plane::Plane;
 use super::random::Random;
+use super::reach::Budget;
 use super::request_id::RequestIds;
 use super::server::Server;
 use super::sites::{SiteId, Sites};
@@ -25,6 +26,9 @@ use crate::wire::VpnTag;
 use crate::wire::nhrp::clear_text;
 use core::time::Duration;
 use litemap::LiteMap;
+
+/// So long after its start a hub says that it is new.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// A virtual network.
 #[derive(Debug)]
@@ -54,6 +58,9 @@ pub struct Common {
     pub oddities: Oddities,
     pub sessions: Sessions,
     pub complaints: TokenBucket,
+    pub probes: Budget,
+    /// When the first thing happened.
+    pub started: Option<Instant>,
     /// Whether the daemon is to end. Then clients hear of packets and time alone: what is withdrawn must not be registered
     /// again. Servers go on, as their ports do.
     pub stopping: bool,
@@ -86,8 +93,11 @@ impl Vn {
         common: &'a mut Common,
         out: &'a mut Effects,
     ) -> (Option<&'a mut Client>, Option<&'a mut Server>, Context<'a>) {
+        let started = *common.started.get_or_insert(now);
         let cx = Context {
             now,
+            probes: &mut common.probes,
+            is_young: now.since(started) < YOUNG,
             out,
             ids: &mut common.ids,
             random: &mut common.random,

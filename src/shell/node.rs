@@ -483,6 +483,7 @@ impl Node {
                         log::warn!(target: whom, "cannot send from {} to {}: {e}", path.local, path.remote);
                     }
                 }
+                Effect::Probe { .. } => {}
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
                     if let Some(device) = self.underlay.device_index() {

@@ -86,6 +86,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
                     hub: names.hub(&spoke.hub)?,
                     // Any other address than one that was written down may change.
                     unique: !config.main.nbma.is_empty(),
+                    verify: spoke.verify,
                     trigger: spoke.trigger,
                     max_macs: vn.max_macs,
                     negative_time: spoke.negative_time,

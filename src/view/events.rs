@@ -3,7 +3,7 @@
 use super::facts::Happening;
 use super::writer::{List, Object, line};
 use crate::control::Form;
-use crate::control::words::{level, refusal, rivals, sentence, time_of_day, why, why_not};
+use crate::control::words::{level, refusal, rivals, sentence, time_of_day, trouble, why, why_not};
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::nhrp::code;
@@ -168,6 +168,8 @@ fn told(event: &Event) -> Told {
         },
         Event::ShortcutUp { mac, to } => Told::of("shortcut_up").mac(mac).at(to),
         Event::ShortcutDown { mac, why: reason } => Told::of("shortcut_down").mac(mac).reason(why(reason)),
+        Event::PathUp { peer, .. } => Told::of("path_up").at(peer),
+        Event::PathDown { peer, trouble: what, .. } => Told::of("path_down").at(peer).reason(trouble(what)),
         Event::SpokeUp { spoke, uplink } => {
             Told { uplink_vni: Some(uplink), ..Told::of("spoke_up").at(spoke) }
         }

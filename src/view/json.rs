@@ -5,7 +5,7 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::writer::{Object, line};
 use crate::control::Cause;
-use crate::control::words::{oddity, refusal};
+use crate::control::words::{oddity, refusal, trouble};
 use crate::engine::report::{HubReport, OddRow, Oddity, SpokeReport, Standing};
 
 /// All in one object.
@@ -103,6 +103,9 @@ fn spoke(o: &mut Object<'_>, hub: &str, address: &str, report: &SpokeReport) {
     o.put("unknown", &report.negative);
     o.put("keys", &if report.key.is_some() { "signed" } else { "open" });
     o.put("key", &report.key);
+    o.put("paths_up", &report.paths.0);
+    o.put("paths_down", &report.paths.1);
+    o.put("hub_path", &report.hub_trouble.map(trouble));
 }
 
 fn hub_counts(o: &mut Object<'_>, report: &HubReport) {

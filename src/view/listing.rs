@@ -3,8 +3,8 @@
 use super::table::{Align, Columns, Screen};
 use super::writer::{List, Object};
 use crate::control::Form;
-use crate::control::words::duration;
-use crate::engine::report::{MacRow, MacState, PeerRow};
+use crate::control::words::{duration, trouble};
+use crate::engine::report::{MacRow, MacState, PathRow, PathState, PeerRow};
 use crate::types::Vtep;
 
 /// Which table.
@@ -14,6 +14,8 @@ pub enum Rows {
     Macs,
     /// `dmevpn peers`, of [`PeerRow`]s.
     Peers,
+    /// `dmevpn paths`, of [`PathRow`]s.
+    Paths,
 }
 
 const MACS: &[(&str, Align)] = &[
@@ -35,6 +37,19 @@ const PEERS: &[(&str, Align)] = &[
     ("MACS", Align::Left),
     ("ADDRESSES", Align::Left),
     ("KEY", Align::Left),
+];
+
+const PATHS: &[(&str, Align)] = &[
+    ("VN", Align::Left),
+    ("VTEP", Align::Left),
+    ("VNI", Align::Right),
+    ("STATE", Align::Left),
+    ("SINCE", Align::Right),
+    ("RTT", Align::Right),
+    ("LOSS", Align::Right),
+    ("LARGEST", Align::Right),
+    ("MACS", Align::Right),
+    ("NOTE", Align::Left),
 ];
 
 /// A row, without the VN in front.
@@ -60,6 +75,7 @@ impl Listing {
         let (name, head) = match rows {
             Rows::Macs => ("macs", MACS),
             Rows::Peers => ("peers", PEERS),
+            Rows::Paths => ("paths", PATHS),
         };
         let (columns, json) = match form {
             Form::Text { columns } => (columns, None),
@@ -161,6 +177,54 @@ impl Row for PeerRow {
     }
 }
 
+impl Row for PathRow {
+    fn cells(&self) -> Vec<String> {
+        let round_trip = self.round_trip.map(|ms| if ms == 0 { "< 1 ms".into() } else { format!("{ms} ms") });
+        let note = match self.state {
+            PathState::Down(what) => trouble(what),
+            _ if self.is_hub => "the hub",
+            _ => "-",
+        };
+        vec![
+            self.peer.nbma.to_string(),
+            self.peer.vni.to_string(),
+            path_state(self.state).into(),
+            duration(self.since).to_string(),
+            or_dash(round_trip),
+            or_dash(self.round_trip.map(|_| format!("{} %", self.loss.div_ceil(10)))),
+            or_dash(self.largest),
+            self.shortcuts.to_string(),
+            note.into(),
+        ]
+    }
+
+    fn members(&self, o: &mut Object<'_>) {
+        let reason = match self.state {
+            PathState::Down(what) => Some(trouble(what)),
+            PathState::Untested | PathState::Up | PathState::Unverified => None,
+        };
+        vtep(o, Some(self.peer));
+        o.put("hub", &self.is_hub);
+        o.put("state", &path_state(self.state));
+        o.put("since", &self.since);
+        o.put("round_trip", &self.round_trip);
+        o.put("loss", &self.loss);
+        o.put("largest_frame", &self.largest);
+        o.put("macs", &self.shortcuts);
+        o.put("reason", &reason);
+    }
+}
+
+/// The name of a path's state.
+fn path_state(state: PathState) -> &'static str {
+    match state {
+        PathState::Untested => "untested",
+        PathState::Up => "up",
+        PathState::Down(_) => "down",
+        PathState::Unverified => "unverified",
+    }
+}
+
 /// Where something is.
 pub(super) fn vtep(o: &mut Object<'_>, at: Option<Vtep>) {
     o.put("nbma", &at.map(|at| at.nbma));
@@ -172,6 +236,7 @@ fn state(state: MacState) -> &'static str {
     match state {
         MacState::Asking => "asking",
         MacState::Shortcut => "shortcut",
+        MacState::NoPath => "no path",
         MacState::Negative => "unknown",
         MacState::Learned => "learned",
         MacState::Held => "held",
@@ -182,7 +247,7 @@ fn state(state: MacState) -> &'static str {
 fn place(row: &MacRow) -> &'static str {
     match (row.state, row.at) {
         (MacState::Shortcut, _) => "direct",
-        (MacState::Asking, _) => "hub",
+        (MacState::Asking | MacState::NoPath, _) => "hub",
         // Its frames go by the hub, too, which does not know it either.
         (MacState::Negative, _) => "unknown",
         (MacState::Learned | MacState::Held, Some(_)) => "spoke",
@@ -193,7 +258,7 @@ fn place(row: &MacRow) -> &'static str {
 /// What stands for the VTEP a MAC does not have.
 fn nowhere(row: &MacRow) -> &'static str {
     match row.state {
-        MacState::Asking | MacState::Negative => "by the hub",
+        MacState::Asking | MacState::NoPath | MacState::Negative => "by the hub",
         MacState::Learned | MacState::Held => "this hub",
         MacState::Shortcut => "-",
     }

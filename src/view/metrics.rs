@@ -187,7 +187,7 @@ fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
-const GAUGES: [Gauge; 13] = [
+const GAUGES: [Gauge; 16] = [
     ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
         Some(vn.trouble.is_none().into())
     }),
@@ -195,6 +195,13 @@ const GAUGES: [Gauge; 13] = [
         spoke(vn).map(|r| matches!(r.standing, Standing::Registered { .. }).into())
     }),
     ("shortcuts", "Shortcuts installed.", |vn| spoke(vn).map(|r| r.shortcuts.into())),
+    ("paths_up", "Paths to other sites that frames go by.", |vn| spoke(vn).map(|r| r.paths.0.into())),
+    ("paths_down", "Paths to other sites by which probes do not come back: frames go by the hub.", |vn| {
+        spoke(vn).map(|r| r.paths.1.into())
+    }),
+    ("hub_path_up", "Whether nothing is wrong with the path to the hub.", |vn| {
+        spoke(vn).map(|r| r.hub_trouble.is_none().into())
+    }),
     ("macs_asking", "MACs being asked for.", |vn| spoke(vn).map(|r| r.asking.into())),
     ("macs_negative", "MACs the hub did not know.", |vn| spoke(vn).map(|r| r.negative.into())),
     ("spokes", "Spokes registered with this hub.", |vn| hub(vn).map(|r| r.spokes.into())),

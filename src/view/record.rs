@@ -60,6 +60,7 @@ pub fn input(out: &mut String, tags: &mut Tags, now: Instant, input: &Input<'_>)
         Input::Tick | Input::Unreadable { .. } => Ok(()),
         Input::Packet { via, nhrp } => packet(out, tags, now, "in", via, nhrp),
         Input::Relayed { via, packet } => self::packet(out, tags, now, "relayed", via, packet),
+        Input::Probe { .. } | Input::Unreachable { .. } => Ok(()),
         Input::Hub { hub, path: None } => writeln!(out, "{} way {} none", At(now), hub.0),
         Input::Hub { hub, path: Some(path) } => writeln!(out, "{} way {} {}", At(now), hub.0, Ends(path)),
         Input::News { vn, news } => self::news(out, now, vn, news),
@@ -166,6 +167,8 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
         News::Use { mac, idle, age } => {
             writeln!(out, "{at} use {vn} {mac} {} {}", idle.as_millis(), age.as_millis())
         }
+        News::UsesTold { hub: None } => writeln!(out, "{at} uses {vn} none"),
+        News::UsesTold { hub: Some(idle) } => writeln!(out, "{at} uses {vn} {}", idle.as_millis()),
         News::Became { spoke, outcome } => {
             let outcome = match outcome {
                 Outcome::Made => "made",

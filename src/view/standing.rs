@@ -2,7 +2,7 @@
 
 use super::facts::{RoleStatus, Status, VnStatus};
 use crate::control::Cause;
-use crate::control::words::{refusal, rivals};
+use crate::control::words::{refusal, rivals, trouble};
 use crate::engine::Refusal;
 use crate::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
 use crate::wire::nhrp::{code, error};
@@ -27,7 +27,9 @@ pub fn state(vn: &VnStatus) -> &'static str {
 pub fn is_well(vn: &VnStatus) -> bool {
     let state = match &vn.role {
         RoleStatus::Spoke { report, .. } => {
-            matches!(report.standing, Standing::Registered { unanswered: 0, .. }) && report.rivals.is_none()
+            matches!(report.standing, Standing::Registered { unanswered: 0, .. })
+                && report.rivals.is_none()
+                && report.hub_trouble.is_none()
         }
         RoleStatus::Hub { report, .. } => {
             !is_full(report) && report.ip_crowd.is_none() && report.rivals.is_empty()
@@ -138,10 +140,12 @@ fn why_hub(report: &HubReport) -> Option<String> {
 
 fn why_spoke(address: &str, report: &SpokeReport) -> Option<String> {
     let both = report.rivals.as_ref().map(|both| rivals(both).to_string());
-    match (why_standing(address, report), both) {
-        (Some(why), Some(both)) => Some(format!("{why}; {both}")),
-        (why, both) => why.or(both),
-    }
+    let hub = report.hub_trouble.map(|what| trouble(what).to_owned());
+    let probing = (report.probing > 100).then(|| {
+        format!("paths are probed {} % less often than they should: there are too many", report.probing - 100)
+    });
+    let all = [why_standing(address, report), hub, both, probing].into_iter().flatten();
+    Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 
 fn why_standing(address: &str, report: &SpokeReport) -> Option<String> {
@@ -161,7 +165,9 @@ fn why_standing(address: &str, report: &SpokeReport) -> Option<String> {
 }
 
 fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
-    hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into()))
+    let hub =
+        || report.hub_trouble.map(|_| "see what comes and goes there: tcpdump -ni any udp port 4789".into());
+    hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into())).or_else(hub)
 }
 
 fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {

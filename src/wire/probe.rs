@@ -79,6 +79,11 @@ impl Probe {
         bare_len(self.asker.nbma) + usize::from(self.padding)
     }
 
+    /// How long it is behind its Ethernet header, in octets.
+    pub fn payload(&self) -> u16 {
+        self.size().saturating_sub(VXLAN + ETHERNET) as u16
+    }
+
     /// The padding that makes one of an asker with this address as large as the largest frame of a device with this MTU;
     /// none where that is too small.
     pub fn filling(mtu: u16, asker: Nbma) -> u16 {

@@ -20,6 +20,7 @@ fn every_command_asks_its_question() {
         (&["status", "test"], Question::Status { vn: vn() }),
         (&["macs"], Question::Macs { vn: None }),
         (&["macs", "test"], Question::Macs { vn: vn() }),
+        (&["paths", "test"], Question::Paths { vn: vn() }),
         (&["peers", "test"], Question::Peers { vn: vn() }),
         (&["peers", "--remove", "2001:db8::2"], removal(None, "2001:db8::2")),
         (&["peers", "test", "--remove", "10.0.0.2,100"], removal(vn(), "10.0.0.2,100")),

@@ -83,6 +83,7 @@ fn status_as_json() {
         "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
         "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
         "shortcuts": 12, "asking": 0, "unknown": 1, "keys": "signed", "key": "hq",
+        "paths_up": 3, "paths_down": 1, "hub_path": null,
     });
     assert_eq!(status["vns"][0], spoke);
     let refused = &status["vns"][1];
@@ -147,6 +148,24 @@ fn peers_as_json() {
           "macs": [], "addresses": ["172.16.0.9", "2001:db8::9"], "spoke": null, "key": null },
     ] });
     assert_eq!(peers, expected);
+}
+
+#[test]
+fn paths_as_json() {
+    let paths = described("paths", |out| *out = listed(Rows::Paths, Form::Json, &some_paths()));
+    let row = |nbma, vni, hub, state, reason: Value| {
+        json!({ "vn": "test", "nbma": nbma, "vni": vni, "hub": hub, "state": state, "since": 410,
+            "round_trip": 14, "loss": 32, "largest_frame": 1500, "macs": 3, "reason": reason })
+    };
+    let mut untested = row("10.0.0.4", 102, false, "untested", Value::Null);
+    (untested["round_trip"], untested["largest_frame"]) = (Value::Null, Value::Null);
+    let expected = json!({ "paths": [
+        row("10.0.0.1", 1_048_576, true, "up", Value::Null),
+        row("10.0.0.2", 100, false, "up", Value::Null),
+        row("10.0.0.3", 101, false, "down", json!("large frames do not get there")),
+        untested,
+    ] });
+    assert_eq!(paths, expected);
 }
 
 #[test]
@@ -286,6 +305,7 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     printed("status", &[written(|out| view::status(out, form, &status))]);
     printed("macs", &[listed(Rows::Macs, form, &some_macs())]);
     printed("peers", &[listed(Rows::Peers, form, &some_peers())]);
+    printed("paths", &[listed(Rows::Paths, form, &some_paths())]);
     printed("resolve", &[written(|out| view::resolved(out, form, "a", mac(1), &answers()[0]))]);
     printed("flush", &all(|out| view::done(out, Form::Json)));
     let missed = written(|out| view::missed(out, form, 1, 7));
@@ -317,6 +337,7 @@ fn errors_are_json_too() {
         &["status"][..],
         &["macs"],
         &["peers"],
+        &["paths"],
         &["flush"],
         &["monitor"],
         &["events"],

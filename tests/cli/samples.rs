@@ -3,7 +3,8 @@
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
 use dmevpn::engine::report::{
-    ClientCounts, HubReport, KeysReport, MacRow, MacState, OddRow, Oddity, PeerRow, SpokeReport, Standing,
+    ClientCounts, HubReport, KeysReport, MacRow, MacState, OddRow, Oddity, PathRow, PathState, PeerRow,
+    SpokeReport, Standing, Trouble,
 };
 use dmevpn::engine::settings::{Trigger, VpnMode};
 use dmevpn::engine::{ClientStatistics, Event, Refusal, Rivals, Statistics, Table, Why};
@@ -115,6 +116,9 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
         negative: 1,
         rivals: None,
         key: Some(Label::new("hq")),
+        paths: (3, 1),
+        hub_trouble: None,
+        probing: 100,
     }
 }
 
@@ -156,6 +160,32 @@ pub fn some_peers() -> Rows {
         spoke: None,
     };
     vec![("core", Box::new(spoke)), ("core", Box::new(client))]
+}
+
+pub fn some_paths() -> Rows {
+    let row = |peer, is_hub, state| PathRow {
+        peer,
+        is_hub,
+        state,
+        since: 410,
+        round_trip: Some(14),
+        loss: 32,
+        largest: Some(1500),
+        shortcuts: 3,
+    };
+    let down = PathState::Down(Trouble::Large);
+    let other = PathRow {
+        round_trip: None,
+        largest: None,
+        ..row(vtep("10.0.0.4", "102"), false, PathState::Untested)
+    };
+    let all = [
+        row(vtep("10.0.0.1", "1048576"), true, PathState::Up),
+        row(vtep("10.0.0.2", "100"), false, PathState::Up),
+        row(vtep("10.0.0.3", "101"), false, down),
+        other,
+    ];
+    all.into_iter().map(|row| ("test", Box::new(row) as Box<dyn Row>)).collect()
 }
 
 /// A spoke's VN, and a hub's.

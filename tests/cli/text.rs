@@ -365,6 +365,18 @@ core  10.0.0.9    -        -  1h 56m  -                  172.16.0.9,2001:db8::9 
     assert_eq!(empty, "VN  VTEP  VNI  UPLINK  VALID  MACS  ADDRESSES  KEY\n");
 }
 
+#[test]
+fn paths_are_a_table() {
+    let expected = "\
+VN    VTEP          VNI  STATE     SINCE    RTT  LOSS  LARGEST  MACS  NOTE
+test  10.0.0.1  1048576  up        410 s  14 ms   4 %     1500     3  the hub
+test  10.0.0.2      100  up        410 s  14 ms   4 %     1500     3  -
+test  10.0.0.3      101  down      410 s  14 ms   4 %     1500     3  large frames do not get there
+test  10.0.0.4      102  untested  410 s      -     -        -     3  -
+";
+    assert_eq!(listed(Rows::Paths, FILE, &some_paths()), expected);
+}
+
 /// Rows are measured first and written later, and meanwhile they may become others.
 #[test]
 fn a_row_that_became_longer_stands_out() {

@@ -206,6 +206,7 @@ pub fn spoke_role() -> ClientSettings {
         vni: vni(100),
         hub: HUB,
         unique: true,
+        verify: false,
         trigger: Trigger::Learn,
         max_macs: 1000,
         negative_time: Duration::from_secs(30),

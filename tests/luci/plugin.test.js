@@ -95,6 +95,7 @@ test('each method runs its command with a limit, and returns what it says', () =
 
 	for (const [ method, args, words ] of [
 		[ 'macs', {}, [ 'macs' ] ], [ 'macs', { vn: 'lan' }, [ 'macs', 'lan' ] ], [ 'peers', { vn: 'lan' }, [ 'peers', 'lan' ] ],
+		[ 'paths', {}, [ 'paths' ] ], [ 'paths', { vn: 'lan' }, [ 'paths', 'lan' ] ],
 		[ 'events', {}, [ 'events', '--after', '0' ] ], [ 'events', { after: 17 }, [ 'events', '--after', '17' ] ],
 		[ 'flush', {}, [ 'flush' ] ], [ 'flush', { vn: 'lan', mac: '52:54:00:00:00:0B' }, [ 'flush', 'lan', '52:54:00:00:00:0B' ] ],
 		[ 'remove', { peer: '10.0.0.2,100' }, [ 'peers', '--remove', '10.0.0.2,100' ] ],

@@ -79,6 +79,7 @@ pub fn spoke_role(n: u32) -> ClientSettings {
         vni: vni(n),
         hub: HUB,
         unique: true,
+        verify: true,
         trigger: Trigger::Learn,
         max_macs: 1000,
         negative_time: Duration::from_secs(30),

@@ -9,12 +9,13 @@ pub mod rng;
 use build::HUB;
 use dmevpn::engine::settings::{HubKey, Settings, Trigger, VnKey};
 use dmevpn::engine::{
-    Act, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port, Secret, Start,
-    Via,
+    Act, Arrived, By, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port,
+    Probing, Secret, Start, Via,
 };
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
 use dmevpn::wire;
+use dmevpn::wire::probe::Probe;
 use plane::{Frame, Plane, Shortcut, Way};
 use rng::Rng;
 use std::cmp::Reverse;
@@ -52,6 +53,29 @@ impl Net {
     pub const GOOD: Net = Net { loss: 0, duplicates: 0, frame_loss: 0, delay: (5, 20) };
     pub const BAD: Net = Net { loss: 30, duplicates: 10, frame_loss: 0, delay: (5, 900) };
 }
+
+/// What one direction of the underlay between two nodes does to VXLAN beside that.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    /// Percent lost.
+    pub loss: u64,
+    /// Large ones are lost.
+    pub is_narrow: bool,
+    /// The sender hears by ICMP of what is lost.
+    pub is_told: bool,
+    /// Milliseconds more on the way, and up to so many beside.
+    pub delay: u64,
+    pub jitter: u64,
+}
+
+impl Link {
+    pub const BLOCKED: Link = Link { loss: 100, is_narrow: false, is_told: false, delay: 0, jitter: 0 };
+}
+
+/// Inside it is larger than what gets through a narrow link.
+const NARROW: u16 = 1200;
+/// The guard of a spoke begins so long after the start of its daemon.
+const GUARDED_AFTER: Duration = Duration::from_secs(65);
 
 pub type NodeId = usize;
 
@@ -98,6 +122,12 @@ pub struct Node {
     pub saved_request_id: u32,
     /// NHRP packets sent.
     pub sent: u64,
+    /// Probes that ask, and the most of them within a second.
+    pub probes: u64,
+    pub most_probes: u64,
+    this_second: (u64, u64),
+    /// When its daemon was started.
+    started: Instant,
     pub settings: Settings,
     /// The way to its hub, if there is one.
     pub hubs: BTreeMap<HubKey, Path>,
@@ -121,6 +151,7 @@ struct Talk {
 enum What {
     Packet { to: NodeId, path: Path, octets: Vec<u8> },
     Frame { from: Nbma, to: NodeId, vni: Vni, frame: Frame },
+    Probe { from: Nbma, to: NodeId, vni: Vni, probe: Probe },
     Announcement { from: Nbma, to: NodeId, vni: Vni, mac: Mac },
     Input(NodeId, u32, Input<'static>),
     List(NodeId, u32, VnKey),
@@ -166,9 +197,17 @@ pub struct Sim {
     pub stations: BTreeMap<Mac, (NodeId, VnKey)>,
     /// Pairs of nodes that cannot reach each other.
     pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// What is special from one node to another.
+    pub links: BTreeMap<(NodeId, NodeId), Link>,
+    /// Whether frames are as large as can be.
+    pub are_frames_large: bool,
+    /// When a unicast frame last arrived between two stations, and how long none did at most.
+    gaps: BTreeMap<(Mac, Mac), (Instant, Duration)>,
     /// Unicast frames sent by stations, and those that arrived.
     pub frames_sent: u64,
     pub frames_arrived: u64,
+    /// Frames that a spoke's guard dropped.
+    pub frames_guarded: u64,
     /// Frames that a hub forwarded.
     pub frames_by_hub: u64,
     /// The longest time for which a shortcut led to where its MAC is not.
@@ -194,9 +233,13 @@ impl Sim {
             nodes: Vec::new(),
             stations: BTreeMap::new(),
             cut: BTreeSet::new(),
+            links: BTreeMap::new(),
+            are_frames_large: false,
+            gaps: BTreeMap::new(),
             frames_sent: 0,
             frames_arrived: 0,
             frames_by_hub: 0,
+            frames_guarded: 0,
             longest_wrong: Duration::ZERO,
             hash: 0xcbf2_9ce4_8422_2325,
             trace: false,
@@ -234,6 +277,10 @@ impl Sim {
             failed: BTreeSet::new(),
             saved_request_id: 0,
             sent: 0,
+            probes: 0,
+            most_probes: 0,
+            this_second: (0, 0),
+            started: self.now,
             settings,
             hubs: hubs.into_iter().collect(),
             run: 0,
@@ -253,6 +300,7 @@ impl Sim {
         node.failed.clear();
         node.engine = Engine::new(node.settings.holding_time, &start);
         node.run += 1;
+        node.started = self.now;
         node.next_tick = None;
         self.boot(id);
     }
@@ -321,6 +369,8 @@ impl Sim {
             Input::Packet { .. }
             | Input::Unreadable { .. }
             | Input::Relayed { .. }
+            | Input::Probe { .. }
+            | Input::Unreachable { .. }
             | Input::Hub { .. }
             | Input::Tick => Cause::Other,
         };
@@ -411,6 +461,39 @@ impl Sim {
 
     pub fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
         self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// The underlay from one node to another.
+    pub fn link(&mut self, from: NodeId, to: NodeId, link: Link) {
+        self.links.insert((from, to), link);
+    }
+
+    /// The same both ways.
+    pub fn links(&mut self, a: NodeId, b: NodeId, link: Link) {
+        self.link(a, b, link);
+        self.link(b, a, link);
+    }
+
+    /// Whether VXLAN is lost between nodes, and for how long it is on its way.
+    fn carry(&mut self, from: NodeId, to: NodeId, is_large: bool) -> Option<Duration> {
+        let link = self.links.get(&(from, to)).copied().unwrap_or_default();
+        let is_lost = self.is_cut(from, to)
+            || self.rng.percent(self.net.frame_loss)
+            || (link.loss > 0 && self.rng.percent(link.loss))
+            || (link.is_narrow && is_large);
+        let jitter = if link.jitter > 0 { self.rng.below(link.jitter) } else { 0 };
+        (!is_lost).then(|| Duration::from_millis(self.net.delay.0 + link.delay + jitter))
+    }
+
+    /// The longest time without a frame between two stations that talk, from the first one on.
+    pub fn longest_gap(&self) -> Duration {
+        self.gaps.values().map(|(last, gap)| self.now.since(*last).max(*gap)).max().unwrap_or_default()
+    }
+
+    /// What was so far does not count.
+    pub fn forget_gaps(&mut self) {
+        let now = self.now;
+        self.gaps.values_mut().for_each(|gap| *gap = (now, Duration::ZERO));
     }
 
     /// Unicast frames that did not arrive, when none is on its way.
@@ -546,6 +629,16 @@ impl Sim {
                 }
             }
             What::Frame { from, to, vni, frame } => self.arrive(from, to, vni, frame),
+            What::Probe { from, to, vni, probe } => {
+                let place = self.plane_of(from, to, vni);
+                let Some((vn, place)) = place else { return };
+                let by = match place {
+                    Place::At(_) if self.is_shared(to, vn) => By::Shared,
+                    Place::At(spoke) => By::Port(spoke),
+                    _ => By::Tunnel,
+                };
+                self.input(to, Input::Probe { vn, arrived: Arrived { by, probe } });
+            }
             What::Announcement { from, to, vni, mac } => {
                 if let Some((vn, place)) = self.plane_of(from, to, vni) {
                     self.learn(to, vn, mac, place);
@@ -677,6 +770,7 @@ impl Sim {
                 self.nodes[id].sent += 1;
                 self.transmit(id, path, octets);
             }
+            Effect::Probe { vn, probing } => self.probe(id, vn, probing),
             Effect::Changed { vn, item } => self.change(id, vn, item),
             Effect::Do { vn, act } => self.act(id, vn, act),
             Effect::FindHub { hub } => {
@@ -745,12 +839,36 @@ impl Sim {
                     }
                 }
             },
+            Item::Source(_) => {}
             Item::Neighbour(address) => {
                 match wanted.and_then(|w| w.neighbour(address)) {
                     Some(nbma) => self.nodes[id].neighbours.insert(address, nbma),
                     None => self.nodes[id].neighbours.remove(&address),
                 };
             }
+        }
+    }
+
+    fn probe(&mut self, id: NodeId, vn: VnKey, probing: Probing) {
+        let Probing { to: Vtep { nbma, vni }, local, mut probe, is_full, .. } = probing;
+        if is_full {
+            probe.padding = Probe::filling(1450, probe.asker.nbma);
+        }
+        let second = self.now.as_millis() / 1000;
+        let node = &mut self.nodes[id];
+        if !probe.is_answer {
+            node.probes += 1;
+            node.this_second =
+                (second, if node.this_second.0 == second { node.this_second.1 + 1 } else { 1 });
+            node.most_probes = node.most_probes.max(node.this_second.1);
+        }
+        let Some(&to) = self.at.get(&nbma).filter(|_| node.addresses.contains(&local)) else { return };
+        match self.carry(id, to, probe.payload() > NARROW) {
+            Some(delay) => self.after(delay, What::Probe { from: local, to, vni, probe }),
+            None if self.links.get(&(id, to)).is_some_and(|link| link.is_told) => {
+                self.kernel(id, Input::Unreachable { vn, nonce: probe.nonce });
+            }
+            None => {}
         }
     }
 
@@ -786,6 +904,16 @@ impl Sim {
                     let (idle, age) = (now.since(s.used), now.since(s.written));
                     self.kernel(id, Input::News { vn, news: News::Use { mac, idle, age } });
                 }
+            }
+            Act::ReadUses => {
+                let Some(plane) = self.nodes[id].planes.get(&vn) else { return };
+                let hub = plane.uplink.map(|_| now.since(plane.uplink_used));
+                let uses: Vec<(Mac, Shortcut)> = plane.shortcuts.iter().map(|(mac, s)| (*mac, *s)).collect();
+                for (mac, s) in uses {
+                    let (idle, age) = (now.since(s.used), now.since(s.written));
+                    self.kernel(id, Input::News { vn, news: News::Use { mac, idle, age } });
+                }
+                self.kernel(id, Input::News { vn, news: News::UsesTold { hub } });
             }
             Act::List => self.list(id, vn),
         }
@@ -879,9 +1007,23 @@ impl Sim {
         if let Some((vn, place)) = self.plane_of(from, to, vni) {
             if place != Place::Tunnel {
                 self.frames_by_hub += 1;
+            } else if !self.takes(to, vn, from) {
+                self.frames_guarded += 1;
+                return;
             }
             self.bridge(to, vn, place, frame);
         }
+    }
+
+    /// Whether a spoke's guard lets frames from there pass.
+    fn takes(&self, id: NodeId, vn: VnKey, from: Nbma) -> bool {
+        let node = &self.nodes[id];
+        let Some(wanted) = node.engine.plane(vn) else { return true };
+        let is_new = self.now.since(node.started) < GUARDED_AFTER;
+        is_new
+            || node.sleeps
+            || wanted.sources().next().is_none()
+            || wanted.sources().any(|taken| taken == from)
     }
 
     /// A node's bridge gets a frame.
@@ -898,13 +1040,16 @@ impl Sim {
                 Way::Local => {
                     let there = frame.dst.is_some_and(|dst| self.stations.get(&dst) == Some(&(id, vn)));
                     self.frames_arrived += u64::from(there);
+                    if let Some(dst) = frame.dst.filter(|_| there) {
+                        let gap = self.gaps.entry((frame.src, dst)).or_insert((now, Duration::ZERO));
+                        *gap = (now, gap.1.max(now.since(gap.0)));
+                    }
                 }
                 Way::Missed(mac) => self.kernel(id, Input::News { vn, news: News::Miss(mac) }),
                 Way::Tunnel(vtep) => {
                     let Some(&to) = self.at.get(&vtep.nbma) else { continue };
-                    if !self.is_cut(id, to) && !self.rng.percent(self.net.frame_loss) {
-                        // Frames of one flow are not reordered in this model: the least delay for all of them.
-                        let delay = Duration::from_millis(self.net.delay.0);
+                    // Frames of one flow are not reordered in this model: the least delay for all of them.
+                    if let Some(delay) = self.carry(id, to, self.are_frames_large && frame.dst.is_some()) {
                         let from = self.source(id, to);
                         self.after(delay, What::Frame { from, to, vni: vtep.vni, frame });
                     }

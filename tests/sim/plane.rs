@@ -91,6 +91,7 @@ pub struct Plane {
     pub l2miss: bool,
     pub fdb: Fdb,
     pub uplink: Option<Vtep>,
+    pub uplink_used: Instant,
     pub shortcuts: BTreeMap<Mac, Shortcut>,
     /// A hub's ports, by the spoke's VTEP.
     pub ports: BTreeMap<Vtep, Port>,
@@ -117,6 +118,7 @@ impl Plane {
             l2miss,
             fdb: Fdb::default(),
             uplink: None,
+            uplink_used: Instant::default(),
             shortcuts: BTreeMap::new(),
             ports: BTreeMap::new(),
         }
@@ -158,6 +160,7 @@ impl Plane {
                 return Some(Way::Missed(dst));
             }
         }
+        self.uplink_used = now;
         self.uplink.map(Way::Tunnel)
     }
 }

@@ -164,6 +164,11 @@ const methods = {
 		call: (request) => list('peers', request.args.vn)
 	},
 
+	paths: {
+		args: { vn: 'lan' },
+		call: (request) => list('paths', request.args.vn)
+	},
+
 	events: {
 		args: { after: 0 },
 		call: (request) => events(request.args.after)

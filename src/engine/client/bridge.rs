@@ -23,6 +23,7 @@ impl Client {
         if mac.is_none() {
             self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
             self.forget_locals(cx);
+            self.reach.clear(cx);
         }
         cx.sites.mac = mac;
         self.enter(cx);

@@ -34,7 +34,9 @@ impl Client {
         }
         match header.kind {
             Kind::RegistrationReply => {
-                if registration.reply(cx, &self.settings, from) {
+                let is_new = registration.reply(cx, &self.settings, from);
+                self.follow_uplink(cx);
+                if is_new {
                     // First the hub learns who is here, then it is asked who is elsewhere.
                     let hub = self.hub_mac();
                     self.locals.announce(cx, hub);

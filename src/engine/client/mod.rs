@@ -6,6 +6,7 @@ mod hub;
 mod locals;
 mod moving;
 mod packets;
+mod paths;
 mod registration;
 mod resolution;
 mod round;
@@ -15,10 +16,11 @@ use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::Act;
 use super::contract::input::News;
 use super::contract::reason::Why;
-use super::contract::report::{MacRow, SpokeReport, Standing};
+use super::contract::report::{MacRow, PathState, SpokeReport, Standing};
 use super::contract::settings::{ClientSettings, HubKey, HubSettings};
 use super::contract::way::{Path, Via};
 use super::limits::{HUB, TokenBucket};
+use super::reach::Reach;
 use super::restless::Restless;
 use super::sites::SiteId;
 use crate::map::map_of;
@@ -28,6 +30,7 @@ use crate::wire::VpnTag;
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
+use paths::prober;
 use registration::Registration;
 use resolution::{Asker, Resolution};
 
@@ -38,6 +41,7 @@ pub struct Client {
     /// One for each hub.
     registrations: LiteMap<HubKey, Registration>,
     resolution: Resolution,
+    reach: Reach,
     locals: Locals,
     departures: Departures,
     restless: Restless,
@@ -51,6 +55,7 @@ impl Client {
             settings,
             registrations: map_of([(settings.hub, Registration::new(now, settings.hub, hub))]),
             resolution: Resolution::default(),
+            reach: Reach::new(settings.verify, hub.session),
             locals: Locals::default(),
             departures: Departures::default(),
             restless: Restless::default(),
@@ -61,7 +66,8 @@ impl Client {
     /// Takes over settings that need no new registration; `false` if they need one.
     pub fn reconfigure(&mut self, settings: ClientSettings, hub: HubSettings) -> bool {
         let same = self.registrations.get(&settings.hub).is_some_and(|r| r.to() == hub)
-            && (self.settings.vni, self.settings.trigger) == (settings.vni, settings.trigger);
+            && (self.settings.vni, self.settings.trigger, self.settings.verify)
+                == (settings.vni, settings.trigger, settings.verify);
         if same {
             self.settings = settings;
         }
@@ -89,6 +95,7 @@ impl Client {
         let Some(registration) = self.registrations.get_mut(&hub) else { return };
         if registration.path() == path {
             // It was told again because something was in the way.
+            self.reach.underlay_changed(cx);
             registration.retry(cx, &self.settings);
             return;
         }
@@ -96,9 +103,11 @@ impl Client {
         if path.is_none() {
             // Nobody can tell any more when one of them becomes untrue, and time would not end them.
             self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
+            self.reach.clear(cx);
         }
         registration.set_path(cx, path);
         self.enter(cx);
+        self.reach.underlay_changed(cx);
     }
 
     /// What the kernel tells.
@@ -113,10 +122,18 @@ impl Client {
             News::Listed => self.listed(cx),
             News::Miss(mac) => self.ask(cx, |resolution, cx, asker| resolution.heard(cx, asker, mac)),
             News::Use { mac, idle, age } => {
+                if let Some(site) = cx.book.site_of(mac) {
+                    self.reach.used(cx, site, idle);
+                }
                 self.ask(cx, |resolution, cx, asker| resolution.usage(cx, asker, mac, idle, age));
             }
             News::FoundShortcut { mac, to } => {
                 self.ask(cx, |resolution, cx, asker| resolution.found(cx, asker, mac, to));
+            }
+            News::UsesTold { hub } => {
+                if let Some(idle) = hub {
+                    self.reach.hub_used(cx, idle);
+                }
             }
             News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) => {}
         }
@@ -145,6 +162,11 @@ impl Client {
             ClientDue::Questions => self.ask(cx, |resolution, cx, asker| resolution.ask_queued(cx, asker)),
             ClientDue::Again => self.ask(cx, |resolution, cx, asker| resolution.ask_again(cx, asker)),
             ClientDue::Mac(mac) => self.ask(cx, |resolution, cx, asker| resolution.due(cx, asker, mac)),
+            ClientDue::Path(site) => {
+                let Some(prober) = self.prober(cx) else { return };
+                let news = self.reach.due(cx, &prober, site);
+                self.path_news(cx, news);
+            }
             ClientDue::Announcements => {
                 let hub = self.hub_mac();
                 self.locals.go_on(cx, hub);
@@ -189,6 +211,7 @@ impl Client {
         for (_, registration) in self.registrations.iter_mut() {
             registration.set_path(cx, None);
         }
+        self.reach.clear(cx);
         self.resolution.end(cx);
     }
 
@@ -217,6 +240,15 @@ impl Client {
         };
         let (standing, since) = registration.report(vn.now, complete);
         let (shortcuts, asking, negative) = self.resolution.count();
+        let (mut paths, mut hub_trouble) = ((0, 0), None);
+        for (_, row) in self.reach.rows(vn.now, vn.sites) {
+            match row.state {
+                _ if row.is_hub => hub_trouble = self.hub_trouble(vn.now, &row),
+                PathState::Up | PathState::Unverified => paths.0 += 1,
+                PathState::Down(_) => paths.1 += 1,
+                PathState::Untested => {}
+            }
+        }
         Some(SpokeReport {
             standing,
             since,
@@ -231,6 +263,9 @@ impl Client {
             negative,
             rivals: registration.rivals(vn.now),
             key: vn.keys.name(registration.key(vn.keys)),
+            paths,
+            hub_trouble,
+            probing: 100,
         })
     }
 
@@ -245,6 +280,7 @@ impl Client {
         for (_, registration) in self.registrations.iter_mut() {
             complete |= registration.enter(cx, &self.settings);
         }
+        self.follow_uplink(cx);
         if complete {
             cx.act(Act::List);
         }
@@ -278,12 +314,15 @@ impl Client {
     ) {
         let Some(registration) = self.registrations.get(&self.settings.hub) else { return };
         let (Some(hub), Some(mac)) = (registration.site(), cx.sites.mac) else { return };
+        let Some(prober) = prober(cx, registration, &self.settings) else { return };
         let mut asker = Asker {
             settings: &self.settings,
             mac,
             hub,
             uplink: registration.uplink(),
             registered: registration.is_registered(),
+            reach: &mut self.reach,
+            prober,
         };
         f(&mut self.resolution, cx, &mut asker);
         // Whatever became of it, there may be places now.

@@ -4,8 +4,9 @@ use super::input::Place;
 #[cfg(doc)]
 use super::input::{Input, News};
 use super::item::Item;
+use super::probe::Probing;
 use super::reason::{Refusal, Rivals, Table, Why};
-use super::report::Oddity;
+use super::report::{Oddity, Trouble};
 use super::settings::{HubKey, VnKey};
 use super::way::Via;
 use crate::types::{Label, Mac, Nbma, Vni, Vtep};
@@ -26,6 +27,9 @@ pub enum Act {
     Unlearn(Mac, Place),
     /// Spoke: tell by [`News::Use`] whether the kernel uses the shortcut.
     ReadUse(Mac),
+    /// Spoke: tell by [`News::Use`] of each shortcut of the VN when the kernel used it, and then, by [`News::UsesTold`],
+    /// of the default entry.
+    ReadUses,
     /// List the VN's kernel state between [`News::Listing`] and [`News::Listed`].
     List,
 }
@@ -40,6 +44,13 @@ pub enum Effect {
         via: Via,
         /// Where the packet lies.
         bytes: Range<usize>,
+    },
+    /// Send a probe of a path, before all else there is to do. What cannot be sent is lost.
+    Probe {
+        /// In which VN.
+        vn: VnKey,
+        /// What and where to.
+        probing: Probing,
     },
     /// An item of the VN's [`Plane`](crate::engine::Plane) changed: the kernel is to be made so. A port is answered by
     /// [`News::Became`].
@@ -193,6 +204,22 @@ pub enum Event {
         mac: Mac,
         /// Why.
         why: Why,
+    },
+    /// Probes come back from another site, or from the hub: frames may go straight there.
+    PathUp {
+        /// The other end.
+        peer: Vtep,
+        /// Whether it is the hub.
+        is_hub: bool,
+    },
+    /// Probes do not come back: frames go by the hub.
+    PathDown {
+        /// The other end.
+        peer: Vtep,
+        /// Whether it is the hub.
+        is_hub: bool,
+        /// What is wrong.
+        trouble: Trouble,
     },
     /// A spoke registered and has its port.
     SpokeUp {

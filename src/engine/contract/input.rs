@@ -1,6 +1,7 @@
 //! What the outside tells the engine.
 
 use super::item::{IpClient, Port};
+use super::probe::Arrived;
 use super::settings::{HubKey, VnKey};
 use super::way::{Path, Via};
 use crate::types::{Mac, Nbma, Vni, Vtep};
@@ -63,6 +64,11 @@ pub enum News {
         idle: Duration,
         /// How long ago the entry was last written.
         age: Duration,
+    },
+    /// The answer to [`Act::ReadUses`](super::effect::Act::ReadUses) is complete.
+    UsesTold {
+        /// How long ago the kernel last sent a frame by the default entry; `None` if there is none.
+        hub: Option<Duration>,
     },
     /// A port's answer to [`Effect::Changed`](super::effect::Effect::Changed).
     Became {
@@ -147,6 +153,21 @@ pub enum Input<'a> {
         from: Nbma,
         /// Why it cannot be read.
         why: Malformed,
+    },
+    /// A probe of a path arrived, or the answer to one.
+    Probe {
+        /// In which VN.
+        vn: VnKey,
+        /// What and by which way.
+        arrived: Arrived,
+    },
+    /// ICMP says that a probe with this nonce did not get there (types 3/0, 3/1, 3/3, 3/13; the same of ICMPv6), or the kernel
+    /// that there is no way for it.
+    Unreachable {
+        /// In which VN.
+        vn: VnKey,
+        /// The probe's nonce.
+        nonce: u64,
     },
     /// A hub's address and the address of ours that reaches it are known, or not any more. Told again unchanged, it
     /// says that something was in the way: what is not answered is sent once more.

@@ -12,6 +12,8 @@ pub enum Item {
     Uplink,
     /// Spoke: where a MAC's frames go.
     Shortcut(Mac),
+    /// Spoke: frames from this underlay address are taken (by the guard).
+    Source(Nbma),
     /// Hub: the port for the spoke at this VTEP.
     Port(Vtep),
     /// Hub: the tunnel's entry for a client's IP address, with transport `device`.
@@ -62,6 +64,8 @@ pub enum Wanted {
     To(Vtep),
     /// A port is like this.
     Port(Port),
+    /// Frames from there are taken.
+    Taken,
     /// A neighbour is behind this underlay address.
     Behind(Nbma),
 }

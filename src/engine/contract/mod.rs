@@ -3,6 +3,7 @@
 pub mod effect;
 pub mod input;
 pub mod item;
+pub mod probe;
 pub mod reason;
 pub mod report;
 pub mod settings;

@@ -70,6 +70,8 @@ pub enum Why {
     Taken,
     /// It made room for another one.
     Crowded,
+    /// Nothing gets there straight.
+    NoPath,
 }
 
 /// A bounded table.

@@ -82,6 +82,12 @@ pub struct SpokeReport {
     pub rivals: Option<Rivals>,
     /// The key that the hub answers to, or that is tried; `None`: nothing is signed.
     pub key: Option<Label>,
+    /// Paths to other sites by which frames go, and those by which none do since probes do not come back.
+    pub paths: (u32, u32),
+    /// What is wrong with the path to the hub, if anything.
+    pub hub_trouble: Option<Trouble>,
+    /// How far apart probes are, in percent of what they should be: more than 100 where there are too many paths.
+    pub probing: u32,
 }
 
 /// A hub's state in a VN.
@@ -116,6 +122,8 @@ pub enum MacState {
     Asking,
     /// A shortcut is installed.
     Shortcut,
+    /// It is known where it is, but its frames go by the hub: nothing gets there straight, or that is not known yet.
+    NoPath,
     /// The hub did not know it.
     Negative,
     /// Hub: seen by the bridge.
@@ -158,6 +166,53 @@ pub struct PeerRow {
     pub key: Option<Label>,
     /// See `key`.
     pub spoke: Option<Label>,
+}
+
+/// What is wrong with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing comes back.
+    Silent,
+    /// ICMP says that nothing gets there.
+    Refused,
+    /// Small frames get there, large ones do not.
+    Large,
+    /// The hub answers NHRP, but VXLAN does not get there and back.
+    NhrpOnly,
+}
+
+/// How a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathState {
+    /// It is being tested for the first time.
+    Untested,
+    /// Probes come back.
+    Up,
+    /// They do not.
+    Down(Trouble),
+    /// It is used whether they do or not.
+    Unverified,
+}
+
+/// A path of a spoke's to another site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathRow {
+    /// Its other end.
+    pub peer: Vtep,
+    /// Whether that is the hub.
+    pub is_hub: bool,
+    /// How it is.
+    pub state: PathState,
+    /// For how many seconds.
+    pub since: u64,
+    /// The round trip in milliseconds, once something came back.
+    pub round_trip: Option<u32>,
+    /// How many of a thousand probes are lost.
+    pub loss: u16,
+    /// The largest frame that came back, in octets behind its Ethernet header.
+    pub largest: Option<u16>,
+    /// MACs that are there.
+    pub shortcuts: u32,
 }
 
 /// What is odd about packets of somebody.

@@ -222,6 +222,8 @@ pub struct ClientSettings {
     /// Whether nobody may register this site's bridge from another underlay address (RFC 2332 section 5.2.3). Not
     /// for a site whose address may change: it would be refused itself until its old registration ends.
     pub unique: bool,
+    /// Whether frames go direct only where probes are answered.
+    pub verify: bool,
     /// What makes the spoke ask.
     pub trigger: Trigger,
     /// How many remote MACs are followed at most; the frames of further ones go by the hub.

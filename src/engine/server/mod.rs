@@ -9,6 +9,7 @@ mod home;
 mod indicate;
 mod late;
 mod manage;
+mod probed;
 mod purge;
 mod registrar;
 mod restart;
@@ -184,7 +185,7 @@ impl Server {
             News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
             News::FoundPort { spoke, port } => self.found(cx, spoke, port),
             News::FoundClient(client) => self.found_client(cx, client),
-            News::Miss(_) | News::Use { .. } | News::FoundShortcut { .. } => {}
+            News::Miss(_) | News::Use { .. } | News::UsesTold { .. } | News::FoundShortcut { .. } => {}
         }
     }
 

@@ -11,7 +11,7 @@ use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
 use crate::engine::{Event, Input, Order, Place, Told, VnKey};
 use crate::time::Instant;
-use crate::types::{Mac, Peer, SiteName};
+use crate::types::{Mac, Peer, SiteName, Vtep};
 use crate::view::{
     self, Answer, Counts, Events, FAILED, Failure, Happening, Listing, Page, Row, Rows, record,
 };
@@ -78,6 +78,7 @@ impl Making {
             Question::Status { vn } => Ok(What::Made(only_status(node, config_path, vn, form, out))),
             Question::Macs { vn } => Table::begin(node, Rows::Macs, vn, form, out).map(table),
             Question::Peers { vn } => Table::begin(node, Rows::Peers, vn, form, out).map(table),
+            Question::Paths { vn } => Table::begin(node, Rows::Paths, vn, form, out).map(table),
             Question::Doctor => {
                 let status = status(node, config_path);
                 out.push_str(&format!("{}{config_path}\n", view::doctor::CONFIG));
@@ -270,6 +271,7 @@ struct Table {
 enum Cursor {
     Mac(Mac),
     Peer(SiteName),
+    Path(Vtep),
 }
 
 impl Table {
@@ -323,6 +325,12 @@ fn some_rows(
             let rows = node.engine.macs(now, vn, after, ROWS);
             rows.iter().for_each(|row| look(row));
             rows.get(ROWS - 1).map(|row| Cursor::Mac(row.mac))
+        }
+        Rows::Paths => {
+            let after = after.and_then(|c| if let Cursor::Path(vtep) = c { Some(vtep) } else { None });
+            let rows = node.engine.paths(now, vn, after, ROWS);
+            rows.iter().for_each(|row| look(row));
+            rows.get(ROWS - 1).map(|row| Cursor::Path(row.peer))
         }
         Rows::Peers => {
             let after = after.and_then(|c| if let Cursor::Peer(name) = c { Some(name) } else { None });

@@ -45,7 +45,7 @@ impl Dataplane {
                     Some(Devices::Spoke) | None => {}
                 }
             }
-            Item::Neighbour(_) => {}
+            Item::Neighbour(_) | Item::Source(_) => {}
         }
     }
 

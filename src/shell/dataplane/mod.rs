@@ -338,6 +338,7 @@ impl Dataplane {
                     self.jobs.push_back(Job::Unlearn { bridge, mac, vlan, tunnel, behind });
                 }
             }
+            Act::ReadUses => {}
             Act::ReadUse(mac) => {
                 if let Some(index) = vn.standing.tunnel {
                     self.jobs.push_back(Job::ReadUse(whose, index, mac));

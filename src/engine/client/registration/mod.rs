@@ -32,6 +32,9 @@ const JUST_NOW: Duration = Duration::from_secs(5);
 /// A hub is not suspected more often than this of having forgotten us.
 const DOUBT_APART: Duration = Duration::from_secs(30);
 
+/// Tries while no frame gets to the hub: as soon as it is back it is to know this client.
+const LOST: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(2) };
+
 /// The second try of a client that moved.
 const MOVED: Duration = Duration::from_millis(250);
 
@@ -82,6 +85,8 @@ pub struct Registration {
     rivals: Option<(Rivals, Instant)>,
     /// Whether it was told that the hub does not answer.
     is_told: bool,
+    /// Whether no frame gets to the hub, and how often it answered meanwhile.
+    lost: Option<u32>,
     alarm: Alarm,
 }
 
@@ -108,6 +113,7 @@ impl Registration {
             former: None,
             rivals: None,
             is_told: false,
+            lost: None,
             alarm: Alarm::default(),
         }
     }
@@ -154,6 +160,28 @@ impl Registration {
     /// Whether the hub accepted or refreshed it just now.
     pub fn is_young(&self, now: Instant) -> bool {
         self.is_registered() && now.since(self.accepted) < JUST_NOW
+    }
+
+    /// When the hub accepted it last.
+    pub fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
+    /// The hub may have been started anew: it is asked within this.
+    pub fn hasten(&mut self, cx: &mut Context<'_>, within: Duration) {
+        if let (State::Registered { until }, None) = (self.state, self.request) {
+            let soon = cx.now + within;
+            self.arm(cx, soon.min(self.refresh).min(until));
+        }
+    }
+
+    /// No frame gets to the hub, or they do again.
+    pub fn set_lost(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, is_lost: bool) {
+        self.lost = is_lost.then_some(0);
+        if is_lost && matches!(self.state, State::Registering | State::Registered { .. }) {
+            self.retry(cx, settings);
+            self.hasten(cx, Duration::ZERO);
+        }
     }
 
     /// Whether nothing is left to do before the daemon ends.
@@ -409,6 +437,7 @@ impl Registration {
         }
         self.send_move(cx, settings);
         let backoff = match self.state {
+            _ if self.lost.is_some() => LOST,
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
             State::Registered { .. } => {
                 Backoff { most: (cx.holding_time / 15).clamp(REGISTER.first, REGISTER.most), ..REGISTER }

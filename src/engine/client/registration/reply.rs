@@ -25,6 +25,9 @@ const CHALLENGES: u32 = 3;
 /// them nobody tells them of what changes.
 const HINTED: Duration = Duration::from_millis(100);
 
+/// No frame gets to the hub, and it answers: it may be started anew later.
+const LOST_ANSWERED: Backoff = Backoff { first: Duration::from_secs(2), most: Duration::from_secs(64) };
+
 impl Registration {
     /// A Registration Reply arrived. Whether it made or changed the registration.
     pub fn reply(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, from: &Inbound<'_>) -> bool {
@@ -94,6 +97,13 @@ impl Registration {
         self.state = State::Registered { until: cx.now + holding };
         // A third of the holding time (RFC 2332 section 5.2.3), give or take, so that spokes do not come in step.
         let refresh = cx.now + holding * 2 / 5 - cx.random.around(holding / 15);
+        let refresh = match &mut self.lost {
+            Some(answered) => {
+                *answered += 1;
+                refresh.min(cx.now + LOST_ANSWERED.after(cx, *answered))
+            }
+            None => refresh,
+        };
         self.refresh = refresh;
         // A doubt that arose while the request was under way: the hub may have accepted it before it forgot.
         let again = self.doubted.filter(|_| self.is_doubted_later).map(|last| last + DOUBT_APART);

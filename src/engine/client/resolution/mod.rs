@@ -16,6 +16,7 @@ use super::super::contract::settings::{ClientSettings, Trigger};
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{QUESTIONS, TokenBucket};
+use super::super::reach::{Prober, Reach};
 use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
@@ -26,7 +27,7 @@ use again::{Again, IN_USE};
 use core::ops::Bound;
 use core::time::Duration;
 use questions::best;
-use shortcuts::{drop_shortcut, until};
+use shortcuts::{drop_shortcut, settle, until};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Tries of a question, and how many before the MAC counts as unknown.
@@ -72,6 +73,8 @@ struct Entry {
     /// What is known, or was denied, was said in an earlier session: the hub does not tell when it becomes untrue.
     is_old: bool,
     alarm: Alarm,
+    /// Nobody sends frames to it: its router is to be known, which probes this one.
+    is_router: bool,
 }
 
 /// The table. It never holds more than `max_macs` entries.
@@ -102,6 +105,8 @@ pub struct Asker<'a> {
     /// Where unknown frames go, once told.
     pub uplink: Option<SiteId>,
     pub registered: bool,
+    pub reach: &'a mut Reach,
+    pub prober: Prober,
 }
 
 impl Default for Resolution {
@@ -134,6 +139,9 @@ impl Resolution {
     /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
     /// (RFC 2332 section 2.2: not every packet may trigger one).
     pub fn heard(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        if let Some(entry) = self.entries.get_mut(&mac) {
+            entry.is_router = false;
+        }
         if mac == asker.mac || is_here(cx, mac) || self.knows(mac) {
             return;
         }
@@ -144,6 +152,26 @@ impl Resolution {
             self.relay(cx, asker, mac);
         }
         self.enqueue(cx, asker, mac);
+    }
+
+    /// A router probes this one, and it is not known where it is: the hub is to say so, and no more.
+    pub fn introduce(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
+        if mac == asker.mac || is_here(cx, mac) || self.knows(mac) || !self.insert(cx, asker, mac) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&mac) {
+            entry.is_router = true;
+        }
+        self.enqueue(cx, asker, mac);
+    }
+
+    /// Takes a router's entry out, which has done its part. Whether it was one.
+    fn dismiss(&mut self, cx: &mut Context<'_>, mac: Mac) -> bool {
+        let is_router = self.entries.get(&mac).is_some_and(|entry| entry.is_router);
+        if is_router && let Some(mut entry) = self.entries.remove(&mac) {
+            cx.timers.clear(&mut entry.alarm);
+        }
+        is_router
     }
 
     /// A shortcut of an earlier run was found: it counts as installed, and is asked for before it is relied on.
@@ -167,6 +195,8 @@ impl Resolution {
         let site = cx.sites.enter((to.nbma, Some(to.vni)));
         cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
         cx.plane.adopt(Item::Shortcut(mac), Some(Wanted::To(to)));
+        asker.reach.want(cx, &asker.prober, site, true);
+        settle(cx, asker, mac, site);
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         self.placed += 1;
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
@@ -364,7 +394,8 @@ impl Resolution {
 
     fn purge_one(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, old: Option<Vtep>) {
         let Some(entry) = self.entries.get_mut(&mac) else { return };
-        let is_other = |cx: &Context<'_>| old.is_some() && old != cx.plane.shortcut(mac);
+        let place = |cx: &Context<'_>| cx.book.site_of(mac).and_then(|site| cx.sites.vtep(site));
+        let is_other = |cx: &Context<'_>| old.is_some() && old != place(cx);
         match (entry.phase, entry.shortcut) {
             (phase, Some(shortcut)) if shortcut.relay || is_other(cx) => {
                 // What is known is not what is to be forgotten. But the answer under way may be, and what the hub did
@@ -380,6 +411,20 @@ impl Resolution {
             // The answer under way may be the old one: it must not match any more. What was not known is now.
             (Phase::Asking(_) | Phase::Negative, None) => self.enqueue(cx, asker, mac),
             (Phase::New | Phase::Queued | Phase::Holding | Phase::Ending, None) => {}
+        }
+    }
+
+    /// The path to a site is up or down: all that is there goes that way.
+    pub fn led(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, site: SiteId) {
+        let mut last = None;
+        while let Some(address) = cx.book.next_behind(site, last) {
+            last = Some(address);
+            match address {
+                ProtocolAddress::Mac(mac) if self.entries.get(&mac).is_some_and(Entry::is_placed) => {
+                    settle(cx, asker, mac, site);
+                }
+                _ => {}
+            }
         }
     }
 
@@ -399,14 +444,16 @@ impl Resolution {
     /// Rows for `macs`, after `last`.
     pub fn rows<'a>(&'a self, vn: View<'a>, last: Option<Mac>) -> impl Iterator<Item = MacRow> + 'a {
         let rest = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let place = move |mac: Mac| vn.book.site_of(mac).and_then(|site| vn.sites.vtep(site));
         self.entries.range(rest).map(move |(mac, e)| MacRow {
             mac: *mac,
             state: match e.phase {
                 Phase::Negative => MacState::Negative,
+                _ if e.is_placed() && vn.plane.shortcut(*mac) != place(*mac) => MacState::NoPath,
                 _ if e.shortcut.is_some() => MacState::Shortcut,
                 _ => MacState::Asking,
             },
-            at: vn.plane.shortcut(*mac),
+            at: e.shortcut.and_then(|_| place(*mac)),
             left: e
                 .shortcut
                 .and_then(|_| vn.book.get(ProtocolAddress::Mac(*mac)))

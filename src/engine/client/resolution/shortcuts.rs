@@ -18,7 +18,7 @@ impl Resolution {
     pub(super) fn resolved(
         &mut self,
         cx: &mut Context<'_>,
-        asker: &Asker<'_>,
+        asker: &mut Asker<'_>,
         mac: Mac,
         at: Vtep,
         holding: u16,
@@ -27,6 +27,10 @@ impl Resolution {
         let time = Duration::from_secs(holding.into()).min(cx.holding_time);
         cx.tell(Event::Resolved { mac, at, holding });
         let site = cx.sites.enter((at.nbma, Some(at.vni)));
+        if self.dismiss(cx, mac) {
+            asker.reach.want(cx, &asker.prober, site, false);
+            return cx.release(site);
+        }
         if !is_placed && !self.makes_room(cx, asker, site) {
             cx.release(site);
             if !self.stays_by_hub(cx, asker, mac) {
@@ -36,7 +40,7 @@ impl Resolution {
         }
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         self.placed += usize::from(!is_placed);
-        hold(cx, mac, site, cx.now + time);
+        hold(cx, asker, mac, site, cx.now + time);
         entry.shortcut = Some(Shortcut { relay: false, checked: cx.now });
         entry.phase = Phase::Holding;
         entry.is_old = false;
@@ -54,6 +58,9 @@ impl Resolution {
         reason: Option<Refusal>,
     ) {
         cx.tell(Event::NotResolved { mac, reason });
+        if self.dismiss(cx, mac) {
+            return;
+        }
         let silent = reason.is_none();
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         entry.is_old = false;
@@ -110,11 +117,11 @@ impl Resolution {
     }
 
     /// Points the MAC at the hub by an entry of its own: with trigger `l2miss` there is no default entry.
-    pub(super) fn relay(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) {
+    pub(super) fn relay(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
         let (Some(entry), Some(uplink)) = (self.entries.get_mut(&mac), asker.uplink) else { return };
         let until = cx.now + cx.holding_time;
         self.placed -= usize::from(entry.is_placed());
-        hold(cx, mac, uplink, until);
+        hold(cx, asker, mac, uplink, until);
         entry.shortcut = Some(Shortcut { relay: true, checked: cx.now });
     }
 }
@@ -125,16 +132,35 @@ pub(super) fn until(cx: &Context<'_>, mac: Mac) -> Instant {
 }
 
 /// The MAC is at a site, as far as this node knows, and its frames go there.
-fn hold(cx: &mut Context<'_>, mac: Mac, site: SiteId, until: Instant) {
+fn hold(cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, site: SiteId, until: Instant) {
     let before = cx.book.site_of(mac);
     cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
     if let Some(before) = before.filter(|before| *before != site) {
         cx.release(before);
     }
-    let Some(to) = cx.sites.vtep(site) else { return };
-    if cx.want(Item::Shortcut(mac), Some(Wanted::To(to))) {
-        cx.tell(Event::ShortcutUp { mac, to });
-        increment(&mut cx.statistics.shortcuts_up);
+    if Some(site) != asker.uplink {
+        asker.reach.want(cx, &asker.prober, site, false);
+    }
+    settle(cx, asker, mac, site);
+}
+
+/// Frames for a MAC go to its site if they get there, and else by the hub.
+pub(super) fn settle(cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, site: SiteId) {
+    let by_hub = asker.uplink.filter(|_| asker.settings.trigger == Trigger::L2miss);
+    let leads = Some(site) == asker.uplink || asker.reach.leads(site);
+    let to = if leads { Some(site) } else { by_hub }.and_then(|site| cx.sites.vtep(site));
+    if !cx.want(Item::Shortcut(mac), to.map(Wanted::To)) {
+        return;
+    }
+    match to {
+        Some(to) => {
+            cx.tell(Event::ShortcutUp { mac, to });
+            increment(&mut cx.statistics.shortcuts_up);
+        }
+        None => {
+            cx.tell(Event::ShortcutDown { mac, why: Why::NoPath });
+            increment(&mut cx.statistics.shortcuts_down);
+        }
     }
 }
 

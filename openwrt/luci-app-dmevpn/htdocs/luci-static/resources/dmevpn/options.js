@@ -326,6 +326,16 @@ return baseclass.extend({
 			expert: true,
 			words: [ 'learn', 'l2miss' ]
 		},
+		verify: {
+			title: _('Verify paths'),
+			help: _('Frames go straight to another site only where probes get there and back; else by the hub. <code>0</code> in a VN with spokes that answer none.'),
+			type: 'boolean',
+			default: '1',
+			required: false,
+			list: false,
+			roles: [ 'spoke' ],
+			expert: true
+		},
 		negative_time: {
 			title: _('Negative time'),
 			help: _('How long a MAC address that the hub does not know is not asked for again.'),

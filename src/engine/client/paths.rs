@@ -1,0 +1,119 @@
+//! What a client makes of its paths: which way frames go, and whether its hub is alive.
+
+use super::super::context::{Context, View};
+use super::super::contract::effect::Event;
+use super::super::contract::report::{PathRow, PathState, Trouble};
+use super::super::contract::settings::ClientSettings;
+use super::super::reach::{self, Prober, Verdict};
+use super::super::sites::SiteId;
+use super::Client;
+use super::registration::Registration;
+use crate::time::Instant;
+use crate::types::Vtep;
+use crate::wire::probe::Probe;
+use core::time::Duration;
+
+impl Client {
+    /// A probe came by the tunnel: a question of another site's, or an answer to one of this node's.
+    pub fn probe(&mut self, cx: &mut Context<'_>, probe: &Probe) {
+        let Some(prober) = self.prober(cx) else { return };
+        if !probe.is_answer {
+            if let Some(mac) = self.reach.asked(cx, &prober, probe)
+                && !self.resolution.knows(mac)
+                && self.reach.may_introduce(cx.now)
+            {
+                self.ask(cx, |resolution, cx, asker| resolution.introduce(cx, asker, mac));
+            }
+            return;
+        }
+        let learned = self.reach.answered(cx, &prober, probe);
+        if let (Some(within), Some(registration)) =
+            (learned.forgotten, self.registrations.get_mut(&self.settings.hub))
+        {
+            registration.hasten(cx, within);
+        }
+        self.path_news(cx, learned.news);
+    }
+
+    /// ICMP says that a probe did not get there.
+    pub fn unreachable(&mut self, cx: &mut Context<'_>, nonce: u64) {
+        let Some(prober) = self.prober(cx) else { return };
+        let news = self.reach.unreachable(cx, &prober, nonce);
+        self.path_news(cx, news);
+    }
+
+    /// What is known of the paths to other sites.
+    pub fn paths(&self, vn: View<'_>) -> Vec<PathRow> {
+        let mut rows: Vec<(SiteId, PathRow)> = self.reach.rows(vn.now, vn.sites).collect();
+        for (site, row) in &mut rows {
+            let mut last = None;
+            while let Some(address) = vn.book.next_behind(*site, last) {
+                row.shortcuts += 1;
+                last = Some(address);
+            }
+        }
+        let rows = rows.into_iter().map(|(_, mut row)| {
+            if let (true, Some(trouble)) = (row.is_hub, self.hub_trouble(vn.now, &row)) {
+                row.state = PathState::Down(trouble);
+            }
+            row
+        });
+        rows.collect()
+    }
+
+    /// What is wrong with the hub's path.
+    pub(super) fn hub_trouble(&self, now: Instant, row: &PathRow) -> Option<Trouble> {
+        let PathState::Down(trouble) = row.state else { return None };
+        let accepted = self.registrations.get(&self.settings.hub).map(Registration::accepted);
+        let is_since = accepted.is_some_and(|at| now.since(at).as_secs() < row.since);
+        Some(if is_since { Trouble::NhrpOnly } else { trouble })
+    }
+
+    /// The hub's path is that to where unknown frames go.
+    pub(super) fn follow_uplink(&mut self, cx: &mut Context<'_>) {
+        let uplink = self.registrations.get(&self.settings.hub).and_then(Registration::uplink);
+        let prober = self.prober(cx);
+        self.reach.set_hub(cx, prober.as_ref(), uplink.filter(|_| prober.is_some()));
+    }
+
+    /// Who probes, while the way to the hub is known.
+    pub(super) fn prober(&self, cx: &Context<'_>) -> Option<Prober> {
+        let registration = self.registrations.get(&self.settings.hub)?;
+        prober(cx, registration, &self.settings)
+    }
+
+    /// A path is up or down.
+    pub(super) fn path_news(&mut self, cx: &mut Context<'_>, news: Option<reach::News>) {
+        let Some(reach::News { site, is_hub, verdict }) = news else { return };
+        let Some(peer) = cx.sites.vtep(site) else { return };
+        match verdict {
+            Verdict::Up => cx.tell(Event::PathUp { peer, is_hub }),
+            Verdict::Down(trouble) => cx.tell(Event::PathDown { peer, is_hub, trouble }),
+            Verdict::Doubtful => {}
+        }
+        let registration = self.registrations.get_mut(&self.settings.hub).filter(|_| is_hub);
+        match (registration, verdict) {
+            (Some(registration), Verdict::Doubtful) => registration.hasten(cx, Duration::ZERO),
+            (Some(registration), verdict) => {
+                registration.set_lost(cx, &self.settings, verdict != Verdict::Up);
+            }
+            (None, _) => self.ask(cx, |resolution, cx, asker| resolution.led(cx, asker, site)),
+        }
+    }
+}
+
+/// Who probes, while the way to the hub is known.
+pub(super) fn prober(
+    cx: &Context<'_>,
+    registration: &Registration,
+    settings: &ClientSettings,
+) -> Option<Prober> {
+    let local = registration.path()?.local;
+    let tags = registration.site().and_then(|hub| cx.sites.tags(hub));
+    Some(Prober {
+        local,
+        asker: Vtep { nbma: cx.name_of(local), vni: settings.vni },
+        mac: cx.sites.mac?,
+        tag: tags.map_or(0, |tags| tags.receiver),
+    })
+}

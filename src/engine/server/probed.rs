@@ -1,0 +1,34 @@
+//! A hub answers the probes of its spokes, and says whether it knows them.
+
+use super::super::context::Context;
+use super::super::contract::effect::Effect;
+use super::super::contract::probe::{Arrived, By, Probing};
+use super::super::exchange::session::same_tag;
+use super::Server;
+use crate::types::Vtep;
+use crate::wire::probe::{Probe, flag};
+
+impl Server {
+    /// A probe came by a port, or by the device for all spokes.
+    pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
+        let Arrived { by, probe } = *arrived;
+        let to: Vtep = match by {
+            By::Port(spoke) => spoke,
+            By::Shared => probe.asker,
+            By::Tunnel => return,
+        };
+        let Some(site) = cx.sites.find((to.nbma, Some(to.vni))) else { return };
+        let (Some(source), Some(port)) = (cx.sites.mac, cx.plane.port(to)) else { return };
+        let tag = cx.sites.get(site).and_then(|site| site.tags).map_or(0, |tags| tags.sender);
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        if probe.is_answer || member.answers.take(cx.now).is_err() {
+            return;
+        }
+        let is_registered = !member.is_found() && tag != 0 && same_tag(tag, probe.tag);
+        let registered = if is_registered { flag::REGISTERED } else { 0 };
+        let flags = registered | if cx.is_young { flag::STARTED } else { 0 };
+        let probe = Probe { is_answer: true, source, flags, ..probe };
+        let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
+        cx.out.push(Effect::Probe { vn: cx.vn, probing });
+    }
+}

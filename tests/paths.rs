@@ -1,0 +1,385 @@
+//! Paths under weather: what is blocked, narrow, slow or lossy, and what becomes of the frames. `DMEVPN_SEED` repeats a
+//! failure.
+
+mod sim;
+
+use dmevpn::engine::report::{PathRow, PathState, Trouble};
+use dmevpn::engine::{Event, Input, News};
+use dmevpn::types::{Mac, Vtep};
+use sim::build::*;
+use sim::{Link, Net, NodeId, Sim, seed};
+use std::time::Duration;
+
+const HOLDING: u64 = 120;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Frames of a conversation.
+const OFTEN: Duration = Duration::from_millis(20);
+/// How long nothing may arrive while a path goes down.
+const DARK: Duration = Duration::from_millis(2500);
+
+/// A hub, node 0, and spokes 1 to `n` with station `n` behind each, all registered.
+fn star(n: usize) -> Sim {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    sim.add(&[nbma("10.0.0.254")], hub_settings(HOLDING), None);
+    for n in 1..=n {
+        sim.add(&[spoke_nbma(n)], spoke_settings(HOLDING, 100 + n as u32 % 7), Some(nbma("10.0.0.254")));
+        sim.settle(station(n), n, VN);
+    }
+    sim.until(MINUTE, "registering", |sim| (1..=n).all(|id| sim.registered(id, VN)));
+    sim
+}
+
+/// Two spokes whose stations talk, directly.
+fn pair() -> Sim {
+    let mut sim = star(2);
+    sim.converse(station(1), station(2), OFTEN, 60 * MINUTE);
+    sim.until(5 * SECOND, "the shortcuts", is_direct);
+    sim
+}
+
+fn is_direct(sim: &Sim) -> bool {
+    goes_direct(sim, 1, station(2)) && goes_direct(sim, 2, station(1))
+}
+
+fn goes_direct(sim: &Sim, id: NodeId, mac: Mac) -> bool {
+    sim.shortcut(id, VN, mac).is_some() && sim.shortcut(id, VN, mac) == sim.right(id, mac)
+}
+
+fn path(sim: &Sim, id: NodeId, to: NodeId) -> Option<PathRow> {
+    let rows = sim.nodes[id].engine.paths(sim.now, VN, None, usize::MAX);
+    rows.into_iter().find(|row| row.peer.nbma == sim.nodes[to].addresses[0])
+}
+
+fn state(sim: &Sim, id: NodeId, to: NodeId) -> Option<PathState> {
+    path(sim, id, to).map(|row| row.state)
+}
+
+fn flaps(sim: &Sim, id: NodeId) -> usize {
+    sim.told(id, |event| matches!(event, Event::PathDown { is_hub: false, .. }))
+}
+
+#[test]
+fn first_contact_takes_one_more_round_trip_and_loses_nothing() {
+    let mut sim = star(2);
+    sim.converse(station(1), station(2), OFTEN, MINUTE);
+    let took = sim.until(5 * SECOND, "the shortcuts", is_direct);
+    assert!(took < Duration::from_millis(700), "{took:?}");
+    sim.run_secs(70);
+    assert_eq!((sim.frames_lost(), sim.frames_guarded), (0, 0));
+    let row = path(&sim, 1, 2).unwrap();
+    assert_eq!((row.state, row.round_trip, row.loss, row.largest), (PathState::Up, Some(10), 0, Some(1450)));
+    assert_eq!((row.shortcuts, path(&sim, 1, 0).unwrap().is_hub), (1, true));
+}
+
+/// What is blocked, and what is said of it at node 1 (towards node 2) and at node 2.
+fn goes_dark(block: impl Fn(&mut Sim), troubles: [Trouble; 2], are_large: bool) {
+    let mut sim = pair();
+    sim.are_frames_large = are_large;
+    sim.run_secs(20);
+    sim.forget_gaps();
+    block(&mut sim);
+    sim.run_secs(10);
+    let gap = sim.longest_gap();
+    println!("the longest gap: {gap:?}");
+    sim.check(gap <= DARK, || format!("nothing arrived for {gap:?}"));
+    let down = troubles.map(PathState::Down).map(Some);
+    assert_eq!([state(&sim, 1, 2), state(&sim, 2, 1)], down);
+    assert!(sim.shortcut(1, VN, station(2)).is_none() && sim.shortcut(2, VN, station(1)).is_none());
+    // It is back, and nothing is lost by that.
+    sim.run_secs(20);
+    sim.links.clear();
+    let lost = sim.frames_lost();
+    sim.until(MINUTE, "being back", is_direct);
+    sim.run_secs(5);
+    // Two may be on their way.
+    assert!(sim.frames_lost() <= lost + 2, "{} lost", sim.frames_lost() - lost);
+    assert!([(1, 2), (2, 1)].iter().all(|(a, b)| state(&sim, *a, *b) == Some(PathState::Up)));
+}
+
+#[test]
+fn a_path_that_is_blocked_is_left_within_two_and_a_half_seconds() {
+    goes_dark(|sim| sim.links(1, 2, Link::BLOCKED), [Trouble::Silent; 2], false);
+}
+
+#[test]
+fn a_path_that_is_blocked_one_way_is_down_for_both() {
+    goes_dark(|sim| sim.link(2, 1, Link::BLOCKED), [Trouble::Silent; 2], false);
+}
+
+#[test]
+fn a_path_that_takes_no_large_frames_is_left() {
+    let narrow = Link { is_narrow: true, ..Link::default() };
+    goes_dark(|sim| sim.links(1, 2, narrow), [Trouble::Large; 2], true);
+}
+
+#[test]
+fn a_path_that_icmp_says_is_closed_is_left() {
+    let told = Link { is_told: true, ..Link::BLOCKED };
+    goes_dark(|sim| sim.links(1, 2, told), [Trouble::Refused; 2], false);
+}
+
+#[test]
+fn nothing_goes_where_nothing_arrives_from_the_first() {
+    let mut sim = star(2);
+    sim.links(1, 2, Link::BLOCKED);
+    sim.converse(station(1), station(2), OFTEN, 10 * MINUTE);
+    sim.run_secs(5 * 60);
+    sim.run(SECOND);
+    assert!(sim.frames_lost() <= 2, "{} are lost", sim.frames_lost());
+    assert_eq!(state(&sim, 1, 2), Some(PathState::Down(Trouble::Silent)));
+    let probes = sim.nodes[1].probes;
+    sim.run_secs(300);
+    // To the hub once in a second, and a test now and then.
+    assert!(sim.nodes[1].probes - probes < 400, "{} probes", sim.nodes[1].probes - probes);
+}
+
+#[test]
+fn a_hole_for_large_frames_is_found_before_any_is_sent() {
+    let mut sim = star(2);
+    sim.are_frames_large = true;
+    sim.links(1, 2, Link { is_narrow: true, ..Link::default() });
+    sim.converse(station(1), station(2), OFTEN, 2 * MINUTE);
+    sim.run_secs(60);
+    assert!(sim.frames_lost() <= 2, "{} are lost", sim.frames_lost());
+    assert_eq!(state(&sim, 1, 2), Some(PathState::Down(Trouble::Large)));
+    let largest = path(&sim, 1, 2).unwrap().largest;
+    assert!(largest.is_none_or(|largest| largest < 1200), "{largest:?}");
+}
+
+/// Where the own line takes no large frames the hub is no way out: what is small goes direct.
+#[test]
+fn a_line_that_takes_no_large_frames_is_no_reason_to_go_by_the_hub() {
+    let mut sim = star(2);
+    for (a, b) in [(1, 2), (1, 0)] {
+        sim.links(a, b, Link { is_narrow: true, ..Link::default() });
+    }
+    sim.run_secs(20);
+    sim.converse(station(1), station(2), OFTEN, 5 * MINUTE);
+    sim.until(10 * SECOND, "the shortcut", |sim| goes_direct(sim, 1, station(2)));
+    sim.run_secs(120);
+    assert!(goes_direct(&sim, 1, station(2)));
+    assert_eq!(flaps(&sim, 1), 0);
+}
+
+/// `DMEVPN_HOURS` says for how long it is tried.
+#[test]
+fn a_lossy_path_does_not_flap() {
+    // 30 % of the round trips are lost.
+    let loss = Link { loss: 16, ..Link::default() };
+    let mut sim = star(2);
+    sim.links(1, 2, loss);
+    sim.talk(station(1), Some(station(2)), 4 * SECOND, 200 * 60 * MINUTE);
+    sim.talk(station(2), Some(station(1)), 4 * SECOND, 200 * 60 * MINUTE);
+    let hours = std::env::var("DMEVPN_HOURS").ok().and_then(|hours| hours.parse().ok()).unwrap_or(10);
+    sim.run_secs(hours * 60 * 60);
+    let down = flaps(&sim, 1) + flaps(&sim, 2);
+    let row = path(&sim, 1, 2).unwrap();
+    println!("down {down} times, loss {}", row.loss);
+    assert!((100..600).contains(&row.loss) && row.state == PathState::Up, "{row:?}");
+    assert_eq!(down, 0);
+}
+
+#[test]
+fn a_slow_path_is_left_in_time_and_does_not_flap() {
+    let slow = Link { delay: 300, jitter: 200, ..Link::default() };
+    let mut sim = star(2);
+    sim.links(1, 2, slow);
+    sim.converse(station(1), station(2), OFTEN, 60 * MINUTE);
+    sim.until(10 * SECOND, "the shortcuts", is_direct);
+    sim.run_secs(20 * 60);
+    assert_eq!(flaps(&sim, 1) + flaps(&sim, 2), 0);
+    sim.forget_gaps();
+    sim.links(1, 2, Link::BLOCKED);
+    sim.run_secs(15);
+    // 1.6 s and twice what makes an answer late.
+    assert!(sim.longest_gap() < Duration::from_millis(4500), "{:?}", sim.longest_gap());
+}
+
+/// The own line is dead: where frames go does not matter, and it is as before when it is back.
+#[test]
+fn a_dead_line_changes_nothing() {
+    for dead in [500, 1000, 1700, 2500, 5000, 60_000] {
+        let mut sim = star(4);
+        for peer in 2..=4 {
+            sim.converse(station(1), station(peer), OFTEN, 60 * MINUTE);
+        }
+        sim.until(5 * SECOND, "the shortcuts", |sim| (2..=4).all(|n| goes_direct(sim, 1, station(n))));
+        sim.run_secs(20);
+        (0..5).filter(|other| *other != 1).for_each(|other| sim.cut(1, other));
+        sim.run(Duration::from_millis(dead));
+        sim.cut.clear();
+        sim.run_secs(20);
+        assert_eq!(flaps(&sim, 1), 0, "dead for {dead} ms");
+        sim.check((2..=4).all(|n| goes_direct(&sim, 1, station(n))), || format!("after {dead} ms"));
+    }
+}
+
+#[test]
+fn many_shortcuts_over_one_path_are_one_path() {
+    let mut sim = star(2);
+    for id in 1..=2 {
+        let mut settings = sim.nodes[id].settings.clone();
+        settings.vns.get_mut(&VN).unwrap().client.as_mut().unwrap().max_macs = 4000;
+        sim.apply(id, settings);
+    }
+    for n in 1000..3000 {
+        sim.settle(station(n), 2, VN);
+        sim.frame(station(n), None);
+        if n % 100 == 0 {
+            sim.run_secs(1);
+        }
+    }
+    sim.until(2 * MINUTE, "2000 shortcuts", |sim| sim.plane(1, VN).shortcuts.len() >= 2000);
+    sim.talk(station(1), Some(station(1000)), OFTEN, 10 * MINUTE);
+    sim.run_secs(10);
+    let probes = sim.nodes[1].probes;
+    sim.run_secs(10);
+    let probes = sim.nodes[1].probes - probes;
+    assert!((20..=45).contains(&probes), "{probes} probes in 10 s");
+    sim.links(1, 2, Link::BLOCKED);
+    sim.run_secs(4);
+    assert!(sim.plane(1, VN).shortcuts.is_empty(), "all leave at once");
+    let lost = sim.frames_lost();
+    sim.links.clear();
+    sim.until(MINUTE, "being back", |sim| sim.plane(1, VN).shortcuts.len() >= 2000);
+    assert!(sim.frames_lost() <= lost + 2);
+}
+
+/// An idle spoke probes its hub once in five seconds, and one that is used once in a second.
+#[test]
+fn an_idle_spoke_hardly_probes() {
+    let mut sim = star(1);
+    sim.run_secs(60);
+    let probes = sim.nodes[1].probes;
+    sim.run_secs(600);
+    // Of a new path and every 300 s one more, that is not cut.
+    assert!((115..=125).contains(&(sim.nodes[1].probes - probes)), "{}", sim.nodes[1].probes - probes);
+}
+
+#[test]
+fn a_hubs_machine_that_reboots_has_its_spokes_back() {
+    for (is_active, away, most) in [(true, 0, 5), (true, 10, 3), (true, 45, 3), (false, 45, 6)] {
+        let mut sim = star(5);
+        if is_active {
+            // Addresses that nobody has: their frames go by the hub.
+            (1..=5).for_each(|n| sim.talk(station(n), Some(station(900 + n)), OFTEN, 60 * MINUTE));
+        }
+        sim.run_secs(20);
+        sim.nodes[0].alive = false;
+        sim.run_secs(away);
+        sim.nodes[0].alive = true;
+        sim.reboot(0);
+        let took = sim.until(MINUTE, "registering", |sim| sim.plane(0, VN).ports.len() == 5);
+        println!("active: {is_active}, away for {away} s: back after {took:?}");
+        let most = Duration::from_secs(most);
+        sim.check(took <= most, || format!("active {is_active}, away {away} s: {took:?}"));
+        let hub = |sim: &Sim| (1..=5).all(|id| state(sim, id, 0) == Some(PathState::Up));
+        sim.until(10 * SECOND, "the paths to the hub", hub);
+    }
+}
+
+/// A hub whose daemon was started anew says so in its answers.
+#[test]
+fn a_hubs_daemon_that_restarts_is_registered_with_at_once() {
+    let mut sim = star(5);
+    sim.run_secs(90);
+    sim.nodes[0].deaf = true;
+    sim.cut.extend((1..=5).map(|id| (0, id)));
+    sim.restart(0);
+    // What it says at its start is lost.
+    sim.run_secs(2);
+    sim.cut.clear();
+    let known = |sim: &Sim| {
+        sim.nodes[0].engine.peers(sim.now, VN, None, 10).iter().filter(|p| !p.macs.is_empty()).count()
+    };
+    let took = sim.until(MINUTE, "registering", |sim| known(sim) == 5);
+    assert!(took < 12 * SECOND, "{took:?}");
+}
+
+#[test]
+fn vxlan_that_does_not_get_to_the_hub_ends_no_registration() {
+    let mut sim = star(2);
+    sim.run_secs(20);
+    sim.links(1, 0, Link::BLOCKED);
+    sim.run_secs(60);
+    assert!(sim.registered(1, VN));
+    assert_eq!(state(&sim, 1, 0), Some(PathState::Down(Trouble::Silent)));
+    assert_eq!(sim.told(1, |event| matches!(event, Event::PathDown { is_hub: true, .. })), 1);
+    let sent = sim.nodes[1].sent;
+    sim.run_secs(600);
+    assert!(sim.nodes[1].sent - sent < 60, "{} packets", sim.nodes[1].sent - sent);
+    sim.links.clear();
+    sim.run_secs(5);
+    assert_eq!(state(&sim, 1, 0), Some(PathState::Up));
+}
+
+#[test]
+fn a_node_sends_a_hundred_probes_a_second_at_most() {
+    let mut sim = star(150);
+    for peer in 2..=150 {
+        sim.converse(station(1), station(peer), SECOND, 10 * MINUTE);
+    }
+    sim.run_secs(60);
+    assert!(sim.nodes[1].engine.probing() > 200, "{} %", sim.nodes[1].engine.probing());
+    sim.nodes[1].most_probes = 0;
+    sim.run_secs(30);
+    assert!(sim.nodes[1].most_probes <= 110, "{} in a second", sim.nodes[1].most_probes);
+    assert!((2..=150).all(|n| goes_direct(&sim, 1, station(n))));
+}
+
+#[test]
+fn a_stranger_gets_no_answer() {
+    let mut sim = star(2);
+    let stranger = Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) };
+    let probe = dmevpn::wire::probe::Probe {
+        is_answer: false,
+        source: station(4711),
+        transaction: 1,
+        flags: 0,
+        asker: stranger,
+        nonce: 1,
+        tag: 0,
+        padding: 0,
+    };
+    let arrived = dmevpn::engine::Arrived { by: dmevpn::engine::By::Tunnel, probe };
+    let asked = |sim: &Sim| sim.told(1, |event| *event == Event::Asked { mac: station(4711) });
+    for _ in 0..500 {
+        sim.input(1, Input::Probe { vn: VN, arrived });
+        sim.run(Duration::from_millis(10));
+    }
+    assert!(path(&sim, 1, 2).is_none() && sim.nodes[1].engine.paths(sim.now, VN, None, 9).len() == 1);
+    assert!((1..=100).contains(&asked(&sim)), "asked {} times", asked(&sim));
+    assert!(sim.nodes[1].engine.macs(sim.now, VN, None, 9).is_empty(), "nothing is left of it");
+}
+
+#[test]
+fn found_shortcuts_are_used_until_they_turn_out_to_be_dead() {
+    let mut sim = pair();
+    sim.run_secs(20);
+    sim.restart(1);
+    let lost = sim.frames_lost();
+    sim.run_secs(20);
+    assert!(is_direct(&sim) && sim.frames_lost() <= lost + 2);
+    assert_eq!(sim.nodes[1].engine.statistics().shortcuts_down, 0);
+}
+
+#[test]
+fn nothing_is_decided_where_paths_are_not_verified() {
+    let mut sim = star(2);
+    for id in 1..=2 {
+        let mut settings = sim.nodes[id].settings.clone();
+        settings.vns.get_mut(&VN).unwrap().client.as_mut().unwrap().verify = false;
+        sim.apply(id, settings);
+    }
+    sim.run_secs(10);
+    sim.links(1, 2, Link::BLOCKED);
+    sim.converse(station(1), station(2), OFTEN, MINUTE);
+    sim.until(5 * SECOND, "the shortcuts", is_direct);
+    sim.run_secs(20);
+    assert!(is_direct(&sim));
+    assert_eq!(state(&sim, 1, 2), Some(PathState::Unverified));
+    let told = Input::News { vn: VN, news: News::UsesTold { hub: None } };
+    sim.input(1, told);
+    assert_eq!(sim.nodes[1].engine.plane(VN).unwrap().sources().count(), 0);
+}
