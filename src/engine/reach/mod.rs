@@ -111,6 +111,14 @@ impl Reach {
         self.step(cx, prober, site);
     }
 
+    /// Nothing was behind a site for a while: what is known of its path is old.
+    pub fn doubt(&mut self, cx: &mut Context<'_>, prober: &Prober, site: SiteId) {
+        let known = self.peers.get_mut(&site).filter(|peer| self.is_verified && peer.leads() && !peer.is_hub);
+        let Some(peer) = known else { return };
+        peer.anew(cx.now);
+        self.step(cx, prober, site);
+    }
+
     /// The hub, and where its frames go.
     pub fn set_hub(&mut self, cx: &mut Context<'_>, prober: Option<&Prober>, hub: Option<SiteId>) {
         if self.hub == hub {

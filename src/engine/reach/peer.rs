@@ -233,6 +233,12 @@ impl Peer {
         }
     }
 
+    /// Tests it as if for the first time: until it is answered nothing goes there.
+    pub fn anew(&mut self, now: Instant) {
+        (self.state, self.since) = (PathState::Untested, now);
+        self.begin(now);
+    }
+
     fn begin(&mut self, now: Instant) {
         self.begun = Some(now);
         self.phase = Phase::Testing { sent: 0 };

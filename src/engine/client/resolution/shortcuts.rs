@@ -134,11 +134,16 @@ pub(super) fn until(cx: &Context<'_>, mac: Mac) -> Instant {
 /// The MAC is at a site, as far as this node knows, and its frames go there.
 fn hold(cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac, site: SiteId, until: Instant) {
     let before = cx.book.site_of(mac);
+    let is_first = cx.book.next_behind(site, None).is_none();
     cx.book.hold(cx.now, ProtocolAddress::Mac(mac), site, until);
     if let Some(before) = before.filter(|before| *before != site) {
         cx.release(before);
     }
     if Some(site) != asker.uplink {
+        if is_first {
+            // It may have been started anew since something was there, and not know who sends.
+            asker.reach.doubt(cx, &asker.prober, site);
+        }
         asker.reach.want(cx, &asker.prober, site, false);
     }
     settle(cx, asker, mac, site);
