@@ -139,6 +139,8 @@ fn a_hole_for_large_frames_is_found_before_any_is_sent() {
     let mut sim = star(2);
     sim.are_frames_large = true;
     sim.links(1, 2, Link { is_narrow: true, ..Link::default() });
+    // What the own line takes is to be known.
+    sim.run_secs(2);
     sim.converse(station(1), station(2), OFTEN, 2 * MINUTE);
     sim.run_secs(60);
     assert!(sim.frames_lost() <= 2, "{} are lost", sim.frames_lost());

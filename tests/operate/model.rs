@@ -364,7 +364,9 @@ impl Model {
         expect(self, now == Some(via.path) || leaves, "to somebody who is not its hub");
         if header.kind == Kind::ResolutionRequest {
             let Some(ProtocolAddress::Mac(mac)) = header.destination else { return };
-            let known = self.mentioned.contains(&(id, vn_of(via.tag), mac));
+            // Of a router that probes it a spoke asks where that is.
+            let is_router = sim.nodes.iter().any(|node| node.planes.values().any(|plane| plane.mac == mac));
+            let known = is_router || self.mentioned.contains(&(id, vn_of(via.tag), mac));
             expect(self, known, "a question for a MAC that nobody mentioned");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     ANSWERS_BACK, FIRST_REST, HOLD_DOWN, HUB_DOUBT, HUB_ROW_TIME, LONGEST_REST, Line, Peer, Phase, ROW,
-    SECOND_REST, SOON, TRIES, TRIES_BACK, Verdict,
+    SECOND_REST, TRIES, TRIES_BACK, Verdict,
 };
 use crate::engine::contract::report::{PathState, Trouble};
 use crate::time::Instant;
@@ -28,7 +28,7 @@ impl Peer {
         let is_back = self.is_back();
         let (tries, needed) = (self.tries(), if is_back { ANSWERS_BACK } else { 1 });
         // Small ones count once it is known that the own line takes no large ones.
-        let is_heard = !is_back && line.is_large == Some(false) && self.heard.is_some();
+        let is_heard = !is_back && line.is_large != Some(true) && self.heard.is_some();
         let is_flying = self.flights.iter().any(|flight| !flight.is_late);
         if !self.is_verified {
             if sent >= tries {
@@ -53,10 +53,7 @@ impl Peer {
         if sent < tries || is_flying {
             return None;
         }
-        let rest = match line.is_large {
-            None if self.heard.is_some() => SOON,
-            _ => self.rest,
-        };
+        let rest = self.rest;
         let is_first = self.state == PathState::Untested;
         self.rest = (self.rest * 2).clamp(SECOND_REST, LONGEST_REST);
         let verdict = self.go_down(now, rest);

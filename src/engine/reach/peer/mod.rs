@@ -45,8 +45,6 @@ const HOLD_DOWN: Duration = Duration::from_secs(5);
 const FIRST_REST: Duration = Duration::from_secs(2);
 const SECOND_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
-/// The same as long as it is not known what the own line takes.
-const SOON: Duration = Duration::from_secs(1);
 
 /// A path that is down is tested, since the other end asks, once in so long.
 const MEETINGS: Duration = Duration::from_secs(2);
@@ -129,7 +127,9 @@ pub struct Peer {
     heard: Option<Instant>,
     /// When ICMP last said that there is no way.
     refused: Option<Instant>,
+    /// Large ones lost in a row, and when the first of them was sent.
     large_row: u32,
+    large_lost: Option<Instant>,
     is_large: Option<bool>,
     /// The largest frame that got there, in octets behind its Ethernet header.
     largest: Option<u16>,
@@ -174,6 +174,7 @@ impl Peer {
             heard: None,
             refused: None,
             large_row: 0,
+            large_lost: None,
             is_large: None,
             largest: None,
             srtt: None,
@@ -307,9 +308,10 @@ impl Peer {
         round_trip.clamp(SOONEST, LATEST)
     }
 
-    /// Whether a probe of this size decides. Where the own line carries no large frames, small ones do.
+    /// Whether a probe of this size decides. Where the own line carries no large frames, or that is not known yet, small
+    /// ones do.
     fn decides(&self, is_full: bool, line: Line) -> bool {
-        self.is_hub || is_full == (line.is_large != Some(false))
+        self.is_hub || is_full == (line.is_large == Some(true))
     }
 
     /// Those that were not answered in time. Whether it is the first one in a row.
@@ -348,8 +350,8 @@ impl Peer {
         }
         if flight.is_full {
             self.large_row += 1;
-            if self.is_hub && self.large_row >= LARGE_ROW && self.heard.is_some_and(|heard| heard > flight.at)
-            {
+            let lost = *self.large_lost.get_or_insert(flight.at);
+            if self.is_hub && self.large_row >= LARGE_ROW && self.heard.is_some_and(|heard| heard > lost) {
                 (self.is_large, self.largest) = (Some(false), None);
             }
         }
@@ -372,7 +374,7 @@ impl Peer {
         if self.next > now {
             return sizes;
         }
-        let decider = if line.is_large == Some(false) { Size::Small } else { Size::Full };
+        let decider = if line.is_large == Some(true) { Size::Full } else { Size::Small };
         let turn = self.turns;
         self.turns = turn.wrapping_add(1);
         let mut add = |size| sizes.push(size).unwrap_or_default();
@@ -472,7 +474,7 @@ impl Peer {
         self.heard = Some(now);
         self.answered = self.answered.max(Some(flight.at));
         if flight.is_full {
-            (self.large_row, self.is_large) = (0, Some(true));
+            (self.large_row, self.large_lost, self.is_large) = (0, None, Some(true));
         }
         self.largest = self.largest.max(Some(size));
         let mut answered = Answered { is_up: false, was_own_line: self.is_hub && self.row >= OWN_LINE };
