@@ -853,7 +853,7 @@ fn rules(arguments: &[&str]) -> Option<(bool, String)> {
 }
 
 fn about(port: u16) -> Scope {
-    Scope { port, others_pass: true }
+    Scope { port, others_pass: true, probes_pass: true }
 }
 
 /// As far as this kernel has nftables; where it has not, it is so said, and at once.
@@ -905,7 +905,7 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
             "{text}"
         );
         // Where a device takes every VNI none passes but with its pair.
-        gate.move_to(Scope { port: 4791, others_pass: false }).unwrap();
+        gate.move_to(Scope { others_pass: false, probes_pass: false, ..about(4791) }).unwrap();
         let (_, text) = rules(&["list", "table", "inet", "dmevpn"]).unwrap();
         assert!(!text.contains("!= @vnis") && text.contains("udp dport 4791 jump vxlan"), "{text}");
         gate.move_to(about(4791)).unwrap();

@@ -98,7 +98,7 @@ pub struct Main {
     pub transport: Transport,
     /// The UDP port of VXLAN, 1 to 65535; default 4789.
     pub udp_port: u16,
-    /// Whether a hub takes frames from its spokes alone, each by its own port; default true.
+    /// Whether frames are taken from known sites alone: at a hub from its spokes, each by its own port; default true.
     pub guard: bool,
     /// How long what this router registers or answers stays valid, 3 s to 65535 s; default 600 s.
     pub holding_time: Duration,

@@ -234,11 +234,13 @@ options! {
     /// The UDP port of VXLAN, the same on all routers.
     UDP_PORT: "UDP port" = main("udp_port", number(1, 65535), Unset::Is("4789")).expert();
 
-    /// Whether a hub takes VXLAN frames from its registered spokes alone, each by its own VNI: by a table of nftables,
-    /// `inet dmevpn`, which is there as long as the daemon runs.
+    /// Whether VXLAN frames are taken from who may send them alone: at a hub from its registered spokes, each by its own VNI;
+    /// at a spoke from its hub and the sites that it knows from there. By a table of nftables, `inet dmevpn`, which is there as
+    /// long as the daemon runs.
     ///
-    /// Without it anybody who can send to the hub can put frames into its VNs. Where the kernel has no nftables (on OpenWrt
-    /// kmod-nft-core) or not the right to it, the hub runs without and says so. At a spoke it has no effect yet.
+    /// Without it anybody who can send to this router can put frames into its VNs. Where the kernel has no nftables (on OpenWrt
+    /// kmod-nft-core) or not the right to it, the router runs without and says so. In a VN with `verify` `0` it has no effect at
+    /// a spoke.
     GUARD: "Guard" = main("guard", Kind::Boolean, Unset::Is("1")).expert();
 
     /// How long others may believe what this router told them. When it dies without a word, it is forgotten after this

@@ -9,7 +9,7 @@ use super::clock::wall;
 use super::dataplane::alias;
 use super::file::FILES;
 use super::netlink::{Kind, Netlink};
-use super::packet::{mtu_of, refuse_fragments};
+use super::packet::{Division, divide, mtu_of};
 use super::underlay::addresses_of;
 use super::words::InWords;
 use super::{file, state};
@@ -196,7 +196,7 @@ fn probe(main: &Main, to: IpAddr, is_refused: &mut bool) -> std::io::Result<u32>
     let own = main.nbma.iter().map(|nbma| nbma.ip()).find(|ip| ip.is_ipv4() == to.is_ipv4());
     socket.bind(&SocketAddr::new(own.unwrap_or(any), 0).into())?;
     socket.connect(&SocketAddr::new(to, main.udp_port).into())?;
-    refuse_fragments(&socket, to.is_ipv6())?;
+    divide(&socket, to.is_ipv6(), Division::Refused)?;
     let mut mtu = mtu_of(&socket, to.is_ipv6())?;
     // Each narrow place on the way tells of itself alone.
     for _ in 0..3 {

@@ -19,6 +19,7 @@ pub mod netlink;
 mod node;
 mod pace;
 mod packet;
+mod probes;
 mod queue;
 pub mod random;
 mod reactor;

@@ -6,6 +6,7 @@ use super::clock::{self, Clock};
 use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
 use super::pace::Pace;
+use super::probes::{Lost, Probes};
 use super::random::random;
 use super::settings::{Names, settings};
 use super::state::State;
@@ -16,7 +17,8 @@ use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
 use crate::engine::News::FoundClient;
 use crate::engine::{
-    Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Secret, Settings, Start, Told, VnKey,
+    Arrived, Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Probing, Secret, Settings,
+    Start, Told, VnKey,
 };
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
@@ -32,6 +34,7 @@ use std::time::Duration;
 /// it is read, as when MACs seem to move all the time, so keeps nobody waiting for longer than that. Packets get their
 /// whole time: answers to what a storm of events makes the hub say come in bursts, and what waits too long is lost.
 const PACKETS: usize = 512;
+const PROBES: usize = 64;
 const EVENTS: usize = 4096;
 const SLICE: Duration = Duration::from_millis(5);
 
@@ -40,6 +43,9 @@ const SCENE: usize = 64;
 
 /// So many packets that clients send each other are looked at together.
 const RELAYED: usize = 32;
+
+/// So many answers wait for the guard, which takes a moment.
+const HELD: usize = 256;
 
 /// Packets are looked at after this, even if it is not known yet which devices there are.
 const START: Duration = Duration::from_secs(3);
@@ -61,6 +67,9 @@ pub struct Node {
     inputs: Inputs,
     events: Events,
     underlay: Underlay,
+    probes: Probes,
+    /// Answers to probes that wait for the guard: who hears one may send frames.
+    held: Vec<(VnKey, Probing)>,
     /// The clients that an earlier run had, until they are told of.
     found: Vec<(String, IpClient)>,
     /// When a hub's clients are to be saved, since there may be others.
@@ -98,6 +107,8 @@ impl Node {
             effects: Effects::default(),
             inputs: Inputs::new(),
             underlay: Underlay::open(waker)?,
+            probes: Probes::open(),
+            held: Vec::new(),
             is_behind: false,
             serves: false,
             buffer: vec![0; MAX_PACKET],
@@ -153,6 +164,8 @@ impl Node {
     /// One turn: what is there to be read goes to the engine, a bounded part of each source, and all that follows from
     /// it is done.
     pub fn turn(&mut self, sources: &Sources) {
+        // Others judge this router by how soon it answers.
+        self.hear_probes(sources);
         let began = self.now();
         let was_behind = core::mem::replace(&mut self.is_behind, false);
         if was_behind || sources.have(self.events.as_fd()) {
@@ -183,6 +196,42 @@ impl Node {
             log::debug!("a turn took {} ms", took.as_millis());
         }
         self.audience.resume();
+    }
+
+    /// Probes arrived, or it was told that some cannot get there.
+    fn hear_probes(&mut self, sources: &Sources) {
+        if !self.probes.sources().any(|source| sources.have(source)) {
+            return;
+        }
+        for _ in 0..PROBES {
+            let Some(lost) = self.probes.lost() else { break };
+            if let Some(Lost { vni, nonce }) = lost
+                && let Some(vn) = self.dataplane.spoke_of(vni)
+            {
+                self.input(Input::Unreachable { vn, nonce });
+            }
+        }
+        for _ in 0..PROBES {
+            let Some(heard) = self.probes.hear() else { break };
+            if let Some((index, probe)) = heard
+                && let Some((vn, by)) = self.dataplane.came_by(index)
+            {
+                self.input(Input::Probe { vn, arrived: Arrived { by, probe } });
+            }
+        }
+    }
+
+    /// Sends a probe; an answer once the guard lets pass what it invites.
+    fn probe(&mut self, vn: VnKey, probing: Probing) {
+        let is_answer = probing.probe.is_answer;
+        if is_answer && self.held.len() < HELD && !self.dataplane.takes_from(vn, probing.to.nbma) {
+            self.held.push((vn, probing));
+            return;
+        }
+        let Some(frames) = self.dataplane.frames(vn) else { return };
+        if self.probes.send(&probing, frames).is_err() && !is_answer {
+            self.inputs.push_back(Input::Unreachable { vn, nonce: probing.probe.nonce });
+        }
     }
 
     /// Packets arrived. What the kernel has seen before one comes first: the frame that made a spoke ask has passed the
@@ -254,6 +303,7 @@ impl Node {
         }
         let now = self.now();
         self.dataplane.turn(now, &mut self.inputs);
+        self.probes.hear_by(self.dataplane.users_tunnels());
         if let Some(home) = self.dataplane.home() {
             self.underlay.answered(now, home);
             self.ways();
@@ -265,7 +315,9 @@ impl Node {
     /// What there is to wait for at `now`.
     pub fn sources(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
         let underlay = self.serves(now).then(|| self.underlay.sources(now));
-        core::iter::once(self.events.as_fd()).chain(underlay.into_iter().flatten())
+        core::iter::once(self.events.as_fd())
+            .chain(self.probes.sources())
+            .chain(underlay.into_iter().flatten())
     }
 
     /// Whether packets are looked at: until it is known which ports there are, what is registered is not known either.
@@ -364,9 +416,12 @@ impl Node {
             self.move_neighbours(before, device);
         }
         self.dataplane.send_from(&self.underlay.origins());
-        if let Some(via) = self.underlay.via() {
+        self.dataplane.take_from_hubs(&self.underlay.hubs());
+        let via = self.underlay.via();
+        if let Some(via) = via {
             self.dataplane.send_by(via, &self.engine);
         }
+        self.probes.send_by(self.config.main.udp_port, via);
         self.work();
     }
 
@@ -393,6 +448,9 @@ impl Node {
             if self.inputs.is_empty() {
                 break;
             }
+        }
+        for (vn, answer) in core::mem::take(&mut self.held) {
+            self.probe(vn, answer);
         }
         // Not before: from an address that is in use no more there may still be a withdrawal to send.
         self.underlay.close();
@@ -483,7 +541,7 @@ impl Node {
                         log::warn!(target: whom, "cannot send from {} to {}: {e}", path.local, path.remote);
                     }
                 }
-                Effect::Probe { .. } => {}
+                Effect::Probe { vn, probing } => self.probe(vn, probing),
                 Effect::Changed { item: Item::Neighbour(address), vn } => {
                     let nbma = self.engine.plane(vn).and_then(|plane| plane.neighbour(address));
                     if let Some(device) = self.underlay.device_index() {

@@ -1,4 +1,4 @@
-//! Packet sockets (AF_PACKET) and raw ones: what the standard library and socket2 have no safe calls for.
+//! Packet sockets (AF_PACKET), raw ones, and what ICMP says: what the standard library and socket2 have no safe calls for.
 
 use super::netlink::set_option;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -37,6 +37,11 @@ impl LinkAddress {
             address.halen += 1;
         }
         address
+    }
+
+    /// The device.
+    pub fn index(&self) -> u32 {
+        self.index.unsigned_abs()
     }
 }
 
@@ -104,34 +109,90 @@ pub struct Addressed {
 
 /// Receives a packet from a socket that was told to [`tell_destinations`].
 pub fn receive_addressed(socket: &Socket, buf: &mut [u8]) -> io::Result<Addressed> {
-    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     let mut control = Control::default();
+    let (len, from, header) = receive_message(socket, buf, &mut control, 0)?;
+    let from = from.as_socket().ok_or(io::ErrorKind::InvalidData)?.ip();
+    Ok(Addressed { len, from, to: destination(&header) })
+}
+
+/// What there is to say of a packet that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// How many octets of it are quoted.
+    pub len: usize,
+    /// Whether ICMP says that it cannot get there: no way to its network or host, nobody at its port, or it may not.
+    pub is_unreachable: bool,
+}
+
+/// The kernel keeps what ICMP says of packets that the socket sent.
+pub fn keep_errors(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    let (level, option) = match ipv6 {
+        false => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    set_option(socket.as_raw_fd(), level, option, 1)
+}
+
+/// The next of what [`keep_errors`] keeps; in `buf` what is quoted of the packet. While there are some, sending fails by
+/// them, wherever to.
+pub fn receive_error(socket: &Socket, buf: &mut [u8]) -> io::Result<Returned> {
+    let mut control = Control::default();
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    let (len, _, header) = receive_message(socket, buf, &mut control, flags)?;
+    let is_unreachable = first_control(&header).is_some_and(|(level, kind, data)| {
+        if !matches!(
+            (level, kind),
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        ) {
+            return false;
+        }
+        // SAFETY: that is what such a message begins with, aligned or not.
+        #[allow(unsafe_code)]
+        let error: libc::sock_extended_err =
+            unsafe { data.cast::<libc::sock_extended_err>().read_unaligned() };
+        // Unreachable: network, host, port, prohibited (RFC 792, RFC 1812); no route, prohibited, address, port (RFC 4443).
+        matches!(
+            (error.ee_origin, error.ee_type, error.ee_code),
+            (libc::SO_EE_ORIGIN_ICMP, 3, 0 | 1 | 3 | 13) | (libc::SO_EE_ORIGIN_ICMP6, 1, 0 | 1 | 3 | 4)
+        )
+    });
+    Ok(Returned { len, is_unreachable })
+}
+
+/// A packet: its length, an address that goes with it, and where its control messages are.
+fn receive_message(
+    socket: &Socket,
+    buf: &mut [u8],
+    control: &mut Control,
+    flags: libc::c_int,
+) -> io::Result<(usize, SockAddr, libc::msghdr)> {
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: all zero is a valid msghdr: nothing to be filled.
     #[allow(unsafe_code)]
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = &raw mut iov;
     header.msg_iovlen = 1;
-    header.msg_control = (&raw mut control).cast();
+    header.msg_control = (&raw mut *control).cast();
     header.msg_controllen = size_of::<Control>() as _;
     // SAFETY: all that the header points to lives for the call, as long as the kernel is told; the address it writes, and
     // its length, are what `try_init` asks for.
     #[allow(unsafe_code)]
-    let (len, from) = unsafe {
+    let (len, address) = unsafe {
         SockAddr::try_init(|storage, length| {
             header.msg_name = storage.cast();
             header.msg_namelen = *length;
-            let len = libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0);
+            let len = libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags);
             *length = header.msg_namelen;
             usize::try_from(len).map_err(|_| io::Error::last_os_error())
         })
     }?;
-    let from = from.as_socket().ok_or(io::ErrorKind::InvalidData)?.ip();
-    Ok(Addressed { len, from, to: destination(&header) })
+    (header.msg_name, header.msg_iov) = (std::ptr::null_mut(), std::ptr::null_mut());
+    Ok((len, address, header))
 }
 
-/// Sends a packet by a raw IP socket from `from`, one of this router's addresses.
-pub fn send_from(socket: &Socket, packet: &[u8], from: IpAddr, to: IpAddr) -> io::Result<()> {
-    let to = SockAddr::from(SocketAddr::new(to, 0));
+/// Sends a packet from `from`, one of this router's addresses; a raw IP socket has no ports.
+pub fn send_from(socket: &Socket, packet: &[u8], from: IpAddr, to: SocketAddr) -> io::Result<()> {
+    let to = SockAddr::from(to);
     // `struct in_pktinfo`: interface, own address, other address. `struct in6_pktinfo`: own address, interface. The
     // route says which interface it is.
     let mut info = [0; 20];
@@ -173,14 +234,20 @@ pub fn send_from(socket: &Socket, packet: &[u8], from: IpAddr, to: IpAddr) -> io
 #[derive(Default)]
 struct Control([u64; 8]);
 
+/// Level, kind and data of the first control message, as the kernel filled them in.
+#[allow(unsafe_code)]
+fn first_control(header: &libc::msghdr) -> Option<(libc::c_int, libc::c_int, *const u8)> {
+    // SAFETY: the kernel filled in the control messages, and how long they are; the first, if there is one, is whole.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header).as_ref()?;
+        Some((message.cmsg_level, message.cmsg_type, libc::CMSG_DATA(message).cast_const()))
+    }
+}
+
 /// Where a packet was sent to, as its control message says.
 #[allow(unsafe_code)]
 fn destination(header: &libc::msghdr) -> Option<IpAddr> {
-    // SAFETY: the kernel filled in the control messages, and how long they are; the first, if there is one, is whole.
-    let (level, kind, data) = unsafe {
-        let message = libc::CMSG_FIRSTHDR(header).as_ref()?;
-        (message.cmsg_level, message.cmsg_type, libc::CMSG_DATA(message))
-    };
+    let (level, kind, data) = first_control(header)?;
     match (level, kind) {
         (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
             // SAFETY: that is what such a message holds, aligned or not.
@@ -199,11 +266,29 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
     }
 }
 
-/// What the socket sends is not divided on its way, nor before.
-pub fn refuse_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
-    let (level, name, value) = match ipv6 {
-        false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
-        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+/// Whether what a socket sends may be divided, on its way or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division {
+    /// It may.
+    Allowed,
+    /// No, and what is known to be too large for its way is not sent.
+    Refused,
+    /// No, and what is too large is sent all the same, up to what the first device takes: so routers are made to say how large
+    /// it may be.
+    Tried,
+}
+
+/// Says so of a socket.
+pub fn divide(socket: &Socket, ipv6: bool, division: Division) -> io::Result<()> {
+    let (level, name) = match ipv6 {
+        false => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+    };
+    // The values of both are the same.
+    let value = match division {
+        Division::Allowed => libc::IP_PMTUDISC_DONT,
+        Division::Refused => libc::IP_PMTUDISC_DO,
+        Division::Tried => libc::IP_PMTUDISC_PROBE,
     };
     set_option(socket.as_raw_fd(), level, name, value)
 }

@@ -51,7 +51,7 @@ impl Page {
                 return true;
             }
             2 => {
-                self.next(out, "guard", "gauge", "Whether a hub takes frames from its spokes alone.");
+                self.next(out, "guard", "gauge", "Whether frames are taken from known sites alone.");
                 status.guard.iter().for_each(|guard| self.sample(out, &[], guard.is_ok().into()));
                 return true;
             }

@@ -51,7 +51,7 @@ fn daemon(out: &mut String, screen: Screen, status: &Status) {
     why_and_what_to_do(out, screen, status.trouble.as_ref().map(Cause::text), standing::daemon_hint(status));
     match &status.guard {
         Some(Ok(dropped)) => {
-            let facts = ["frames of spokes alone".to_owned(), format!("{dropped} of others dropped")];
+            let facts = ["frames of known sites alone".to_owned(), format!("{dropped} of others dropped")];
             wrapped(out, screen, "  guard", COLUMN, &facts);
         }
         Some(Err(why)) => {

@@ -72,7 +72,7 @@ dmevpn_info{version=\"0.1.0\",transport=\"raw\"} 1
 # HELP dmevpn_uptime_seconds For how long the daemon has been running.
 # TYPE dmevpn_uptime_seconds gauge
 dmevpn_uptime_seconds 8040
-# HELP dmevpn_guard Whether a hub takes frames from its spokes alone.
+# HELP dmevpn_guard Whether frames are taken from known sites alone.
 # TYPE dmevpn_guard gauge
 dmevpn_guard 1
 # HELP dmevpn_guard_dropped_total Packets of others that the guard dropped.

@@ -22,7 +22,7 @@ fn status_says_what_is_wrong_first_and_what_to_do() {
     let expected = "\
 dmevpn 0.1.0, up 2h 14m, /etc/config/dmevpn, transport raw, 10.0.0.2,
 user dmevpn, confined
-  guard   frames of spokes alone, 17 of others dropped
+  guard   frames of known sites alone, 17 of others dropped
 
 VN cam: spoke of dc1 (10.0.0.1), not registered for 34 s
   why     no answer from 10.0.0.1 to 4 requests

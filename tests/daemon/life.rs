@@ -72,14 +72,15 @@ fn a_quiet_spoke_sleeps() {
         use_hub_name(lab.node("spoke1"), "hub.test");
         lab.start_all().unwrap();
         all_is_well(lab);
-        // Until the announcements and answers of the beginning are over.
-        std::thread::sleep(Duration::from_secs(3));
-        for name in ["spoke1", "hub"] {
-            let pid = lab.node(name).pid().unwrap();
-            let before = wakeups(pid);
-            std::thread::sleep(Duration::from_secs(5));
+        // Until the announcements and answers of the beginning are over, and no path is in use.
+        std::thread::sleep(Duration::from_secs(12));
+        let all = ["spoke1", "hub"].map(|name| lab.node(name).pid().unwrap());
+        let before = all.map(wakeups);
+        std::thread::sleep(Duration::from_secs(5));
+        for (pid, before) in all.into_iter().zip(before) {
             let woken = wakeups(pid) - before;
-            assert!(woken <= 2, "{name} woke up {woken} times");
+            // Each spoke sends its hub one probe in this time, maybe two, and looks what the kernel used.
+            assert!(woken <= 12, "{pid} woke up {woken} times");
         }
     });
 }

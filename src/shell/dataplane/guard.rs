@@ -1,11 +1,12 @@
-//! Who may send to a hub's ports, as the kernel is to hold it: the pairs of a spoke's address and its uplink VNI. What is
-//! wanted follows the engine's plane, port by port; the worker has the table of nftables.
+//! Who may send to this router, as the kernel is to hold it: at a hub the pairs of a spoke's address and its uplink VNI, at a
+//! spoke those of the addresses that it consents to, the hub's among them, and its own VNI. What is wanted follows the
+//! engine's plane, item by item; the worker has the table of nftables.
 
 use crate::control::Cause;
 use crate::engine::VnKey;
 use crate::shell::netlink::{Admission, Gate, Lack, Scope, dropped};
 use crate::time::Instant;
-use crate::types::{Vni, Vtep};
+use crate::types::{Nbma, Vni, Vtep};
 use core::time::Duration;
 use litemap::LiteMap;
 use std::net::IpAddr;
@@ -63,8 +64,15 @@ impl Order {
 pub(super) struct Guard {
     /// The UDP port that is to be guarded, if any.
     wanted: Option<u16>,
-    /// The uplink VNI of each spoke that has a port, or is to have one.
+    /// Whether there is to be one though nobody may send yet.
+    is_hub: bool,
+    /// The uplink VNI of each spoke that has a port, or is to have one; and a spoke's own VNI, for each source.
     uplinks: LiteMap<(VnKey, Vtep), Vni>,
+    /// Who was let in by which order: the worker may not have done it yet.
+    opening: Vec<(IpAddr, u32)>,
+    /// How many orders the worker was given, and how many it has done.
+    given: u32,
+    done: u32,
     /// VNIs whose devices may be there still, while nobody has them any more.
     left: Vec<Vni>,
     /// What the worker is not told yet.
@@ -82,8 +90,8 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Whether there is to be one, and for which UDP port. What was missing may be there now.
-    pub fn configure(&mut self, wanted: Option<u16>) {
-        self.wanted = wanted;
+    pub fn configure(&mut self, wanted: Option<u16>, is_hub: bool) {
+        (self.wanted, self.is_hub) = (wanted, is_hub);
         (self.again, self.rests) = (None, false);
         if wanted.is_none() {
             self.trouble = None;
@@ -101,7 +109,13 @@ impl Guard {
             None => drop(self.uplinks.remove(&(vn, spoke))),
         }
         before.into_iter().for_each(|before| self.close(vn, spoke, before));
+        self.opening.extend(uplink.map(|_| (spoke.nbma.ip(), self.given.wrapping_add(1))));
         self.changes.extend(uplink.map(|uplink| Admission::Open(spoke.nbma.ip(), uplink.get())));
+    }
+
+    /// Whether what that address sends is taken by now, if it is to be.
+    pub fn takes_from(&self, source: Nbma) -> bool {
+        self.told.is_none() || !self.opening.iter().any(|(opened, _)| *opened == source.ip())
     }
 
     /// The VN is no more.
@@ -141,11 +155,13 @@ impl Guard {
 
     /// What the worker is to do next. A table is made once it is known which ports there are. Others' VNIs pass unless a
     /// device of ours takes them: then there is no other device for them.
-    pub fn job(&mut self, is_known: bool, takes_all: bool) -> Option<Order> {
-        let wanted = self.wanted.map(|port| Scope { port, others_pass: !takes_all });
+    /// Probes pass where no bridge learns from them.
+    pub fn job(&mut self, is_known: bool, takes_all: bool, probes_pass: bool) -> Option<Order> {
+        let port = self.wanted.filter(|_| self.is_needed());
+        let wanted = port.map(|port| Scope { port, others_pass: !takes_all, probes_pass });
         let order = match (self.told, wanted) {
             (None, None) => {
-                self.changes.clear();
+                self.forget_changes();
                 return None;
             }
             (Some(_), None) => {
@@ -154,7 +170,7 @@ impl Guard {
             }
             (None, Some(_)) if self.waits() || !is_known => {
                 // All there are go in with the table.
-                self.changes.clear();
+                self.forget_changes();
                 return None;
             }
             (None, Some(scope)) => {
@@ -172,7 +188,17 @@ impl Guard {
             (Some(_), Some(_)) if self.changes.is_empty() => return None,
             (Some(_), Some(_)) => Order::Change(core::mem::take(&mut self.changes)),
         };
+        self.given = self.given.wrapping_add(1);
         Some(order)
+    }
+
+    fn forget_changes(&mut self) {
+        self.changes.clear();
+        self.opening.clear();
+    }
+
+    fn is_needed(&self) -> bool {
+        self.is_hub || !self.uplinks.is_empty()
     }
 
     fn waits(&self) -> bool {
@@ -181,6 +207,9 @@ impl Guard {
 
     /// What came of it.
     pub fn hear(&mut self, outcome: Outcome, now: Instant) {
+        self.done = self.done.wrapping_add(1);
+        let done = self.done;
+        self.opening.retain(|(_, order)| *order > done);
         match outcome {
             Ok(None) => {}
             Ok(Some(name)) => {
@@ -216,7 +245,7 @@ impl Guard {
 
     /// Whether one is wanted; how many packets it has dropped, or why it is missing.
     pub fn state(&self) -> Option<Result<u64, Cause>> {
-        self.wanted?;
+        self.wanted.filter(|_| self.is_needed())?;
         Some(match (&self.name, &self.trouble) {
             (Some(name), _) => Ok(dropped(name).unwrap_or(0)),
             (None, Some(lack)) => Err(cause(lack)),
@@ -238,4 +267,38 @@ fn cause(lack: &Lack) -> Cause {
         Lack::Refused(_) => "it is tried again by itself, and at once by 'dmevpn reload'",
     };
     Cause::NoGuard { why: lack.to_string(), hint: Some(hint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_taken_from_once_the_table_has_it() {
+        let now = Instant::from_millis(0);
+        let site = |n: u32| Vtep {
+            nbma: Nbma::new(std::net::Ipv4Addr::from(0x0a00_0000 + n).into()).unwrap(),
+            vni: Vni::new(100).unwrap(),
+        };
+        let (one, two) = (site(1), site(2));
+        let mut guard = Guard::default();
+        let job = |guard: &mut Guard| guard.job(true, false, true);
+        guard.set(VnKey(1), one, Some(one.vni));
+        assert!(job(&mut guard).is_none() && guard.takes_from(one.nbma), "there is to be none");
+        guard.configure(Some(4789), false);
+        assert!(matches!(job(&mut guard), Some(Order::Make(_, open)) if open.len() == 1));
+        guard.set(VnKey(1), two, Some(two.vni));
+        assert!(matches!(job(&mut guard), Some(Order::Change(changes)) if changes.len() == 1));
+        // The table is there, without what came later.
+        guard.hear(Ok(Some("dmevpn".into())), now);
+        assert!(guard.takes_from(one.nbma) && !guard.takes_from(two.nbma));
+        guard.hear(Ok(None), now);
+        assert!(guard.takes_from(two.nbma));
+        // With its last source it goes.
+        assert!(guard.state().is_some());
+        guard.set(VnKey(1), one, None);
+        guard.set(VnKey(1), two, None);
+        assert!(matches!(job(&mut guard), Some(Order::End)));
+        assert!(guard.state().is_none());
+    }
 }

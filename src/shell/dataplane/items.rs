@@ -9,7 +9,7 @@ use super::{DEFAULT, Dataplane, Due, Inputs, alias, kmod};
 use crate::engine::{Engine, Input, Item, News, Outcome, Plane, Port, VnKey, Wanted};
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
-use crate::types::{Mac, Vtep};
+use crate::types::{Mac, Nbma, Vtep};
 use std::sync::Arc;
 
 impl Dataplane {
@@ -45,7 +45,8 @@ impl Dataplane {
                     Some(Devices::Spoke) | None => {}
                 }
             }
-            Item::Neighbour(_) | Item::Source(_) => {}
+            Item::Source(nbma) => self.source(key, nbma, plane),
+            Item::Neighbour(_) => {}
         }
     }
 
@@ -54,6 +55,30 @@ impl Dataplane {
         let entry = self.vns.get(&key).and_then(Vn::uplink_entry);
         if let (Some((index, mac)), Some(to)) = (entry, plane.and_then(Plane::uplink)) {
             self.change(set(index, mac, to, self.via), false);
+        }
+    }
+
+    /// Whose frames a spoke takes: those of the sources that there are and, as long as there are some, of its hub. What the
+    /// hub sends is taken before it is registered there: the first frames may come with the answer.
+    fn source(&mut self, key: VnKey, nbma: Nbma, plane: Option<&Plane>) {
+        let Some(vn) = self.vns.get(&key) else { return };
+        let Some(vni) = vn.own_vni() else { return };
+        let is_guarded = vn.takes_all_until.is_some_and(|until| until <= self.clock.now());
+        let any = plane.is_some_and(|plane| plane.sources().next().is_some());
+        for nbma in [Some(nbma), vn.hub].into_iter().flatten() {
+            let is_source = plane.and_then(|plane| plane.wanted(Item::Source(nbma))).is_some();
+            let is_wanted = is_guarded && (is_source || any && vn.hub == Some(nbma));
+            self.guard.set(key, Vtep { nbma, vni }, Some(vni).filter(|_| is_wanted));
+        }
+    }
+
+    /// All sources of the VN are due.
+    pub(super) fn all_sources(&mut self, engine: &Engine, now: Instant) {
+        let is_over = |vn: &Vn| vn.unsourced && vn.takes_all_until.is_some_and(|until| until <= now);
+        for (_, vn) in self.vns.iter_mut().filter(|(_, vn)| is_over(vn)) {
+            vn.unsourced = false;
+            let sources = engine.plane(vn.key).into_iter().flat_map(Plane::sources);
+            self.due.extend(sources.map(|nbma| Due::Item(vn.key, Item::Source(nbma))));
         }
     }
 

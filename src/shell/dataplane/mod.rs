@@ -16,6 +16,7 @@ mod join;
 mod kmod;
 mod news;
 mod plan;
+mod probed;
 mod settle;
 mod spoke;
 mod vlan;
@@ -225,7 +226,7 @@ impl Dataplane {
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         self.is_stirred = true;
         let is_hub = config.vns.iter().any(|vn| matches!(vn.role, config::Role::Hub(_)));
-        self.guard.configure((config.main.guard && is_hub).then_some(config.main.udp_port));
+        self.guard.configure(config.main.guard.then_some(config.main.udp_port), is_hub);
         let driver = kmod::driver();
         let vns = config.vns.iter();
         let wanted =
@@ -266,6 +267,19 @@ impl Dataplane {
             if vn.origin != origin {
                 vn.origin = origin;
                 vn.unsettled = true;
+            }
+        }
+    }
+
+    /// Where spokes' hubs are; where one is missing it stays where it was.
+    pub fn take_from_hubs(&mut self, hubs: &LiteMap<VnKey, Nbma>) {
+        for (key, vn) in self.vns.iter_mut() {
+            let hub = hubs.get(key).copied().or(vn.hub);
+            let before = core::mem::replace(&mut vn.hub, hub);
+            if before != hub {
+                self.is_stirred = true;
+                let all = [before, hub].into_iter().flatten();
+                self.due.extend(all.map(|nbma| Due::Item(*key, Item::Source(nbma))));
             }
         }
     }
@@ -338,7 +352,7 @@ impl Dataplane {
                     self.jobs.push_back(Job::Unlearn { bridge, mac, vlan, tunnel, behind });
                 }
             }
-            Act::ReadUses => {}
+            Act::ReadUses => self.jobs.push_back(Job::ReadUses(whose, vn.uplink_entry())),
             Act::ReadUse(mac) => {
                 if let Some(index) = vn.standing.tunnel {
                     self.jobs.push_back(Job::ReadUse(whose, index, mac));
@@ -402,7 +416,8 @@ impl Dataplane {
         let again = self.vns.values().filter_map(|vn| vn.again);
         let at_once = self.is_behind.then(|| self.clock.now());
         let look = self.look.filter(|_| !self.looking);
-        again.chain(look).chain(at_once).chain(self.guard.deadline()).min()
+        let taken = self.vns.values().filter(|vn| vn.unsourced).filter_map(|vn| vn.takes_all_until);
+        again.chain(look).chain(at_once).chain(taken).chain(self.guard.deadline()).min()
     }
 
     /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the

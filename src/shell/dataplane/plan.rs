@@ -29,6 +29,7 @@ impl Dataplane {
         }
         self.all_listed(engine, now, inputs);
         self.all_ports(engine);
+        self.all_sources(engine, now);
         self.reconcile(engine, inputs);
         self.plan(now, inputs);
         if self.worker.open == 0 && self.jobs.is_empty() && self.doomed.is_empty() {
@@ -51,7 +52,8 @@ impl Dataplane {
 
     pub(super) fn guard_job(&mut self) -> Option<Job> {
         let takes_all = self.vns.values().any(Vn::takes_all);
-        self.guard.job(!self.looking && self.look.is_none(), takes_all).map(Job::Guard)
+        let probes_pass = self.vns.values().all(|vn| vn.standing.ignores_probes);
+        self.guard.job(!self.looking && self.look.is_none(), takes_all, probes_pass).map(Job::Guard)
     }
 
     pub(super) fn next_neighbour(&mut self) -> Option<Job> {

@@ -21,6 +21,12 @@ pub(super) struct Standing {
     pub tunnel: Option<u32>,
     /// Whether the user made that.
     pub users_own: bool,
+    /// Then its MTU, and whether nobody may divide what it sends by IPv4.
+    pub users: Option<(u16, bool)>,
+    /// Whether this run made the tunnel: nobody can have sent to it before.
+    pub is_made: bool,
+    /// Whether the bridge learns nothing from probes.
+    pub ignores_probes: bool,
     /// What the bridge has set, if it filters VLANs.
     pub filtering: Option<BridgeInfo>,
     pub scope: Scope,
@@ -127,6 +133,8 @@ impl Settling<'_> {
                 self.now.users_own = !is_ours(&link);
                 tunnel.check(&link, &bridge)?;
                 let mtu = if self.now.users_own { link.mtu } else { wanted.mtu.into() };
+                let df = matches!(&link.kind, Kind::Vxlan(info) if info.df);
+                self.now.users = self.now.users_own.then(|| (u16::try_from(mtu).unwrap_or(u16::MAX), df));
                 joins = link.master != Some(bridge.index);
                 join(self.netlink, &link, bridge.index, wanted.vlan, mtu).map_err(shown)?;
                 link.index
@@ -141,6 +149,7 @@ impl Settling<'_> {
                 .into());
             }
             None => {
+                (self.now.users, self.now.is_made) = (None, true);
                 self.netlink.create_vxlan(&tunnel.to_make(wanted, bridge.index, &alias)).map_err(shown)?
             }
         };
@@ -223,15 +232,23 @@ impl Settling<'_> {
         Mac::new(mac).ok_or_else(|| Cause::NoBridge(bridge.name.clone()))
     }
 
-    /// The VN's bridge, if it is one.
+    /// The VN's bridge, if it is one; it learns nothing from probes of paths.
     fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, Cause> {
-        match self.netlink.link_by_name(name).map_err(shown)? {
-            Some(link) if !matches!(link.kind, Kind::Bridge(_)) => {
-                Err(vlan::is_vlan_of(self.netlink, &link)
-                    .unwrap_or_else(|| Cause::NotABridge(name.to_owned())))
+        let Some(mut link) = self.netlink.link_by_name(name).map_err(shown)? else { return Ok(None) };
+        let Kind::Bridge(info) = &link.kind else {
+            return Err(
+                vlan::is_vlan_of(self.netlink, &link).unwrap_or_else(|| Cause::NotABridge(name.to_owned()))
+            );
+        };
+        self.now.ignores_probes = info.ignores_link_local;
+        if !self.now.ignores_probes {
+            if let Err(e) = self.netlink.ignore_link_local(link.index) {
+                log::debug!("{e}");
             }
-            other => Ok(other),
+            link = self.netlink.link_by_index(link.index).map_err(shown)?.unwrap_or(link);
+            self.now.ignores_probes = matches!(&link.kind, Kind::Bridge(info) if info.ignores_link_local);
         }
+        Ok(Some(link))
     }
 
     /// An option `vlan` needs a bridge that keeps VLANs apart. On another one the tunnel would reach all of it, so its

@@ -162,6 +162,27 @@ pub(super) fn read_use(netlink: &mut Netlink, index: u32, mac: Mac) -> Option<(D
     }
 }
 
+/// How long ago each of our entries for a MAC was used, and written; and how long ago `uplink`, the one to the hub, was used.
+pub(super) fn read_uses(
+    netlink: &mut Netlink,
+    index: u32,
+    uplink: [u8; 6],
+) -> (Vec<(Mac, Duration, Duration)>, Option<Duration>) {
+    let entries = match netlink.fdb_of_device_where(index, |entry| entry.index == index && entry.is_ours()) {
+        Ok(entries) => entries,
+        // Unused, as far as anybody knows.
+        Err(e) => {
+            if !e.not_found() {
+                log::warn!("{e}");
+            }
+            return (Vec::new(), None);
+        }
+    };
+    let hub = entries.iter().find(|e| e.mac == uplink).and_then(|e| e.idle);
+    let uses = entries.iter().filter_map(|e| Some((Mac::new(e.mac)?, e.idle?, e.age?)));
+    (uses.collect(), hub)
+}
+
 /// The bridge forgets that it learned the MAC, if that was at a port that is meant.
 pub(super) fn unlearn(
     netlink: &mut Netlink,

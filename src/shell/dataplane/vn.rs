@@ -9,7 +9,7 @@ use crate::engine::{Place, Port, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Link};
 use crate::shell::underlay::Source;
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vtep};
+use crate::types::{Mac, Nbma, Vni, Vtep};
 use core::time::Duration;
 use litemap::LiteMap;
 use std::sync::Arc;
@@ -135,6 +135,12 @@ pub(super) struct Vn {
     /// How many listings there were that may have left out something; whether the last one failed.
     pub listings: u8,
     pub unread: bool,
+    /// A spoke's: where its hub is, once known.
+    pub hub: Option<Nbma>,
+    /// A spoke's: until then everybody's frames are taken. `None` until its devices are there.
+    pub takes_all_until: Option<Instant>,
+    /// Whether all it takes frames from are to be told to the guard then.
+    pub unsourced: bool,
     /// When to try again what went wrong, and after what pause.
     pub again: Option<Instant>,
     pause: Duration,
@@ -166,6 +172,9 @@ impl Vn {
             announcements: Vec::new(),
             listings: 0,
             unread: false,
+            hub: None,
+            takes_all_until: None,
+            unsourced: true,
             again: None,
             pause: Duration::ZERO,
         }
@@ -262,6 +271,19 @@ impl Vn {
             Devices::Shared(shared) => shared.index,
             Devices::Spoke | Devices::Ports(_) => None,
         }
+    }
+
+    /// A spoke's own VNI.
+    pub fn own_vni(&self) -> Option<Vni> {
+        match self.wanted.role {
+            Role::Spoke { vni, .. } => Some(vni),
+            Role::Hub(_) => None,
+        }
+    }
+
+    /// The MTU of its devices, and whether nobody may divide what they send by IPv4.
+    pub fn frames(&self) -> (u16, bool) {
+        self.standing.users.unwrap_or((self.wanted.mtu, false))
     }
 
     /// Whether its device takes every VNI of its UDP port.

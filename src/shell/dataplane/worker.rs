@@ -75,11 +75,13 @@ pub(super) enum Job {
     List(Whose, Vec<FdbTable>),
     /// When was the entry used?
     ReadUse(Whose, u32, Mac),
+    /// When were a device's shortcuts used, and the entry for all else? There may be none.
+    ReadUses(Whose, Option<(u32, [u8; 6])>),
     /// The bridge forgets that it learned the MAC behind the tunnel device, or at another port.
     Unlearn { bridge: u32, mac: Mac, vlan: Option<u16>, tunnel: Option<u32>, behind: bool },
     /// Tell the hub's bridge that a MAC is here.
     Announce(Whose, Announcement),
-    /// Who may send to a hub's ports.
+    /// Who may send to this router.
     Guard(Order),
 }
 
@@ -102,6 +104,8 @@ pub(super) enum Report {
     Listed(Ended),
     /// How long ago the entry was used, and written.
     Use(Whose, Mac, Duration, Duration),
+    /// Of each shortcut how long ago it was used, and written; then of the entry that leads to the hub.
+    Uses(Whose, Vec<(Mac, Duration, Duration)>, Option<Duration>),
     Home(Box<Home>),
     /// There was no entry for the MAC, which is the hub's.
     Missed(Whose, Mac),
@@ -327,6 +331,11 @@ impl Hands {
                 Some((idle, age)) => Report::Use(whose, mac, idle, age),
                 None => Report::Done,
             },
+            Job::ReadUses(whose, entry) => {
+                let uses = entry.map(|(index, uplink)| spoke::read_uses(netlink, index, uplink));
+                let (uses, hub) = uses.unwrap_or_default();
+                Report::Uses(whose, uses, hub)
+            }
             Job::Unlearn { bridge, mac, vlan, tunnel, behind } => {
                 spoke::unlearn(netlink, bridge, mac, vlan, |index| (tunnel == Some(index)) == behind);
                 Report::Done

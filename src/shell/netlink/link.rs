@@ -23,8 +23,12 @@ pub(super) mod vxlan {
     pub const LOCAL6: u16 = 17;
     pub const UDP_ZERO_CSUM6_RX: u16 = 20;
     pub const COLLECT_METADATA: u16 = 25;
+    pub const DF: u16 = 29;
     pub const VNIFILTER: u16 = 30;
 }
+
+/// VXLAN_DF_SET.
+const DF_SET: u8 = 1;
 
 mod gre {
     pub const IFLAGS: u16 = 2;
@@ -37,10 +41,14 @@ mod gre {
     pub const KEY: u16 = 0x2000;
 }
 
-// IFLA_BR_VLAN_FILTERING, IFLA_BR_VLAN_DEFAULT_PVID, IFLA_VLAN_ID.
+// IFLA_BR_VLAN_FILTERING, IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_MULTI_BOOLOPT, IFLA_VLAN_ID.
 const BRIDGE_VLAN_FILTERING: u16 = 7;
 const BRIDGE_DEFAULT_PVID: u16 = 39;
+const BRIDGE_OPTIONS: u16 = 46;
 const VLAN_ID: u16 = 1;
+
+/// BR_BOOLOPT_NO_LL_LEARN, as a bit of IFLA_BR_MULTI_BOOLOPT (Linux 5.0).
+const NO_LINK_LOCAL_LEARNING: u32 = 1;
 
 /// IFLA_BRPORT_MODE: hairpin.
 const BRPORT_MODE: u16 = 4;
@@ -97,6 +105,8 @@ pub struct BridgeInfo {
     pub vlan_filtering: bool,
     /// The VLAN a new port is an untagged member of.
     pub default_pvid: Option<VlanId>,
+    /// Whether it learns nothing from frames that no bridge forwards (01-80-C2-00-00-00 to 0F).
+    pub ignores_link_local: bool,
 }
 
 /// The settings of a device that is a VLAN of another one.
@@ -127,6 +137,8 @@ pub struct VxlanInfo {
     pub external: bool,
     /// Whether it filters by VNI.
     pub vnifilter: bool,
+    /// Whether nobody may divide what it sends by IPv4 (`df set`).
+    pub df: bool,
 }
 
 /// The settings of a GRE tunnel.
@@ -248,6 +260,10 @@ impl BridgeInfo {
                     info.vlan_filtering = payload.first().is_some_and(|octet| *octet != 0)
                 }
                 BRIDGE_DEFAULT_PVID => info.default_pvid = message::u16_of(payload).and_then(VlanId::new),
+                BRIDGE_OPTIONS => {
+                    info.ignores_link_local = message::u32_of(payload.get(..4).unwrap_or_default())
+                        .is_some_and(|bits| bits & NO_LINK_LOCAL_LEARNING != 0)
+                }
                 _ => {}
             }
         }
@@ -276,6 +292,7 @@ impl VxlanInfo {
                 vxlan::L2MISS => info.l2miss = flag(payload),
                 vxlan::COLLECT_METADATA => info.external = flag(payload),
                 vxlan::VNIFILTER => info.vnifilter = flag(payload),
+                vxlan::DF => info.df = payload.first() == Some(&DF_SET),
                 _ => {}
             }
         }
@@ -445,6 +462,17 @@ impl Netlink {
         let request = header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
         self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
             .map_err(|e| e.during(format!("have interface {index} send from {local}")))
+    }
+
+    /// Have a bridge learn nothing from frames that no bridge forwards. A kernel that cannot do so may not say no.
+    pub fn ignore_link_local(&mut self, bridge: u32) -> Result<(), Error> {
+        let bits = [NO_LINK_LOCAL_LEARNING; 2].map(u32::to_ne_bytes).concat();
+        let data = [message::attribute(BRIDGE_OPTIONS, &bits)];
+        let info = [message::attribute(IflaInfo::Kind, b"bridge"), message::nested(IflaInfo::Data, &data)];
+        let request =
+            header(bridge, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
+        self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
+            .map_err(|e| e.during(format!("have bridge {bridge} learn nothing from link-local frames")))
     }
 
     /// Let a bridge port send frames back to where they came from.

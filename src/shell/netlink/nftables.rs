@@ -10,17 +10,21 @@
 //!     ip saddr . @th,96,32 @vteps4 accept
 //!     ip6 saddr . @th,96,32 @vteps6 accept
 //!     jump others
+//!     jump probes
 //!     counter drop
 //! }
 //! chain others { @th,96,24 != @vnis accept }
+//! chain probes { @th,128,48 0x0180c2000002 @th,224,16 0x8902 limit rate 100/second burst 100 packets accept }
 //! ```
 //!
 //! In this order a first fragment that ends before the VNI is dropped: what cannot be read matches no rule before the
-//! last. IPv6 has its fragments put together only behind the hook. Chain `others` is empty where a device takes every VNI.
+//! last. IPv6 has its fragments put together only behind the hook. Chain `others` is empty where a device takes every VNI,
+//! chain `probes` where a bridge would learn from what it lets pass.
 
 use super::Error;
 use super::message::{self, Attribute, Attributes, Batch, Message, Refusal};
 use super::socket;
+use crate::wire::probe::{DESTINATION, ETHERTYPE};
 use neli::consts::nl::{NlmF, Nlmsg};
 use neli::consts::rtnl::Rtm;
 use neli::types::Buffer;
@@ -77,6 +81,12 @@ const IPV6: u32 = 8;
 /// the kernel's driver takes, is read faster.
 const VNI: [u32; 2] = [12, 3];
 const WORD: [u32; 2] = [12, 4];
+/// Behind the VXLAN header.
+const INNER_DESTINATION: [u32; 2] = [16, 6];
+const INNER_TYPE: [u32; 2] = [28, 2];
+
+/// So many probes of strangers pass in a second: of sites that this one does not know yet.
+const STRANGE_PROBES: u32 = 100;
 
 const VTEPS: [&str; 2] = ["vteps4", "vteps6"];
 const VNIS: &str = "vnis";
@@ -99,6 +109,8 @@ pub struct Scope {
     pub port: u16,
     /// Whether packets with other VNIs pass, as other devices' that share the port.
     pub others_pass: bool,
+    /// Whether probes of paths pass, whoever sends them, as many as a limit allows.
+    pub probes_pass: bool,
 }
 
 /// Why there is no such table.
@@ -205,7 +217,7 @@ impl Gate {
     /// It is about something else from now on.
     pub fn move_to(&mut self, scope: Scope) -> Result<(), Error> {
         let mut batch = self.begin();
-        for chain in ["input", "others"] {
+        for chain in ["input", "others", "probes"] {
             push(&mut batch, DEL_RULE, NlmF::empty(), &[text(1, &self.name), text(2, chain)]);
         }
         confine(&mut batch, &self.name, scope);
@@ -318,7 +330,7 @@ pub(super) fn table(batch: &mut Batch, name: &str, scope: Scope) {
         text(7, "filter"),
     ];
     push(batch, NEW_CHAIN, new, &base);
-    for chain in ["vxlan", "others"] {
+    for chain in ["vxlan", "others", "probes"] {
         push(batch, NEW_CHAIN, new, &[text(1, name), text(3, chain)]);
     }
     confine(batch, name, scope);
@@ -334,7 +346,9 @@ pub(super) fn table(batch: &mut Batch, name: &str, scope: Scope) {
         ];
         rule(batch, name, "vxlan", &expressions);
     }
-    rule(batch, name, "vxlan", &[verdict(JUMP, Some("others"))]);
+    for chain in ["others", "probes"] {
+        rule(batch, name, "vxlan", &[verdict(JUMP, Some(chain))]);
+    }
     rule(batch, name, "vxlan", &[expression("counter", &[]), verdict(DROP, None)]);
 }
 
@@ -351,6 +365,18 @@ fn confine(batch: &mut Batch, name: &str, scope: Scope) {
     if scope.others_pass {
         let expressions = [load(REGISTER, TRANSPORT, VNI), is_in(VNIS, true), verdict(ACCEPT, None)];
         rule(batch, name, "others", &expressions);
+    }
+    if scope.probes_pass {
+        // The destination alone, or the type, could be that of a frame which is forwarded.
+        let expressions = [
+            load(REGISTER, TRANSPORT, INNER_DESTINATION),
+            equals(&DESTINATION),
+            load(REGISTER, TRANSPORT, INNER_TYPE),
+            equals(&ETHERTYPE.to_be_bytes()),
+            limit(STRANGE_PROBES),
+            verdict(ACCEPT, None),
+        ];
+        rule(batch, name, "probes", &expressions);
     }
 }
 
@@ -422,6 +448,18 @@ fn load(register: u32, base: u32, [offset, length]: [u32; 2]) -> Attribute {
 fn equals(value: &[u8]) -> Attribute {
     let value = message::nested(3u16, &[message::attribute(1u16, value)]);
     expression("cmp", &[number(1, REGISTER), number(2, 0), value])
+}
+
+/// So many packets a second, and as many at once.
+fn limit(rate: u32) -> Attribute {
+    let per_second = 1_u64;
+    let data = [
+        message::attribute(1u16, &u64::from(rate).to_be_bytes()),
+        message::attribute(2u16, &per_second.to_be_bytes()),
+        number(3, rate),
+        number(4, 0),
+    ];
+    expression("limit", &data)
 }
 
 fn is_in(set: &str, inverted: bool) -> Attribute {

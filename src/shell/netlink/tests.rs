@@ -197,7 +197,7 @@ fn who_may_send_is_told_in_runs_of_elements() {
 #[test]
 fn a_table_is_its_sockets_and_tells_what_it_dropped() {
     let mut batch = Batch::quiet(1);
-    nftables::table(&mut batch, "t", nftables::Scope { port: 4789, others_pass: true });
+    nftables::table(&mut batch, "t", nftables::Scope { port: 4789, others_pass: true, probes_pass: true });
     let all = taken_apart(&batch);
     // It must not be there yet: NLM_F_CREATE and NLM_F_EXCL. Then NFTA_TABLE_FLAGS.
     assert_eq!((all[0].0, all[0].1), (10 << 8, 0x601));

@@ -63,6 +63,9 @@ struct Step {
 }
 
 impl Netlink {
+    /// From here on are the indices of devices that such a program made.
+    pub const OWN: u32 = OWN_INDICES;
+
     /// Whether this index was given to a device by a program such as this one, in this or an earlier run.
     pub fn is_own_index(index: u32) -> bool {
         index >= OWN_INDICES

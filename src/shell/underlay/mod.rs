@@ -284,6 +284,12 @@ impl Underlay {
         map_of(ways.flat_map(|(hub, source)| hub.spokes.iter().map(move |vn| (*vn, source))))
     }
 
+    /// Where the hubs of spokes' VNs are.
+    pub fn hubs(&self) -> LiteMap<VnKey, Nbma> {
+        let there = self.hubs.values().filter_map(|hub| Some((hub, hub.path?.remote)));
+        map_of(there.flat_map(|(hub, remote)| hub.spokes.iter().map(move |vn| (*vn, remote))))
+    }
+
     /// The device that tunnelled frames are to leave by; `Some(None)` where the routes say it, `None` while there is none.
     pub fn via(&self) -> Option<Option<u32>> {
         match self.interface {

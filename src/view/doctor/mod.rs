@@ -145,7 +145,7 @@ pub fn of_status(status: &Status) -> Vec<Diagnosis> {
     }
     match &status.guard {
         Some(Ok(dropped)) => {
-            all.ok("guard", format!("takes frames of spokes alone, {dropped} of others dropped"))
+            all.ok("guard", format!("takes frames of known sites alone, {dropped} of others dropped"))
         }
         Some(Err(why)) => all.add(Warning, "guard", why.text(), &why.hint().unwrap_or_default()),
         None => {}

@@ -8,7 +8,7 @@ use crate::types::Nbma;
 use crate::wire::{self, Prefix, VpnTag, gre};
 use socket2::{Domain, SockFilter, Socket, Type};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// IP protocol 47.
@@ -61,7 +61,7 @@ impl Raw {
 
     pub fn send(&self, from: Nbma, to: Nbma, tag: VpnTag, nhrp: &[u8]) -> io::Result<()> {
         let packet = super::packet(&Prefix::gre(tag), nhrp)?;
-        packet::send_from(&self.socket, &packet, from.ip(), to.ip())
+        packet::send_from(&self.socket, &packet, from.ip(), SocketAddr::new(to.ip(), 0))
     }
 
     fn received<'b>(&self, packet: &'b [u8], from: IpAddr, to: Option<IpAddr>) -> Option<Received<'b>> {

@@ -92,7 +92,7 @@ return baseclass.extend({
 		},
 		guard: {
 			title: _('Guard'),
-			help: _('Whether a hub takes VXLAN frames from its registered spokes alone, each by its own VNI: by a table of nftables, <code>inet dmevpn</code>, which is there as long as the daemon runs.'),
+			help: _('Whether VXLAN frames are taken from who may send them alone: at a hub from its registered spokes, each by its own VNI; at a spoke from its hub and the sites that it knows from there. By a table of nftables, <code>inet dmevpn</code>, which is there as long as the daemon runs.'),
 			type: 'boolean',
 			default: '1',
 			required: false,

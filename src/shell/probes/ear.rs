@@ -1,0 +1,88 @@
+//! Hears the probes that come by VXLAN devices: one packet socket for all of them. A frame to that address is handed to who
+//! listens at a bridge's port, whatever the port is kept from.
+
+use crate::shell::netlink::{Netlink, set_receive_buffer};
+use crate::shell::packet::{self, LinkAddress};
+use crate::shell::words::InWords;
+use crate::wire::probe::{DESTINATION, ETHERTYPE, Probe};
+use socket2::{Domain, SockFilter, Socket, Type};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Room for the probes of a thousand spokes that come at once.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A filter of more devices may be too large for the kernel.
+const DEVICES: usize = 64;
+
+/// The socket.
+#[derive(Debug)]
+pub struct Ear {
+    socket: Socket,
+    /// The devices that the user made and probes may come by; of all others those of this program.
+    users: Vec<u32>,
+}
+
+impl Ear {
+    pub fn open() -> io::Result<Ear> {
+        // Nothing comes before it is bound, with its filter.
+        let socket = packet::open(Domain::PACKET, Type::RAW, 0, "probes of paths")?;
+        socket.attach_filter(&filter(&[]))?;
+        let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
+        packet::bind(&socket, &LinkAddress::new(0, ETHERTYPE, &[]))?;
+        socket.set_nonblocking(true)?;
+        Ok(Ear { socket, users: Vec::new() })
+    }
+
+    /// Probes come by these devices of the user's, too. What a station of the LAN sends does not even wake the daemon.
+    pub fn hear_by(&mut self, users: Vec<u32>) {
+        if self.users != users {
+            if let Err(e) = self.socket.attach_filter(&filter(&users)) {
+                log::warn!("probes do not come in: {}", InWords(&e));
+            }
+            self.users = users;
+        }
+    }
+
+    /// The next frame, if it is a probe, and the index of the device it came by.
+    pub fn hear(&self, buf: &mut [u8]) -> io::Result<Option<(u32, Probe)>> {
+        let (len, from) = packet::receive_from(&self.socket, buf)?;
+        Ok(buf.get(..len).and_then(Probe::parse).map(|probe| (from.index(), probe)))
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Lets frames to that address through which begin as probes do, by devices that this program made and by these: a router
+/// may have IEEE 802.1ag of its own.
+fn filter(users: &[u32]) -> Vec<SockFilter> {
+    let statement = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
+    let load = |size, at| statement(libc::BPF_LD | libc::BPF_ABS | size, 0, 0, at);
+    let pass = |octets| statement(libc::BPF_RET | libc::BPF_K, 0, 0, octets);
+    let [a, b, c, d, e, f] = DESTINATION;
+    let mut program = Vec::new();
+    // Whose the first TLV is, and what, comes last.
+    for (size, at, is) in [
+        (libc::BPF_W, 0, u32::from_be_bytes([a, b, c, d])),
+        (libc::BPF_H, 4, u32::from_be_bytes([0, 0, e, f])),
+        (libc::BPF_W, 25, 0x0264_6d01),
+    ] {
+        program.push(load(size, at));
+        program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, is));
+        program.push(pass(0));
+    }
+    program.push(load(libc::BPF_W, AD_IFINDEX));
+    program.push(statement(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, Netlink::OWN));
+    program.push(pass(u32::MAX));
+    for index in users.iter().take(DEVICES) {
+        program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *index));
+        program.push(pass(u32::MAX));
+    }
+    program.push(pass(0));
+    program
+}
+
+/// Where a filter finds the index of the device (linux/filter.h).
+const AD_IFINDEX: u32 = (-0x1000_i32) as u32 + 8;
