@@ -119,7 +119,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
     );
 
     type Scene<'a> = Box<dyn FnMut(&mut Lab, &mut Lab) -> Report + 'a>;
-    let scenes: [(u8, Scene); 10] = [
+    let scenes: [(u8, Scene); 11] = [
         (1, Box::new(|lab, _| scenes::first_contact(lab))),
         (2, Box::new(|lab, _| scenes::every_frame(lab))),
         (3, Box::new(|lab, _| scenes::separate_networks(lab))),
@@ -130,6 +130,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (8, Box::new(|lab, _| scenes::adding_a_spoke(lab))),
         (9, Box::new(|lab, _| scenes::many_spokes(lab, arguments.spokes))),
         (10, Box::new(|lab, _| scenes::only_spokes_speak(lab))),
+        (11, Box::new(|lab, _| scenes::blocked_path(lab))),
     ];
     let mut verdicts = Vec::new();
     for (point, mut scene) in scenes {

@@ -101,6 +101,11 @@ fn only_spokes_speak_over_ipv6() {
     in_picture(&Plan { ipv6: true, ..plan() }, scenes::only_spokes_speak);
 }
 
+#[test]
+fn blocked_path() {
+    in_picture(&plan(), scenes::blocked_path);
+}
+
 /// The laboratory itself: the scenes that need no daemon hold when the data plane is made by hand.
 /// So a scene that fails with the daemon is the daemon's fault.
 fn by_hand(ipv6: bool, scene: impl FnOnce(&mut Lab) -> Report) {

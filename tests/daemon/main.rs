@@ -34,6 +34,7 @@ mod moves;
 mod nat;
 mod nonsense;
 mod odd;
+mod paths;
 mod record;
 mod state;
 mod strangers;

@@ -398,6 +398,18 @@ impl Node {
         self.files.with_extension("uci")
     }
 
+    /// Has the kernel do this, in words of nftables, with what comes in.
+    pub fn wall(&self, rules: &str) -> Res {
+        let table =
+            format!("table inet wall {{ chain c {{ type filter hook input priority -400; {rules}; }}; }}\n");
+        run(self.ns.command("nft").args(["-f", "-"]), &table).map(drop)
+    }
+
+    /// All comes in again.
+    pub fn no_wall(&self) -> Res {
+        run(self.ns.command("nft").args(["-f", "-"]), "delete table inet wall\n").map(drop)
+    }
+
     /// Rewrites the configuration file, as `uci commit` does: at no time is there half a file.
     pub fn edit_config(&self, edit: impl FnOnce(String) -> String) -> Res {
         let text = fs::read_to_string(self.config()).map_err(|e| e.to_string())?;

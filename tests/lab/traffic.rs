@@ -53,6 +53,17 @@ impl Pinged {
         Some((first, times[times.len() / 2]))
     }
 
+    /// The longest time in which nothing that was sent was answered.
+    pub fn longest_gap(&self) -> Duration {
+        let mut last = self.echoes.first().map_or(Duration::ZERO, |echo| echo.sent);
+        let mut longest = Duration::ZERO;
+        for echo in self.echoes.iter().filter(|echo| echo.reply.is_some()) {
+            longest = longest.max(echo.sent.saturating_sub(last));
+            last = echo.sent;
+        }
+        longest
+    }
+
     /// The first reply to a request sent after `at`.
     pub fn first_reply_after(&self, at: Stamp) -> Option<Stamp> {
         self.echoes.iter().filter(|e| e.sent >= at).find_map(|e| e.reply)

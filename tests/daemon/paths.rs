@@ -1,0 +1,152 @@
+//! Paths: frames go straight to another site only where probes come back.
+
+use super::*;
+use lab::forger::Forger;
+use lab::scenes::frame;
+use lab::traffic::{BROADCAST, EXPERIMENT, Ping};
+use lab::{mac, now};
+
+/// The uses of shortcuts are looked at so often; a path is probed faster from then on.
+const SEEN_IN_USE: Duration = Duration::from_secs(6);
+
+fn can_block() -> bool {
+    let can = std::process::Command::new("nft").arg("--version").output().is_ok();
+    if !can {
+        println!("skipped: nothing can be blocked without nft");
+    }
+    can
+}
+
+/// While a stream goes straight from site to site, something is in its way: it goes by the hub soon after, and straight
+/// again when the path is open.
+fn is_left_and_used_again(lab: &Lab, echoes: Echoes, rule: impl Fn(&Node) -> String, both_ways: bool) {
+    let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
+    lab.wait_connected(SOON).unwrap();
+    let stream = Ping::start(&lab.host("vm1").ns, echoes).unwrap();
+    wait_shortcut(lab);
+    std::thread::sleep(SEEN_IN_USE);
+    spoke2.wall(&rule(spoke1)).unwrap();
+    if both_ways {
+        spoke1.wall(&rule(spoke2)).unwrap();
+    }
+    let began = now();
+    let is_direct = || spoke1.has_shortcut("test", BRIDGE2, spoke2.nbma, 101);
+    let gone = wait_until(SOON, || !is_direct());
+    println!("by the hub after {} ms", (now() - began).as_millis());
+    assert!(gone, "it goes straight: {}", status(spoke1));
+    std::thread::sleep(Duration::from_secs(1));
+    let said = String::from_utf8(dmevpn(spoke1, &["paths"]).stdout).unwrap();
+    assert!(said.contains("down"), "{said}");
+    spoke2.no_wall().unwrap();
+    if both_ways {
+        spoke1.no_wall().unwrap();
+    }
+    let back = wait_until(Duration::from_secs(60), is_direct);
+    assert!(back, "it does not go straight again: {}", status(spoke1));
+    std::thread::sleep(Duration::from_secs(1));
+    let pinged = stream.stop().unwrap();
+    let gap = pinged.longest_gap();
+    println!("{pinged}, longest gap {} ms", gap.as_millis());
+    // Seen within 2 s; noisy machines get more.
+    assert!(gap < Duration::from_millis(2500) * lab::patience(), "{gap:?}");
+}
+
+fn stream() -> Echoes {
+    Echoes::to(ip(inside(11)), 100_000, 10)
+}
+
+fn with_a_path(ipv6: bool, scene: impl FnOnce(&mut Lab)) {
+    in_small(Plan { ipv6, ..plan() }, |lab| {
+        if can_block() {
+            lab.start_all().unwrap();
+            scene(lab);
+        }
+    });
+}
+
+#[test]
+fn a_path_that_is_blocked_both_ways_is_left() {
+    with_a_path(true, |lab| {
+        let rule = |from: &Node| format!("ip6 saddr {} meta l4proto udp drop", from.nbma);
+        is_left_and_used_again(lab, stream(), rule, true);
+    });
+}
+
+/// ICMP says at once what else takes a while to be seen.
+#[test]
+fn a_path_that_is_refused_is_left() {
+    with_a_path(false, |lab| {
+        let rule = |from: &Node| {
+            format!("ip saddr {} udp dport 4789 reject with icmp type admin-prohibited", from.nbma)
+        };
+        is_left_and_used_again(lab, stream(), rule, false);
+    });
+}
+
+#[test]
+fn a_path_that_only_small_frames_pass_is_left() {
+    with_a_path(false, |lab| {
+        let rule = |spoke1: &Node| format!("ip saddr {} udp dport 4789 udp length > 1000 drop", spoke1.nbma);
+        let large = Echoes { size: 1400, ..stream() };
+        is_left_and_used_again(lab, large, rule, false);
+    });
+}
+
+/// What is blocked from the beginning is never used, and nothing is lost for it.
+#[test]
+fn a_path_that_never_worked_is_not_used() {
+    with_a_path(false, |lab| {
+        let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
+        lab.wait_connected(SOON).unwrap();
+        spoke2.wall(&format!("ip saddr {} udp dport 4789 drop", spoke1.nbma)).unwrap();
+        let pinged = ping(&lab.host("vm1").ns, Echoes::to(ip(inside(11)), 150, 20)).unwrap();
+        assert!(pinged.none_lost(), "{pinged}");
+        assert!(!spoke1.has_shortcut("test", BRIDGE2, spoke2.nbma, 101));
+    });
+}
+
+/// NHRP passes, VXLAN does not: all is lost, and said.
+#[test]
+fn a_hub_that_frames_do_not_get_to_is_told() {
+    with_a_path(false, |lab| {
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        lab.wait_connected(SOON).unwrap();
+        let said = |word: &str| {
+            let about_hub = |line: &&str| line.contains(&format!("path to hub {}", hub.nbma));
+            spoke1.log_text().lines().filter(about_hub).filter(|line| line.contains(word)).count()
+        };
+        wait("the path is up", || said(" up") == 1);
+        hub.wall(&format!("ip saddr {} udp dport 4789 drop", spoke1.nbma)).unwrap();
+        wait("it is told", || said(" down") == 1);
+        assert!(status(spoke1).contains("registered"), "{}", status(spoke1));
+        hub.no_wall().unwrap();
+        wait("it is up again", || said(" up") == 2);
+    });
+}
+
+/// Who is not known from the hub does not reach a spoke's device, not even by its VNI.
+#[test]
+fn a_stranger_does_not_reach_a_spoke() {
+    with_a_path(false, |lab| {
+        all_is_well(lab);
+        let spoke1 = lab.node("spoke1");
+        let stranger = Forger::new(lab).unwrap();
+        let knows = |n| fdb::dump_all(&spoke1.ns).unwrap().iter().any(|entry| entry.mac == mac(n));
+        let send = |n, source, to, ethertype| {
+            stranger.send(source, spoke1.nbma, 100, &frame(to, mac(n), ethertype)).unwrap();
+        };
+        let probes = [1, 0x80, 0xc2, 0, 0, 2];
+        send(0x7e00, stranger.address, BROADCAST, EXPERIMENT);
+        // What is let in for the sake of probes teaches nothing.
+        send(0x7e01, stranger.address, probes, 0x8902);
+        send(0x7e02, stranger.address, [1, 0x80, 0xc2, 0, 0, 0x0e], 0x8902);
+        send(0x7e03, stranger.address, probes, EXPERIMENT);
+        // The hub, and the site that there is a shortcut to.
+        send(0x7e04, lab.node("hub").nbma, BROADCAST, EXPERIMENT);
+        send(0x7e05, lab.node("spoke2").nbma, BROADCAST, EXPERIMENT);
+        wait("those who may are heard", || knows(0x7e04) && knows(0x7e05));
+        assert!(!(0x7e00..0x7e04).any(knows), "{}", status(spoke1));
+        wait_status(spoke1, "guard");
+        all_is_well(lab);
+    });
+}
