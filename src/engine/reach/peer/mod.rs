@@ -374,7 +374,7 @@ impl Peer {
         if self.next > now {
             return sizes;
         }
-        let decider = if line.is_large == Some(true) { Size::Full } else { Size::Small };
+        let decider = if self.is_hub || line.is_large == Some(true) { Size::Full } else { Size::Small };
         let turn = self.turns;
         self.turns = turn.wrapping_add(1);
         let mut add = |size| sizes.push(size).unwrap_or_default();
