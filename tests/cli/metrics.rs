@@ -34,7 +34,7 @@ fn the_page_on_metrics_has_them_all() {
     let mut listed = BTreeMap::new();
     for section in page.split("\n## ").skip(1) {
         let prefixes = match section.lines().next().unwrap() {
-            "Gauges" | "The guard, at a hub" => &[""][..],
+            "Gauges" | "The guard" => &[""][..],
             "Counters of the daemon and of each VN" => &["dmevpn_", "dmevpn_vn_"],
             "Counters of spokes, at a hub" => &["dmevpn_spoke_"],
             "Traffic" => &["dmevpn_vn_", "dmevpn_spoke_"],
