@@ -10,7 +10,12 @@ use crate::engine::{Engine, Input, Item, News, Outcome, Plane, Port, VnKey, Want
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vtep};
+use core::time::Duration;
 use std::sync::Arc;
+
+/// A spoke takes everybody's frames for so long after it knew nobody. Others may send to it still, by what they were told
+/// before it was started or lost its way; within that time all who do have sent a probe, and are known.
+const TAKES_ALL: Duration = Duration::from_secs(65);
 
 impl Dataplane {
     /// Does what is due, in its order.
@@ -61,10 +66,16 @@ impl Dataplane {
     /// Whose frames a spoke takes: those of the sources that there are and, as long as there are some, of its hub. What the
     /// hub sends is taken before it is registered there: the first frames may come with the answer.
     fn source(&mut self, key: VnKey, nbma: Nbma, plane: Option<&Plane>) {
-        let Some(vn) = self.vns.get(&key) else { return };
+        let now = self.clock.now();
+        let Some(vn) = self.vns.get_mut(&key) else { return };
         let Some(vni) = vn.own_vni() else { return };
-        let is_guarded = vn.takes_all_until.is_some_and(|until| until <= self.clock.now());
         let any = plane.is_some_and(|plane| plane.sources().next().is_some());
+        if !any {
+            vn.guarded_from = None;
+        } else if vn.guarded_from.is_none() {
+            (vn.guarded_from, vn.unsourced) = (Some(now + TAKES_ALL), true);
+        }
+        let is_guarded = vn.guarded_from.is_some_and(|from| from <= now);
         for nbma in [Some(nbma), vn.hub].into_iter().flatten() {
             let is_source = plane.and_then(|plane| plane.wanted(Item::Source(nbma))).is_some();
             let is_wanted = is_guarded && (is_source || any && vn.hub == Some(nbma));
@@ -74,7 +85,7 @@ impl Dataplane {
 
     /// All sources of the VN are due.
     pub(super) fn all_sources(&mut self, engine: &Engine, now: Instant) {
-        let is_over = |vn: &Vn| vn.unsourced && vn.takes_all_until.is_some_and(|until| until <= now);
+        let is_over = |vn: &Vn| vn.unsourced && vn.guarded_from.is_some_and(|from| from <= now);
         for (_, vn) in self.vns.iter_mut().filter(|(_, vn)| is_over(vn)) {
             vn.unsourced = false;
             let sources = engine.plane(vn.key).into_iter().flat_map(Plane::sources);

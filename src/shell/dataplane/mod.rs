@@ -416,8 +416,8 @@ impl Dataplane {
         let again = self.vns.values().filter_map(|vn| vn.again);
         let at_once = self.is_behind.then(|| self.clock.now());
         let look = self.look.filter(|_| !self.looking);
-        let taken = self.vns.values().filter(|vn| vn.unsourced).filter_map(|vn| vn.takes_all_until);
-        again.chain(look).chain(at_once).chain(taken).chain(self.guard.deadline()).min()
+        let guarded = self.vns.values().filter(|vn| vn.unsourced).filter_map(|vn| vn.guarded_from);
+        again.chain(look).chain(at_once).chain(guarded).chain(self.guard.deadline()).min()
     }
 
     /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the

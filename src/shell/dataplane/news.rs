@@ -10,11 +10,6 @@ use crate::engine::{Act, Input, Item, News, Place, VnKey};
 use crate::shell::netlink::{BridgePort, Event as Kernel, FdbEntry, Link, Netlink};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, Vtep};
-use core::time::Duration;
-
-/// A tunnel of an earlier run takes everybody's frames for so long. Who may send to it is not known any more; within that
-/// time all who do have sent a probe, and are known.
-const TAKES_ALL: Duration = Duration::from_secs(65);
 
 impl Dataplane {
     /// What the kernel tells.
@@ -295,9 +290,6 @@ impl Dataplane {
         vn.settling = false;
         let key = vn.key;
         let shared = standing.shared.take();
-        if let (None, Some(_)) = (vn.takes_all_until, standing.tunnel) {
-            vn.takes_all_until = Some(if standing.is_made { now } else { now + TAKES_ALL });
-        }
         let before = core::mem::replace(&mut vn.standing, standing);
         vn.tell_standing(&before);
         let is_troubled = vn.standing.trouble.as_ref().is_some_and(|trouble| *trouble != Cause::NoWay);

@@ -23,8 +23,6 @@ pub(super) struct Standing {
     pub users_own: bool,
     /// Then its MTU, and whether nobody may divide what it sends by IPv4.
     pub users: Option<(u16, bool)>,
-    /// Whether this run made the tunnel: nobody can have sent to it before.
-    pub is_made: bool,
     /// Whether the bridge learns nothing from probes.
     pub ignores_probes: bool,
     /// What the bridge has set, if it filters VLANs.
@@ -149,7 +147,7 @@ impl Settling<'_> {
                 .into());
             }
             None => {
-                (self.now.users, self.now.is_made) = (None, true);
+                self.now.users = None;
                 self.netlink.create_vxlan(&tunnel.to_make(wanted, bridge.index, &alias)).map_err(shown)?
             }
         };

@@ -137,8 +137,8 @@ pub(super) struct Vn {
     pub unread: bool,
     /// A spoke's: where its hub is, once known.
     pub hub: Option<Nbma>,
-    /// A spoke's: until then everybody's frames are taken. `None` until its devices are there.
-    pub takes_all_until: Option<Instant>,
+    /// A spoke's: until then everybody's frames are taken. `None` while there are no sources.
+    pub guarded_from: Option<Instant>,
     /// Whether all it takes frames from are to be told to the guard then.
     pub unsourced: bool,
     /// When to try again what went wrong, and after what pause.
@@ -173,8 +173,8 @@ impl Vn {
             listings: 0,
             unread: false,
             hub: None,
-            takes_all_until: None,
-            unsourced: true,
+            guarded_from: None,
+            unsourced: false,
             again: None,
             pause: Duration::ZERO,
         }
