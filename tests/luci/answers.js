@@ -42,6 +42,18 @@ function peer(n, more) {
 	}, more);
 }
 
+function path(n, more) {
+	return Object.assign({
+		vn: 'lan', nbma: '10.0.0.' + n, vni: 98 + n, hub: false, state: 'up', since: 60 * n, round_trip: 11, loss: 4,
+		largest_frame: 1422, macs: 1, reason: null
+	}, more);
+}
+
+const spoke_paths = [
+	path(1, { vni: 4590770, hub: true, macs: 0, round_trip: 0, loss: 0 }), path(3, { macs: 2 }), path(4, { vni: 100, loss: 31 }),
+	path(7, { nbma: '10.0.7.1', vni: 700 })
+];
+
 const spoke_macs = [
 	mac(11), mac(12), mac(13, { nbma: '10.0.0.4', vni: 100, valid: 12 }), mac(14, { nbma: '10.0.7.1', vni: 700 }),
 	mac(1, { nbma: '10.0.0.1', vni: 4590770 }),
@@ -57,7 +69,26 @@ const waiting = (state, text, hint, more) => Object.assign({}, spoke, {
 module.exports = {
 	spoke, hub, status, mac, peer,
 
-	registered: { status: status([ spoke ]), macs: { macs: spoke_macs }, peers: { peers: [] } },
+	registered: {
+		status: status([ spoke ]), macs: { macs: spoke_macs }, peers: { peers: [] }, paths: { paths: spoke_paths }
+	},
+
+	// One of its sites is behind a firewall, another one is being tested.
+	blocked: {
+		status: status([ Object.assign({}, spoke, { paths_up: 1, paths_down: 1 }) ]),
+		macs: { macs: [
+			mac(11), mac(12, { nbma: '10.0.0.8', state: 'no path', place: 'hub' }), mac(13, { nbma: '10.0.0.9', state: 'no path', place: 'hub' })
+		] },
+		peers: { peers: [] },
+		paths: { paths: [
+			spoke_paths[0], spoke_paths[1],
+			path(8, {
+				state: 'down', since: 75, round_trip: null, loss: 0, largest_frame: null,
+				reason: "VXLAN does not get there and back: does a firewall drop UDP 4789 ('udp_port')?"
+			}),
+			path(9, { state: 'untested', since: 0, round_trip: null, loss: 0, largest_frame: null })
+		] }
+	},
 
 	// A second network that is told no, on the same router.
 	refused: {

@@ -209,6 +209,30 @@ test('the picture has a line for each network at the hub, shortcuts and the way 
 	assert.deepEqual(await lines('refused', 360), await lines('refused'));
 	assert.deepEqual(await lines('hub_up'), [ 'registered', 'registered', 'registered' ]);
 	assert.deepEqual(await lines('registering'), [ 'hub-busy' ]);
+	assert.deepEqual(await lines('blocked'), [ 'blocked', 'blocked', 'detour', 'detour', 'detour', 'hub-good', 'shortcut' ]);
+});
+
+test('a path that is down says why, and how frames go meanwhile', async () => {
+	const { page } = await shows({ answers: answers.blocked, uci: configured }, 'does a firewall drop UDP 4789', 'no direct path', '1 up, 1 down', '10.0.0.1 (hub)');
+	const rows = await page.$$eval('[aria-label="Paths to other sites"] tr', (all) => all.slice(1).map((tr) => Array.from(tr.children, (td) => td.innerText)));
+
+	assert.deepEqual(rows.map((row) => row.slice(3, 8)), [
+		[ 'up', '60 s', 'below 1 ms', '0 %', '1422' ],
+		[ 'up', '180 s', '11 ms', '1 %', '1422' ],
+		[ 'down', '75 s', '–', '–', '–' ],
+		[ 'being tested', '0 s', '–', '–', '–' ]
+	]);
+
+	const titles = await page.$$eval('.dmevpn-picture .dmevpn-blocked title', (all) => all.map((title) => title.textContent));
+
+	assert.deepEqual(titles.map((title) => title.split(' (')[0]), [ 'no direct path: frames to 10.0.0.8 go by the hub', 'no direct path: frames to 10.0.0.9 go by the hub' ]);
+	assert.equal(await page.getAttribute('svg.dmevpn-picture', 'aria-label'), 'Who talks to whom: 1 hub, 1 site reached directly, 2 sites reached by the hub');
+});
+
+test('a hub has no paths to show', async () => {
+	const page = await browser.open('status', { answers: answers.hub_up, uci: configured });
+
+	assert.ok(!await page.isVisible('text=Paths to other sites'));
 });
 
 test('the picture is told in words too', async () => {

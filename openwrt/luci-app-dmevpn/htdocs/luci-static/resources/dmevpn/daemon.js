@@ -69,6 +69,7 @@ return baseclass.extend({
 	status: method('status'),
 	macs: method('macs', [ 'vn' ]),
 	peers: method('peers', [ 'vn' ]),
+	paths: method('paths', [ 'vn' ]),
 	events: method('events', [ 'after' ]),
 	flush: method('flush', [ 'vn', 'mac' ]),
 	remove: method('remove', [ 'vn', 'peer' ]),

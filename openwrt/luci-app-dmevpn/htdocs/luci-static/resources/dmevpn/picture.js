@@ -17,6 +17,13 @@ const STATES = {
 	withdrawing: 'busy'
 };
 
+// How a site is reached, by the place of a MAC there.
+const KINDS = {
+	direct: 'shortcut',
+	hub: 'blocked',
+	spoke: 'registered'
+};
+
 function shape(name, attributes, children) {
 	const node = document.createElementNS(NS, name);
 
@@ -58,7 +65,7 @@ function hubs_of(vns) {
 	return hubs;
 }
 
-function sites_of(hubs, macs, peers) {
+function sites_of(hubs, rows) {
 	const sites = new Map();
 	const site = (address, kind) => {
 		if (!sites.has(address))
@@ -67,10 +74,17 @@ function sites_of(hubs, macs, peers) {
 		return sites.get(address);
 	};
 
-	peers.forEach((peer) => site(peer.nbma, 'registered').vns.add(peer.vn));
+	rows.peers.forEach((peer) => site(peer.nbma, 'registered').vns.add(peer.vn));
 
-	macs.filter((mac) => mac.nbma && (mac.place == 'direct' || mac.place == 'spoke')).forEach((mac) => {
-		const at = hubs.get(mac.nbma) || site(mac.nbma, mac.place == 'direct' ? 'shortcut' : 'registered');
+	rows.paths.filter((path) => path.state == 'down' && !path.hub).forEach((path) => {
+		const at = site(path.nbma, 'blocked');
+
+		at.vns.add(path.vn);
+		at.reason = path.reason;
+	});
+
+	rows.macs.filter((mac) => mac.nbma).forEach((mac) => {
+		const at = hubs.get(mac.nbma) || site(mac.nbma, KINDS[mac.place]);
 
 		at.macs++;
 
@@ -192,18 +206,24 @@ function hub_lines(layout, place, hub) {
 	});
 }
 
+const TEXTS = {
+	shortcut: _('shortcut: frames go directly to %s'),
+	registered: _('%s is registered here'),
+	blocked: _('no direct path: frames to %s go by the hub')
+};
+
 function site_line(layout, place, site) {
 	const ends = towards(layout.self, place);
-	const text = site.kind == 'shortcut' ? _('shortcut: frames go directly to %s') : _('%s is registered here');
+	const text = TEXTS[site.kind].format(site.address);
 
-	return line(ends[0], ends[1], site.kind, text.format(site.address));
+	return line(ends[0], ends[1], site.kind, site.reason ? '%s (%s)'.format(text, site.reason) : text);
 }
 
 // How frames went before there was a shortcut, and how they go to everything that has none.
 function detour(layout, place, site) {
 	const hub = layout.hubs[0];
 
-	if (!hub || site.kind != 'shortcut')
+	if (!hub || site.kind == 'registered')
 		return null;
 
 	if (hub.x != place.x) {
@@ -251,7 +271,8 @@ function drawn(model, width) {
 
 function summary(model) {
 	const direct = model.sites.filter((site) => site.kind == 'shortcut').length;
-	const registered = model.sites.length - direct;
+	const blocked = model.sites.filter((site) => site.kind == 'blocked').length;
+	const registered = model.sites.length - direct - blocked;
 	const texts = [];
 
 	if (model.hubs.length)
@@ -259,6 +280,9 @@ function summary(model) {
 
 	if (direct)
 		texts.push(N_(direct, '%d site reached directly', '%d sites reached directly').format(direct));
+
+	if (blocked)
+		texts.push(N_(blocked, '%d site reached by the hub', '%d sites reached by the hub').format(blocked));
 
 	if (registered)
 		texts.push(N_(registered, '%d site registered here', '%d sites registered here').format(registered));
@@ -281,7 +305,13 @@ function legend(model) {
 		.forEach((state) => entries.push([ 'hub-%s'.format(state[0]), state[1] ]));
 
 	if (has('shortcut'))
-		entries.push([ 'shortcut', _('shortcut: directly') ], [ 'detour', _('by the hub') ]);
+		entries.push([ 'shortcut', _('shortcut: directly') ]);
+
+	if (has('blocked'))
+		entries.push([ 'blocked', _('no direct path') ]);
+
+	if (has('shortcut') || has('blocked'))
+		entries.push([ 'detour', _('by the hub') ]);
 
 	if (has('registered'))
 		entries.push([ 'registered', _('registered here') ]);
@@ -290,10 +320,10 @@ function legend(model) {
 }
 
 return baseclass.extend({
-	// The picture of what `status`, `macs` and `peers` tell, fit for `width` pixels.
-	draw: function(status, macs, peers, width) {
+	// The picture of what `status` tells, and `macs`, `peers` and `paths` in `rows`, fit for `width` pixels.
+	draw: function(status, rows, width) {
 		const hubs = hubs_of(status.vns);
-		const model = { addresses: status.nbma, sites: sites_of(hubs, macs, peers), hubs: Array.from(hubs.values()) };
+		const model = { addresses: status.nbma, sites: sites_of(hubs, rows), hubs: Array.from(hubs.values()) };
 
 		if (!model.hubs.length && !model.sites.length)
 			return E('p', {}, [ E('em', {}, [ _('No site is registered with this hub yet.') ]) ]);

@@ -5,6 +5,7 @@
 'require uci';
 'require ui';
 'require dmevpn.daemon as daemon';
+'require dmevpn.paths as paths';
 'require dmevpn.picture as picture';
 'require dmevpn.table as table';
 'require dmevpn.text as text';
@@ -32,6 +33,7 @@ const STATES = {
 const MAC_STATES = {
 	asking: _('being asked for'),
 	shortcut: _('shortcut'),
+	'no path': _('no direct path'),
 	unknown: _('unknown to the hub'),
 	learned: _('learned'),
 	held: _('held')
@@ -114,10 +116,11 @@ return view.extend({
 		if (this.macs && this.macs.length > MANY && this.round % SELDOM)
 			return null;
 
-		return Promise.all([ daemon.macs(), daemon.peers() ]).then((answers) => {
+		return Promise.all([ daemon.macs(), daemon.peers(), daemon.paths() ]).then((answers) => {
 			this.macs = or_none(answers[0], 'macs');
 			this.peers = or_none(answers[1], 'peers');
-			this.shortened = answers[0].truncated || answers[1].truncated;
+			this.paths = or_none(answers[2], 'paths');
+			this.shortened = answers.some((answer) => answer.truncated);
 		});
 	},
 
@@ -138,10 +141,12 @@ return view.extend({
 		this.vns = E('div');
 		this.picture = E('div', { 'class': 'cbi-section dmevpn-who' });
 		this.mac_table = this.build_macs();
+		this.path_table = paths.create();
 		this.peer_table = this.build_peers();
 		this.rows = E('div', {}, [
 			this.picture_section = this.section(_('Who talks to whom'), this.picture),
 			this.mac_section = this.section(_('MAC addresses'), this.cut = E('div'), this.mac_table.node, this.build_resolve()),
+			this.path_section = this.section(_('Paths to other sites'), this.path_table.node),
 			this.peer_section = this.section(_('Sites registered with this hub'), this.peer_table.node)
 		]);
 		this.node = E('div', { 'class': 'dmevpn' }, [
@@ -168,12 +173,19 @@ return view.extend({
 		if (!up)
 			return;
 
-		dom.content(this.cut, this.shortened ? E('p', {}, [ E('em', {}, [ _('There are more than this page is told of: "dmevpn macs" and "dmevpn peers" list all.') ]) ]) : null);
+		dom.content(this.cut, this.shortened ? E('p', {}, [ E('em', {}, [ _('There are more than this page is told of: "dmevpn macs", "dmevpn paths" and "dmevpn peers" list all.') ]) ]) : null);
 		this.mac_table.update(this.macs || []);
+		this.path_table.update(this.paths || []);
 		this.peer_table.update(this.peers || []);
-		this.peer_section.style.display = this.status.vns.some((vn) => vn.role == 'hub') ? '' : 'none';
+		this.show_for(this.path_section, 'spoke');
+		this.show_for(this.peer_section, 'hub');
 		this.draw_resolve();
 		this.draw_picture();
+	},
+
+	// A section that has a meaning in networks where this router is a `role` only.
+	show_for: function(section, role) {
+		section.style.display = this.status.vns.some((vn) => vn.role == role) ? '' : 'none';
 	},
 
 	// Why there is nothing to be seen, and what to do about it.
@@ -295,11 +307,16 @@ return view.extend({
 			[ _('Own address'), text.or_dash(vn.local_nbma) ],
 			[ _('VNI'), vn.uplink_vni == null ? String(vn.vni) : _('%d, towards the hub %d').format(vn.vni, vn.uplink_vni) ],
 			[ _('Device'), text.or_dash(vn.device) ],
+			vn.paths_up || vn.paths_down ? [ _('Direct paths'), this.paths_text(vn) ] : null,
 			vn.valid == null ? null : [ _('Valid for'), text.duration(vn.valid) ],
 			[ _('Signed by'), vn.key || _('nothing: it is open') ],
 			vn.retry == null ? null : [ _('Next try'), _('in %s').format(text.duration(vn.retry)) ],
 			[ _('MAC addresses'), macs.join(', ') ]
 		].filter((fact) => fact);
+	},
+
+	paths_text: function(vn) {
+		return vn.paths_down ? _('%d up, %d down').format(vn.paths_up, vn.paths_down) : _('%d up').format(vn.paths_up);
 	},
 
 	keys_text: function(vn) {
@@ -338,7 +355,7 @@ return view.extend({
 
 		const width = this.picture.clientWidth || 640;
 
-		dom.content(this.picture, picture.draw(this.status, this.macs || [], this.peers || [], width));
+		dom.content(this.picture, picture.draw(this.status, { macs: this.macs || [], peers: this.peers || [], paths: this.paths || [] }, width));
 	},
 
 	build_macs: function() {
