@@ -4,6 +4,7 @@
 'require poll';
 'require uci';
 'require ui';
+'require dmevpn.card as card';
 'require dmevpn.daemon as daemon';
 'require dmevpn.paths as paths';
 'require dmevpn.picture as picture';
@@ -17,18 +18,6 @@ const MANY = 500;
 const SELDOM = 4;
 
 const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
-
-// How a VN's state looks, and its word.
-const STATES = {
-	no_device: [ 'bad', _('waiting for a device') ],
-	no_address: [ 'bad', _('waiting for an address') ],
-	registering: [ 'busy', _('registering') ],
-	registered: [ 'good', _('registered') ],
-	refused: [ 'bad', _('refused') ],
-	withdrawing: [ 'busy', _('withdrawing') ],
-	up: [ 'good', _('up') ],
-	down: [ 'bad', _('down') ]
-};
 
 const MAC_STATES = {
 	asking: _('being asked for'),
@@ -244,109 +233,16 @@ return view.extend({
 		const known = this.readable ? configured() : { on: [], off: [] };
 		const running = this.status.vns.map((vn) => vn.name);
 		const missing = known.on.filter((vn) => running.indexOf(vn['.name']) < 0);
-		const cards = this.status.vns.map((vn) => this.card(vn))
-			.concat(missing.map((vn) => this.placeholder(vn, 'busy', _('not taken over'),
+		const cards = this.status.vns.map((vn) => card.of(vn))
+			.concat(missing.map((vn) => card.placeholder(vn, 'busy', _('not taken over'),
 				_('The daemon does not know this network yet: its configuration was changed and not read again, or is wrong.'))))
-			.concat(known.off.map((vn) => this.placeholder(vn, 'off', _('switched off'), _('Switched off in the configuration.'))));
+			.concat(known.off.map((vn) => card.placeholder(vn, 'off', _('switched off'), _('Switched off in the configuration.'))));
 
 		if (!cards.length)
 			return text.notice('notice', _('Nothing is configured yet'), [ _('The daemon runs without a network.') ],
 				[ link('admin/vpn/dmevpn/config', _('Set up')) ]);
 
 		return E('div', { 'class': 'dmevpn-vns' }, cards);
-	},
-
-	card: function(vn) {
-		const state = STATES[vn.state] || [ 'busy', vn.state ];
-		const look = vn.trouble && state[0] == 'good' ? 'bad' : state[0];
-
-		return E('div', { 'class': 'dmevpn-vn dmevpn-%s'.format(look), 'data-vn': vn.name }, [
-			this.card_head(vn.name, vn.role == 'hub' ? _('this router is the hub') : vn.hub == 'hub' ? _('site') : _('site of the hub %s').format(vn.hub), state[1]),
-			E('p', {}, [ vn.text ]),
-			vn.trouble && vn.text.indexOf(vn.trouble) < 0 ? E('p', {}, [ E('strong', {}, [ vn.trouble ]) ]) : '',
-			vn.hint ? E('p', { 'class': 'dmevpn-hint' }, [ vn.hint ]) : '',
-			E('dl', { 'class': 'dmevpn-facts' }, [].concat.apply([], this.facts(vn).map((fact) => [
-				E('dt', {}, [ fact[0] ]),
-				E('dd', {}, [ fact[1] ])
-			])))
-		]);
-	},
-
-	card_head: function(name, role, state) {
-		return E('h4', {}, [ name, E('span', { 'class': 'dmevpn-badge' }, [ state ]), E('small', {}, [ role ]) ]);
-	},
-
-	placeholder: function(vn, look, state, sentence) {
-		return E('div', { 'class': 'dmevpn-vn dmevpn-%s'.format(look), 'data-vn': vn['.name'] }, [
-			this.card_head(vn['.name'], vn.role == 'hub' ? _('this router is the hub') : _('site'), state),
-			E('p', {}, [ sentence ])
-		]);
-	},
-
-	facts: function(vn) {
-		const facts = [
-			[ _('For'), text.duration(vn.since) ],
-			[ _('VPN-ID'), vn.vpn_id ],
-			[ _('Bridge'), [ vn.bridge, vn.vlan == null ? '' : _('VLAN %d').format(vn.vlan), vn.bridge_mac || '' ].filter((word) => word).join(' ') ]
-		];
-
-		return facts.concat(vn.role == 'hub' ? this.hub_facts(vn) : this.spoke_facts(vn));
-	},
-
-	spoke_facts: function(vn) {
-		const macs = [ _('%d by a shortcut').format(vn.shortcuts) ];
-
-		if (vn.asking)
-			macs.push(_('%d being asked for').format(vn.asking));
-
-		if (vn.unknown)
-			macs.push(_('%d unknown to the hub').format(vn.unknown));
-
-		return [
-			[ _('Hub'), vn.hub_nbma && vn.hub_nbma != vn.hub_address ? '%s (%s)'.format(vn.hub_address, vn.hub_nbma) : vn.hub_address ],
-			[ _('Own address'), text.or_dash(vn.local_nbma) ],
-			[ _('VNI'), vn.uplink_vni == null ? String(vn.vni) : _('%d, towards the hub %d').format(vn.vni, vn.uplink_vni) ],
-			[ _('Device'), text.or_dash(vn.device) ],
-			vn.paths_up || vn.paths_down ? [ _('Direct paths'), this.paths_text(vn) ] : null,
-			vn.valid == null ? null : [ _('Valid for'), text.duration(vn.valid) ],
-			[ _('Signed by'), vn.key || _('nothing: it is open') ],
-			vn.retry == null ? null : [ _('Next try'), _('in %s').format(text.duration(vn.retry)) ],
-			[ _('MAC addresses'), macs.join(', ') ]
-		].filter((fact) => fact);
-	},
-
-	paths_text: function(vn) {
-		return vn.paths_down ? _('%d up, %d down').format(vn.paths_up, vn.paths_down) : _('%d up').format(vn.paths_up);
-	},
-
-	keys_text: function(vn) {
-		if (vn.keys == 'open' || vn.keys == null)
-			return _('none: who reaches this hub can join');
-
-		const keys = [];
-
-		if (vn.keys_own)
-			keys.push(_('%d of one site each').format(vn.keys_own));
-
-		if (vn.keys_shared)
-			keys.push(_('%d of several sites, who can speak as the hub').format(vn.keys_shared));
-
-		if (!vn.keys_required)
-			keys.push(_('not required: %d sites without').format(vn.unsigned));
-
-		return keys.join(', ');
-	},
-
-	hub_facts: function(vn) {
-		return [
-			[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
-			vn.ip_clients ? [ _('IP clients'), String(vn.ip_clients) ] : null,
-			[ _('Keys'), this.keys_text(vn) ],
-			[ _('MAC addresses'), String(vn.macs) ],
-			[ _('Data plane'), vn.dataplane_reason ? '%s (%s)'.format(vn.dataplane, vn.dataplane_reason) : vn.dataplane ],
-			vn.purges ? [ _('Purges'), _('%d not confirmed yet').format(vn.purges) ] : null,
-			vn.refusal ? [ _('One is refused'), vn.refusal ] : null
-		].filter((fact) => fact);
 	},
 
 	draw_picture: function() {
