@@ -4,8 +4,9 @@
 mod sim;
 
 use dmevpn::engine::report::{PathRow, PathState, Trouble};
-use dmevpn::engine::{Event, Input, News};
+use dmevpn::engine::{Arrived, By, Event, Input, News};
 use dmevpn::types::{Mac, Vtep};
+use dmevpn::wire::probe::Probe;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
 use std::time::Duration;
@@ -333,29 +334,109 @@ fn a_node_sends_a_hundred_probes_a_second_at_most() {
     assert!((2..=150).all(|n| goes_direct(&sim, 1, station(n))));
 }
 
-#[test]
-fn a_stranger_gets_no_answer() {
-    let mut sim = star(2);
-    let stranger = Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) };
-    let probe = dmevpn::wire::probe::Probe {
+/// What somebody whom nobody knows asks node 1.
+fn strange_probe(sim: &mut Sim, mac: Mac, nonce: u64) {
+    let asker = Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) };
+    let probe = Probe {
         is_answer: false,
-        source: station(4711),
+        source: mac,
         transaction: 1,
         flags: 0,
-        asker: stranger,
-        nonce: 1,
+        asker,
+        nonce,
         tag: 0,
         padding: 0,
     };
-    let arrived = dmevpn::engine::Arrived { by: dmevpn::engine::By::Tunnel, probe };
-    let asked = |sim: &Sim| sim.told(1, |event| *event == Event::Asked { mac: station(4711) });
-    for _ in 0..500 {
-        sim.input(1, Input::Probe { vn: VN, arrived });
+    sim.input(1, Input::Probe { vn: VN, arrived: Arrived { by: By::Tunnel, probe } });
+}
+
+fn asked(sim: &Sim) -> u32 {
+    sim.nodes[1].engine.statistics().tx_resolve_req
+}
+
+fn questions_told(sim: &Sim) -> usize {
+    sim.told(1, |event| matches!(event, Event::Asked { .. } | Event::NotResolved { .. }))
+}
+
+#[test]
+fn a_stranger_gets_no_answer() {
+    let mut sim = star(2);
+    let (before, told) = (asked(&sim), questions_told(&sim));
+    for nonce in 0..500 {
+        strange_probe(&mut sim, station(4711), nonce);
         sim.run(Duration::from_millis(10));
     }
     assert!(path(&sim, 1, 2).is_none() && sim.nodes[1].engine.paths(sim.now, VN, None, 9).len() == 1);
-    assert!((1..=100).contains(&asked(&sim)), "asked {} times", asked(&sim));
+    assert!((1..=100).contains(&(asked(&sim) - before)), "asked {} times", asked(&sim) - before);
     assert!(sim.nodes[1].engine.macs(sim.now, VN, None, 9).is_empty(), "nothing is left of it");
+    assert_eq!(questions_told(&sim), told);
+}
+
+/// Strangers of many names, of whom the hub says nothing.
+#[test]
+fn strangers_take_no_places_of_macs() {
+    let mut sim = star(2);
+    let mut settings = sim.nodes[1].settings.clone();
+    settings.vns.get_mut(&VN).unwrap().client.as_mut().unwrap().max_macs = 16;
+    sim.apply(1, settings);
+    sim.run_secs(5);
+    let (before, told) = (asked(&sim), questions_told(&sim));
+    sim.cut(1, 0);
+    for n in 0..1000 {
+        strange_probe(&mut sim, station(10_000 + n), n as u64);
+        sim.run(Duration::from_millis(10));
+    }
+    assert!((100..=150).contains(&(asked(&sim) - before)), "asked {} times", asked(&sim) - before);
+    assert_eq!(sim.nodes[1].engine.macs(sim.now, VN, None, 99), []);
+    assert_eq!(questions_told(&sim), told);
+    sim.cut.clear();
+    sim.converse(station(1), station(2), OFTEN, MINUTE);
+    sim.until(5 * SECOND, "the shortcuts", is_direct);
+}
+
+/// Routes change all the time, and none of them leads elsewhere: what is up is watched as ever.
+#[test]
+fn a_storm_of_routes_puts_nothing_off() {
+    let mut sim = pair();
+    let way = sim.nodes[1].hubs[&HUB];
+    let storm = |sim: &mut Sim, seconds: u64| {
+        for _ in 0..seconds * 5 {
+            sim.input(1, Input::Hub { hub: HUB, path: Some(way) });
+            sim.run(Duration::from_millis(200));
+        }
+    };
+    sim.run_secs(10);
+    let calm = sim.nodes[1].probes;
+    sim.run_secs(20);
+    let calm = sim.nodes[1].probes - calm;
+    let stormy = sim.nodes[1].probes;
+    storm(&mut sim, 20);
+    let stormy = sim.nodes[1].probes - stormy;
+    assert!((calm - 3..=calm + 3).contains(&stormy), "{calm} probes in a calm, {stormy} in a storm");
+    sim.forget_gaps();
+    sim.links(1, 2, Link::BLOCKED);
+    storm(&mut sim, 6);
+    let gap = sim.longest_gap();
+    sim.check(gap <= DARK, || format!("nothing arrived for {gap:?}"));
+    assert_eq!(state(&sim, 1, 2), Some(PathState::Down(Trouble::Silent)));
+    // What is down is tested sooner than it would be.
+    sim.links.clear();
+    storm(&mut sim, 10);
+    assert!(goes_direct(&sim, 1, station(2)));
+}
+
+/// A router that slept, or somebody who keeps packets back: what an answer took then is no round trip.
+#[test]
+fn an_answer_of_a_week_ago_says_nothing() {
+    let week = 7 * 24 * 60 * 60;
+    let mut sim = star(1);
+    sim.run_secs(20);
+    sim.link(0, 1, Link { delay: week * 1000, ..Link::default() });
+    sim.run_secs(6);
+    sim.links.clear();
+    sim.run_secs(week);
+    let row = path(&sim, 1, 0).unwrap();
+    assert_eq!((row.state, row.round_trip), (PathState::Up, Some(10)));
 }
 
 #[test]

@@ -190,6 +190,11 @@ impl Book {
         self.macs
     }
 
+    /// How many MACs a site has.
+    pub fn macs_of(&self, site: SiteId) -> u32 {
+        self.crowd.of(site)
+    }
+
     pub fn get(&self, address: ProtocolAddress) -> Option<&Entry> {
         self.table.get(&address)
     }

@@ -14,6 +14,7 @@ use super::plane::Plane;
 use super::random::Random;
 use super::reach::Budget;
 use super::request_id::RequestIds;
+use super::secret::Nonces;
 use super::sites::{SiteId, Sites};
 use super::timers::{Alarm, Timers};
 use super::uplinks::Uplinks;
@@ -92,6 +93,8 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     pub timers: &'a mut Timers<Timer>,
     pub sessions: &'a mut Sessions,
+    /// Of probes.
+    pub nonces: &'a mut Nonces,
     /// How many probes may be sent.
     pub probes: &'a mut Budget,
     /// Whether the daemon was started less than a minute ago.

@@ -42,6 +42,7 @@ pub use contract::way::{Path, Via};
 pub use contract::{report, settings};
 pub use plane::Plane;
 pub use scene::Told;
+use secret::Nonces;
 pub use secret::Secret;
 
 use crate::time::Instant;
@@ -104,6 +105,7 @@ impl Engine {
                 uplinks: Uplinks::new(start.identity.clone()),
                 oddities: Oddities::default(),
                 sessions: Sessions::new(start.secret.clone()),
+                nonces: Nonces::new(start.secret.clone()),
                 complaints: TokenBucket::new(COMPLAINTS),
                 probes: Budget::default(),
                 started: None,
@@ -222,11 +224,7 @@ impl Engine {
         let vn = self.vns.get(&vn)?;
         let view = vn.view(now);
         match (&vn.client, &vn.server) {
-            (Some(client), _) => {
-                let probing = self.probing();
-                let report = client.report(view).map(|report| report::SpokeReport { probing, ..report });
-                report.map(report::VnReport::Spoke)
-            }
+            (Some(client), _) => client.report(view, self.probing()).map(report::VnReport::Spoke),
             (None, Some(server)) => Some(report::VnReport::Hub(server.report(view))),
             (None, None) => None,
         }
@@ -276,11 +274,8 @@ impl Engine {
     /// The first `max` paths of a VN behind `after`, in the order of their VTEPs; none at a hub.
     pub fn paths(&self, now: Instant, vn: VnKey, after: Option<Vtep>, max: usize) -> Vec<report::PathRow> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
-        let mut rows = vn.client.as_ref().map(|client| client.paths(vn.view(now))).unwrap_or_default();
-        rows.retain(|row| after.is_none_or(|after| row.peer > after));
-        rows.sort_unstable_by_key(|row| row.peer);
-        rows.truncate(max);
-        rows
+        let rows = vn.client.iter().flat_map(|client| client.paths(vn.view(now), after));
+        rows.take(max).collect()
     }
 
     /// How long paths wait for their next probe, in percent of what they should: more than 100 where there are too many.

@@ -47,6 +47,34 @@ pub fn network(nbma: Nbma, bits: u8) -> [u8; 16] {
     (all & !others).to_be_bytes()
 }
 
+/// Numbers that nobody else can guess, one after the other.
+#[derive(Debug)]
+pub struct Nonces {
+    secret: Secret,
+    /// Those that came of one hash.
+    drawn: [u64; 4],
+    used: u64,
+}
+
+impl Nonces {
+    pub fn new(secret: Secret) -> Nonces {
+        Nonces { secret, drawn: [0; 4], used: 0 }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> u64 {
+        let place = (self.used % 4) as usize;
+        if place == 0 {
+            let hash = self.secret.derive(&[b"nonce", &self.used.to_be_bytes()]);
+            for (nonce, octets) in self.drawn.iter_mut().zip(hash.chunks_exact(8)) {
+                *nonce = octets.iter().fold(0, |all, octet| all << 8 | u64::from(*octet));
+            }
+        }
+        self.used += 1;
+        self.drawn[place]
+    }
+}
+
 /// It is not shown.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,5 +94,15 @@ mod tests {
         let hex = |octets: [u8; 32]| octets.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(hex(secret.derive(&[b"Hi ", b"", b"There"])), expected);
         assert_eq!(secret.number(&[b"Hi There"]), 0xb034_4c61_d8db_3853);
+    }
+
+    #[test]
+    fn no_two_nonces_are_alike() {
+        let draw = |bits| {
+            let mut nonces = Nonces::new(Secret::new(&[bits; 32]));
+            (0..1000).map(|_| nonces.draw()).collect::<std::collections::BTreeSet<u64>>()
+        };
+        let (ours, others) = (draw(1), draw(2));
+        assert_eq!((ours.len(), ours.union(&others).count()), (1000, 2000));
     }
 }

@@ -195,24 +195,30 @@ impl Sites {
 
     /// Those after a name.
     pub fn members_after(&self, last: Option<SiteName>) -> impl Iterator<Item = (SiteId, &Site, &Member)> {
+        self.after(last).filter_map(|(id, site)| Some((id, site, site.member.as_deref()?)))
+    }
+
+    /// All sites after a name, in the order of their names.
+    pub fn after(&self, last: Option<SiteName>) -> impl Iterator<Item = (SiteId, &Site)> {
         let start = last.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
-        self.names.range((start, core::ops::Bound::Unbounded)).filter_map(|(_, id)| {
-            let site = self.get(*id)?;
-            Some((*id, site, site.member.as_deref()?))
-        })
+        let names = self.names.range((start, core::ops::Bound::Unbounded));
+        names.filter_map(|(_, id)| Some((*id, self.get(*id)?)))
+    }
+
+    /// All sites at an underlay address.
+    pub fn at(&self, nbma: Nbma) -> impl Iterator<Item = SiteId> {
+        self.names.range((nbma, None)..=(nbma, Some(Vni::MAX))).map(|(_, id)| *id)
     }
 
     /// The clients at an underlay address, whatever their VNI.
     pub fn members_at(&self, nbma: Nbma) -> impl Iterator<Item = (SiteId, &Member)> {
-        self.names
-            .range((nbma, None)..=(nbma, Some(Vni::MAX)))
-            .filter_map(|(_, id)| Some((*id, self.member(*id)?)))
+        self.at(nbma).filter_map(|id| Some((id, self.member(id)?)))
     }
 
     /// Whether a client, or a hub of this node's, is at an underlay address.
     pub fn is_at(&self, nbma: Nbma) -> bool {
-        let mut there = self.names.range((nbma, None)..=(nbma, Some(Vni::MAX)));
-        there.any(|(_, id)| self.get(*id).is_some_and(|site| site.member.is_some() || site.pins > 0))
+        let is_somebody = |site: &Site| site.member.is_some() || site.pins > 0;
+        self.at(nbma).any(|id| self.get(id).is_some_and(is_somebody))
     }
 
     /// Those of them that have this VNI; all for `None`.

@@ -16,6 +16,7 @@ use super::plane::Plane;
 use super::random::Random;
 use super::reach::Budget;
 use super::request_id::RequestIds;
+use super::secret::Nonces;
 use super::server::Server;
 use super::sites::{SiteId, Sites};
 use super::timers::Timers;
@@ -57,6 +58,7 @@ pub struct Common {
     pub uplinks: Uplinks,
     pub oddities: Oddities,
     pub sessions: Sessions,
+    pub nonces: Nonces,
     pub complaints: TokenBucket,
     pub probes: Budget,
     /// When the first thing happened.
@@ -106,6 +108,7 @@ impl Vn {
             advertised: common.advertised,
             oddities: &mut common.oddities,
             sessions: &mut common.sessions,
+            nonces: &mut common.nonces,
             complaints: &mut common.complaints,
             holding_time: common.holding_time,
             vn: self.key,

@@ -229,7 +229,8 @@ impl Client {
         self.resolution.is_denied(mac)
     }
 
-    pub fn report(&self, vn: View<'_>) -> Option<SpokeReport> {
+    /// `probing`: how far apart this node's probes are, in percent of what they should be.
+    pub fn report(&self, vn: View<'_>, probing: u32) -> Option<SpokeReport> {
         let registration = self.registrations.get(&self.settings.hub)?;
         let path = registration.path();
         let complete = match (vn.sites.mac, path) {
@@ -241,7 +242,7 @@ impl Client {
         let (standing, since) = registration.report(vn.now, complete);
         let (shortcuts, asking, negative) = self.resolution.count();
         let (mut paths, mut hub_trouble) = ((0, 0), None);
-        for (_, row) in self.reach.rows(vn.now, vn.sites) {
+        for row in self.reach.rows(vn, None) {
             match row.state {
                 _ if row.is_hub => hub_trouble = self.hub_trouble(vn.now, &row),
                 PathState::Up | PathState::Unverified => paths.0 += 1,
@@ -265,7 +266,7 @@ impl Client {
             key: vn.keys.name(registration.key(vn.keys)),
             paths,
             hub_trouble,
-            probing: 100,
+            probing,
         })
     }
 

@@ -5,7 +5,6 @@ use super::super::contract::effect::Event;
 use super::super::contract::report::{PathRow, PathState, Trouble};
 use super::super::contract::settings::ClientSettings;
 use super::super::reach::{self, Prober, Verdict};
-use super::super::sites::SiteId;
 use super::Client;
 use super::registration::Registration;
 use crate::time::Instant;
@@ -18,10 +17,7 @@ impl Client {
     pub fn probe(&mut self, cx: &mut Context<'_>, probe: &Probe) {
         let Some(prober) = self.prober(cx) else { return };
         if !probe.is_answer {
-            if let Some(mac) = self.reach.asked(cx, &prober, probe)
-                && !self.resolution.knows(mac)
-                && self.reach.may_introduce(cx.now)
-            {
+            if let Some(mac) = self.reach.asked(cx, &prober, probe) {
                 self.ask(cx, |resolution, cx, asker| resolution.introduce(cx, asker, mac));
             }
             return;
@@ -42,23 +38,14 @@ impl Client {
         self.path_news(cx, news);
     }
 
-    /// What is known of the paths to other sites.
-    pub fn paths(&self, vn: View<'_>) -> Vec<PathRow> {
-        let mut rows: Vec<(SiteId, PathRow)> = self.reach.rows(vn.now, vn.sites).collect();
-        for (site, row) in &mut rows {
-            let mut last = None;
-            while let Some(address) = vn.book.next_behind(*site, last) {
-                row.shortcuts += 1;
-                last = Some(address);
-            }
-        }
-        let rows = rows.into_iter().map(|(_, mut row)| {
+    /// What is known of the paths to other sites behind `after`, in the order of their VTEPs.
+    pub fn paths<'a>(&'a self, vn: View<'a>, after: Option<Vtep>) -> impl Iterator<Item = PathRow> + 'a {
+        self.reach.rows(vn, after).map(move |mut row| {
             if let (true, Some(trouble)) = (row.is_hub, self.hub_trouble(vn.now, &row)) {
                 row.state = PathState::Down(trouble);
             }
             row
-        });
-        rows.collect()
+        })
     }
 
     /// What is wrong with the hub's path.

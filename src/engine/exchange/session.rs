@@ -45,9 +45,6 @@ type Sender<'a> = (Via, &'a Message<'a>, Option<&'a str>);
 pub struct Sessions {
     secret: Secret,
     drawn: u64,
-    /// Nonces that came of one hash, and are not used yet.
-    nonces: [u64; 4],
-    nonces_used: u64,
     count: u64,
     /// Where a session ended, at most [`ENDED`].
     ended: BTreeMap<Place, Count>,
@@ -67,8 +64,6 @@ impl Sessions {
             of_line: Table::new(&secret),
             secret,
             drawn: 0,
-            nonces: [0; 4],
-            nonces_used: 0,
             count: 0,
             ended: BTreeMap::new(),
             others: None,
@@ -79,19 +74,6 @@ impl Sessions {
     pub fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.secret.number(&[b"tag", &self.drawn.to_be_bytes()]).max(1)
-    }
-
-    /// A new nonce of a probe, which nobody can guess.
-    pub fn nonce(&mut self) -> u64 {
-        let place = (self.nonces_used % 4) as usize;
-        if place == 0 {
-            let hash = self.secret.derive(&[b"probe", &self.nonces_used.to_be_bytes()]);
-            for (nonce, octets) in self.nonces.iter_mut().zip(hash.chunks_exact(8)) {
-                *nonce = octets.iter().fold(0, |all, octet| all << 8 | u64::from(*octet));
-            }
-        }
-        self.nonces_used += 1;
-        self.nonces[place]
     }
 
     /// A session begins: nobody returns a cookie of before.

@@ -7,13 +7,13 @@ mod peer;
 pub use budget::Budget;
 pub use peer::{Size, Verdict};
 
-use super::context::{ClientDue, Context, Due};
+use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::{Act, Effect};
 use super::contract::item::{Item, Wanted};
 use super::contract::probe::Probing;
 use super::contract::report::PathRow;
-use super::limits::{PATHS, TokenBucket, UNKNOWN_ASKERS};
-use super::sites::{SiteId, Sites};
+use super::limits::PATHS;
+use super::sites::SiteId;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vtep};
 use crate::wire::probe::{Probe, flag};
@@ -69,7 +69,6 @@ pub struct Reach {
     is_asking: bool,
     peers: BTreeMap<SiteId, Peer>,
     hub: Option<SiteId>,
-    unknown_askers: TokenBucket,
     /// When the kernel was last asked what it uses.
     uses: Instant,
     forgotten: Option<Instant>,
@@ -82,7 +81,6 @@ impl Reach {
             is_asking: session,
             peers: BTreeMap::new(),
             hub: None,
-            unknown_askers: TokenBucket::new(UNKNOWN_ASKERS),
             uses: Instant::default(),
             forgotten: None,
         }
@@ -103,7 +101,7 @@ impl Reach {
             return;
         }
         let mut peer = Peer::new(cx.now, false, self.is_verified);
-        peer.flow = cx.sessions.nonce() as u16;
+        peer.flow = cx.nonces.draw() as u16;
         if is_found {
             peer.adopt();
         }
@@ -131,7 +129,7 @@ impl Reach {
         self.remove(cx, hub);
         self.hub = Some(hub);
         let mut peer = Peer::new(cx.now, true, self.is_verified);
-        peer.flow = cx.sessions.nonce() as u16;
+        peer.flow = cx.nonces.draw() as u16;
         self.enter(cx, hub, peer);
         self.step(cx, prober, hub);
     }
@@ -147,11 +145,13 @@ impl Reach {
     /// The underlay is another one: what was down may be up.
     pub fn underlay_changed(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        for (site, peer) in &mut self.peers {
-            peer.test(now);
-            let soon = now + cx.random.up_to(RETEST);
-            let at = peer.due().max(soon);
-            cx.arm(&mut peer.alarm, at, due(*site));
+        // What is up goes on as it was: whether it is still is seen in its own time.
+        for (site, peer) in self.peers.iter_mut() {
+            if peer.test(now) {
+                peer.wait(now, cx.random.up_to(RETEST));
+                let at = peer.due();
+                cx.arm(&mut peer.alarm, at, due(*site));
+            }
         }
     }
 
@@ -233,14 +233,12 @@ impl Reach {
         self.step(cx, prober, site)
     }
 
-    /// Whether the hub may be asked about one more who asks and whom it did not name yet.
-    pub fn may_introduce(&mut self, now: Instant) -> bool {
-        self.unknown_askers.take(now).is_ok()
-    }
-
     /// Somebody asks whether this node is there. Whoever the hub named is answered; `Some`: it is to be asked where this one
     /// is.
     pub fn asked(&mut self, cx: &mut Context<'_>, prober: &Prober, probe: &Probe) -> Option<Mac> {
+        if !self.is_asking {
+            return None;
+        }
         let site = cx.sites.find((probe.asker.nbma, Some(probe.asker.vni)));
         let Some((site, peer)) = site.and_then(|site| Some((site, self.peers.get_mut(&site)?))) else {
             return Some(probe.source);
@@ -260,25 +258,22 @@ impl Reach {
         None
     }
 
-    /// All of them, without what is behind them.
-    pub fn rows<'a>(
-        &'a self,
-        now: Instant,
-        sites: &'a Sites,
-    ) -> impl Iterator<Item = (SiteId, PathRow)> + 'a {
-        self.peers.iter().filter_map(move |(site, peer)| {
+    /// Those behind `after`, in the order of their VTEPs.
+    pub fn rows<'a>(&'a self, vn: View<'a>, after: Option<Vtep>) -> impl Iterator<Item = PathRow> + 'a {
+        let sites = vn.sites.after(after.map(|after| (after.nbma, Some(after.vni))));
+        sites.filter_map(move |(site, there)| {
+            let peer = self.peers.get(&site)?;
             let (round_trip, loss, largest) = peer.quality();
-            let row = PathRow {
-                peer: sites.vtep(*site)?,
+            Some(PathRow {
+                peer: there.vtep()?,
                 is_hub: peer.is_hub,
                 state: peer.state(),
-                since: now.since(peer.since()).as_secs(),
+                since: vn.now.since(peer.since()).as_secs(),
                 round_trip,
                 loss,
                 largest,
-                shortcuts: 0,
-            };
-            Some((*site, row))
+                shortcuts: vn.book.macs_of(site),
+            })
         })
     }
 
@@ -311,7 +306,7 @@ impl Reach {
                     if place > 0 && cx.probes.take(cx.now).is_err() {
                         break;
                     }
-                    let nonce = cx.sessions.nonce();
+                    let nonce = cx.nonces.draw();
                     peer.sent(cx.now, nonce, size);
                     let probe = Probe {
                         is_answer: false,
@@ -376,9 +371,9 @@ impl Reach {
         let Some(mut peer) = self.peers.remove(&site) else { return };
         cx.timers.clear(&mut peer.alarm);
         cx.probes.release(&mut peer.share);
-        let nbma = cx.sites.get(site).map(|site| site.nbma);
-        let is_there = self.peers.keys().any(|other| cx.sites.get(*other).map(|site| site.nbma) == nbma);
-        if let Some(nbma) = nbma.filter(|_| !is_there) {
+        if let Some(nbma) = cx.sites.get(site).map(|site| site.nbma)
+            && !cx.sites.at(nbma).any(|other| self.peers.contains_key(&other))
+        {
             cx.want(Item::Source(nbma), None);
         }
         cx.sites.unpin(site);

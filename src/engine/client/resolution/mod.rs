@@ -5,6 +5,7 @@ mod again;
 mod places;
 mod questions;
 mod shortcuts;
+mod strangers;
 
 use super::super::context::{ClientDue, Context, Due, View, seconds};
 use super::super::contract::effect::Act;
@@ -29,6 +30,7 @@ use core::time::Duration;
 use questions::best;
 use shortcuts::{drop_shortcut, settle, until};
 use std::collections::{BTreeMap, VecDeque};
+use strangers::Strangers;
 
 /// Tries of a question, and how many before the MAC counts as unknown.
 const ASK: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(64) };
@@ -73,8 +75,6 @@ struct Entry {
     /// What is known, or was denied, was said in an earlier session: the hub does not tell when it becomes untrue.
     is_old: bool,
     alarm: Alarm,
-    /// Nobody sends frames to it: its router is to be known, which probes this one.
-    is_router: bool,
 }
 
 /// The table. It never holds more than `max_macs` entries.
@@ -89,6 +89,7 @@ pub struct Resolution {
     queue: VecDeque<Mac>,
     /// Those that were heard when there was no place for them.
     waiting: VecDeque<Mac>,
+    strangers: Strangers,
     questions: TokenBucket,
     queue_alarm: Alarm,
     again: Again,
@@ -117,6 +118,7 @@ impl Default for Resolution {
             denied: VecDeque::new(),
             queue: VecDeque::new(),
             waiting: VecDeque::new(),
+            strangers: Strangers::default(),
             questions: TokenBucket::new(QUESTIONS),
             queue_alarm: Alarm::default(),
             again: Again::default(),
@@ -139,9 +141,6 @@ impl Resolution {
     /// A MAC was heard behind the tunnel, or missed by the device. Only the first time means a question
     /// (RFC 2332 section 2.2: not every packet may trigger one).
     pub fn heard(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
-        if let Some(entry) = self.entries.get_mut(&mac) {
-            entry.is_router = false;
-        }
         if mac == asker.mac || is_here(cx, mac) || self.knows(mac) {
             return;
         }
@@ -152,26 +151,6 @@ impl Resolution {
             self.relay(cx, asker, mac);
         }
         self.enqueue(cx, asker, mac);
-    }
-
-    /// A router probes this one, and it is not known where it is: the hub is to say so, and no more.
-    pub fn introduce(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, mac: Mac) {
-        if mac == asker.mac || is_here(cx, mac) || self.knows(mac) || !self.insert(cx, asker, mac) {
-            return;
-        }
-        if let Some(entry) = self.entries.get_mut(&mac) {
-            entry.is_router = true;
-        }
-        self.enqueue(cx, asker, mac);
-    }
-
-    /// Takes a router's entry out, which has done its part. Whether it was one.
-    fn dismiss(&mut self, cx: &mut Context<'_>, mac: Mac) -> bool {
-        let is_router = self.entries.get(&mac).is_some_and(|entry| entry.is_router);
-        if is_router && let Some(mut entry) = self.entries.remove(&mac) {
-            cx.timers.clear(&mut entry.alarm);
-        }
-        is_router
     }
 
     /// A shortcut of an earlier run was found: it counts as installed, and is asked for before it is relied on.
@@ -257,6 +236,7 @@ impl Resolution {
         self.queue.clear();
         self.denied.clear();
         self.waiting.clear();
+        self.strangers.clear();
         self.again.end(cx);
         cx.timers.clear(&mut self.queue_alarm);
     }
@@ -324,26 +304,33 @@ impl Resolution {
 
     /// Whether a reply answers a question that waits for it.
     pub fn waits_for(&self, from: &Inbound<'_>) -> bool {
-        self.asked_by(from.site, said(&from.message)).is_some()
+        let said = said(&from.message);
+        self.asked_by(from.site, said).is_some() || self.strangers.is_asked(from.site, said)
     }
 
     /// The hub does not know who asks. The question waits until it does.
     pub fn put_off(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
-        let asked = self.asked_by(from.site, said(&from.message));
-        if let Some(mac) = asked {
+        let said = said(&from.message);
+        let asked = self.asked_by(from.site, said);
+        let is_waited_for = asked.or_else(|| self.strangers.take(from.site, said)).is_some();
+        if is_waited_for {
             increment(&mut cx.statistics.rx_resolve_reply_nak);
+        }
+        if let Some(mac) = asked {
             self.enqueue(cx, asker, mac);
         }
-        asked.is_some()
+        is_waited_for
     }
 
     /// A Resolution Reply arrived; `false` when nobody waits for it.
     pub fn reply(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, from: &Inbound<'_>) -> bool {
         let message = &from.message;
-        let Some(mac) = self.asked_by(from.site, said(message)) else { return false };
         if message.header.source != Some(ProtocolAddress::Mac(asker.mac)) {
             return false;
         }
+        let Some(mac) = self.asked_by(from.site, said(message)) else {
+            return self.introduced(cx, asker, from);
+        };
         let nak = message.cies().map(|c| c.code).find(|&c| c != code::OK);
         match (nak, best(cx, from, mac)) {
             (None, Some((to, holding))) => {
@@ -369,11 +356,11 @@ impl Resolution {
         asked: (&Header, Option<Tags>),
         error: u16,
     ) -> bool {
-        let mac = self.asked_by(site, asked);
-        if let Some(mac) = mac {
-            self.unknown(cx, asker, mac, Some(Refusal::Error(error)));
-        }
-        mac.is_some()
+        let Some(mac) = self.asked_by(site, asked) else {
+            return self.strangers.take(site, asked).is_some();
+        };
+        self.unknown(cx, asker, mac, Some(Refusal::Error(error)));
+        true
     }
 
     /// The hub tells to forget (RFC 2332 section 5.2.5). Traffic goes by the hub at once, and the MAC is asked for

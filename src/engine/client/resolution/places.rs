@@ -18,13 +18,7 @@ impl Resolution {
     pub(super) fn insert(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac) -> bool {
         let room = self.has_place(cx, asker);
         if room {
-            let entry = Entry {
-                phase: Phase::New,
-                shortcut: None,
-                is_old: false,
-                is_router: false,
-                alarm: Alarm::default(),
-            };
+            let entry = Entry { phase: Phase::New, shortcut: None, is_old: false, alarm: Alarm::default() };
             self.entries.insert(mac, entry);
         }
         room

@@ -71,17 +71,22 @@ impl Resolution {
     }
 
     pub(super) fn ask(&mut self, cx: &mut Context<'_>, asker: &Asker<'_>, mac: Mac, mut request: Request) {
-        let (Some(entry), Some(via)) = (self.entries.get_mut(&mac), cx.sites.via(asker.hub)) else { return };
+        let Some(entry) = self.entries.get_mut(&mac) else { return };
         let retry = request.sent(cx, if entry.is_unsure() { ASK_ON } else { ASK });
-        Sender { hub: asker.hub, via, vni: asker.settings.vni, mac: asker.mac }.question(
-            cx,
-            request.id(),
-            mac,
-        );
-        increment(&mut cx.statistics.tx_resolve_req);
+        asker.question(cx, &request, mac);
         entry.phase = Phase::Asking(request);
         let next = entry.shortcut.map_or(retry, |_| retry.min(until(cx, mac)));
         cx.arm(&mut entry.alarm, next, due(mac));
+    }
+}
+
+impl Asker<'_> {
+    /// Sends a question to the hub.
+    pub(super) fn question(&self, cx: &mut Context<'_>, request: &Request, mac: Mac) {
+        let Some(via) = cx.sites.via(self.hub) else { return };
+        let sender = Sender { hub: self.hub, via, vni: self.settings.vni, mac: self.mac };
+        sender.question(cx, request.id(), mac);
+        increment(&mut cx.statistics.tx_resolve_req);
     }
 }
 

@@ -27,10 +27,6 @@ impl Resolution {
         let time = Duration::from_secs(holding.into()).min(cx.holding_time);
         cx.tell(Event::Resolved { mac, at, holding });
         let site = cx.sites.enter((at.nbma, Some(at.vni)));
-        if self.dismiss(cx, mac) {
-            asker.reach.want(cx, &asker.prober, site, false);
-            return cx.release(site);
-        }
         if !is_placed && !self.makes_room(cx, asker, site) {
             cx.release(site);
             if !self.stays_by_hub(cx, asker, mac) {
@@ -58,9 +54,6 @@ impl Resolution {
         reason: Option<Refusal>,
     ) {
         cx.tell(Event::NotResolved { mac, reason });
-        if self.dismiss(cx, mac) {
-            return;
-        }
         let silent = reason.is_none();
         let Some(entry) = self.entries.get_mut(&mac) else { return };
         entry.is_old = false;

@@ -38,6 +38,9 @@ const HUB_LOST: Duration = Duration::from_millis(250);
 const SOONEST: Duration = Duration::from_millis(150);
 const LATEST: Duration = Duration::from_secs(1);
 
+/// What comes later, from before a machine slept or kept back on the way, is no answer: it says nothing of now.
+const OVER: Duration = Duration::from_secs(10);
+
 /// A path that was up is not tested sooner.
 const HOLD_DOWN: Duration = Duration::from_secs(5);
 /// A path that is down is tested after so long: the other end may have to ask who this is. Each further time after twice
@@ -221,11 +224,13 @@ impl Peer {
         (self.srtt.map(|srtt| srtt / 8), self.loss as u16, self.largest)
     }
 
-    /// Tests it anew, now or as soon as it may be, unless that is under way.
-    pub fn test(&mut self, now: Instant) {
-        if self.phase == Phase::Resting && self.held.is_none_or(|until| until <= now) {
+    /// Tests it anew, unless it is up, or a test is under way or may not be yet. Whether one begins.
+    pub fn test(&mut self, now: Instant) -> bool {
+        let begins = self.phase == Phase::Resting && self.held.is_none_or(|until| until <= now);
+        if begins {
             self.begin(now);
         }
+        begins
     }
 
     /// The other end asks: it may be up again. Small probes say nothing of a hole for large ones.
@@ -466,7 +471,8 @@ impl Peer {
             self.flights.iter().copied().filter(|other| other.nonce != nonce).collect();
         self.flights.clear();
         rest.into_iter().for_each(|flight| self.flights.push_back(flight).unwrap_or_default());
-        let sample = now.since(flight.at).as_millis() as u32;
+        let took = Some(now.since(flight.at)).filter(|took| *took <= OVER)?;
+        let sample = took.as_millis() as u32;
         self.srtt = Some(self.srtt.map_or(sample * 8, |srtt| srtt - srtt / 8 + sample));
         if !flight.is_late {
             self.count_loss(false);
