@@ -261,6 +261,13 @@ fn an_idle_spoke_hardly_probes() {
     sim.run_secs(600);
     // Of a new path and every 300 s one more, that is not cut.
     assert!((115..=125).contains(&(sim.nodes[1].probes - probes)), "{}", sim.nodes[1].probes - probes);
+    let [hub, spoke] = [0, 1].map(|id| sim.nodes[id].engine.vn_statistics(VN));
+    assert_eq!(u64::from(spoke.tx_probe), sim.nodes[1].probes);
+    assert_eq!(
+        (hub.rx_probe, hub.tx_probe_reply, spoke.rx_probe_reply),
+        (spoke.tx_probe, spoke.tx_probe, spoke.tx_probe)
+    );
+    assert_eq!((hub.rx_probe_limited, spoke.rx_probe_limited), (0, 0));
 }
 
 #[test]
@@ -332,21 +339,56 @@ fn a_node_sends_a_hundred_probes_a_second_at_most() {
     sim.run_secs(10);
     assert!(sim.nodes[1].most_probes <= 110, "{} in a second", sim.nodes[1].most_probes);
     assert!((2..=150).all(|n| goes_direct(&sim, 1, station(n))));
+    // All of them, page by page.
+    let page = |after, most| sim.nodes[1].engine.paths(sim.now, VN, after, most);
+    let (all, mut rows) = (page(None, usize::MAX), Vec::new());
+    while rows.len() < 200 {
+        let next = page(rows.last().map(|row: &PathRow| row.peer), 7);
+        rows.extend(next.iter().copied());
+        if next.len() < 7 {
+            break;
+        }
+    }
+    assert_eq!(rows, all);
+    assert!(rows.len() == 150 && rows.is_sorted_by_key(|row| row.peer));
+    assert!(rows.iter().all(|row| row.is_hub || row.shortcuts == 1));
+    sim.set_way(1, None);
+    let sources = sim.nodes[1].engine.plane(VN).unwrap().sources().count();
+    assert_eq!((sources, sim.nodes[1].engine.paths(sim.now, VN, None, 9).len()), (0, 0));
+}
+
+/// A hub answers each client's probes up to a limit, whoever sends them.
+#[test]
+fn a_flood_of_probes_is_not_answered() {
+    let mut sim = star(2);
+    let port = |sim: &Sim, n| sim.plane(0, VN).ports.keys().find(|v| v.nbma == spoke_nbma(n)).copied();
+    let flooded = port(&sim, 1).unwrap();
+    let before = sim.nodes[0].engine.vn_statistics(VN);
+    let probe = Probe {
+        is_answer: false,
+        source: station(9),
+        transaction: 0,
+        flags: 0,
+        asker: flooded,
+        nonce: 1,
+        tag: 0,
+        padding: 0,
+    };
+    for _ in 0..1000 {
+        sim.input(0, Input::Probe { vn: VN, arrived: Arrived { by: By::Port(flooded), probe } });
+        sim.run(Duration::from_millis(1));
+    }
+    let after = sim.nodes[0].engine.vn_statistics(VN);
+    let limited = after.rx_probe_limited - before.rx_probe_limited;
+    assert!((930..=950).contains(&limited), "{limited}");
+    assert_eq!(state(&sim, 2, 0), Some(PathState::Up));
 }
 
 /// What somebody whom nobody knows asks node 1.
 fn strange_probe(sim: &mut Sim, mac: Mac, nonce: u64) {
     let asker = Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) };
-    let probe = Probe {
-        is_answer: false,
-        source: mac,
-        transaction: 1,
-        flags: 0,
-        asker,
-        nonce,
-        tag: 0,
-        padding: 0,
-    };
+    let probe =
+        Probe { is_answer: false, source: mac, transaction: 1, flags: 0, asker, nonce, tag: 0, padding: 0 };
     sim.input(1, Input::Probe { vn: VN, arrived: Arrived { by: By::Tunnel, probe } });
 }
 

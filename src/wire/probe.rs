@@ -18,6 +18,9 @@ pub const ETHERTYPE: u16 = 0x8902;
 /// Where probes go: a group address that no bridge forwards.
 pub const DESTINATION: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
 
+/// What a datagram holds at most, in octets, also over IPv4.
+pub const MOST: usize = 65_535 - 20 - 8;
+
 /// A VXLAN header, in octets.
 const VXLAN: usize = 8;
 /// An Ethernet header, in octets.
@@ -84,10 +87,11 @@ impl Probe {
         self.size().saturating_sub(VXLAN + ETHERNET) as u16
     }
 
-    /// The padding that makes one of an asker with this address as large as the largest frame of a device with this MTU;
-    /// none where that is too small.
+    /// The padding that makes one of an asker with this address as large as the largest frame of a device with this MTU,
+    /// or as one datagram takes; none where that is too small.
     pub fn filling(mtu: u16, asker: Nbma) -> u16 {
-        (VXLAN + ETHERNET + usize::from(mtu)).saturating_sub(bare_len(asker)) as u16
+        let largest = (VXLAN + ETHERNET + usize::from(mtu)).min(MOST);
+        largest.saturating_sub(bare_len(asker)) as u16
     }
 
     /// Reads an Ethernet frame, as it comes out of VXLAN. `None` if it is no probe; what is behind its end does not matter.

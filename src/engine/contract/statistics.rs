@@ -127,6 +127,16 @@ counters! {
     registrations_translated,
     /// Registrations refused since the spoke's address is not one of those that may register.
     registrations_not_allowed,
+    /// Probes of paths sent.
+    tx_probe,
+    /// Answers to probes received.
+    rx_probe_reply,
+    /// Probes of others received.
+    rx_probe,
+    /// Answers to them sent.
+    tx_probe_reply,
+    /// Probes of others not answered, since there were too many of one path or client.
+    rx_probe_limited,
     /// Purges left out, since one of all addresses stands for them.
     purges_dropped,
     /// Purges nobody confirmed.

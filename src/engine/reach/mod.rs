@@ -12,6 +12,7 @@ use super::contract::effect::{Act, Effect};
 use super::contract::item::{Item, Wanted};
 use super::contract::probe::Probing;
 use super::contract::report::PathRow;
+use super::contract::statistics::increment;
 use super::limits::PATHS;
 use super::sites::SiteId;
 use crate::time::Instant;
@@ -192,6 +193,7 @@ impl Reach {
 
     /// An answer arrived.
     pub fn answered(&mut self, cx: &mut Context<'_>, prober: &Prober, probe: &Probe) -> Learned {
+        increment(&mut cx.statistics.rx_probe_reply);
         let mut learned = Learned::default();
         let line = self.line();
         let Some((site, peer)) = self.peers.range_mut(SiteId::range(probe.transaction)).next() else {
@@ -236,6 +238,7 @@ impl Reach {
     /// Somebody asks whether this node is there. Whoever the hub named is answered; `Some`: it is to be asked where this one
     /// is.
     pub fn asked(&mut self, cx: &mut Context<'_>, prober: &Prober, probe: &Probe) -> Option<Mac> {
+        increment(&mut cx.statistics.rx_probe);
         if !self.is_asking {
             return None;
         }
@@ -245,6 +248,7 @@ impl Reach {
         };
         peer.wanted = cx.now;
         if peer.answers.take(cx.now).is_err() {
+            increment(&mut cx.statistics.rx_probe_limited);
             return None;
         }
         // It may be up again.
@@ -254,6 +258,7 @@ impl Reach {
         let probe = Probe { is_answer: true, source: prober.mac, flags: 0, ..*probe };
         let probing =
             Probing { to: probe.asker, local: prober.local, probe, is_full: false, flow: 0, is_uncut: false };
+        increment(&mut cx.statistics.tx_probe_reply);
         cx.out.push(Effect::Probe { vn: cx.vn, probing });
         None
     }
@@ -326,6 +331,7 @@ impl Reach {
                         flow: peer.flow,
                         is_uncut: size == Size::Uncut,
                     };
+                    increment(&mut cx.statistics.tx_probe);
                     cx.out.push(Effect::Probe { vn: cx.vn, probing });
                 }
                 if peer.next() <= cx.now {

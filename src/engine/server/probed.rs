@@ -3,6 +3,7 @@
 use super::super::context::Context;
 use super::super::contract::effect::Effect;
 use super::super::contract::probe::{Arrived, By, Probing};
+use super::super::contract::statistics::increment;
 use super::super::exchange::session::same_tag;
 use super::Server;
 use crate::types::Vtep;
@@ -12,6 +13,10 @@ impl Server {
     /// A probe came by a port, or by the device for all spokes.
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Arrived { by, probe } = *arrived;
+        if probe.is_answer {
+            return;
+        }
+        increment(&mut cx.statistics.rx_probe);
         let to: Vtep = match by {
             By::Port(spoke) => spoke,
             By::Shared => probe.asker,
@@ -21,7 +26,8 @@ impl Server {
         let (Some(source), Some(port)) = (cx.sites.mac, cx.plane.port(to)) else { return };
         let tag = cx.sites.get(site).and_then(|site| site.tags).map_or(0, |tags| tags.sender);
         let Some(member) = cx.sites.member_mut(site) else { return };
-        if probe.is_answer || member.answers.take(cx.now).is_err() {
+        if member.answers.take(cx.now).is_err() {
+            increment(&mut cx.statistics.rx_probe_limited);
             return;
         }
         let is_registered = !member.is_found() && tag != 0 && same_tag(tag, probe.tag);
@@ -29,6 +35,7 @@ impl Server {
         let flags = registered | if cx.is_young { flag::STARTED } else { 0 };
         let probe = Probe { is_answer: true, source, flags, ..probe };
         let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
+        increment(&mut cx.statistics.tx_probe_reply);
         cx.out.push(Effect::Probe { vn: cx.vn, probing });
     }
 }
