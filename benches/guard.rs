@@ -8,7 +8,7 @@
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 
-use dmevpn::shell::netlink::{Gate, Scope};
+use dmevpn::shell::netlink::{Admission, Gate, Scope};
 use lab::netns::Netns;
 use lab::scenes::frame;
 use lab::{Res, mac, sys};
@@ -120,9 +120,9 @@ fn spent() -> Res<Duration> {
 }
 
 fn guard(hub: &Netns, pairs: u32) -> Res<Gate> {
-    let other = |n: u32| (IpAddr::from((0x0a63_0001 + n).to_be_bytes()), 0x20_0000 + n);
-    let own = (pairs > 0).then_some((IpAddr::from(SPOKE), UPLINK));
-    let pairs: Vec<(IpAddr, u32)> = (1..pairs).map(other).chain(own).collect();
+    let other = |n: u32| Admission::Open(IpAddr::from((0x0a63_0001 + n).to_be_bytes()), 0x20_0000 + n);
+    let own = (pairs > 0).then_some(Admission::Open(IpAddr::from(SPOKE), UPLINK));
+    let pairs: Vec<Admission> = (1..pairs).map(other).chain(own).collect();
     hub.run(|| Gate::make(Scope { port: PORT, others_pass: true, probes_pass: true }, &pairs))?
         .map_err(|lack| lack.to_string())
 }

@@ -862,7 +862,8 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
     in_namespace(|_| {
         let pairs: Vec<_> =
             (0..1200u32).map(|n| (IpAddr::from((0x0a00_0001 + n).to_be_bytes()), 100 + n)).collect();
-        let mut gate = match Gate::make(about(4789), &pairs) {
+        let first: Vec<_> = pairs.iter().map(|(source, vni)| Admission::Open(*source, *vni)).collect();
+        let mut gate = match Gate::make(about(4789), &first) {
             Ok(gate) => gate,
             Err(lack) => {
                 assert!(matches!(lack, Lack::NoTables | Lack::NoOwner), "{lack:?}");
@@ -876,6 +877,8 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
             Admission::Close(pairs[5].0, pairs[5].1),
             Admission::Free(pairs[5].1),
             Admission::Open(ip("192.0.2.1"), 4),
+            Admission::Claim(0x00ab_cdef),
+            Admission::Claim(4),
         ];
         gate.change(&changes).unwrap();
         assert_eq!(dropped(gate.name()), Some(0));
@@ -896,6 +899,7 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
             "counter packets 0 bytes 0 drop",
             "fd00::7 . 0.0.7.0",
             "192.0.2.1 . 0.0.4.0",
+            "171.205.239.0",
             "10.0.4.176 . 0.5.19.0",
         ] {
             assert!(text.contains(part), "no '{part}' in:\n{text}");

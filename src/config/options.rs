@@ -239,8 +239,8 @@ options! {
     /// long as the daemon runs.
     ///
     /// Without it anybody who can send to this router can put frames into its VNs. Where the kernel has no nftables (on OpenWrt
-    /// kmod-nft-core) or not the right to it, the router runs without and says so. In a VN with `verify` `0` it has no effect at
-    /// a spoke.
+    /// kmod-nft-core) or not the right to it, the router runs without and says so. In a VN with `verify` `0`, or whose hub has
+    /// `session` `0`, it has no effect at a spoke.
     GUARD: "Guard" = main("guard", Kind::Boolean, Unset::Is("1")).expert();
 
     /// How long others may believe what this router told them. When it dies without a word, it is forgotten after this

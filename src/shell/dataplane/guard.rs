@@ -18,8 +18,8 @@ const AGAIN_MOST: Duration = Duration::from_secs(600);
 /// What the worker is to do about the table.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Make it anew, with these pairs.
-    Make(Scope, Vec<(IpAddr, u32)>),
+    /// Make it anew, with these pairs and VNIs.
+    Make(Scope, Vec<Admission>),
     /// It is about another UDP port, or other VNIs do not pass any more, or again.
     Move(Scope),
     /// Others may send.
@@ -36,10 +36,10 @@ impl Order {
     pub fn perform(self, gate: &mut Option<Gate>) -> Outcome {
         let refused = |e: crate::shell::netlink::Error| Lack::Refused(e.to_string());
         let done = match (self, gate.as_mut()) {
-            (Order::Make(scope, open), _) => {
+            (Order::Make(scope, first), _) => {
                 // A new one has the same name.
                 *gate = None;
-                *gate = Some(Gate::make(scope, &open)?);
+                *gate = Some(Gate::make(scope, &first)?);
                 return Ok(gate.as_ref().map(|gate| gate.name().to_owned()));
             }
             (Order::Move(scope), Some(there)) => there.move_to(scope).map_err(refused),
@@ -64,15 +64,17 @@ impl Order {
 pub(super) struct Guard {
     /// The UDP port that is to be guarded, if any.
     wanted: Option<u16>,
-    /// Whether there is to be one though nobody may send yet.
+    /// Whether there is to be one though nobody may send yet, nor is a VNI claimed.
     is_hub: bool,
     /// The uplink VNI of each spoke that has a port, or is to have one; and a spoke's own VNI, for each source.
     uplinks: LiteMap<(VnKey, Vtep), Vni>,
-    /// Who was let in by which order: the worker may not have done it yet.
-    opening: Vec<(IpAddr, u32)>,
+    /// The VNI of each VN in which this is a spoke that takes frames from its sources alone, be there any or not.
+    claims: LiteMap<VnKey, Vni>,
+    /// Who was let in by which order, if by one already: the worker may not have done it yet.
+    opening: Vec<(IpAddr, Option<u64>)>,
     /// How many orders the worker was given, and how many it has done.
-    given: u32,
-    done: u32,
+    given: u64,
+    done: u64,
     /// VNIs whose devices may be there still, while nobody has them any more.
     left: Vec<Vni>,
     /// What the worker is not told yet.
@@ -109,8 +111,25 @@ impl Guard {
             None => drop(self.uplinks.remove(&(vn, spoke))),
         }
         before.into_iter().for_each(|before| self.close(vn, spoke, before));
-        self.opening.extend(uplink.map(|_| (spoke.nbma.ip(), self.given.wrapping_add(1))));
+        self.opening.extend(uplink.map(|_| (spoke.nbma.ip(), None)));
         self.changes.extend(uplink.map(|uplink| Admission::Open(spoke.nbma.ip(), uplink.get())));
+    }
+
+    /// A spoke takes frames by this VNI from nobody but its sources.
+    pub fn claim(&mut self, vn: VnKey, vni: Vni) {
+        if self.claims.insert(vn, vni) != Some(vni) {
+            self.changes.push(Admission::Claim(vni.get()));
+        }
+    }
+
+    /// Whether a spoke's VN is guarded.
+    pub fn has_claimed(&self, vn: VnKey) -> bool {
+        self.claims.contains_key(&vn)
+    }
+
+    /// Who may send in a VN.
+    pub fn sources(&self, vn: VnKey) -> impl Iterator<Item = Vtep> {
+        self.uplinks.keys().filter(move |(of, _)| *of == vn).map(|(_, spoke)| *spoke)
     }
 
     /// Whether what that address sends is taken by now, if it is to be.
@@ -118,11 +137,19 @@ impl Guard {
         self.told.is_none() || !self.opening.iter().any(|(opened, _)| *opened == source.ip())
     }
 
+    /// A spoke's VN takes frames from everybody.
+    pub fn open(&mut self, vn: VnKey) {
+        let claimed = self.claims.get(&vn).copied();
+        self.forget(vn);
+        self.left.retain(|vni| Some(*vni) != claimed);
+        self.changes.extend(claimed.map(|vni| Admission::Free(vni.get())));
+    }
+
     /// The VN is no more.
     pub fn forget(&mut self, vn: VnKey) {
-        let spokes: Vec<Vtep> =
-            self.uplinks.keys().filter(|(of, _)| *of == vn).map(|(_, spoke)| *spoke).collect();
+        let spokes: Vec<Vtep> = self.sources(vn).collect();
         spokes.into_iter().for_each(|spoke| self.set(vn, spoke, None));
+        self.left.extend(self.claims.remove(&vn));
     }
 
     /// Others at that address may send with the same VNI: where one device serves all.
@@ -145,7 +172,7 @@ impl Guard {
             return;
         }
         let mut left = core::mem::take(&mut self.left);
-        let mut used: Vec<Vni> = self.uplinks.values().copied().collect();
+        let mut used: Vec<Vni> = self.uplinks.values().chain(self.claims.values()).copied().collect();
         used.sort_unstable();
         left.sort_unstable();
         left.dedup();
@@ -176,20 +203,31 @@ impl Guard {
             (None, Some(scope)) => {
                 self.told = Some(scope);
                 (self.changes, self.left) = (Vec::new(), Vec::new());
-                Order::Make(
-                    scope,
-                    self.uplinks.iter().map(|((_, spoke), vni)| (spoke.nbma.ip(), vni.get())).collect(),
-                )
+                let pairs = self.uplinks.iter();
+                let pairs = pairs.map(|((_, spoke), vni)| Admission::Open(spoke.nbma.ip(), vni.get()));
+                let claims = self.claims.values().map(|vni| Admission::Claim(vni.get()));
+                let all = pairs.chain(claims).collect();
+                self.open_by_next();
+                Order::Make(scope, all)
             }
             (Some(told), Some(scope)) if told != scope => {
                 self.told = Some(scope);
                 Order::Move(scope)
             }
             (Some(_), Some(_)) if self.changes.is_empty() => return None,
-            (Some(_), Some(_)) => Order::Change(core::mem::take(&mut self.changes)),
+            (Some(_), Some(_)) => {
+                self.open_by_next();
+                Order::Change(core::mem::take(&mut self.changes))
+            }
         };
-        self.given = self.given.wrapping_add(1);
+        self.given += 1;
         Some(order)
+    }
+
+    /// Who waits to be let in is let in by the next order.
+    fn open_by_next(&mut self) {
+        let waiting = self.opening.iter_mut().filter(|(_, order)| order.is_none());
+        waiting.for_each(|(_, order)| *order = Some(self.given + 1));
     }
 
     fn forget_changes(&mut self) {
@@ -198,7 +236,7 @@ impl Guard {
     }
 
     fn is_needed(&self) -> bool {
-        self.is_hub || !self.uplinks.is_empty()
+        self.is_hub || !self.claims.is_empty()
     }
 
     fn waits(&self) -> bool {
@@ -207,9 +245,9 @@ impl Guard {
 
     /// What came of it.
     pub fn hear(&mut self, outcome: Outcome, now: Instant) {
-        self.done = self.done.wrapping_add(1);
+        self.done += 1;
         let done = self.done;
-        self.opening.retain(|(_, order)| *order > done);
+        self.opening.retain(|(_, order)| order.is_none_or(|order| order > done));
         match outcome {
             Ok(None) => {}
             Ok(Some(name)) => {
@@ -283,10 +321,11 @@ mod tests {
         let (one, two) = (site(1), site(2));
         let mut guard = Guard::default();
         let job = |guard: &mut Guard| guard.job(true, false, true);
+        guard.claim(VnKey(1), one.vni);
         guard.set(VnKey(1), one, Some(one.vni));
         assert!(job(&mut guard).is_none() && guard.takes_from(one.nbma), "there is to be none");
         guard.configure(Some(4789), false);
-        assert!(matches!(job(&mut guard), Some(Order::Make(_, open)) if open.len() == 1));
+        assert!(matches!(job(&mut guard), Some(Order::Make(_, first)) if first.len() == 2));
         guard.set(VnKey(1), two, Some(two.vni));
         assert!(matches!(job(&mut guard), Some(Order::Change(changes)) if changes.len() == 1));
         // The table is there, without what came later.
@@ -294,11 +333,35 @@ mod tests {
         assert!(guard.takes_from(one.nbma) && !guard.takes_from(two.nbma));
         guard.hear(Ok(None), now);
         assert!(guard.takes_from(two.nbma));
-        // With its last source it goes.
-        assert!(guard.state().is_some());
+        // It is there without a source.
         guard.set(VnKey(1), one, None);
         guard.set(VnKey(1), two, None);
+        assert!(matches!(job(&mut guard), Some(Order::Change(changes)) if changes.len() == 2));
+        guard.all_gone();
+        assert!(job(&mut guard).is_none() && guard.state().is_some(), "the VNI is guarded still");
+        guard.open(VnKey(1));
         assert!(matches!(job(&mut guard), Some(Order::End)));
         assert!(guard.state().is_none());
+    }
+
+    /// What the table is about may change first: who is new is let in by the order behind that.
+    #[test]
+    fn a_source_is_let_in_by_the_order_that_says_so() {
+        let now = Instant::from_millis(0);
+        let vni = Vni::new(100).unwrap();
+        let site = Vtep { nbma: Nbma::new(std::net::Ipv4Addr::new(10, 0, 0, 1).into()).unwrap(), vni };
+        let mut guard = Guard::default();
+        guard.configure(Some(4789), false);
+        guard.claim(VnKey(1), vni);
+        guard.job(true, false, true).unwrap();
+        guard.hear(Ok(Some("dmevpn".into())), now);
+        guard.set(VnKey(1), site, Some(vni));
+        assert!(matches!(guard.job(true, false, false), Some(Order::Move(_))));
+        guard.hear(Ok(None), now);
+        assert!(!guard.takes_from(site.nbma));
+        assert!(matches!(guard.job(true, false, false), Some(Order::Change(_))));
+        assert!(!guard.takes_from(site.nbma));
+        guard.hear(Ok(None), now);
+        assert!(guard.takes_from(site.nbma));
     }
 }

@@ -3,19 +3,14 @@
 
 use super::hub::{self, Lead, Made, NewPort};
 use super::spoke::set;
-use super::vn::{Bridge, Devices, Entry, Part, Ported, Vn};
+use super::vn::{Bridge, Devices, Entry, Part, Ported, TAKES_ON, Vn};
 use super::worker::{Job, Whose};
 use super::{DEFAULT, Dataplane, Due, Inputs, alias, kmod};
 use crate::engine::{Engine, Input, Item, News, Outcome, Plane, Port, VnKey, Wanted};
 use crate::shell::netlink::FdbChange;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vtep};
-use core::time::Duration;
 use std::sync::Arc;
-
-/// A spoke takes everybody's frames for so long after it knew nobody. Others may send to it still, by what they were told
-/// before it was started or lost its way; within that time all who do have sent a probe, and are known.
-const TAKES_ALL: Duration = Duration::from_secs(65);
 
 impl Dataplane {
     /// Does what is due, in its order.
@@ -63,33 +58,38 @@ impl Dataplane {
         }
     }
 
-    /// Whose frames a spoke takes: those of the sources that there are and, as long as there are some, of its hub. What the
-    /// hub sends is taken before it is registered there: the first frames may come with the answer.
+    /// Whose frames a spoke takes: those of its hub and of the sources that there are; for a while also of those that there
+    /// were. What the hub sends is taken before it is registered there: the first frames may come with the answer.
     fn source(&mut self, key: VnKey, nbma: Nbma, plane: Option<&Plane>) {
         let now = self.clock.now();
         let Some(vn) = self.vns.get_mut(&key) else { return };
-        let Some(vni) = vn.own_vni() else { return };
-        let any = plane.is_some_and(|plane| plane.sources().next().is_some());
-        if !any {
-            vn.guarded_from = None;
-        } else if vn.guarded_from.is_none() {
-            (vn.guarded_from, vn.unsourced) = (Some(now + TAKES_ALL), true);
+        let Some(vni) = vn.guarded_vni() else { return };
+        let is_alone = plane.is_none_or(|plane| plane.sources().next().is_none());
+        let was_alone = core::mem::replace(&mut vn.is_alone, is_alone);
+        if is_alone && !was_alone {
+            vn.closes = Some(now + TAKES_ON);
         }
-        let is_guarded = vn.guarded_from.is_some_and(|from| from <= now);
-        for nbma in [Some(nbma), vn.hub].into_iter().flatten() {
-            let is_source = plane.and_then(|plane| plane.wanted(Item::Source(nbma))).is_some();
-            let is_wanted = is_guarded && (is_source || any && vn.hub == Some(nbma));
-            self.guard.set(key, Vtep { nbma, vni }, Some(vni).filter(|_| is_wanted));
+        if !self.guard.has_claimed(key) {
+            return;
+        }
+        let is_source = plane.and_then(|plane| plane.wanted(Item::Source(nbma))).is_some();
+        let is_known = is_source || vn.hub == Some(nbma);
+        if is_known || vn.closes.is_none() {
+            self.guard.set(key, Vtep { nbma, vni }, Some(vni).filter(|_| is_known));
         }
     }
 
-    /// All sources of the VN are due.
-    pub(super) fn all_sources(&mut self, engine: &Engine, now: Instant) {
-        let is_over = |vn: &Vn| vn.unsourced && vn.guarded_from.is_some_and(|from| from <= now);
-        for (_, vn) in self.vns.iter_mut().filter(|(_, vn)| is_over(vn)) {
-            vn.unsourced = false;
-            let sources = engine.plane(vn.key).into_iter().flat_map(Plane::sources);
-            self.due.extend(sources.map(|nbma| Due::Item(vn.key, Item::Source(nbma))));
+    /// Who is not known by now may send to a spoke no more, where it is time.
+    pub(super) fn close(&mut self, engine: &Engine, now: Instant) {
+        let is_time = |vn: &Vn| vn.closes.is_some_and(|at| at <= now);
+        for (&key, vn) in self.vns.iter_mut().filter(|(_, vn)| is_time(vn)) {
+            vn.closes = None;
+            let Some(vni) = vn.guarded_vni() else { continue };
+            self.guard.claim(key, vni);
+            let before: Vec<Nbma> = self.guard.sources(key).map(|source| source.nbma).collect();
+            let sources = engine.plane(key).into_iter().flat_map(Plane::sources);
+            let all = sources.chain(before).chain(vn.hub);
+            self.due.extend(all.map(|nbma| Due::Item(key, Item::Source(nbma))));
         }
     }
 

@@ -50,7 +50,7 @@ use std::net::IpAddr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::task::Waker;
-use vn::{Devices, Part, Vn};
+use vn::{Devices, Part, TAKES_ON, Vn};
 pub use wanted::Forwarder;
 use wanted::{Role, Wanted};
 use worker::{Ended, Job, Report, Whose, Worker};
@@ -225,6 +225,7 @@ impl Dataplane {
     /// Takes over the configuration. Devices of VNs that are gone, or want other devices, are taken down.
     pub fn configure(&mut self, config: &Config, names: &Names, inputs: &mut Inputs) {
         self.is_stirred = true;
+        let now = self.clock.now();
         let is_hub = config.vns.iter().any(|vn| matches!(vn.role, config::Role::Hub(_)));
         self.guard.configure(config.main.guard.then_some(config.main.udp_port), is_hub);
         let driver = kmod::driver();
@@ -238,6 +239,11 @@ impl Dataplane {
             match wanted.get(&key) {
                 Some(new) if vn.wanted.needs_same_devices(new) => {
                     vn.joins |= (vn.wanted.mtu, vn.wanted.vlan) != (new.mtu, new.vlan);
+                    if vn.wanted.is_guarded && !new.is_guarded {
+                        self.guard.open(key);
+                    } else if !vn.wanted.is_guarded && new.is_guarded {
+                        vn.closes = Some(now + TAKES_ON);
+                    }
                     vn.wanted = Arc::new(new.clone());
                     vn.unsettled = true;
                     vn.standing.users_own = false;
@@ -254,7 +260,7 @@ impl Dataplane {
         for (key, wanted) in wanted {
             if !self.vns.contains_key(&key) {
                 self.number += 1;
-                self.vns.insert(key, Vn::new(key, self.number, wanted));
+                self.vns.insert(key, Vn::new(key, self.number, wanted, now));
             }
         }
     }
@@ -416,8 +422,8 @@ impl Dataplane {
         let again = self.vns.values().filter_map(|vn| vn.again);
         let at_once = self.is_behind.then(|| self.clock.now());
         let look = self.look.filter(|_| !self.looking);
-        let guarded = self.vns.values().filter(|vn| vn.unsourced).filter_map(|vn| vn.guarded_from);
-        again.chain(look).chain(at_once).chain(guarded).chain(self.guard.deadline()).min()
+        let closes = self.vns.values().filter(|vn| vn.guarded_vni().is_some()).filter_map(|vn| vn.closes);
+        again.chain(look).chain(at_once).chain(closes).chain(self.guard.deadline()).min()
     }
 
     /// Takes the devices of all VNs down that are not to outlive the daemon: a spoke's. A hub's stay, so that the

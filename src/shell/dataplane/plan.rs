@@ -29,7 +29,7 @@ impl Dataplane {
         }
         self.all_listed(engine, now, inputs);
         self.all_ports(engine);
-        self.all_sources(engine, now);
+        self.close(engine, now);
         self.reconcile(engine, inputs);
         self.plan(now, inputs);
         if self.worker.open == 0 && self.jobs.is_empty() && self.doomed.is_empty() {

@@ -8,7 +8,7 @@ use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
 use crate::engine::{Place, Port, Secret, Start};
-use crate::shell::netlink::FdbTable;
+use crate::shell::netlink::{Admission, FdbTable};
 use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Lack, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
@@ -25,20 +25,34 @@ struct Hub {
     vns: Vec<Whose>,
 }
 
+/// A spoke of `option session` and `option verify` like these.
+fn spoke_of(session: &str, verify: &str) -> Config {
+    let text = format!(
+        "config dmevpn 'main'\n\toption nbma '10.0.0.2'\n\
+         config hub 'hq'\n\toption address '10.0.0.1'\n\toption session '{session}'\n\
+         config vn 'a'\n\toption vpn_id '1'\n\toption role 'spoke'\n\toption bridge 'br-a'\n\toption vni '100'\n\
+         \toption verify '{verify}'\n"
+    );
+    Config::parse("test", &text).unwrap()
+}
+
 fn hub() -> Hub {
     let mut text = "config dmevpn 'main'\n\toption nbma '10.0.0.1'\n".to_owned();
     for (n, vn) in ["a", "b"].iter().enumerate() {
         text += &format!("config vn '{vn}'\n\toption vpn_id '{}'\n\toption role 'hub'\n", n + 1);
         text += &format!("\toption bridge 'br-{vn}'\n\toption dataplane 'bridge'\n");
     }
-    let config = Config::parse("test", &text).unwrap();
+    plane_of(&Config::parse("test", &text).unwrap())
+}
+
+fn plane_of(config: &Config) -> Hub {
     let mut names = Names::default();
-    names.learn(&config);
+    names.learn(config);
     let clock = Clock::start();
     let waker = Bell::new().unwrap().waker();
     let mut dataplane = Dataplane::open(Identity::random().unwrap(), clock, waker).unwrap();
     let mut inputs = Inputs::new();
-    dataplane.configure(&config, &names, &mut inputs);
+    dataplane.configure(config, &names, &mut inputs);
     let vns = dataplane.vns.values().map(Vn::whose).collect();
     let start = Start { request_id: 0, secret: Secret::new(&[1; 32]), identity: Secret::new(&[1; 16]) };
     Hub { dataplane, engine: Engine::new(Duration::from_secs(600), &start), inputs, now: clock.now(), vns }
@@ -368,4 +382,76 @@ fn no_other_vni_passes_where_a_device_takes_all() {
         hub.hear(Report::SharedMade(hub.vns[0], Ok((TWO, !vnifilter))));
         assert_eq!(about(&mut hub), (!vnifilter).then_some(false), "made");
     }
+}
+
+/// What a spoke takes is a matter of its settings, whether its hub ever answers or not: of everybody for a while at first,
+/// then of its hub.
+#[test]
+fn a_spoke_is_guarded_though_its_hub_never_answers() {
+    let mut names = Names::default();
+    let config = spoke_of("1", "1");
+    names.learn(&config);
+    let mut spoke = plane_of(&config);
+    let hub = Nbma::new([10, 0, 0, 1].into()).unwrap();
+    let guard = |spoke: &mut Hub, after: u64| {
+        (spoke.dataplane.look, spoke.dataplane.looking) = (None, false);
+        spoke.dataplane.close(&spoke.engine, spoke.now + Duration::from_secs(after));
+        spoke.dataplane.reconcile(&spoke.engine, &mut spoke.inputs);
+        let admissions = match spoke.dataplane.guard_job() {
+            Some(Job::Guard(Order::Make(_, these) | Order::Change(these))) => these,
+            None => return None,
+            other => panic!("{other:?}"),
+        };
+        spoke.hear(Report::Guard(Ok(Some("dmevpn".into()))));
+        Some(admissions)
+    };
+    let key = spoke.vns[0].0;
+    let others: LiteMap<VnKey, Nbma> = map_of([(key, hub)]);
+    assert_eq!(guard(&mut spoke, 60), None);
+    assert_eq!(guard(&mut spoke, 70), Some(vec![Admission::Claim(100)]), "where the hub is is not known yet");
+    spoke.dataplane.take_from_hubs(&others);
+    assert_eq!(guard(&mut spoke, 70), Some(vec![Admission::Open(hub.ip(), 100)]));
+    // The way is lost.
+    spoke.dataplane.take_from_hubs(&LiteMap::new());
+    assert_eq!(guard(&mut spoke, 200), None);
+    assert!(spoke.dataplane.guard().is_some());
+    // Other settings open it, and close it again.
+    let (without, mut inputs) = (spoke_of("1", "0"), Inputs::new());
+    spoke.dataplane.configure(&without, &names, &mut inputs);
+    assert!(spoke.dataplane.guard().is_none());
+    spoke.dataplane.guard_job();
+    spoke.dataplane.configure(&config, &names, &mut inputs);
+    assert_eq!(guard(&mut spoke, 60), None);
+    let again = guard(&mut spoke, 70).unwrap();
+    assert!(again.contains(&Admission::Open(hub.ip(), 100)), "{again:?}");
+    // Who speaks without sessions does not ask before.
+    let mut plain = plane_of(&spoke_of("0", "1"));
+    assert_eq!(guard(&mut plain, 70), None);
+}
+
+/// Whom a spoke knew may still send for a while when it knows nobody any more, as when its way is lost.
+#[test]
+fn who_was_known_may_send_on_for_a_while() {
+    let mut spoke = plane_of(&spoke_of("1", "1"));
+    let key = spoke.vns[0].0;
+    let at = |n: u8| Nbma::new([10, 0, 0, n].into()).unwrap();
+    let vni = Vni::new(100).unwrap();
+    let known =
+        |spoke: &Hub| spoke.dataplane.guard.sources(key).map(|source| source.nbma).collect::<Vec<_>>();
+    spoke.dataplane.take_from_hubs(&map_of([(key, at(1))]));
+    let close = |spoke: &mut Hub, after: u64| {
+        spoke.dataplane.close(&spoke.engine, spoke.now + Duration::from_secs(after));
+        spoke.dataplane.reconcile(&spoke.engine, &mut spoke.inputs);
+    };
+    close(&mut spoke, 70);
+    // There was another site, and the plane has none any more.
+    spoke.dataplane.guard.set(key, Vtep { nbma: at(3), vni }, Some(vni));
+    spoke.dataplane.vns.get_mut(&key).unwrap().is_alone = false;
+    spoke.dataplane.changed(key, Item::Source(at(3)));
+    close(&mut spoke, 0);
+    assert_eq!(known(&spoke), [at(1), at(3)]);
+    close(&mut spoke, 60);
+    assert_eq!(known(&spoke), [at(1), at(3)]);
+    close(&mut spoke, 70);
+    assert_eq!(known(&spoke), [at(1)]);
 }

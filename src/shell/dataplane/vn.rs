@@ -104,6 +104,10 @@ impl Found {
 const AGAIN_FIRST: Duration = Duration::from_secs(2);
 const AGAIN_MOST: Duration = Duration::from_secs(60);
 
+/// Whom a spoke does not know any more may send to it for so long: by what they were told before it was started or lost its
+/// way. Within that time all who do send have sent a probe, by which they are known again, or have found their path down.
+pub(super) const TAKES_ON: Duration = Duration::from_secs(65);
+
 /// A VN.
 #[derive(Debug)]
 pub(super) struct Vn {
@@ -137,17 +141,17 @@ pub(super) struct Vn {
     pub unread: bool,
     /// A spoke's: where its hub is, once known.
     pub hub: Option<Nbma>,
-    /// A spoke's: until then everybody's frames are taken. `None` while there are no sources.
-    pub guarded_from: Option<Instant>,
-    /// Whether all it takes frames from are to be told to the guard then.
-    pub unsourced: bool,
+    /// A spoke's: whether it knows nobody who may send to it, as at first.
+    pub is_alone: bool,
+    /// When it takes frames no more from those it does not know: at first that is everybody, later whom it knew.
+    pub closes: Option<Instant>,
     /// When to try again what went wrong, and after what pause.
     pub again: Option<Instant>,
     pause: Duration,
 }
 
 impl Vn {
-    pub fn new(key: VnKey, number: u32, wanted: Wanted) -> Vn {
+    pub fn new(key: VnKey, number: u32, wanted: Wanted, now: Instant) -> Vn {
         let devices = match &wanted.role {
             Role::Spoke { .. } => Devices::Spoke,
             Role::Hub(_) if wanted.is_shared() => Devices::Shared(Shared::default()),
@@ -173,8 +177,8 @@ impl Vn {
             listings: 0,
             unread: false,
             hub: None,
-            guarded_from: None,
-            unsourced: false,
+            is_alone: true,
+            closes: Some(now + TAKES_ON),
             again: None,
             pause: Duration::ZERO,
         }
@@ -279,6 +283,11 @@ impl Vn {
             Role::Spoke { vni, .. } => Some(vni),
             Role::Hub(_) => None,
         }
+    }
+
+    /// The same, where frames are taken from known sites alone.
+    pub fn guarded_vni(&self) -> Option<Vni> {
+        self.own_vni().filter(|_| self.wanted.is_guarded)
     }
 
     /// The MTU of its devices, and whether nobody may divide what they send by IPv4.

@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     pub protocol_mac: [u8; 6],
     /// That of its tunnel device.
     pub device_mac: [u8; 6],
+    /// Whether a spoke takes frames from those alone that its hub named.
+    pub is_guarded: bool,
     pub role: Role,
 }
 
@@ -44,6 +46,13 @@ impl Wanted {
             }
             config::Role::Hub(hub) => Role::Hub(Forwarder::choose(hub.dataplane, config, driver)),
         };
+        // Others ask before they send where all are in sessions.
+        let is_guarded = match &vn.role {
+            config::Role::Spoke(s) => {
+                s.verify && config.hubs.iter().any(|hub| hub.name == s.hub && hub.session)
+            }
+            config::Role::Hub(_) => false,
+        };
         Wanted {
             name: vn.name.clone(),
             vpn_id: vn.vpn_id,
@@ -53,6 +62,7 @@ impl Wanted {
             udp_port: config.main.udp_port,
             protocol_mac: identity.protocol_mac(vn.vpn_id),
             device_mac: identity.device_mac(vn.vpn_id),
+            is_guarded,
             role,
         }
     }

@@ -98,6 +98,8 @@ pub enum Admission {
     Open(IpAddr, u32),
     /// Not any more. The VNI is guarded still.
     Close(IpAddr, u32),
+    /// Frames with this VNI are taken from nobody but those who may.
+    Claim(u32),
     /// The VNI is nobody's: frames with it are not looked at.
     Free(u32),
 }
@@ -158,17 +160,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Makes the table; `open` may send. All of them, or none, are in it from the first packet on, as far
-    /// as a transaction goes; a VNI is not guarded before the first of its pairs is in.
-    pub fn make(scope: Scope, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
-        let mut gate = Gate::open(scope, open)?;
-        let rest: Vec<Admission> =
-            open.iter().skip(CHANGES).map(|(source, vni)| Admission::Open(*source, *vni)).collect();
-        gate.change(&rest).map_err(|e| Lack::Refused(e.to_string()))?;
+    /// Makes the table, in which this is so. All of it, or nothing, is in it from the first packet on, as far as a
+    /// transaction goes; a VNI is not guarded before it is claimed, or the first of its pairs is in.
+    pub fn make(scope: Scope, first: &[Admission]) -> Result<Gate, Lack> {
+        let (first, rest) = first.split_at(first.len().min(CHANGES));
+        let mut gate = Gate::open(scope, first)?;
+        gate.change(rest).map_err(|e| Lack::Refused(e.to_string()))?;
         Ok(gate)
     }
 
-    fn open(scope: Scope, open: &[(IpAddr, u32)]) -> Result<Gate, Lack> {
+    fn open(scope: Scope, first: &[Admission]) -> Result<Gate, Lack> {
         let socket = socket().map_err(|e| match e.raw_os_error() {
             Some(libc::EPROTONOSUPPORT) => Lack::NoTables,
             _ => Lack::Refused(Refusal::from(e).during(MAKE).to_string()),
@@ -176,11 +177,9 @@ impl Gate {
         let mut gate = Gate { socket, seq: 0, name: String::new(), buffer: vec![0; socket::RECEIVE] };
         for number in 1..=NAMES {
             gate.name = if number == 1 { NAME.to_owned() } else { format!("{NAME}{number}") };
-            let first: Vec<Admission> =
-                open.iter().take(CHANGES).map(|(source, vni)| Admission::Open(*source, *vni)).collect();
             let mut batch = gate.begin();
             table(&mut batch, &gate.name, scope);
-            change(&mut batch, &gate.name, &first);
+            change(&mut batch, &gate.name, first);
             match gate.commit(batch) {
                 Ok(()) => return Ok(gate),
                 // Somebody's: without an owner, or with another one.
@@ -389,7 +388,7 @@ pub(super) fn change(batch: &mut Batch, name: &str, changes: &[Admission]) {
         let (these, others) = rest.split_at(run);
         rest = others;
         let (kind, set) = kind_of(first);
-        if kind == NEW_ELEMENTS {
+        if kind == NEW_ELEMENTS && set != VNIS {
             elements(batch, kind, name, VNIS, these.iter().map(|change| key(change, false)));
         }
         elements(batch, kind, name, set, these.iter().map(|change| key(change, set != VNIS)));
@@ -402,13 +401,15 @@ fn kind_of(change: &Admission) -> (u16, &'static str) {
     match change {
         Admission::Open(source, _) => (NEW_ELEMENTS, set(source)),
         Admission::Close(source, _) => (DEL_ELEMENTS, set(source)),
+        Admission::Claim(_) => (NEW_ELEMENTS, VNIS),
         Admission::Free(_) => (DEL_ELEMENTS, VNIS),
     }
 }
 
 /// The element that is told of: the VNI as it comes in a packet, filled up to four octets; in front the source.
 fn key(change: &Admission, with_source: bool) -> Vec<u8> {
-    let (Admission::Open(_, vni) | Admission::Close(_, vni) | Admission::Free(vni)) = change;
+    let (Admission::Open(_, vni) | Admission::Close(_, vni) | Admission::Claim(vni) | Admission::Free(vni)) =
+        change;
     let mut key = Vec::with_capacity(20);
     if let (true, Admission::Open(source, _) | Admission::Close(source, _)) = (with_source, change) {
         let (octets, length) = message::ip_octets(*source);
