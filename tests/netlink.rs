@@ -900,6 +900,7 @@ fn a_gate_is_what_nft_reads_and_nobody_elses() {
             "fd00::7 . 0.0.7.0",
             "192.0.2.1 . 0.0.4.0",
             "171.205.239.0",
+            "limit rate 100/second burst 100 packets meta mark set 0x646d6501 accept",
             "10.0.4.176 . 0.5.19.0",
         ] {
             assert!(text.contains(part), "no '{part}' in:\n{text}");

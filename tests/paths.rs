@@ -4,7 +4,7 @@
 mod sim;
 
 use dmevpn::engine::report::{PathRow, PathState, Trouble};
-use dmevpn::engine::{Arrived, By, Event, Input, News};
+use dmevpn::engine::{Arrived, By, Event, Input, News, Order};
 use dmevpn::types::{Mac, Vtep};
 use dmevpn::wire::probe::Probe;
 use sim::build::*;
@@ -375,7 +375,10 @@ fn a_flood_of_probes_is_not_answered() {
         padding: 0,
     };
     for _ in 0..1000 {
-        sim.input(0, Input::Probe { vn: VN, arrived: Arrived { by: By::Port(flooded), probe } });
+        sim.input(
+            0,
+            Input::Probe { vn: VN, arrived: Arrived { by: By::Port(flooded), is_stranger: false, probe } },
+        );
         sim.run(Duration::from_millis(1));
     }
     let after = sim.nodes[0].engine.vn_statistics(VN);
@@ -386,10 +389,14 @@ fn a_flood_of_probes_is_not_answered() {
 
 /// What somebody whom nobody knows asks node 1.
 fn strange_probe(sim: &mut Sim, mac: Mac, nonce: u64) {
-    let asker = Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) };
+    strange_probe_of(sim, Vtep { nbma: nbma("10.0.9.9"), vni: vni(5) }, mac, nonce);
+}
+
+fn strange_probe_of(sim: &mut Sim, asker: Vtep, source: Mac, nonce: u64) {
     let probe =
-        Probe { is_answer: false, source: mac, transaction: 1, flags: 0, asker, nonce, tag: 0, padding: 0 };
-    sim.input(1, Input::Probe { vn: VN, arrived: Arrived { by: By::Tunnel, probe } });
+        Probe { is_answer: false, source, transaction: 1, flags: 0, asker, nonce, tag: 0, padding: 0 };
+    let arrived = Arrived { by: By::Tunnel, is_stranger: true, probe };
+    sim.input(1, Input::Probe { vn: VN, arrived });
 }
 
 fn asked(sim: &Sim) -> u32 {
@@ -479,6 +486,32 @@ fn an_answer_of_a_week_ago_says_nothing() {
     sim.run_secs(week);
     let row = path(&sim, 1, 0).unwrap();
     assert_eq!((row.state, row.round_trip), (PathState::Up, Some(10)));
+}
+
+/// Who says in a probe that they are a site which is known use up nothing of what that site gets, and prolong nothing.
+#[test]
+fn a_stranger_who_says_it_is_a_site_changes_nothing_for_that_site() {
+    let mut sim = star(2);
+    sim.converse(station(1), station(2), OFTEN, MINUTE);
+    sim.until(5 * SECOND, "the shortcuts", is_direct);
+    let asker = path(&sim, 1, 2).unwrap().peer;
+    let told = questions_told(&sim);
+    let forge = |sim: &mut Sim, seconds: u64| {
+        for nonce in 0..seconds * 100 {
+            strange_probe_of(sim, asker, station(4711), nonce);
+            sim.run(Duration::from_millis(10));
+        }
+    };
+    forge(&mut sim, 30);
+    assert!(is_direct(&sim) && flaps(&sim, 2) == 0);
+    assert_eq!(path(&sim, 2, 1).unwrap().loss, 0, "all that the site asks is answered");
+    assert_eq!(questions_told(&sim), told);
+    // When nothing is behind it any more it is forgotten, and may not send.
+    sim.links(1, 2, Link::BLOCKED);
+    sim.run_secs(30);
+    sim.input(1, Input::Order(Order::Flush { vn: None, mac: None }));
+    forge(&mut sim, 300);
+    assert!(path(&sim, 1, 2).is_none(), "{:?}", path(&sim, 1, 2));
 }
 
 #[test]

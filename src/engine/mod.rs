@@ -347,7 +347,7 @@ impl Engine {
     fn probe(&mut self, now: Instant, vn: VnKey, arrived: Arrived, out: &mut Effects) {
         let Some((client, server, mut cx)) = self.enter(now, vn, out) else { return };
         match (arrived.by, client, server) {
-            (By::Tunnel, Some(client), _) => client.probe(&mut cx, &arrived.probe),
+            (By::Tunnel, Some(client), _) => client.probe(&mut cx, &arrived),
             (By::Port(_) | By::Shared, _, Some(server)) => server.probe(&mut cx, &arrived),
             (By::Tunnel | By::Port(_) | By::Shared, ..) => {}
         }

@@ -6,7 +6,7 @@ use super::clock::{self, Clock};
 use super::dataplane::{Dataplane, Forwarder, Inputs};
 use super::netlink::Events;
 use super::pace::Pace;
-use super::probes::{Lost, Probes};
+use super::probes::{Heard, Lost, Probes};
 use super::random::random;
 use super::settings::{Names, settings};
 use super::state::State;
@@ -213,10 +213,10 @@ impl Node {
         }
         for _ in 0..PROBES {
             let Some(heard) = self.probes.hear() else { break };
-            if let Some((index, probe)) = heard
+            if let Some(Heard { index, is_stranger, probe }) = heard
                 && let Some((vn, by)) = self.dataplane.came_by(index)
             {
-                self.input(Input::Probe { vn, arrived: Arrived { by, probe } });
+                self.input(Input::Probe { vn, arrived: Arrived { by, is_stranger, probe } });
             }
         }
     }

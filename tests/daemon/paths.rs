@@ -1,6 +1,8 @@
 //! Paths: frames go straight to another site only where probes come back.
 
 use super::*;
+use dmevpn::types::{Mac, Nbma, Vni, Vtep};
+use dmevpn::wire::probe::Probe;
 use lab::forger::Forger;
 use lab::scenes::frame;
 use lab::traffic::{BROADCAST, EXPERIMENT, Ping};
@@ -136,6 +138,30 @@ fn a_hub_that_frames_do_not_get_to_is_told() {
     });
 }
 
+/// A stranger sends probes as if it were the other site: that one's own are answered all the same.
+fn is_as_well_probed_as_before(lab: &Lab, stranger: &Forger) {
+    let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
+    let stream = Ping::start(&lab.host("vm1").ns, stream()).unwrap();
+    wait_shortcut(lab);
+    std::thread::sleep(SEEN_IN_USE);
+    let asker = Vtep { nbma: Nbma::new(spoke2.nbma).unwrap(), vni: Vni::new(101).unwrap() };
+    let source = Mac::new(BRIDGE2).unwrap();
+    let mut octets = [0; 200];
+    let probe =
+        Probe { is_answer: false, source, transaction: 1, flags: 0, asker, nonce: 1, tag: 0, padding: 0 };
+    let length = probe.emit(Vni::new(100).unwrap(), &mut octets).unwrap();
+    // Twice as many as pass.
+    for _ in 0..1000 {
+        stranger.send(stranger.address, spoke1.nbma, 100, &octets[8..length]).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let said = String::from_utf8(dmevpn(spoke2, &["paths"]).stdout).unwrap();
+    let row = said.lines().find(|line| line.contains(&spoke1.nbma.to_string())).unwrap_or_default();
+    println!("{said}");
+    assert!(row.contains(" 0 %"), "{said}");
+    assert!(stream.stop().unwrap().none_lost());
+}
+
 fn is_guarded(node: &Node) -> bool {
     status(node).contains("guard frames of known sites alone")
 }
@@ -187,6 +213,7 @@ fn a_stranger_does_not_reach_a_spoke() {
         wait("those who may are heard", || known.into_iter().all(|n| knows(spoke1, n)));
         assert!(!strange.into_iter().any(|n| knows(spoke1, n)), "{}", status(spoke1));
         all_is_well(lab);
+        is_as_well_probed_as_before(lab, &stranger);
         // The way is lost, and with it all that is known. The device takes what comes to any address.
         spoke1.ns.ip(&format!("addr del {own}/24 dev eth1\naddr add 10.0.0.77/24 dev eth1")).unwrap();
         wait("nobody is known", || {

@@ -637,7 +637,7 @@ impl Sim {
                     Place::At(spoke) => By::Port(spoke),
                     _ => By::Tunnel,
                 };
-                self.input(to, Input::Probe { vn, arrived: Arrived { by, probe } });
+                self.input(to, Input::Probe { vn, arrived: Arrived { by, is_stranger: false, probe } });
             }
             What::Announcement { from, to, vni, mac } => {
                 if let Some((vn, place)) = self.plane_of(from, to, vni) {

@@ -2,6 +2,7 @@
 
 use super::super::context::{Context, View};
 use super::super::contract::effect::Event;
+use super::super::contract::probe::Arrived;
 use super::super::contract::report::{PathRow, PathState, Trouble};
 use super::super::contract::settings::ClientSettings;
 use super::super::reach::{self, Prober, Verdict};
@@ -9,15 +10,15 @@ use super::Client;
 use super::registration::Registration;
 use crate::time::Instant;
 use crate::types::Vtep;
-use crate::wire::probe::Probe;
 use core::time::Duration;
 
 impl Client {
     /// A probe came by the tunnel: a question of another site's, or an answer to one of this node's.
-    pub fn probe(&mut self, cx: &mut Context<'_>, probe: &Probe) {
+    pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Some(prober) = self.prober(cx) else { return };
+        let probe = &arrived.probe;
         if !probe.is_answer {
-            if let Some(mac) = self.reach.asked(cx, &prober, probe) {
+            if let Some(mac) = self.reach.asked(cx, &prober, probe, arrived.is_stranger) {
                 self.ask(cx, |resolution, cx, asker| resolution.introduce(cx, asker, mac));
             }
             return;

@@ -38,6 +38,8 @@ pub enum By {
 pub struct Arrived {
     /// By what device.
     pub by: By,
+    /// Whether frames from where it came are not taken (by the guard).
+    pub is_stranger: bool,
     /// What is in it.
     pub probe: Probe,
 }

@@ -236,8 +236,14 @@ impl Reach {
     }
 
     /// Somebody asks whether this node is there. Whoever the hub named is answered; `Some`: it is to be asked where this one
-    /// is.
-    pub fn asked(&mut self, cx: &mut Context<'_>, prober: &Prober, probe: &Probe) -> Option<Mac> {
+    /// is. A stranger, from where frames are not taken, is never answered, whoever it says it is: an answer says that they are.
+    pub fn asked(
+        &mut self,
+        cx: &mut Context<'_>,
+        prober: &Prober,
+        probe: &Probe,
+        is_stranger: bool,
+    ) -> Option<Mac> {
         increment(&mut cx.statistics.rx_probe);
         if !self.is_asking {
             return None;
@@ -246,6 +252,9 @@ impl Reach {
         let Some((site, peer)) = site.and_then(|site| Some((site, self.peers.get_mut(&site)?))) else {
             return Some(probe.source);
         };
+        if is_stranger {
+            return None;
+        }
         peer.wanted = cx.now;
         if peer.answers.take(cx.now).is_err() {
             increment(&mut cx.statistics.rx_probe_limited);

@@ -12,11 +12,14 @@ use crate::wire::probe::{Probe, flag};
 impl Server {
     /// A probe came by a port, or by the device for all spokes.
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
-        let Arrived { by, probe } = *arrived;
+        let Arrived { by, is_stranger, probe } = *arrived;
         if probe.is_answer {
             return;
         }
         increment(&mut cx.statistics.rx_probe);
+        if is_stranger {
+            return;
+        }
         let to: Vtep = match by {
             By::Port(spoke) => spoke,
             By::Shared => probe.asker,

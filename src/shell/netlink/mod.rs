@@ -22,7 +22,7 @@ pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
 pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
-pub use nftables::{Admission, Gate, Lack, Scope, dropped};
+pub use nftables::{Admission, Gate, Lack, STRANGE, Scope, dropped};
 pub use routes::Routes;
 pub(super) use socket::{name_of, set_option, set_receive_buffer};
 pub use vlan::{BridgePort, Vlans};

@@ -14,12 +14,15 @@
 //!     counter drop
 //! }
 //! chain others { @th,96,24 != @vnis accept }
-//! chain probes { @th,128,48 0x0180c2000002 @th,224,16 0x8902 limit rate 100/second burst 100 packets accept }
+//! chain probes {
+//!     @th,128,48 0x0180c2000002 @th,224,16 0x8902 limit rate 100/second burst 100 packets meta mark set 0x646d6501 accept
+//! }
 //! ```
 //!
 //! In this order a first fragment that ends before the VNI is dropped: what cannot be read matches no rule before the
 //! last. IPv6 has its fragments put together only behind the hook. Chain `others` is empty where a device takes every VNI,
-//! chain `probes` where a bridge would learn from what it lets pass.
+//! chain `probes` where a bridge would learn from what it lets pass. What that chain lets pass is marked as a stranger's: the
+//! mark is on the frame that comes out of VXLAN in the same network namespace.
 
 use super::Error;
 use super::message::{self, Attribute, Attributes, Batch, Message, Refusal};
@@ -70,6 +73,7 @@ const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
 /// The first of the registers of 32 bits.
 const REGISTER: u32 = 8;
+const META_MARK: u32 = 3;
 const META_FAMILY: u32 = 15;
 const META_PROTOCOL: u32 = 16;
 const UDP: u8 = 17;
@@ -87,6 +91,9 @@ const INNER_TYPE: [u32; 2] = [28, 2];
 
 /// So many probes of strangers pass in a second: of sites that this one does not know yet.
 const STRANGE_PROBES: u32 = 100;
+
+/// The mark of packets that come from strangers.
+pub const STRANGE: u32 = 0x646d_6501;
 
 const VTEPS: [&str; 2] = ["vteps4", "vteps6"];
 const VNIS: &str = "vnis";
@@ -373,6 +380,8 @@ fn confine(batch: &mut Batch, name: &str, scope: Scope) {
             load(REGISTER, TRANSPORT, INNER_TYPE),
             equals(&ETHERTYPE.to_be_bytes()),
             limit(STRANGE_PROBES),
+            immediate(&STRANGE.to_ne_bytes()),
+            expression("meta", &[number(2, META_MARK), number(3, REGISTER)]),
             verdict(ACCEPT, None),
         ];
         rule(batch, name, "probes", &expressions);
@@ -444,6 +453,11 @@ fn meta(key: u32) -> Attribute {
 
 fn load(register: u32, base: u32, [offset, length]: [u32; 2]) -> Attribute {
     expression("payload", &[number(1, register), number(2, base), number(3, offset), number(4, length)])
+}
+
+fn immediate(value: &[u8]) -> Attribute {
+    let value = message::nested(2u16, &[message::attribute(1u16, value)]);
+    expression("immediate", &[number(1, REGISTER), value])
 }
 
 fn equals(value: &[u8]) -> Attribute {

@@ -1,7 +1,7 @@
-//! Hears the probes that come by VXLAN devices: one packet socket for all of them. A frame to that address is handed to who
-//! listens at a bridge's port, whatever the port is kept from.
+//! Hears the probes that come by VXLAN devices: one packet socket for all of them, and another one for those that the guard
+//! marked as strangers'. A frame to that address is handed to who listens at a bridge's port, whatever the port is kept from.
 
-use crate::shell::netlink::{Netlink, set_receive_buffer};
+use crate::shell::netlink::{Netlink, STRANGE, set_receive_buffer};
 use crate::shell::packet::{self, LinkAddress};
 use crate::shell::words::InWords;
 use crate::wire::probe::{DESTINATION, ETHERTYPE, Probe};
@@ -15,49 +15,71 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// A filter of more devices may be too large for the kernel.
 const DEVICES: usize = 64;
 
-/// The socket.
+/// What is heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// The index of the device it came by.
+    pub index: u32,
+    /// Whether frames from there are not taken.
+    pub is_stranger: bool,
+    pub probe: Probe,
+}
+
+/// The sockets.
 #[derive(Debug)]
 pub struct Ear {
-    socket: Socket,
+    known: Socket,
+    strange: Socket,
     /// The devices that the user made and probes may come by; of all others those of this program.
     users: Vec<u32>,
 }
 
 impl Ear {
     pub fn open() -> io::Result<Ear> {
-        // Nothing comes before it is bound, with its filter.
-        let socket = packet::open(Domain::PACKET, Type::RAW, 0, "probes of paths")?;
-        socket.attach_filter(&filter(&[]))?;
-        let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
-        packet::bind(&socket, &LinkAddress::new(0, ETHERTYPE, &[]))?;
-        socket.set_nonblocking(true)?;
-        Ok(Ear { socket, users: Vec::new() })
+        let open = |is_strange| {
+            // Nothing comes before it is bound, with its filter.
+            let socket = packet::open(Domain::PACKET, Type::RAW, 0, "probes of paths")?;
+            socket.attach_filter(&filter(&[], is_strange))?;
+            let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
+            packet::bind(&socket, &LinkAddress::new(0, ETHERTYPE, &[]))?;
+            socket.set_nonblocking(true)?;
+            io::Result::Ok(socket)
+        };
+        Ok(Ear { known: open(false)?, strange: open(true)?, users: Vec::new() })
     }
 
     /// Probes come by these devices of the user's, too. What a station of the LAN sends does not even wake the daemon.
     pub fn hear_by(&mut self, users: Vec<u32>) {
         if self.users != users {
-            if let Err(e) = self.socket.attach_filter(&filter(&users)) {
-                log::warn!("probes do not come in: {}", InWords(&e));
+            for (socket, is_strange) in [(&self.known, false), (&self.strange, true)] {
+                if let Err(e) = socket.attach_filter(&filter(&users, is_strange)) {
+                    log::warn!("probes do not come in: {}", InWords(&e));
+                }
             }
             self.users = users;
         }
     }
 
-    /// The next frame, if it is a probe, and the index of the device it came by.
-    pub fn hear(&self, buf: &mut [u8]) -> io::Result<Option<(u32, Probe)>> {
-        let (len, from) = packet::receive_from(&self.socket, buf)?;
-        Ok(buf.get(..len).and_then(Probe::parse).map(|probe| (from.index(), probe)))
+    /// The next frame, if it is a probe; strangers' come last.
+    pub fn hear(&self, buf: &mut [u8]) -> io::Result<Option<Heard>> {
+        let (is_stranger, (len, from)) = match packet::receive_from(&self.known, buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                (true, packet::receive_from(&self.strange, buf)?)
+            }
+            known => (false, known?),
+        };
+        let probe = buf.get(..len).and_then(Probe::parse);
+        Ok(probe.map(|probe| Heard { index: from.index(), is_stranger, probe }))
     }
 
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.known, &self.strange].into_iter().map(AsFd::as_fd)
     }
 }
 
 /// Lets frames to that address through which begin as probes do, by devices that this program made and by these: a router
-/// may have IEEE 802.1ag of its own.
-fn filter(users: &[u32]) -> Vec<SockFilter> {
+/// may have IEEE 802.1ag of its own. Those that the guard marked, or all others.
+fn filter(users: &[u32], is_strange: bool) -> Vec<SockFilter> {
     let statement = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
     let load = |size, at| statement(libc::BPF_LD | libc::BPF_ABS | size, 0, 0, at);
     let pass = |octets| statement(libc::BPF_RET | libc::BPF_K, 0, 0, octets);
@@ -73,6 +95,10 @@ fn filter(users: &[u32]) -> Vec<SockFilter> {
         program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, is));
         program.push(pass(0));
     }
+    let (strange, other) = if is_strange { (1, 0) } else { (0, 1) };
+    program.push(load(libc::BPF_W, AD_MARK));
+    program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, strange, other, STRANGE));
+    program.push(pass(0));
     program.push(load(libc::BPF_W, AD_IFINDEX));
     program.push(statement(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, Netlink::OWN));
     program.push(pass(u32::MAX));
@@ -84,5 +110,6 @@ fn filter(users: &[u32]) -> Vec<SockFilter> {
     program
 }
 
-/// Where a filter finds the index of the device (linux/filter.h).
+/// Where a filter finds the index of the device, and the packet's mark (linux/filter.h).
 const AD_IFINDEX: u32 = (-0x1000_i32) as u32 + 8;
+const AD_MARK: u32 = (-0x1000_i32) as u32 + 20;

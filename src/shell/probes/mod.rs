@@ -10,6 +10,7 @@ use crate::engine::Probing;
 use crate::types::Vni;
 use crate::wire::probe::{MOST, Probe, quoted};
 use ear::Ear;
+pub use ear::Heard;
 use mouth::Mouth;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
@@ -45,7 +46,7 @@ impl Probes {
 
     /// What there is to wait for.
     pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.ear.iter().map(Ear::as_fd).chain(self.mouth.sources())
+        self.ear.iter().flat_map(Ear::sources).chain(self.mouth.sources())
     }
 
     /// They come by these devices of the user's, too.
@@ -53,8 +54,8 @@ impl Probes {
         self.ear.iter_mut().for_each(|ear| ear.hear_by(users.clone()));
     }
 
-    /// The next frame that came, if it is a probe, and the index of the device it came by; `None` when there is none.
-    pub fn hear(&mut self) -> Option<Option<(u32, Probe)>> {
+    /// The next frame that came, if it is a probe; `None` when there is none.
+    pub fn hear(&mut self) -> Option<Option<Heard>> {
         let heard = self.ear.as_ref()?.hear(&mut self.buffer);
         let is_error = |e: &io::Error| e.kind() != ErrorKind::WouldBlock;
         heard
