@@ -136,3 +136,35 @@ pub fn memory(setup: &Setup) -> Res<Vec<String>> {
     let octets = |more: f64, of: u32| format!("{:.0}", more * 1024.0 / f64::from(of));
     Ok(vec![octets(many - few, 900), octets(full - many, MACS)])
 }
+
+/// All spokes see whether their path to the hub is good: every tenth probe is as large as a frame.
+pub fn probes(setup: &Setup) -> Res<Vec<String>> {
+    const SPOKES: u32 = 1000;
+    let watch = Duration::from_secs(setup.size(20, 60).into());
+    let world = World::hub(setup, 1..=1, "")?;
+    let (sites, hub) = (&world.sites, &world.hub);
+    let all = spokes(1..SPOKES + 1);
+    sites.register(&all, 600, PATIENCE)?;
+    let uplinks: Vec<u32> = all.iter().map(|site| Ok(sites.registered(site)?.uplink)).collect::<Res<_>>()?;
+    let mut values = Vec::new();
+    let mut nonce = 0;
+    for every in [5, 1] {
+        let apart = Duration::from_secs(every) / SPOKES;
+        let answered = hub.metric("dmevpn_tx_probe_reply_total")?;
+        let (before, start) = (hub.settled(PATIENCE)?, Instant::now());
+        let mut sent = 0;
+        while start.elapsed() < watch {
+            let n = (nonce % u64::from(SPOKES)) as usize;
+            sites.send(&all[n].probe(uplinks[n], nonce, nonce / u64::from(SPOKES) % 10 == n as u64 % 10));
+            (nonce, sent) = (nonce + 1, sent + 1);
+            std::thread::sleep((start + apart * sent).saturating_duration_since(Instant::now()));
+        }
+        let (took, spent) = (start.elapsed(), hub.settled(PATIENCE)? - before);
+        let answered = hub.metric("dmevpn_tx_probe_reply_total")? - answered;
+        values.push(format!("{:.1} %", spent.as_secs_f64() / took.as_secs_f64() * 100.0));
+        values.push(format!("{:.0}", f64::from(sent) / took.as_secs_f64()));
+        values.push(format!("{:.1} %", answered / f64::from(sent) * 100.0));
+        values.push(time(spent / sent));
+    }
+    Ok(values)
+}

@@ -1,10 +1,11 @@
 //! What spokes send: whole IPv4 packets with NHRP in GRE, or with a frame in VXLAN.
 
-use dmevpn::types::{Mac, Nbma, Vni, VpnId};
+use dmevpn::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use dmevpn::wire::nhrp::{
     Challenge, Cie, Extension, HOP_COUNT, Header, Kind, Message, Protocol, ProtocolAddress, Tags, Writer,
     flag, kind,
 };
+use dmevpn::wire::probe::Probe;
 use dmevpn::wire::{MAX_NHRP, Prefix, VpnTag};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -117,15 +118,35 @@ impl Site {
 
     /// A frame from `station` behind this site, by way of the hub, whose port for the site has this VNI.
     pub fn frame(&self, uplink: u32, station: [u8; 6], to: [u8; 6]) -> Vec<u8> {
+        let header = [0x0800_0000u32.to_be_bytes(), (uplink << 8).to_be_bytes()].concat();
+        self.vxlan(&[header, frame(station, to)].concat())
+    }
+
+    /// A probe of the path to the hub, which answers it. `is_full`: as large as the largest frame.
+    pub fn probe(&self, uplink: u32, nonce: u64, is_full: bool) -> Vec<u8> {
+        let ProtocolAddress::Mac(source) = self.source else { unreachable!("spokes have a MAC") };
+        let nbma = Nbma::new(self.address.into()).expect("unicast");
+        let probe = Probe {
+            is_answer: false,
+            source,
+            transaction: 1,
+            flags: 0,
+            asker: Vtep { nbma, vni: Vni::new(100).expect("not 0") },
+            nonce,
+            tag: self.tags().receiver,
+            padding: if is_full { Probe::filling(1450, nbma) } else { 0 },
+        };
+        let mut buf = [0; 1500];
+        let len = probe.emit(Vni::new(uplink).expect("not 0"), &mut buf).expect("it fits");
+        self.vxlan(&buf[..len])
+    }
+
+    fn vxlan(&self, octets: &[u8]) -> Vec<u8> {
         let mut packet = ip(UDP, self.address, HUB);
-        let frame = frame(station, to);
-        let udp_len = 8 + 8 + frame.len() as u16;
-        for word in [50_000, VXLAN_PORT, udp_len, 0] {
+        for word in [50_000, VXLAN_PORT, 8 + octets.len() as u16, 0] {
             packet.extend_from_slice(&word.to_be_bytes());
         }
-        packet.extend_from_slice(&0x0800_0000u32.to_be_bytes());
-        packet.extend_from_slice(&(uplink << 8).to_be_bytes());
-        packet.extend_from_slice(&frame);
+        packet.extend_from_slice(octets);
         packet
     }
 

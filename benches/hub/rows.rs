@@ -160,6 +160,21 @@ pub const ROWS: &[Row] = &[
         run: costs::new,
     },
     Row {
+        name: "probes",
+        about: "1000 spokes probe their path to the hub: idle ones every 5 s, active ones every second",
+        lines: &[
+            ("idle: of a core", "3 %"),
+            ("idle: probes a second", "200"),
+            ("idle: answered", "100 %"),
+            ("idle: processor time a probe", "-"),
+            ("active: of a core", "15 %"),
+            ("active: probes a second", "1000"),
+            ("active: answered", "100 %"),
+            ("active: processor time a probe", "-"),
+        ],
+        run: costs::probes,
+    },
+    Row {
         name: "memory",
         about: "a hub's memory: 900 spokes, then 65 000 MACs behind one",
         lines: &[("octets a spoke", "450"), ("octets a MAC", "200")],
