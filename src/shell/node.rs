@@ -205,10 +205,8 @@ impl Node {
         }
         for _ in 0..PROBES {
             let Some(lost) = self.probes.lost() else { break };
-            if let Some(Lost { vni, nonce }) = lost
-                && let Some(vn) = self.dataplane.spoke_of(vni)
-            {
-                self.input(Input::Unreachable { vn, nonce });
+            if let Some(lost) = lost.and_then(|lost| self.unreachable(lost)) {
+                self.input(lost);
             }
         }
         for _ in 0..PROBES {
@@ -232,6 +230,15 @@ impl Node {
         if self.probes.send(&probing, frames).is_err() && !is_answer {
             self.inputs.push_back(Input::Unreachable { vn, nonce: probing.probe.nonce });
         }
+        while self.probes.has_lost()
+            && let Some(lost) = self.probes.lost()
+        {
+            self.inputs.extend(lost.and_then(|lost| self.unreachable(lost)));
+        }
+    }
+
+    fn unreachable(&self, Lost { vni, nonce }: Lost) -> Option<Input<'static>> {
+        Some(Input::Unreachable { vn: self.dataplane.spoke_of(vni)?, nonce })
     }
 
     /// Packets arrived. What the kernel has seen before one comes first: the frame that made a spoke ask has passed the

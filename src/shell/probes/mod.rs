@@ -4,14 +4,14 @@
 mod ear;
 mod mouth;
 
-use super::packet;
 use super::words::InWords;
 use crate::engine::Probing;
-use crate::types::Vni;
-use crate::wire::probe::{MOST, Probe, quoted};
+use crate::wire::probe::{MOST, Probe};
 use ear::Ear;
 pub use ear::Heard;
+pub use mouth::Lost;
 use mouth::Mouth;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
@@ -20,23 +20,16 @@ use std::os::fd::BorrowedFd;
 pub struct Probes {
     ear: Option<Ear>,
     mouth: Mouth,
+    /// What was told of questions while others were sent.
+    lost: VecDeque<Lost>,
     buffer: Vec<u8>,
-}
-
-/// The outside says of a question that it cannot get there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// The VNI of the VN here.
-    pub vni: Vni,
-    /// The question's nonce.
-    pub nonce: u64,
 }
 
 impl Probes {
     /// Ready to hear; sockets to send by come with the first probe.
     pub fn open() -> Probes {
         let ear = Ear::open().inspect_err(|e| log::warn!("{e}")).ok();
-        Probes { ear, mouth: Mouth::default(), buffer: vec![0; MOST] }
+        Probes { ear, mouth: Mouth::default(), lost: VecDeque::new(), buffer: vec![0; MOST] }
     }
 
     /// To which UDP port they go, and by which device, if not as the routes say. `None`: there is none.
@@ -69,11 +62,13 @@ impl Probes {
 
     /// The next of what is told of questions, if it is that one cannot get there; `None` when there is none.
     pub fn lost(&mut self) -> Option<Option<Lost>> {
-        let returned =
-            self.mouth.questions().find_map(|s| packet::receive_error(s, &mut self.buffer).ok())?;
-        let octets = self.buffer.get(..returned.len).unwrap_or_default();
-        let lost = quoted(octets).filter(|_| returned.is_unreachable);
-        Some(lost.map(|(vni, nonce)| Lost { vni, nonce }))
+        let told = || self.mouth.questions().find_map(|socket| mouth::hear(socket, &mut self.buffer));
+        self.lost.pop_front().map(Some).or_else(told)
+    }
+
+    /// Whether something is to be told of questions that no source says.
+    pub fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Sends one in a VN whose device has this MTU and may let nobody divide its frames. An error says that there is no way.
@@ -84,34 +79,52 @@ impl Probes {
         }
         let written = probe.emit(probing.to.vni, &mut self.buffer);
         let Some(octets) = written.and_then(|len| self.buffer.get(..len)) else { return Ok(()) };
-        self.mouth.send(probing, df, octets)
+        self.mouth.send(probing, df, octets, &mut self.lost)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Mac, Vtep};
+    use crate::types::{Mac, Vni, Vtep};
     use std::net::UdpSocket;
+
+    fn probing(to: &str, nonce: u64) -> Probing {
+        let vtep = |nbma: &str| Vtep { nbma: nbma.parse().unwrap(), vni: Vni::new(7).unwrap() };
+        let asker = vtep("127.0.0.1");
+        let source = Mac::new([2, 0, 0, 0, 0, 1]).unwrap();
+        let probe =
+            Probe { is_answer: false, source, transaction: 1, flags: 0, asker, nonce, tag: 3, padding: 0 };
+        Probing { to: vtep(to), local: asker.nbma, probe, is_full: false, flow: 0, is_uncut: false }
+    }
+
+    /// All share a socket; who cannot be reached says so at once.
+    #[test]
+    fn what_is_told_of_others_is_theirs() {
+        let there = UdpSocket::bind("127.0.0.2:0").unwrap();
+        there.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let mut probes = Probes::open();
+        probes.send_by(there.local_addr().unwrap().port(), Some(None));
+        let send = |probes: &mut Probes, to: &str, nonce| probes.send(&probing(to, nonce), (1450, false));
+        send(&mut probes, "127.0.0.3", 3).unwrap();
+        send(&mut probes, "127.0.0.4", 4).unwrap();
+        send(&mut probes, "127.0.0.2", 2).unwrap();
+        let mut buffer = [0; 2000];
+        let (length, _) = there.recv_from(&mut buffer).unwrap();
+        assert_eq!(Probe::parse(&buffer[8..length]).unwrap().nonce, 2);
+        let mut lost = Vec::new();
+        while probes.has_lost() {
+            lost.extend(probes.lost().flatten().map(|lost| (lost.vni.get(), lost.nonce)));
+        }
+        assert_eq!(lost, [(7, 3), (7, 4)], "all were heard before");
+    }
 
     #[test]
     fn a_large_probe_is_as_large_as_the_largest_frame_whatever_that_is() {
         let there = UdpSocket::bind("127.0.0.2:0").unwrap();
         there.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-        let vtep = |nbma: &str| Vtep { nbma: nbma.parse().unwrap(), vni: Vni::new(7).unwrap() };
-        let source = Mac::new([2, 0, 0, 0, 0, 1]).unwrap();
-        let probe = Probe {
-            is_answer: false,
-            source,
-            transaction: 1,
-            flags: 0,
-            asker: vtep("127.0.0.1"),
-            nonce: 2,
-            tag: 3,
-            padding: 0,
-        };
-        let (to, local) = (vtep("127.0.0.2"), probe.asker.nbma);
-        let probing = Probing { to, local, probe, is_full: true, flow: 0, is_uncut: false };
+        let probing = Probing { is_full: true, ..probing("127.0.0.2", 2) };
+        let probe = probing.probe;
         let mut probes = Probes::open();
         probes.send_by(there.local_addr().unwrap().port(), Some(None));
         let mut buffer = vec![0; 70_000];

@@ -5,14 +5,31 @@ use crate::engine::Probing;
 use crate::shell::netlink::name_of;
 use crate::shell::packet::{self, Division};
 use crate::shell::words::InWords;
-use crate::types::Nbma;
+use crate::types::{Nbma, Vni};
+use crate::wire::probe::quoted;
 use socket2::{Domain, SockFilter, Socket, Type};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Questions leave by so many ports of an address family: firewalls and several ways of one length tell frames apart by it.
 const FLOWS: usize = 8;
+
+/// So often it is tried to send one, while more and more is told of others.
+const TRIES: usize = 4;
+
+/// So many octets of what is quoted tell which one it was.
+const QUOTED: usize = 256;
+
+/// The outside says of a question that it cannot get there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The VNI of the VN here.
+    pub vni: Vni,
+    /// The question's nonce.
+    pub nonce: u64,
+}
 
 /// The sockets.
 #[derive(Debug, Default)]
@@ -48,8 +65,14 @@ impl Mouth {
         self.questions().map(AsFd::as_fd)
     }
 
-    /// Sends it; an error says that there is no way.
-    pub fn send(&mut self, probing: &Probing, df: bool, octets: &[u8]) -> io::Result<()> {
+    /// Sends it; an error says that there is no way. What is told of earlier ones meanwhile is added to `lost`.
+    pub fn send(
+        &mut self,
+        probing: &Probing,
+        df: bool,
+        octets: &[u8],
+        lost: &mut VecDeque<Lost>,
+    ) -> io::Result<()> {
         let via = self.via.ok_or(io::ErrorKind::NetworkUnreachable)?;
         let (place, as_frames) = match (probing.to.nbma.ip(), df) {
             (IpAddr::V4(_), false) => (0, Division::Allowed),
@@ -68,20 +91,36 @@ impl Mouth {
             None => slot.insert(open(probing.to.nbma, via, division, keeps)?),
         };
         let to = SocketAddr::new(probing.to.nbma.ip(), self.port);
-        let send = || packet::send_from(socket, octets, probing.local.ip(), to);
-        // It may fail by what was told of an earlier one, once.
-        match send().or_else(|_| send()) {
-            Err(e) if is_no_way(&e) => Err(e),
-            Err(e) => {
-                // The kernel may know already that it is too large for its way.
-                if e.raw_os_error() != Some(libc::EMSGSIZE) {
-                    log::debug!("no probe to {}: {}", probing.to, InWords(&e));
-                }
-                Ok(())
+        for _ in 0..TRIES {
+            let Err(e) = packet::send_from(socket, octets, probing.local.ip(), to) else { return Ok(()) };
+            // It may fail by what was told of another one, and does once for each; else it is about this one.
+            let mut is_told = false;
+            while let Some(told) = hear(socket, &mut [0; QUOTED]) {
+                is_told = true;
+                lost.extend(told);
             }
-            Ok(()) => Ok(()),
+            if is_told {
+                continue;
+            }
+            if is_no_way(&e) {
+                return Err(e);
+            }
+            // The kernel may know already that it is too large for its way.
+            if e.raw_os_error() != Some(libc::EMSGSIZE) {
+                log::debug!("no probe to {}: {}", probing.to, InWords(&e));
+            }
+            break;
         }
+        Ok(())
     }
+}
+
+/// The next of what is told of questions by a socket, if it is that one cannot get there; `None` when there is none.
+pub fn hear(socket: &Socket, buffer: &mut [u8]) -> Option<Option<Lost>> {
+    let returned = packet::receive_error(socket, buffer).ok()?;
+    let octets = buffer.get(..returned.len).unwrap_or_default();
+    let lost = quoted(octets).filter(|_| returned.is_unreachable);
+    Some(lost.map(|(vni, nonce)| Lost { vni, nonce }))
 }
 
 fn is_no_way(e: &io::Error) -> bool {
