@@ -300,6 +300,9 @@ options! {
     ROLE: "Role" = vn("role", Kind::Word(const { &names(&choice::ROLES) }), Unset::Refused("spoke or hub"));
 
     /// The bridge of this site, such as `br-lan`; on a hub the bridge of all its ports, made when there is none.
+    ///
+    /// While it is the VN's it learns nothing from frames that no bridge forwards (`no_linklocal_learn`). That is set back when
+    /// the VN is taken out, and at a spoke when the daemon is stopped; not after an update, or a crash, in between.
     BRIDGE: "Bridge" = vn("bridge", Kind::Interface, Unset::ByRole {
         spoke: &Unset::Refused("the bridge of this site, such as br-lan"),
         hub: &Unset::Named("br-"),

@@ -261,3 +261,37 @@ fn a_missing_privilege_is_named() {
         }
     });
 }
+
+/// The site's own bridge learns nothing from probes while a VN is in it, and as ever afterwards: when the VN is taken out, and
+/// when the daemon ends.
+#[test]
+fn a_sites_bridge_learns_as_before_afterwards() {
+    in_small(plan(), |lab| {
+        let learns = |lab: &Lab| show(lab.node("spoke1"), "br-test").contains("no_linklocal_learn 0");
+        if !learns(lab) {
+            return println!("skipped: it cannot be seen here");
+        }
+        lab.start_all().unwrap();
+        let spoke1 = lab.node("spoke1");
+        if learns(lab) {
+            return println!("skipped: this kernel's bridges always learn");
+        }
+        let mut whole = String::new();
+        spoke1
+            .edit_config(|text| {
+                let begin = text.find("\nconfig vn").unwrap();
+                let end = text[begin + 1..].find("\nconfig ").map_or(text.len(), |more| begin + 1 + more);
+                let without = text[..begin].to_owned() + &text[end..];
+                whole = text;
+                without
+            })
+            .unwrap();
+        assert!(dmevpn(spoke1, &["reload"]).status.success());
+        wait("it learns when the VN is taken out", || learns(lab));
+        spoke1.edit_config(|_| whole).unwrap();
+        assert!(dmevpn(spoke1, &["reload"]).status.success());
+        wait("it is quiet when the VN is back", || !learns(lab));
+        assert_eq!(lab.nodes.get_mut("spoke1").unwrap().stop(), Ok(Some(0)));
+        assert!(learns(lab));
+    });
+}

@@ -160,6 +160,8 @@ pub struct Dataplane {
     deleting: bool,
     /// What goes when they are gone.
     leaving: Vec<Leave>,
+    /// Bridges that were made to learn nothing from link-local frames.
+    quieted: Vec<u32>,
     /// Whether all devices are to be listed, at the earliest then; and whether that is being done.
     look: Option<Instant>,
     looking: bool,
@@ -207,6 +209,7 @@ impl Dataplane {
             set: SETS.0,
             deleting: false,
             leaving: Vec::new(),
+            quieted: Vec::new(),
             look: Some(clock.now()),
             looking: false,
             is_lost: false,
@@ -433,6 +436,7 @@ impl Dataplane {
         while self.vns.values().any(|vn| vn.settling && matches!(vn.devices, Devices::Spoke)) {
             match self.worker.wait() {
                 Some(Report::Settled(whose, standing)) => {
+                    self.quieted.extend(standing.quieted());
                     if let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) {
                         (vn.standing, vn.settling) = (*standing, false);
                     }
@@ -448,6 +452,7 @@ impl Dataplane {
             self.jobs.push_back(delete);
         }
         self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
+        self.plan_learning();
         // What is in it was found, and is not to be made any more.
         self.jobs.retain(|job| !matches!(job, Job::List(..) | Job::Links | Job::Settle(..)));
         while let Some(job) = self.jobs.pop_front().or_else(|| self.next_neighbour()) {

@@ -189,6 +189,7 @@ impl Dataplane {
         for vn in lost {
             vn.standing.bridge = None;
             vn.standing.bridge_mac = None;
+            (vn.standing.quiet, vn.standing.learns) = (None, None);
             vn.standing.joined = None;
             vn.unsettled = true;
             vn.is_lost(inputs);
@@ -282,6 +283,7 @@ impl Dataplane {
 
     /// A VN's devices are as they are to be, or it is known why not.
     fn settled(&mut self, whose: Whose, mut standing: Standing, now: Instant, inputs: &mut Inputs) {
+        self.quieted.extend(standing.quieted());
         let Some(vn) = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose) else {
             // The VN it was for is another one now; a device that was made for it is looked for.
             self.look = Some(now);

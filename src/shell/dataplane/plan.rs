@@ -52,7 +52,9 @@ impl Dataplane {
 
     pub(super) fn guard_job(&mut self) -> Option<Job> {
         let takes_all = self.vns.values().any(Vn::takes_all);
-        let probes_pass = self.vns.values().all(|vn| vn.standing.ignores_probes);
+        // Where nothing is taken from strangers otherwise, and there is a bridge.
+        let is_guarded = |vn: &&Vn| vn.own_vni().is_none() || vn.guarded_vni().is_some();
+        let probes_pass = !self.vns.values().filter(is_guarded).any(|vn| vn.standing.learns.is_some());
         self.guard.job(!self.looking && self.look.is_none(), takes_all, probes_pass).map(Job::Guard)
     }
 
@@ -86,6 +88,7 @@ impl Dataplane {
         if self.doomed.is_empty() && !self.deleting {
             self.jobs.extend(self.leaving.drain(..).map(|leave| Job::Leave(Box::new(leave))));
         }
+        self.plan_learning();
         // What is in the way goes first.
         if self.looking || self.look.is_some_and(|at| at <= now) || !self.leaving.is_empty() {
             return;
@@ -96,6 +99,18 @@ impl Dataplane {
         if self.listing.is_none() {
             self.plan_listing(inputs);
         }
+    }
+
+    /// Bridges that are no VN's any more learn from link-local frames again, as they did.
+    pub(super) fn plan_learning(&mut self) {
+        let (vns, jobs) = (&self.vns, &mut self.jobs);
+        let is_used =
+            |index| vns.values().any(|vn| vn.unsettled || vn.settling || vn.standing.quiet == Some(index));
+        self.quieted.retain(|index| {
+            let is_used = is_used(*index);
+            jobs.extend((!is_used).then_some(Job::Learn(*index)));
+            is_used
+        });
     }
 
     fn plan_settling(&mut self) {

@@ -23,8 +23,10 @@ pub(super) struct Standing {
     pub users_own: bool,
     /// Then its MTU, and whether nobody may divide what it sends by IPv4.
     pub users: Option<(u16, bool)>,
-    /// Whether the bridge learns nothing from probes.
-    pub ignores_probes: bool,
+    /// The bridge that learns nothing from probes; whether that was made so just now; and one that cannot.
+    pub quiet: Option<u32>,
+    pub is_quieted: bool,
+    pub learns: Option<u32>,
     /// What the bridge has set, if it filters VLANs.
     pub filtering: Option<BridgeInfo>,
     pub scope: Scope,
@@ -40,6 +42,13 @@ pub(super) struct Standing {
     pub trouble: Option<Cause>,
     /// A hub's device for all spokes, if it was there: its uplink VNI, its address and whom it floods to.
     pub shared: Option<(Vni, Nbma, Vec<Vtep>)>,
+}
+
+impl Standing {
+    /// The bridge that was made quiet just now.
+    pub fn quieted(&self) -> Option<u32> {
+        self.quiet.filter(|_| self.is_quieted)
+    }
 }
 
 /// The order to do so.
@@ -69,7 +78,7 @@ pub(super) struct Leave {
 
 pub(super) fn settle(netlink: &mut Netlink, order: Settle) -> Standing {
     let mut at = Settling { netlink, now: order.before.clone(), order: &order };
-    at.now.shared = None;
+    (at.now.shared, at.now.is_quieted) = (None, false);
     let result = match &order.wanted.role {
         Role::Spoke { vxlan, vni, l2miss } => at.spoke(vxlan, *vni, *l2miss),
         Role::Hub(_) => at.hub(),
@@ -232,20 +241,26 @@ impl Settling<'_> {
 
     /// The VN's bridge, if it is one; it learns nothing from probes of paths.
     fn find_bridge(&mut self, name: &str) -> Result<Option<Link>, Cause> {
-        let Some(mut link) = self.netlink.link_by_name(name).map_err(shown)? else { return Ok(None) };
+        let Some(mut link) = self.netlink.link_by_name(name).map_err(shown)? else {
+            (self.now.quiet, self.now.learns) = (None, None);
+            return Ok(None);
+        };
         let Kind::Bridge(info) = &link.kind else {
             return Err(
                 vlan::is_vlan_of(self.netlink, &link).unwrap_or_else(|| Cause::NotABridge(name.to_owned()))
             );
         };
-        self.now.ignores_probes = info.ignores_link_local;
-        if !self.now.ignores_probes {
-            if let Err(e) = self.netlink.ignore_link_local(link.index) {
+        let mut is_quiet = info.ignores_link_local;
+        if !is_quiet && self.now.learns != Some(link.index) {
+            if let Err(e) = self.netlink.ignore_link_local(link.index, true) {
                 log::debug!("{e}");
             }
             link = self.netlink.link_by_index(link.index).map_err(shown)?.unwrap_or(link);
-            self.now.ignores_probes = matches!(&link.kind, Kind::Bridge(info) if info.ignores_link_local);
+            is_quiet = matches!(&link.kind, Kind::Bridge(info) if info.ignores_link_local);
+            self.now.is_quieted |= is_quiet;
         }
+        let index = Some(link.index);
+        (self.now.quiet, self.now.learns) = if is_quiet { (index, None) } else { (None, index) };
         Ok(Some(link))
     }
 

@@ -455,3 +455,49 @@ fn who_was_known_may_send_on_for_a_while() {
     close(&mut spoke, 70);
     assert_eq!(known(&spoke), [at(1)]);
 }
+
+/// A VN without its bridge has no part in it whether strangers' probes pass; one that is not guarded neither.
+#[test]
+fn probes_pass_while_no_guarded_bridge_learns_from_them() {
+    let mut hub = hub();
+    (hub.dataplane.look, hub.dataplane.looking) = (None, false);
+    let passes = |hub: &mut Hub| match hub.dataplane.guard_job() {
+        Some(Job::Guard(Order::Make(scope, _) | Order::Move(scope))) => Some(scope.probes_pass),
+        _ => None,
+    };
+    assert_eq!(passes(&mut hub), Some(true), "no bridge is there");
+    let learns = |hub: &mut Hub, n: usize, learns: bool| {
+        let index = Some(BRIDGE + n as u32);
+        let quiet = index.filter(|_| !learns);
+        let standing =
+            Standing { bridge: index, quiet, learns: index.filter(|_| learns), ..Standing::default() };
+        hub.hear(Report::Settled(hub.vns[n], Box::new(standing)));
+    };
+    learns(&mut hub, 0, false);
+    assert_eq!(passes(&mut hub), None);
+    learns(&mut hub, 1, true);
+    assert_eq!(passes(&mut hub), Some(false));
+    hub.tell(Event::LinkGone(Link { index: BRIDGE + 1, kind: Kind::Other, ..device(BRIDGE + 1) }));
+    assert_eq!(passes(&mut hub), Some(true));
+}
+
+/// What was set at a bridge is taken back once no VN has it.
+#[test]
+fn a_bridge_learns_again_when_it_is_no_vns_any_more() {
+    let mut hub = hub();
+    let quiet = |is_quieted| Standing {
+        bridge: Some(BRIDGE),
+        quiet: Some(BRIDGE),
+        is_quieted,
+        ..Standing::default()
+    };
+    hub.plan();
+    hub.hear(Report::Settled(hub.vns[0], Box::new(quiet(true))));
+    hub.hear(Report::Settled(hub.vns[1], Box::new(quiet(false))));
+    let learns = |jobs: Vec<Job>| jobs.iter().any(|job| matches!(job, Job::Learn(BRIDGE)));
+    hub.dataplane.take_down(hub.vns[0].0);
+    assert!(!learns(hub.plan()), "the other VN has it");
+    hub.dataplane.take_down(hub.vns[1].0);
+    assert!(learns(hub.plan()));
+    assert!(!learns(hub.plan()));
+}

@@ -43,6 +43,8 @@ pub(super) enum Job {
     Settle(Whose, Box<Settle>),
     /// What a VN had goes, as far as it is ours.
     Leave(Box<Leave>),
+    /// This bridge learns from link-local frames again.
+    Learn(u32),
     /// List all devices.
     Links,
     /// Make ports for spokes, some at a time.
@@ -259,6 +261,16 @@ impl Hands {
             Job::Settle(whose, order) => Report::Settled(whose, Box::new(settle(netlink, *order))),
             Job::Leave(order) => {
                 if let Err(e) = order.perform(netlink) {
+                    log::warn!("{e}");
+                }
+                Report::Done
+            }
+            Job::Learn(bridge) => {
+                // With the bridge that is over, too.
+                if let Err(e) = netlink
+                    .ignore_link_local(bridge, false)
+                    .or_else(|e| if e.not_found() { Ok(()) } else { Err(e) })
+                {
                     log::warn!("{e}");
                 }
                 Report::Done

@@ -464,15 +464,17 @@ impl Netlink {
             .map_err(|e| e.during(format!("have interface {index} send from {local}")))
     }
 
-    /// Have a bridge learn nothing from frames that no bridge forwards. A kernel that cannot do so may not say no.
-    pub fn ignore_link_local(&mut self, bridge: u32) -> Result<(), Error> {
-        let bits = [NO_LINK_LOCAL_LEARNING; 2].map(u32::to_ne_bytes).concat();
+    /// Have a bridge learn nothing from frames that no bridge forwards, or learn from them. A kernel that cannot do so may not
+    /// say no.
+    pub fn ignore_link_local(&mut self, bridge: u32, ignores: bool) -> Result<(), Error> {
+        let value = if ignores { NO_LINK_LOCAL_LEARNING } else { 0 };
+        let bits = [value, NO_LINK_LOCAL_LEARNING].map(u32::to_ne_bytes).concat();
         let data = [message::attribute(BRIDGE_OPTIONS, &bits)];
         let info = [message::attribute(IflaInfo::Kind, b"bridge"), message::nested(IflaInfo::Data, &data)];
         let request =
             header(bridge, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
         self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
-            .map_err(|e| e.during(format!("have bridge {bridge} learn nothing from link-local frames")))
+            .map_err(|e| e.during(format!("say what bridge {bridge} learns from link-local frames")))
     }
 
     /// Let a bridge port send frames back to where they came from.
