@@ -322,6 +322,7 @@ impl Client {
             hub,
             uplink: registration.uplink(),
             registered: registration.is_registered(),
+            is_young: registration.is_young(cx.now),
             reach: &mut self.reach,
             prober,
         };

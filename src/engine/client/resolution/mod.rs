@@ -106,6 +106,8 @@ pub struct Asker<'a> {
     /// Where unknown frames go, once told.
     pub uplink: Option<SiteId>,
     pub registered: bool,
+    /// The hub may have been started just now, and not have everybody back.
+    pub is_young: bool,
     pub reach: &'a mut Reach,
     pub prober: Prober,
 }

@@ -53,6 +53,11 @@ impl Resolution {
         mac: Mac,
         reason: Option<Refusal>,
     ) {
+        let is_no_binding = reason == Some(Refusal::Nak(code::NO_BINDING));
+        if is_no_binding && asker.is_young && self.entries.get(&mac).is_some_and(Entry::is_unsure) {
+            // Who is there may not be back at the hub yet: it is asked on, as if it had not answered.
+            return;
+        }
         cx.tell(Event::NotResolved { mac, reason });
         let silent = reason.is_none();
         let Some(entry) = self.entries.get_mut(&mac) else { return };
@@ -64,7 +69,7 @@ impl Resolution {
             return;
         }
         self.retreat(cx, asker, mac, Why::Denied);
-        if reason == Some(Refusal::Nak(code::NO_BINDING)) {
+        if is_no_binding {
             // It may have been plugged in here, and say nothing: frames for it that come from the hub are flooded.
             cx.act(Act::Unlearn(mac, Place::Tunnel));
         }
