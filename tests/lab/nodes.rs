@@ -157,8 +157,9 @@ impl Lab {
     fn add_node(&mut self, name: String, number: u8, vns: Vec<Vn>) -> Res {
         let ns = self.netns(&name)?;
         let nbma = self.nbma(number);
+        // A machine that reboots keeps its network card.
         self.switch.ip(&format!(
-            "link add {name} type veth peer name eth1 netns {}\nlink set {name} master wan up",
+            "link add {name} type veth peer name eth1 address 02:00:00:00:ff:{number:02x} netns {}\nlink set {name} master wan up",
             ns.name
         ))?;
         let prefix = if self.plan.ipv6 { "64 nodad" } else { "24" };
@@ -566,6 +567,15 @@ impl Node {
             served += fdb::dump(&self.ns, port)?.iter().filter(|e| e.own && e.mac == [0; 6]).count();
         }
         Ok(served)
+    }
+
+    /// Whether one of the hub's ports leads to `nbma`.
+    pub fn serves(&self, nbma: IpAddr) -> bool {
+        let leads = |port: &String| {
+            fdb::dump(&self.ns, port)
+                .is_ok_and(|all| all.iter().any(|e| e.mac == [0; 6] && e.dst == Some(nbma)))
+        };
+        self.ports().is_ok_and(|ports| ports.keys().any(leads))
     }
 
     /// What the hub's ports counted.
