@@ -155,10 +155,12 @@ fn is_as_well_probed_as_before(lab: &Lab, stranger: &Forger) {
         stranger.send(stranger.address, spoke1.nbma, 100, &octets[8..length]).unwrap();
         std::thread::sleep(Duration::from_millis(5));
     }
-    let said = String::from_utf8(dmevpn(spoke2, &["paths"]).stdout).unwrap();
+    let said = paths(spoke2);
     let row = said.lines().find(|line| line.contains(&spoke1.nbma.to_string())).unwrap_or_default();
-    println!("{said}");
-    assert!(row.contains(" 0 %"), "{said}");
+    let before = row.split(" %").next().unwrap_or_default();
+    let loss: u32 = before.rsplit(' ').next().and_then(|loss| loss.parse().ok()).unwrap();
+    // Four of five would be lost; on a busy machine one may be late.
+    assert!(loss < 30, "{said}");
     assert!(stream.stop().unwrap().none_lost());
 }
 
@@ -216,9 +218,7 @@ fn a_stranger_does_not_reach_a_spoke() {
         is_as_well_probed_as_before(lab, &stranger);
         // The way is lost, and with it all that is known. The device takes what comes to any address.
         spoke1.ns.ip(&format!("addr del {own}/24 dev eth1\naddr add 10.0.0.77/24 dev eth1")).unwrap();
-        wait("nobody is known", || {
-            !String::from_utf8(dmevpn(spoke1, &["paths"]).stdout).unwrap().contains("10.0.0.1")
-        });
+        wait("nobody is known", || !paths(spoke1).contains("10.0.0.1"));
         let other: IpAddr = "10.0.0.77".parse().unwrap();
         let strange = send(stranger.address, other, plain);
         let known = [hub, site].map(|source| send(source, other, plain));
