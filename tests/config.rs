@@ -88,6 +88,9 @@ fn the_examples_are_one_network() {
     let hub = load(&uci("examples/hub"));
     assert!(hub.hubs.is_empty());
     assert!(matches!(only_vn(&hub).role, Role::Hub(_)));
+    let both = load(&uci("examples/spoke-hubs"));
+    let Role::Spoke(role) = &only_vn(&both).role else { panic!("it is no spoke") };
+    assert_eq!((&role.hubs[..], role.preempt), (&["dc1".to_owned(), "dc2".to_owned()][..], true));
     for (file, vni) in [("examples/spoke1", 100), ("examples/spoke2", 101)] {
         let spoke = load(&uci(file));
         assert_eq!(spoke.hubs[0].address, HubAddress::Ip("10.0.0.1".parse().unwrap()));

@@ -4,7 +4,7 @@ use super::errors::Finding;
 use super::options::{DEFAULT, HUB, Opt, VPN_ID};
 use super::read::Reader;
 use super::uci::{File, Value};
-use super::{Config, HubAddress, Role, Vn};
+use super::{Config, HubAddress, Role, Spoke, Vn};
 use crate::engine::settings::VpnMode;
 
 /// Reports each VN that a packet could mean as well as an earlier one.
@@ -59,16 +59,14 @@ fn mix_up(config: &Config, a: &Vn, b: &Vn) -> Option<MixUp> {
     let same_key = || (key == b.vpn_id.index()).then_some(MixUp::Key(key));
     match (&a.role, &b.role) {
         (Role::Hub(_), Role::Hub(_)) => same_key(),
-        (Role::Hub(hub), Role::Spoke(spoke)) | (Role::Spoke(spoke), Role::Hub(hub)) => {
-            match way(config, &spoke.hub)?.1 {
+        (Role::Hub(hub), Role::Spoke(spoke)) | (Role::Spoke(spoke), Role::Hub(hub)) => ways(config, spoke)
+            .find_map(|(_, mode)| match mode {
                 VpnMode::Llc => None,
                 VpnMode::Key => same_key(),
                 VpnMode::None => hub.default.then_some(MixUp::Default),
-            }
-        }
-        (Role::Spoke(a), Role::Spoke(b)) => {
-            let (a, b) = (way(config, &a.hub)?, way(config, &b.hub)?);
-            match (a.1, b.1) {
+            }),
+        (Role::Spoke(a), Role::Spoke(b)) => ways(config, a).find_map(|a| {
+            ways(config, b).find_map(|b| match (a.1, b.1) {
                 _ if !is_one(a.0, b.0) => None,
                 (VpnMode::Llc, VpnMode::Llc) => None,
                 (VpnMode::None, VpnMode::None) => Some(MixUp::Unnamed),
@@ -76,13 +74,13 @@ fn mix_up(config: &Config, a: &Vn, b: &Vn) -> Option<MixUp> {
                 (VpnMode::None, _) | (_, VpnMode::None) => None,
                 // No hub has two VNs of one key, whatever else it is told of them.
                 (VpnMode::Key, _) | (_, VpnMode::Key) => same_key(),
-            }
-        }
+            })
+        }),
     }
 }
 
 /// Whether two hub sections mean one hub, as far as the file tells.
-fn is_one(a: &HubAddress, b: &HubAddress) -> bool {
+pub(super) fn is_one(a: &HubAddress, b: &HubAddress) -> bool {
     match (a, b) {
         (HubAddress::Name(a), HubAddress::Name(b)) => {
             a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
@@ -91,7 +89,8 @@ fn is_one(a: &HubAddress, b: &HubAddress) -> bool {
     }
 }
 
-/// Where a hub is and how packets to it name their VN. Two sections may mean one hub.
-fn way<'a>(config: &'a Config, hub: &str) -> Option<(&'a HubAddress, VpnMode)> {
-    config.hubs.iter().find(|h| h.name == hub).map(|h| (&h.address, h.vpn_mode))
+/// Where a spoke's hubs are and how packets to them name their VN. Two sections may mean one hub.
+fn ways<'a>(config: &'a Config, spoke: &'a Spoke) -> impl Iterator<Item = (&'a HubAddress, VpnMode)> {
+    let hubs = config.hubs.iter().filter(|hub| spoke.hubs.contains(&hub.name));
+    hubs.map(|hub| (&hub.address, hub.vpn_mode))
 }

@@ -1,9 +1,10 @@
 //! Options that are right alone and cannot work together: those of different sections, and paths.
 
+use super::ambiguous::is_one;
 use super::errors::Finding;
-use super::options::{ADDRESS, BRIDGE, Opt, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
+use super::options::{ADDRESS, BRIDGE, HUB, Opt, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
 use super::read::Reader;
-use super::uci::{File, Value};
+use super::uci::{File, Section, Value};
 use super::{Config, Hub, HubAddress, Role, Transport, Vn};
 use std::path::Path;
 
@@ -25,6 +26,9 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
     }
     for vn in &config.vns {
         let Some(section) = file.section("vn", &vn.name) else { continue };
+        if let Some((line, why)) = hubs_apart(config, vn, section) {
+            let _ = Reader::again(section, errors).refuse_at(line, &HUB, &why);
+        }
         if let Role::Hub(hub) = &vn.role {
             if !hub.protocol_addresses.is_empty() && config.main.transport == Transport::Raw {
                 let why = "clients that register IP addresses send their packets by GRE, which needs \
@@ -60,7 +64,28 @@ pub fn report_paths(config: &str, socket: &str, state_file: &str, r: &mut Reader
 
 /// Whether an enabled VN has the hub; what nobody uses does no harm.
 fn is_in_use(config: &Config, hub: &Hub) -> bool {
-    config.vns.iter().any(|vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.hub == hub.name))
+    config.vns.iter().any(|vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.hubs.contains(&hub.name)))
+}
+
+/// Which of several hubs of a VN cannot be one of them, and why.
+fn hubs_apart(config: &Config, vn: &Vn, section: &Section) -> Option<(u32, String)> {
+    let Role::Spoke(spoke) = &vn.role else { return None };
+    if spoke.hubs.len() < 2 {
+        return None;
+    }
+    let find = |name: &String| config.hubs.iter().find(|hub| hub.name == *name);
+    let hubs: Vec<&Hub> = spoke.hubs.iter().filter_map(find).collect();
+    let why = |place: usize, hub: &Hub| {
+        let twin = hubs.iter().take(place).find(|other| is_one(&other.address, &hub.address));
+        match twin {
+            Some(other) => Some(format!("'{}' has the address of '{}'", hub.name, other.name)),
+            None => (!hub.session)
+                .then(|| format!("'{}' has 'session' 0, and one of several hubs needs sessions", hub.name)),
+        }
+    };
+    let (place, why) = hubs.iter().enumerate().find_map(|(place, hub)| Some((place, why(place, hub)?)))?;
+    let line = section.get(HUB.name)?.texts().get(place)?.line;
+    Some((line, why))
 }
 
 /// Why a hub cannot be reached from the addresses that `nbma` names.

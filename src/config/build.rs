@@ -9,8 +9,10 @@ use super::read::{Reader, Reported, listed, suggestion};
 use super::uci::{File, Section};
 use super::value;
 use super::{
-    BRIDGE_SPOKES, Config, Dataplane, Hub, HubRole, Main, Role, Spoke, Transport, Vn, ambiguous, at_odds,
+    BRIDGE_SPOKES, Config, Dataplane, HUBS, Hub, HubRole, Main, Role, Spoke, Transport, Vn, ambiguous,
+    at_odds,
 };
+use crate::engine::settings::Trigger;
 use crate::types::{Nbma, VlanId, Vni, VpnId};
 use core::fmt::Display;
 use core::time::Duration;
@@ -248,23 +250,28 @@ fn spoke(
     }
     across.plain.get_or_insert_with(|| Owner::of(r, &o::ROLE));
     let vxlan = vxlan.and_then(|vxlan| across.vxlans.take(r, &o::VXLAN, vxlan, "the VXLAN device"));
-    let hub = hub_of(r, hubs);
+    let hubs = hubs_of(r, hubs);
+    let preempt = r.value(&o::PREEMPT, None, value::boolean);
     let trigger = r.word(&o::TRIGGER, &choice::TRIGGERS);
+    if matches!((&hubs, &trigger), (Ok(hubs), Ok(Trigger::L2miss)) if hubs.len() > 1) {
+        let _ = r.refuse(&o::TRIGGER, "'l2miss' works with one hub; 'learn' with several");
+    }
     let negative_time =
         r.number(&o::NEGATIVE_TIME, None).map(|seconds: u16| Duration::from_secs(seconds.into()));
     let verify = r.value(&o::VERIFY, None, value::boolean);
     Ok(Spoke {
         vni: vni?,
         vxlan: vxlan?,
-        hub: hub?,
+        hubs: hubs?,
+        preempt: preempt?,
         trigger: trigger?,
         negative_time: negative_time?,
         verify: verify?,
     })
 }
 
-/// The hub of a spoke's VN: the one it names or else the only one.
-fn hub_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<String, Reported> {
+/// The hubs of a spoke's VN: those it names, each once, or else the only one.
+fn hubs_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<Vec<String>, Reported> {
     let named = r.list(&o::HUB, |s| {
         if hubs.contains(&s) {
             Ok(s.to_owned())
@@ -274,18 +281,19 @@ fn hub_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<String, Reported> {
             Err(format!("no section hub has this name; {}", suggestion(s, hubs)))
         }
     })?;
-    let mut named = named.into_iter();
-    match (named.next(), named.next(), hubs) {
-        (Some((hub, _)), None, _) => Ok(hub),
-        (Some((first, _)), Some((second, line)), _) => {
-            let why = format!("one hub per VN is supported: '{first}' is given, '{second}' is one more");
-            Err(r.refuse_at(line, &o::HUB, &why))
-        }
-        (None, _, [only]) => Ok((*only).to_owned()),
-        (None, _, []) => {
-            Err(r.refuse_unset(&o::HUB, "role spoke needs a hub: add a section config hub 'name'"))
-        }
-        (None, _, several) => Err(r.missing(&o::HUB, &format!("one of {}", listed(several)))),
+    if let Some((i, (hub, line))) = named
+        .iter()
+        .enumerate()
+        .find(|(i, (hub, _))| *i >= HUBS || named.iter().take(*i).any(|(other, _)| other == hub))
+    {
+        let why = if i >= HUBS { format!("{HUBS} at most") } else { format!("'{hub}' is given twice") };
+        return Err(r.refuse_at(*line, &o::HUB, &why));
+    }
+    match hubs {
+        _ if !named.is_empty() => Ok(named.into_iter().map(|(hub, _)| hub).collect()),
+        [only] => Ok(vec![(*only).to_owned()]),
+        [] => Err(r.refuse_unset(&o::HUB, "role spoke needs a hub: add a section config hub 'name'")),
+        several => Err(r.missing(&o::HUB, &format!("one or more of {}", listed(several)))),
     }
 }
 

@@ -70,7 +70,8 @@ fn a_spoke_has_its_defaults() {
     let role = Spoke {
         vni: Vni::new(100).unwrap(),
         vxlan: "vx-a".to_owned(),
-        hub: "h".to_owned(),
+        hubs: vec!["h".to_owned()],
+        preempt: true,
         trigger: Trigger::Learn,
         negative_time: Duration::from_secs(60),
         verify: true,
@@ -175,7 +176,8 @@ fn every_option_can_be_set() {
     let role = Spoke {
         vni: Vni::new(5).unwrap(),
         vxlan: "tunnel2".to_owned(),
-        hub: "h2".to_owned(),
+        hubs: vec!["h2".to_owned()],
+        preempt: true,
         trigger: Trigger::L2miss,
         negative_time: Duration::from_secs(1),
         verify: false,
@@ -496,13 +498,28 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
         (SPOKE, "list hub other", "f:8: option 'hub': 'other': no section hub has this name; known are h"),
         (
             SPOKE,
-            "list hub h\nlist hub h2\nconfig hub h2\noption address b",
-            "f:9: option 'hub': one hub per VN is supported: 'h' is given, 'h2' is one more",
+            "list hub h\nlist hub h2\nlist hub h\nconfig hub h2\noption address b",
+            "f:10: option 'hub': 'h' is given twice",
+        ),
+        (
+            SPOKE,
+            "list hub h\nlist hub h2\nconfig hub h2\noption address 10.0.0.1",
+            "f:9: option 'hub': 'h2' has the address of 'h'",
+        ),
+        (
+            SPOKE,
+            "list hub h\nlist hub h2\nconfig hub h2\noption address b\noption session 0",
+            "f:9: option 'hub': 'h2' has 'session' 0, and one of several hubs needs sessions",
+        ),
+        (
+            SPOKE,
+            "list hub h\nlist hub h2\noption trigger l2miss\nconfig hub h2\noption address b",
+            "f:10: option 'trigger': 'l2miss' works with one hub; 'learn' with several",
         ),
         (
             SPOKE,
             "config hub h2\noption address b",
-            "f:3: section vn 'a': option 'hub' is missing: one of h, h2",
+            "f:3: section vn 'a': option 'hub' is missing: one or more of h, h2",
         ),
         (
             SPOKE,
@@ -749,7 +766,7 @@ fn what_is_hardly_meant_is_warned_of() {
             &format!("{SPOKE}option trigger l2miss")
                 .replace("address 10.0.0.1", "address a\noption priority 1"),
             &[
-                "3: option 'priority': has no effect: a VN has one hub",
+                "3: option 'priority': has no effect: the order of 'hub' in a VN tells which one is preferred",
                 "9: option 'trigger': 'l2miss' loses the first frame to each MAC address and all multicast, so there is \
                  no IPv6 neighbour discovery; 'learn' loses neither",
             ],

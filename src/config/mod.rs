@@ -24,6 +24,7 @@ pub use files::Files;
 pub use keys::{Key, Owner};
 pub use value::HOST_NAME;
 
+pub use crate::engine::settings::HUBS;
 use crate::engine::settings::{Trigger, VpnMode};
 use crate::types::{Nbma, Prefix, VlanId, Vni, VpnId};
 use core::net::IpAddr;
@@ -126,7 +127,7 @@ pub struct Hub {
     pub name: String,
     /// Where it is.
     pub address: HubAddress,
-    /// 0 to 65535, lower is preferred; default 10.
+    /// 0 to 65535, without effect: the order of [`Spoke::hubs`] tells which one is preferred; default 10.
     pub priority: u16,
     /// How packets to it name their VN; default [`VpnMode::Llc`].
     pub vpn_mode: VpnMode,
@@ -180,8 +181,10 @@ pub struct Spoke {
     pub vni: Vni,
     /// The VXLAN device, made when it is absent; default `vx-NAME`.
     pub vxlan: String,
-    /// The name of a [`Hub`] in [`Config::hubs`]; default the only one.
-    pub hub: String,
+    /// The names of [`Hub`]s in [`Config::hubs`], in order of preference, one to [`HUBS`]; default the only one.
+    pub hubs: Vec<String>,
+    /// Whether it returns to a hub that it prefers; default yes.
+    pub preempt: bool,
     /// What makes the spoke ask for a MAC; default [`Trigger::Learn`].
     pub trigger: Trigger,
     /// How long a MAC unknown to the hub is not asked for again, 1 s to 3600 s; default 60 s.

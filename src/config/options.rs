@@ -265,7 +265,7 @@ options! {
     ADDRESS: "Address" = hub("address", Kind::Host, Unset::Refused("the hub's IP address or host name"));
     limits "not this router's own; of a family that `nbma` has, if that is set";
 
-    /// Lower is preferred. Without effect so far: a VN has one hub.
+    /// Without effect: the order of `hub` in a VN tells which one is preferred.
     PRIORITY: "Priority" = hub("priority", number(0, 65535), Unset::Is("10")).expert();
 
     /// How packets to the hub say which VN they belong to: in a header of their own (`llc`), by the GRE key (`key`), or
@@ -334,9 +334,16 @@ options! {
     VXLAN: "VXLAN device" = of_spoke("vxlan", Kind::Interface, Unset::Named("vx-")).expert();
     limits "unlike that of other VNs, and no other device";
 
-    /// The hub of this VN. To be set when there are several hub sections.
-    HUB: "Hub" = of_spoke("hub", Kind::Section("hub"), Unset::Derived).list();
-    default "the only hub section"; limits "one";
+    /// The hub of this VN, or several in order of preference. To be set when there are several hub sections.
+    ///
+    /// The router is registered at one of them at a time. When that one is lost it goes to the best of those that answer,
+    /// within 4.5 seconds where frames pass. The hubs need a way between them for what is at different hubs.
+    HUB: "Hubs" = of_spoke("hub", Kind::Section("hub"), Unset::Derived).list();
+    default "the only hub section"; limits "at most 8; several need `session` `1`, and not `l2miss`";
+
+    /// Whether the router returns to a hub that it prefers once that has answered for two to three minutes; at most once in ten
+    /// minutes. With `0` it stays where it is as long as that works.
+    PREEMPT: "Return to the preferred hub" = of_spoke("preempt", Kind::Boolean, Unset::Is("1")).expert();
 
     /// When the hub is asked for the direct way to a MAC address: once a frame from it came by way of the hub (`learn`),
     /// or once the VXLAN device does not know it (`l2miss`, which loses the first frame and all multicast).

@@ -28,9 +28,14 @@ pub fn warnings(file: &File, config: &Config, name: &str, files: &Files<'_>) -> 
     for hub in &config.hubs {
         let Some(section) = file.section("hub", &hub.name) else { continue };
         if section.get(PRIORITY.name).is_some() {
-            warn(&mut all, section, &PRIORITY, "has no effect: a VN has one hub");
+            warn(
+                &mut all,
+                section,
+                &PRIORITY,
+                "has no effect: the order of 'hub' in a VN tells which one is preferred",
+            );
         }
-        let is_its = |role: &Role| matches!(role, Role::Spoke(spoke) if spoke.hub == hub.name);
+        let is_its = |role: &Role| matches!(role, Role::Spoke(spoke) if spoke.hubs.contains(&hub.name));
         if !config.vns.iter().any(|vn| is_its(&vn.role)) {
             let _ = Reader::again(section, &mut all).refuse_section("no enabled VN has this hub");
         }

@@ -1,7 +1,7 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
 use crate::engine::report::{Oddity, Trouble};
-use crate::engine::{Event, Refusal, Rivals, Table, Why};
+use crate::engine::{Event, Refusal, Rivals, Table, Why, WhyHub};
 use crate::types::Vtep;
 use crate::wire::VpnTag;
 use crate::wire::nhrp::{code, error, kind};
@@ -17,6 +17,7 @@ pub fn sentence(event: &Event) -> impl fmt::Display {
 pub fn level(event: &Event) -> Level {
     match event {
         Event::Refused { .. }
+        | Event::HubStandsBy { answers: false, .. }
         | Event::RegistrationLost { .. }
         | Event::NoAnswer { .. }
         | Event::SpokeRefused { .. }
@@ -28,7 +29,10 @@ pub fn level(event: &Event) -> Level {
         | Event::KeysOptional { .. }
         | Event::Full(_)
         | Event::PeerError { .. } => Level::Warn,
+        Event::HubChosen { why, .. } if !matches!(why, WhyHub::Preferred | WhyHub::Drained) => Level::Warn,
         Event::Registered { .. }
+        | Event::HubChosen { .. }
+        | Event::HubStandsBy { .. }
         | Event::Withdrawn
         | Event::PathUp { .. }
         | Event::SpokeUp { .. }
@@ -155,6 +159,19 @@ pub fn time_of_day(ms: u64) -> impl fmt::Display {
     TimeOfDay(ms)
 }
 
+/// Why a spoke is at this one of its hubs.
+pub fn why_hub(why: WhyHub) -> &'static str {
+    match why {
+        WhyHub::Preferred => "it is preferred",
+        WhyHub::NoWay => "there was no way to the one before",
+        WhyHub::Silent => "the one before did not answer",
+        WhyHub::Refused => "the one before refused",
+        WhyHub::PathDown => "frames did not get to the one before and back",
+        WhyHub::Drained => "the one before sends its spokes away",
+        WhyHub::Cut => "the hubs are cut off from each other, and all meet at the lowest address",
+    }
+}
+
 struct Sentence(Event);
 
 impl fmt::Display for Sentence {
@@ -179,6 +196,11 @@ impl fmt::Display for Sentence {
                 "no answer from hub {hub}: does it run dmevpn, and does GRE (IP protocol 47) pass the firewalls on the \
                  way?"
             ),
+            Event::HubChosen { hub, why } => write!(f, "hub {hub} is in use: {}", why_hub(why)),
+            Event::HubStandsBy { hub, answers: true } => write!(f, "hub {hub}, which stands by, answers"),
+            Event::HubStandsBy { hub, answers: false } => {
+                write!(f, "hub {hub}, which stands by, does not answer")
+            }
             Event::Withdrawn => f.write_str("registration withdrawn"),
             Event::Asked { mac } => write!(f, "asking the hub for {mac}"),
             Event::Resolved { mac, at, holding } => write!(f, "{mac} is at {at} for {holding} s"),

@@ -41,6 +41,8 @@ pub enum Due {
 pub enum ClientDue {
     /// The next step of the registration with this hub.
     Registration(HubKey),
+    /// Which hub to be at.
+    Choice,
     /// Questions that the rate limit put off.
     Questions,
     /// Remote MACs that a new session is to ask for again.

@@ -35,7 +35,7 @@ pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Place};
 pub use contract::item::{IpClient, Item, Port, Wanted};
 pub use contract::probe::{Arrived, By, Probing};
-pub use contract::reason::{Refusal, Rivals, Table, Why};
+pub use contract::reason::{Refusal, Rivals, Table, Why, WhyHub};
 pub use contract::settings::{HubKey, Settings, VnKey};
 pub use contract::statistics::{ClientStatistics, Statistics};
 pub use contract::way::{Path, Via};
@@ -212,6 +212,16 @@ impl Engine {
     /// Whether a spoke's hub has it registered, as far as the spoke knows.
     pub fn is_registered(&self, vn: VnKey) -> bool {
         self.client(vn).is_some_and(Client::is_registered)
+    }
+
+    /// Whether this one of a spoke's hubs has it registered.
+    pub fn is_registered_at(&self, vn: VnKey, hub: HubKey) -> bool {
+        self.client(vn).is_some_and(|client| client.is_registered_at(hub))
+    }
+
+    /// The hub that a spoke is at, or tries to be.
+    pub fn hub(&self, vn: VnKey) -> Option<HubKey> {
+        self.client(vn).map(Client::hub)
     }
 
     /// Whether a spoke's hub did not know the MAC, and is not asked again yet.

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::context::{Context, Timer, View};
 use super::contract::effect::Effects;
 use super::contract::input::{News, Place};
-use super::contract::settings::{Advertised, ClientSettings, HubKey, HubSettings, VnKey, VnSettings};
+use super::contract::settings::{Advertised, HubKey, HubSettings, VnKey, VnSettings};
 use super::contract::statistics::Statistics;
 use super::contract::way::{Path, Via};
 use super::exchange::key::Keys;
@@ -72,7 +72,6 @@ impl Vn {
     pub fn new(now: Instant, key: VnKey, settings: VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Vn {
         let VnSettings { vpn_id, mtu, keys, client, server } = settings;
         let own_ips = server.as_ref().map(|server| server.protocol_addresses.clone()).unwrap_or_default();
-        let hub = |client: &ClientSettings| hubs.get(&client.hub).copied().unwrap_or_default();
         Vn {
             key,
             vpn_id,
@@ -82,7 +81,7 @@ impl Vn {
             sites: Sites::new(own_ips),
             book: Book::default(),
             plane: Plane::new(key),
-            client: client.map(|client| Client::new(now, client, hub(&client))),
+            client: client.map(|client| Client::new(now, client, hubs)),
             server: server.map(|server| Server::new(now, server)),
             statistics: Statistics::default(),
         }
@@ -137,9 +136,7 @@ impl Vn {
     /// Takes over what can be taken over in place; `None` if the VN has to be made anew. Whether its keys are others.
     pub fn reconfigure(&mut self, new: &VnSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Option<bool> {
         let client = match (&mut self.client, &new.client) {
-            (Some(client), Some(new)) => {
-                client.reconfigure(*new, hubs.get(&new.hub).copied().unwrap_or_default())
-            }
+            (Some(client), Some(new)) => client.reconfigure(*new, hubs),
             (client, new) => client.is_none() && new.is_none(),
         };
         let server = match (&mut self.server, &new.server) {

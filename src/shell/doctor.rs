@@ -69,7 +69,7 @@ pub fn facts(path: &str, daemon: Result<Vec<Diagnosis>, String>) -> Facts {
     }
     let mut ipv6 = config.main.nbma.iter().all(|nbma| nbma.ip().is_ipv6()) && !config.main.nbma.is_empty();
     for hub in &config.hubs {
-        let is_its = |vn: &Vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.hub == hub.name);
+        let is_its = |vn: &Vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.hubs.contains(&hub.name));
         if config.vns.iter().any(is_its) {
             let way = way(&config.main, hub);
             ipv6 |= matches!(way.mtu, Ok((IpAddr::V6(_), _)));

@@ -362,7 +362,7 @@ impl Node {
     pub fn standing(&self, vn: &Vn, key: VnKey) -> (Option<Mac>, Option<Cause>) {
         let (mac, trouble) = self.dataplane.state(key);
         let way = match &vn.role {
-            Role::Spoke(spoke) => self.names.hub(&spoke.hub).and_then(|hub| self.underlay.trouble(Some(hub))),
+            Role::Spoke(_) => self.engine.hub(key).and_then(|hub| self.underlay.trouble(Some(hub))),
             Role::Hub(_) => self.underlay.trouble(None),
         };
         // That a spoke's devices wait for the way says less than why there is none.
@@ -422,7 +422,7 @@ impl Node {
         if device != before {
             self.move_neighbours(before, device);
         }
-        self.dataplane.send_from(&self.underlay.origins());
+        self.send_from();
         self.dataplane.take_from_hubs(&self.underlay.hubs());
         let via = self.underlay.via();
         if let Some(via) = via {
@@ -430,6 +430,11 @@ impl Node {
         }
         self.probes.send_by(self.config.main.udp_port, via);
         self.work();
+    }
+
+    /// Spokes' frames are sent from where their packets to the hub are.
+    fn send_from(&mut self) {
+        self.dataplane.send_from(&self.underlay.origins(|vn| self.engine.hub(vn)));
     }
 
     /// The tunnels' device is another one, be it of the same name, and has none of the entries.
@@ -563,11 +568,14 @@ impl Node {
                         let is_shared = self.dataplane.forwarder(vn).is_some_and(Forwarder::is_shared);
                         self.underlay.port(port.local, spoke.nbma, is_shared);
                     }
+                    if item == Item::Uplink {
+                        self.send_from();
+                    }
                     self.dataplane.changed(vn, item);
                 }
                 Effect::Do { vn, act } => self.dataplane.order(vn, act),
                 Effect::FindHub { hub } => {
-                    let is_registered = |vn| self.engine.is_registered(vn);
+                    let is_registered = |vn| self.engine.is_registered_at(vn, hub);
                     self.underlay.seek(clock.now(), hub, is_registered);
                 }
                 Effect::SaveRequestId(id) => {

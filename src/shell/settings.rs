@@ -2,7 +2,7 @@
 
 use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Key, Owner, Role, Vn};
 use crate::engine::settings::{
-    Advertised, ClientSettings, HubSettings, KeySettings, KeysSettings, OwnerSettings, ServerSettings,
+    Advertised, ClientSettings, HubSettings, Hubs, KeySettings, KeysSettings, OwnerSettings, ServerSettings,
     Settings, VnSettings,
 };
 use crate::engine::{HubKey, VnKey};
@@ -55,8 +55,14 @@ fn keys(config: &Config, vn: &Vn) -> KeysSettings {
     };
     match &vn.role {
         Role::Spoke(spoke) => {
-            let hub = config.hubs.iter().find(|hub| hub.name == spoke.hub);
-            let keys = hub.into_iter().flat_map(|hub| &hub.keys).filter_map(|key| find(key, None));
+            let hubs = spoke.hubs.iter().filter_map(|name| config.hubs.iter().find(|hub| hub.name == *name));
+            let mut names: Vec<&String> = Vec::new();
+            for key in hubs.flat_map(|hub| &hub.keys) {
+                if !names.contains(&key) {
+                    names.push(key);
+                }
+            }
+            let keys = names.into_iter().filter_map(|key| find(key, None));
             KeysSettings { keys: keys.collect(), is_optional: false }
         }
         Role::Hub(hub) => {
@@ -83,7 +89,8 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
             Role::Spoke(spoke) => {
                 new.client = Some(ClientSettings {
                     vni: spoke.vni,
-                    hub: names.hub(&spoke.hub)?,
+                    hubs: Hubs::new(spoke.hubs.iter().filter_map(|hub| names.hub(hub)))?,
+                    preempt: spoke.preempt,
                     // Any other address than one that was written down may change.
                     unique: !config.main.nbma.is_empty(),
                     verify: spoke.verify,

@@ -3,7 +3,7 @@
 use super::facts::Happening;
 use super::writer::{List, Object, line};
 use crate::control::Form;
-use crate::control::words::{level, refusal, rivals, sentence, time_of_day, trouble, why, why_not};
+use crate::control::words::{level, refusal, rivals, sentence, time_of_day, trouble, why, why_hub, why_not};
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::nhrp::code;
@@ -156,6 +156,9 @@ fn told(event: &Event) -> Told {
             let told = Told::of("no_answer").nbma(hub);
             if signed { told.reason("the key may be wrong") } else { told }
         }
+        Event::HubChosen { hub, why } => Told::of("hub_chosen").nbma(hub).reason(why_hub(why)),
+        Event::HubStandsBy { hub, answers: true } => Told::of("hub_answers").nbma(hub),
+        Event::HubStandsBy { hub, answers: false } => Told::of("hub_silent").nbma(hub),
         Event::Withdrawn => Told::of("withdrawn"),
         Event::Asked { mac } => Told::of("asked").mac(mac),
         Event::Resolved { mac, at, holding } => {

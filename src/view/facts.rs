@@ -1,7 +1,7 @@
 //! What the daemon knows of itself beside the engine's reports: what is shown is made of both.
 
 use crate::control::Cause;
-use crate::engine::report::{HubReport, OddRow, SpokeReport};
+use crate::engine::report::{HubReport, HubRow, OddRow, SpokeReport};
 use crate::engine::{Event, Refusal, Statistics};
 use crate::types::{Mac, Nbma, VlanId, VpnId, Vtep};
 
@@ -65,6 +65,8 @@ pub enum RoleStatus {
         hub_name: String,
         /// The hub's address as configured: an address, or a name to be looked up.
         hub_address: String,
+        /// All its hubs by name, in order of preference, if there are several.
+        hubs: Vec<(String, HubRow)>,
         /// What the engine says.
         report: SpokeReport,
     },

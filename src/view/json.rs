@@ -5,8 +5,8 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::writer::{Object, line};
 use crate::control::Cause;
-use crate::control::words::{oddity, refusal, trouble};
-use crate::engine::report::{HubReport, OddRow, Oddity, SpokeReport, Standing};
+use crate::control::words::{oddity, refusal, trouble, why_hub};
+use crate::engine::report::{HubReport, HubRow, OddRow, Oddity, SpokeReport, Standing};
 
 /// All in one object.
 pub fn status(out: &mut String, status: &Status) {
@@ -68,7 +68,10 @@ fn vn(o: &mut Object<'_>, vn: &VnStatus) {
     o.put("hint", &standing::hint(vn));
     o.put("trouble", &vn.trouble.as_ref().map(Cause::text));
     match &vn.role {
-        RoleStatus::Spoke { hub_name, hub_address, report } => spoke(o, hub_name, hub_address, report),
+        RoleStatus::Spoke { hub_name, hub_address, hubs, report } => {
+            spoke(o, hub_name, hub_address, report);
+            o.list("hubs", hubs, |o, (name, row)| hub_row(o, name, row));
+        }
         RoleStatus::Hub { dataplane, dataplane_reason, report } => {
             o.put("dataplane", dataplane);
             o.put("dataplane_reason", dataplane_reason);
@@ -106,6 +109,19 @@ fn spoke(o: &mut Object<'_>, hub: &str, address: &str, report: &SpokeReport) {
     o.put("paths_up", &report.paths.0);
     o.put("paths_down", &report.paths.1);
     o.put("hub_path", &report.hub_trouble.map(trouble));
+    let (why, since) = report.chosen;
+    let is_several = !report.hubs.is_empty();
+    o.put("hub_reason", &is_several.then(|| why_hub(why)));
+    o.put("hub_since", &is_several.then_some(since));
+}
+
+fn hub_row(o: &mut Object<'_>, name: &str, row: &HubRow) {
+    o.put("name", &name);
+    o.put("nbma", &row.nbma);
+    o.put("active", &row.is_active);
+    o.put("answers", &row.answers);
+    o.put("answered", &row.answered);
+    o.put("draining", &row.is_draining);
 }
 
 fn hub_counts(o: &mut Object<'_>, report: &HubReport) {

@@ -1,9 +1,9 @@
 //! `dmevpn metrics`: the text format of Prometheus, and the same as JSON. `docs/metrics.md` lists all of them.
 
-use super::facts::{Counts, RoleStatus, Traffic, VnCounts, VnStatus};
+use super::facts::{Counts, RoleStatus, Status, Traffic, VnCounts, VnStatus};
 use super::writer::List;
 use crate::control::Form;
-use crate::engine::report::{ClientCounts, HubReport, SpokeReport, Standing};
+use crate::engine::report::{ClientCounts, HubReport, HubRow, SpokeReport, Standing};
 use crate::engine::{ClientStatistics, Statistics};
 use core::fmt::{self, Display, Write};
 
@@ -60,9 +60,19 @@ impl Page {
                 status.guard.iter().flatten().for_each(|dropped| self.sample(out, &[], *dropped));
                 return true;
             }
+            4 => {
+                self.next(out, "hub_active", "gauge", "Whether a spoke of several hubs is at this one.");
+                self.hubs(out, status, |row| row.is_active);
+                return true;
+            }
+            5 => {
+                self.next(out, "hub_answers", "gauge", "Whether this one of several hubs answers a spoke.");
+                self.hubs(out, status, |row| row.answers);
+                return true;
+            }
             _ => {}
         }
-        let n = n - 4;
+        let n = n - 6;
         if let Some((name, help, value)) = GAUGES.get(n) {
             self.next(out, name, "gauge", help);
             for (vn, value) in status.vns.iter().filter_map(|vn| Some((vn, value(vn)?))) {
@@ -94,6 +104,16 @@ impl Page {
             self.sample(out, &[("vn", &vn.vn)], value);
         }
         true
+    }
+
+    /// A sample for each of several hubs of a spoke.
+    fn hubs(&mut self, out: &mut String, status: &Status, value: impl Fn(&HubRow) -> bool) {
+        for vn in &status.vns {
+            let RoleStatus::Spoke { hubs, .. } = &vn.role else { continue };
+            for (hub, row) in hubs {
+                self.sample(out, &[("vn", &vn.name), ("hub", hub)], value(row).into());
+            }
+        }
     }
 
     /// Opens the family of number `n` of clients, from 0; `false` when there is none.

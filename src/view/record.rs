@@ -36,7 +36,12 @@ fn settings_to(out: &mut String, settings: &Settings, next: u32) -> fmt::Result 
     for (key, vn) in settings.vns.iter() {
         write!(out, "vn {} id={} mtu={}", key.0, vn.vpn_id, vn.mtu)?;
         if let Some(c) = &vn.client {
-            write!(out, " spoke hub={} vni={} unique={}", c.hub.0, c.vni, yes(c.unique))?;
+            write!(out, " spoke")?;
+            c.hubs.iter().try_for_each(|hub| write!(out, " hub={}", hub.0))?;
+            write!(out, " vni={} unique={}", c.vni, yes(c.unique))?;
+            if !c.preempt {
+                write!(out, " preempt=0")?;
+            }
             write!(out, " trigger={} max_macs={}", c.trigger.name(), c.max_macs)?;
             write!(out, " negative={}", c.negative_time.as_secs())?;
         }

@@ -4,8 +4,9 @@ use super::facts::{RoleStatus, Status, VnStatus};
 use super::standing;
 use super::table::{Screen, wrapped};
 use crate::control::Cause;
-use crate::control::words::{duration, oddity, refusal};
-use crate::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
+use crate::control::words::{duration, oddity, refusal, why_hub};
+use crate::engine::WhyHub;
+use crate::engine::report::{HubReport, HubRow, KeysReport, SpokeReport, Standing};
 use crate::engine::settings::{Trigger, VpnMode};
 
 /// Where the facts stand in `status`.
@@ -88,8 +89,8 @@ fn vn_in_full(out: &mut String, screen: Screen, status: &Status, vn: &VnStatus) 
         why_and_what_to_do(out, screen, standing::why(vn), standing::hint(vn));
     }
     match &vn.role {
-        RoleStatus::Spoke { report, .. } => {
-            spoke(out, screen, report);
+        RoleStatus::Spoke { report, hubs, .. } => {
+            spoke(out, screen, report, hubs);
             wrapped(out, screen, "  site", COLUMN, &site(vn, Some(report)));
         }
         RoleStatus::Hub { dataplane, dataplane_reason, report } => {
@@ -112,7 +113,7 @@ fn vn_in_short(out: &mut String, screen: Screen, vn: &VnStatus) {
 
 /// What this router is in the VN.
 fn part(vn: &VnStatus) -> String {
-    let RoleStatus::Spoke { hub_name, hub_address, report } = &vn.role else { return "hub".into() };
+    let RoleStatus::Spoke { hub_name, hub_address, report, .. } = &vn.role else { return "hub".into() };
     match report.hub.map(|nbma| nbma.to_string()).filter(|found| found != hub_address) {
         Some(found) => format!("spoke of {hub_name} ({hub_address} {found})"),
         None => format!("spoke of {hub_name} ({hub_address})"),
@@ -150,7 +151,7 @@ fn unusual(report: &SpokeReport) -> impl Iterator<Item = String> + use<> {
     mode.into_iter().chain(trigger)
 }
 
-fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
+fn spoke(out: &mut String, screen: Screen, report: &SpokeReport, hubs: &[(String, HubRow)]) {
     match report.standing {
         Standing::Registered { left, unanswered } => {
             let left = duration(left.into());
@@ -171,6 +172,14 @@ fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
         }
         _ => {}
     }
+    if !hubs.is_empty() {
+        let mut facts: Vec<String> = hubs.iter().map(|(name, row)| one_of_hubs(name, row)).collect();
+        let (why, since) = report.chosen;
+        if why != WhyHub::Preferred {
+            facts.push(format!("for {}: {}", duration(since), why_hub(why)));
+        }
+        wrapped(out, screen, "  hubs", COLUMN, &facts);
+    }
     let registered = matches!(report.standing, Standing::Registered { .. });
     if !registered && (report.shortcuts, report.asking, report.negative) == (0, 0, 0) {
         return;
@@ -181,6 +190,18 @@ fn spoke(out: &mut String, screen: Screen, report: &SpokeReport) {
         format!("{} unknown to the hub", report.negative),
     ];
     wrapped(out, screen, "  macs", COLUMN, &macs);
+}
+
+/// How one of several hubs is.
+fn one_of_hubs(name: &str, row: &HubRow) -> String {
+    let draining = if row.is_draining { ", sends its spokes away" } else { "" };
+    let is = match (row.is_active, row.answered) {
+        (true, _) => "in use".to_owned(),
+        (false, Some(ago)) if row.answers => format!("answered {} ago", duration(ago)),
+        (false, Some(ago)) => format!("silent for {}", duration(ago)),
+        (false, None) => "has not answered yet".to_owned(),
+    };
+    format!("{name} {is}{draining}")
 }
 
 fn hub(out: &mut String, screen: Screen, report: &HubReport) {

@@ -53,6 +53,10 @@ pub mod flag {
     pub const REGISTERED: u8 = 0x01;
     /// The hub was started less than 60 s ago.
     pub const STARTED: u8 = 0x02;
+    /// The hub lost another one that it has a way to: spokes that have several meet at one.
+    pub const LOST_PEER: u8 = 0x04;
+    /// The hub sends its spokes away, to another one if they have one.
+    pub const DRAINING: u8 = 0x08;
 }
 
 /// A probe, or the answer to one.

@@ -3,7 +3,9 @@
 #[path = "../drive/mod.rs"]
 mod drive;
 
-use dmevpn::engine::settings::{HubSettings, KeysSettings, Settings, Trigger, VnKey, VnSettings, VpnMode};
+use dmevpn::engine::settings::{
+    HubSettings, Hubs, KeysSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
+};
 use dmevpn::engine::{HubKey, Input, IpClient, News, Order, Outcome, Path, Place, Port, Via};
 use dmevpn::types::{Nbma, Peer, Prefix, VpnId, Vtep};
 use dmevpn::wire::VpnTag;
@@ -328,6 +330,7 @@ fn vn(words: &mut Words<'_>) -> Told<(VnKey, VnSettings)> {
         client: None,
         server: None,
     };
+    let mut hubs = Vec::new();
     for word in core::mem::take(&mut words.0) {
         let wrong = || format!("'{word}' says nothing of a VN");
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
@@ -353,7 +356,12 @@ fn vn(words: &mut Words<'_>) -> Told<(VnKey, VnSettings)> {
             }
             ("id", ..) => put(&mut vn.vpn_id, value),
             ("mtu", ..) => put(&mut vn.mtu, value),
-            ("hub", _, Some(client), _) => put(&mut client.hub.0, value),
+            ("hub", _, Some(client), _) => value.parse().ok().and_then(|hub| {
+                hubs.push(HubKey(hub));
+                client.hubs = Hubs::new(hubs.iter().copied())?;
+                Some(())
+            }),
+            ("preempt", _, Some(client), _) => yes(&mut client.preempt, value),
             ("vni", _, Some(client), _) => put(&mut client.vni, value),
             ("unique", _, Some(client), _) => yes(&mut client.unique, value),
             ("max_macs", _, Some(client), _) => put(&mut client.max_macs, value),

@@ -83,7 +83,7 @@ fn status_as_json() {
         "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
         "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
         "shortcuts": 12, "asking": 0, "unknown": 1, "keys": "signed", "key": "hq",
-        "paths_up": 3, "paths_down": 1, "hub_path": null,
+        "paths_up": 3, "paths_down": 1, "hub_path": null, "hub_reason": null, "hub_since": null, "hubs": [],
     });
     assert_eq!(status["vns"][0], spoke);
     let refused = &status["vns"][1];
@@ -301,7 +301,8 @@ fn the_page_on_json_lists_nothing_that_is_not_printed() {
     let form = Form::Json;
     let all = |write: fn(&mut String)| [written(write)];
     printed("An error", &all(|out| Failure::configuration(bad_file()).write(out, Form::Json)));
-    let status = Status { odd: odd(), ..a_day_like_any_other() };
+    let mut status = Status { odd: odd(), ..a_day_like_any_other() };
+    status.vns.push(vn("three", "6", spoke_of_three()));
     printed("status", &[written(|out| view::status(out, form, &status))]);
     printed("macs", &[listed(Rows::Macs, form, &some_macs())]);
     printed("peers", &[listed(Rows::Peers, form, &some_peers())]);

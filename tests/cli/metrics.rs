@@ -27,7 +27,10 @@ pub fn page(form: Form, status: Status) -> String {
 /// docs/metrics.md and the program, both ways: names, kinds and meanings.
 #[test]
 fn the_page_on_metrics_has_them_all() {
-    let text = page(FILE, a_day_like_any_other());
+    let mut status = a_day_like_any_other();
+    status.vns.push(vn("three", "6", spoke_of_three()));
+    let text = page(FILE, status);
+    assert!(text.contains("\ndmevpn_hub_active{vn=\"three\",hub=\"dc2\"} 1\n"), "{text}");
     let printed: BTreeMap<&str, &str> =
         text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();

@@ -3,11 +3,11 @@
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
 use dmevpn::engine::report::{
-    ClientCounts, HubReport, KeysReport, MacRow, MacState, OddRow, Oddity, PathRow, PathState, PeerRow,
-    SpokeReport, Standing, Trouble,
+    ClientCounts, HubReport, HubRow, KeysReport, MacRow, MacState, OddRow, Oddity, PathRow, PathState,
+    PeerRow, SpokeReport, Standing, Trouble,
 };
 use dmevpn::engine::settings::{Trigger, VpnMode};
-use dmevpn::engine::{ClientStatistics, Event, Refusal, Rivals, Statistics, Table, Why};
+use dmevpn::engine::{ClientStatistics, Event, HubKey, Refusal, Rivals, Statistics, Table, Why, WhyHub};
 use dmevpn::types::{Label, Mac, Vtep};
 use dmevpn::view::{Answer, Counts, RoleStatus, Row, Status, Traffic, VnCounts, VnStatus};
 use dmevpn::wire::VpnTag;
@@ -79,7 +79,38 @@ pub fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
 }
 
 pub fn spoke(address: &str, report: SpokeReport) -> RoleStatus {
-    RoleStatus::Spoke { hub_name: "dc1".into(), hub_address: address.into(), report }
+    RoleStatus::Spoke { hub_name: "dc1".into(), hub_address: address.into(), hubs: vec![], report }
+}
+
+/// A spoke of three hubs, which is at the second.
+pub fn spoke_of_three() -> RoleStatus {
+    let row = |n, is_active, answered, answers, is_draining| HubRow {
+        hub: HubKey(n),
+        nbma: format!("10.0.0.{}", n + 1).parse().ok(),
+        is_active,
+        answered,
+        answers,
+        is_draining,
+    };
+    let rows = vec![
+        row(0, false, Some(64), false, false),
+        row(1, true, Some(0), true, false),
+        row(2, false, Some(7), true, true),
+    ];
+    let report = SpokeReport {
+        hub: "10.0.0.2".parse().ok(),
+        uplink: Some(vtep("10.0.0.2", "1048577")),
+        hubs: rows.clone(),
+        chosen: (WhyHub::PathDown, 60),
+        ..report(Standing::Registered { left: 410, unanswered: 0 }, 60)
+    };
+    let names = ["dc1", "dc2", "dc3"].map(String::from);
+    RoleStatus::Spoke {
+        hub_name: "dc2".into(),
+        hub_address: "10.0.0.2".into(),
+        hubs: names.into_iter().zip(rows).collect(),
+        report,
+    }
 }
 
 pub fn hub() -> RoleStatus {
@@ -118,6 +149,8 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
         key: Some(Label::new("hq")),
         paths: (3, 1),
         hub_trouble: None,
+        hubs: vec![],
+        chosen: (WhyHub::Preferred, since),
         probing: 100,
     }
 }

@@ -54,6 +54,19 @@ VN core: hub, up for 2h 13m
 }
 
 #[test]
+fn status_says_which_hub_and_why() {
+    let text = status_text(FILE, &daemon(vec![vn("test", "1", spoke_of_three())]));
+    let expected = "\
+VN test: spoke of dc2 (10.0.0.2), registered for 60 s
+  hub     valid for 410 s more, uplink vni 1048577, signed by hq
+  hubs    dc1 silent for 64 s, dc2 in use,
+          dc3 answered 7 s ago, sends its spokes away,
+          for 60 s: frames did not get to the one before and back
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn status_says_whose_packets_make_no_sense() {
     let status = Status { odd: odd()[..2].to_vec(), ..daemon(vec![vn("core", "5", hub())]) };
     let text = status_text(FILE, &status);

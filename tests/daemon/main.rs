@@ -24,6 +24,7 @@ mod ends;
 mod forged;
 mod guard;
 mod hub;
+mod hubs;
 mod identity;
 mod interface;
 mod kernel;

@@ -6,8 +6,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    Advertised, ClientSettings, HubKey, HubSettings, KeysSettings, ServerSettings, Settings, Trigger, VnKey,
-    VnSettings, VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, Hubs, KeysSettings, ServerSettings, Settings, Trigger,
+    VnKey, VnSettings, VpnMode,
 };
 use dmevpn::engine::{
     Effect, Effects, Engine, Event, Input, Item, News, Outcome, Path, Place, Port, Secret, Start, Via,
@@ -204,7 +204,8 @@ pub fn hub_role() -> ServerSettings {
 pub fn spoke_role() -> ClientSettings {
     ClientSettings {
         vni: vni(100),
-        hub: HUB,
+        hubs: Hubs::one(HUB),
+        preempt: true,
         unique: true,
         verify: false,
         trigger: Trigger::Learn,

@@ -4,8 +4,8 @@
 mod part;
 
 use dmevpn::engine::settings::{
-    Advertised, ClientSettings, HubKey, HubSettings, KeysSettings, ServerSettings, Settings, Trigger, VnKey,
-    VnSettings, VpnMode,
+    Advertised, ClientSettings, HubKey, HubSettings, Hubs, KeysSettings, ServerSettings, Settings, Trigger,
+    VnKey, VnSettings, VpnMode,
 };
 use dmevpn::types::{Mac, Nbma, Vni, VpnId};
 pub use part::Part;
@@ -77,7 +77,8 @@ pub fn hub_role() -> ServerSettings {
 pub fn spoke_role(n: u32) -> ClientSettings {
     ClientSettings {
         vni: vni(n),
-        hub: HUB,
+        hubs: Hubs::one(HUB),
+        preempt: true,
         unique: true,
         verify: true,
         trigger: Trigger::Learn,

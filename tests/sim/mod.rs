@@ -153,6 +153,7 @@ enum What {
     Frame { from: Nbma, to: NodeId, vni: Vni, frame: Frame },
     Probe { from: Nbma, to: NodeId, vni: Vni, probe: Probe },
     Announcement { from: Nbma, to: NodeId, vni: Vni, mac: Mac },
+    Cable { to: NodeId, vn: VnKey, frame: Frame },
     Input(NodeId, u32, Input<'static>),
     List(NodeId, u32, VnKey),
     Tick(NodeId, u32),
@@ -199,6 +200,8 @@ pub struct Sim {
     pub cut: BTreeSet<(NodeId, NodeId)>,
     /// What is special from one node to another.
     pub links: BTreeMap<(NodeId, NodeId), Link>,
+    /// Pairs of nodes whose bridges are one Ethernet, by a cable.
+    pub cables: Vec<(NodeId, NodeId)>,
     /// Whether frames are as large as can be.
     pub are_frames_large: bool,
     /// When a unicast frame last arrived between two stations, and how long none did at most.
@@ -234,6 +237,7 @@ impl Sim {
             stations: BTreeMap::new(),
             cut: BTreeSet::new(),
             links: BTreeMap::new(),
+            cables: Vec::new(),
             are_frames_large: false,
             gaps: BTreeMap::new(),
             frames_sent: 0,
@@ -258,10 +262,15 @@ impl Sim {
 
     /// Adds a router; `hub` is the address of the hub named in its settings, if it is a spoke somewhere.
     pub fn add(&mut self, addresses: &[Nbma], settings: Settings, hub: Option<Nbma>) -> NodeId {
+        self.add_to(addresses, settings, hub.as_slice())
+    }
+
+    /// The same with several hubs, in the order of their keys.
+    pub fn add_to(&mut self, addresses: &[Nbma], settings: Settings, hubs: &[Nbma]) -> NodeId {
         let id = self.nodes.len();
-        let hubs = hub.and_then(|remote| {
-            let local = addresses.iter().copied().find(|a| a.same_family(remote))?;
-            Some((HUB, Path { local, remote }))
+        let hubs = hubs.iter().zip(HUB.0..).filter_map(|(remote, key)| {
+            let local = addresses.iter().copied().find(|a| a.same_family(*remote))?;
+            Some((HubKey(key), Path { local, remote: *remote }))
         });
         let start = self.start(0);
         self.nodes.push(Node {
@@ -282,7 +291,7 @@ impl Sim {
             this_second: (0, 0),
             started: self.now,
             settings,
-            hubs: hubs.into_iter().collect(),
+            hubs: hubs.collect(),
             run: 0,
             next_tick: None,
             busy: (self.now, 0),
@@ -629,6 +638,7 @@ impl Sim {
                 }
             }
             What::Frame { from, to, vni, frame } => self.arrive(from, to, vni, frame),
+            What::Cable { to, vn, frame } => self.bridge_from(to, vn, Place::Local, frame, true),
             What::Probe { from, to, vni, probe } => {
                 let place = self.plane_of(from, to, vni);
                 let Some((vn, place)) = place else { return };
@@ -1028,6 +1038,10 @@ impl Sim {
 
     /// A node's bridge gets a frame.
     fn bridge(&mut self, id: NodeId, vn: VnKey, from: Place, frame: Frame) {
+        self.bridge_from(id, vn, from, frame, false);
+    }
+
+    fn bridge_from(&mut self, id: NodeId, vn: VnKey, from: Place, frame: Frame, is_by_cable: bool) {
         let now = self.now;
         if !self.nodes[id].alive {
             return;
@@ -1043,6 +1057,14 @@ impl Sim {
                     if let Some(dst) = frame.dst.filter(|_| there) {
                         let gap = self.gaps.entry((frame.src, dst)).or_insert((now, Duration::ZERO));
                         *gap = (now, gap.1.max(now.since(gap.0)));
+                    }
+                    let far = |(a, b): &(NodeId, NodeId)| {
+                        if *a == id { Some(*b) } else { (*b == id).then_some(*a) }
+                    };
+                    let ends: Vec<NodeId> =
+                        self.cables.iter().filter(|_| !is_by_cable && !there).filter_map(far).collect();
+                    for to in ends {
+                        self.after(NETLINK, What::Cable { to, vn, frame });
                     }
                 }
                 Way::Missed(mac) => self.kernel(id, Input::News { vn, news: News::Miss(mac) }),

@@ -20,7 +20,9 @@ impl Client {
         for (_, registration) in self.registrations.iter_mut() {
             registration.leave(cx, &self.settings);
         }
+        self.left = None;
         if mac.is_none() {
+            self.choice.end(cx);
             self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
             self.forget_locals(cx);
             self.reach.clear(cx);

@@ -32,11 +32,24 @@ impl Client {
             }
             return Ok(());
         }
+        let hub = registration.hub();
+        if hub != self.choice.active() && matches!(header.kind, Kind::ResolutionReply | Kind::PurgeRequest) {
+            // What a hub says that it left it does not believe any more.
+            increment(&mut cx.statistics.rx_unsolicited);
+            return Ok(());
+        }
         match header.kind {
             Kind::RegistrationReply => {
                 let is_new = registration.reply(cx, &self.settings, from);
-                self.follow_uplink(cx);
                 if is_new {
+                    self.arrive(cx, hub);
+                }
+                let is_active = hub == self.choice.active();
+                if is_active {
+                    self.follow_uplink(cx);
+                }
+                self.looked_at(cx, hub);
+                if is_new && is_active {
                     // First the hub learns who is here, then it is asked who is elsewhere.
                     let hub = self.hub_mac();
                     self.locals.announce(cx, hub);
@@ -49,6 +62,7 @@ impl Client {
             Kind::PurgeReply => {
                 increment(&mut cx.statistics.rx_purge_reply);
                 registration.purged(cx, from);
+                self.choose(cx);
                 let hub = self.hub_mac();
                 for mac in self.departures.confirmed(cx, from) {
                     self.locals.learned(cx, mac, hub);
@@ -176,6 +190,7 @@ impl Client {
                 {
                     cx.reports(from.via.path.remote, code);
                     registration.error(cx, from.site, (&ours, tags), code);
+                    self.choose(cx);
                 }
             }
             Kind::ResolutionRequest => {

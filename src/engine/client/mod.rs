@@ -1,8 +1,10 @@
 //! A VN's client half (NHC): it registers with a hub, announces what is here, and asks where everybody else is.
 
 mod bridge;
+mod choice;
 mod departures;
 mod hub;
+mod hubs;
 mod locals;
 mod moving;
 mod packets;
@@ -27,6 +29,7 @@ use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
 use crate::wire::VpnTag;
+use choice::Choice;
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
@@ -40,6 +43,10 @@ pub struct Client {
     settings: ClientSettings,
     /// One for each hub.
     registrations: LiteMap<HubKey, Registration>,
+    /// Which of them it is at.
+    choice: Choice,
+    /// The one that it left for another, until that is confirmed.
+    left: Option<HubKey>,
     resolution: Resolution,
     reach: Reach,
     locals: Locals,
@@ -50,12 +57,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(now: Instant, settings: ClientSettings, hub: HubSettings) -> Client {
+    pub fn new(now: Instant, settings: ClientSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Client {
+        let to = |hub| hubs.get(&hub).copied().unwrap_or_default();
+        let all = settings.hubs.iter().map(|hub| (hub, Registration::new(now, hub, to(hub))));
+        let session = settings.hubs.iter().all(|hub| to(hub).session);
         Client {
             settings,
-            registrations: map_of([(settings.hub, Registration::new(now, settings.hub, hub))]),
+            registrations: map_of(all),
+            choice: Choice::new(now, settings.hubs, settings.preempt),
+            left: None,
             resolution: Resolution::default(),
-            reach: Reach::new(settings.verify, hub.session),
+            reach: Reach::new(settings.verify, session, settings.hubs.are_several()),
             locals: Locals::default(),
             departures: Departures::default(),
             restless: Restless::default(),
@@ -64,12 +76,14 @@ impl Client {
     }
 
     /// Takes over settings that need no new registration; `false` if they need one.
-    pub fn reconfigure(&mut self, settings: ClientSettings, hub: HubSettings) -> bool {
-        let same = self.registrations.get(&settings.hub).is_some_and(|r| r.to() == hub)
-            && (self.settings.vni, self.settings.trigger, self.settings.verify)
-                == (settings.vni, settings.trigger, settings.verify);
+    pub fn reconfigure(&mut self, settings: ClientSettings, hubs: &LiteMap<HubKey, HubSettings>) -> bool {
+        let to = |hub| hubs.get(&hub).copied().unwrap_or_default();
+        let same = self.registrations.values().all(|r| r.to() == to(r.hub()))
+            && (self.settings.vni, self.settings.hubs, self.settings.trigger, self.settings.verify)
+                == (settings.vni, settings.hubs, settings.trigger, settings.verify);
         if same {
             self.settings = settings;
+            self.choice.set_preempt(settings.preempt);
         }
         same
     }
@@ -92,6 +106,14 @@ impl Client {
 
     /// The way to a hub is known, changed or lost.
     pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
+        // Two names may stand for one address: then it is one hub.
+        let is_other = |other: &Registration| {
+            other.hub() == hub || other.path().map(|path| path.remote) != path.map(|path| path.remote)
+        };
+        let path = path.filter(|_| self.registrations.values().all(is_other));
+        let is_active = hub == self.choice.active();
+        let is_dark =
+            path.is_none() && self.registrations.values().all(|r| r.hub() == hub || r.path().is_none());
         let Some(registration) = self.registrations.get_mut(&hub) else { return };
         if registration.path() == path {
             // It was told again because something was in the way.
@@ -100,14 +122,20 @@ impl Client {
             return;
         }
         registration.leave_way(cx, &self.settings, path);
-        if path.is_none() {
+        if is_dark {
             // Nobody can tell any more when one of them becomes untrue, and time would not end them.
             self.resolution.forget_all(cx, self.settings.trigger, Why::Stopped);
             self.reach.clear(cx);
         }
         registration.set_path(cx, path);
-        self.enter(cx);
-        self.reach.underlay_changed(cx);
+        if self.enter_one(cx, hub) {
+            cx.act(Act::List);
+        }
+        if is_active {
+            self.follow_uplink(cx);
+            self.reach.underlay_changed(cx);
+        }
+        self.choose(cx);
     }
 
     /// What the kernel tells.
@@ -158,7 +186,9 @@ impl Client {
                 if let Some(registration) = self.registrations.get_mut(&hub) {
                     registration.due(cx, &self.settings);
                 }
+                self.looked_at(cx, hub);
             }
+            ClientDue::Choice => self.choose(cx),
             ClientDue::Questions => self.ask(cx, |resolution, cx, asker| resolution.ask_queued(cx, asker)),
             ClientDue::Again => self.ask(cx, |resolution, cx, asker| resolution.ask_again(cx, asker)),
             ClientDue::Mac(mac) => self.ask(cx, |resolution, cx, asker| resolution.due(cx, asker, mac)),
@@ -198,6 +228,7 @@ impl Client {
 
     /// Withdraws; with `wait` until the hub confirms.
     pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
+        self.choice.end(cx);
         for (_, registration) in self.registrations.iter_mut() {
             registration.withdraw(cx, &self.settings, wait);
         }
@@ -224,6 +255,16 @@ impl Client {
         self.registrations.values().any(Registration::is_registered)
     }
 
+    /// Whether this hub has it registered.
+    pub fn is_registered_at(&self, hub: HubKey) -> bool {
+        self.registrations.get(&hub).is_some_and(Registration::is_registered)
+    }
+
+    /// The hub that it is at, or tries to be.
+    pub fn hub(&self) -> HubKey {
+        self.choice.active()
+    }
+
     /// Whether the hub did not know the MAC, and is not asked again yet.
     pub fn is_denied(&self, mac: Mac) -> bool {
         self.resolution.is_denied(mac)
@@ -231,7 +272,7 @@ impl Client {
 
     /// `probing`: how far apart this node's probes are, in percent of what they should be.
     pub fn report(&self, vn: View<'_>, probing: u32) -> Option<SpokeReport> {
-        let registration = self.registrations.get(&self.settings.hub)?;
+        let registration = self.active()?;
         let path = registration.path();
         let complete = match (vn.sites.mac, path) {
             // Without a way the device is not made.
@@ -266,6 +307,8 @@ impl Client {
             key: vn.keys.name(registration.key(vn.keys)),
             paths,
             hub_trouble,
+            hubs: self.choice.rows(vn.now, &self.registrations),
+            chosen: self.choice.reason(vn.now),
             probing,
         })
     }
@@ -278,13 +321,15 @@ impl Client {
     /// Registers, if the devices and the ways are there.
     fn enter(&mut self, cx: &mut Context<'_>) {
         let mut complete = false;
-        for (_, registration) in self.registrations.iter_mut() {
-            complete |= registration.enter(cx, &self.settings);
+        let hubs = self.settings.hubs;
+        for hub in hubs.iter() {
+            complete |= self.enter_one(cx, hub);
         }
         self.follow_uplink(cx);
         if complete {
             cx.act(Act::List);
         }
+        self.choose(cx);
     }
 
     fn forget_locals(&mut self, cx: &mut Context<'_>) {
@@ -298,12 +343,12 @@ impl Client {
 
     /// The hub's MAC, while registered.
     fn hub_mac(&self) -> Option<Mac> {
-        self.registrations.get(&self.settings.hub).and_then(Registration::hub_mac)
+        self.active().and_then(Registration::hub_mac)
     }
 
     /// Who is told what left, while registered.
     fn listener(&self, cx: &Context<'_>) -> Option<Listener> {
-        let hub = self.registrations.get(&self.settings.hub).and_then(Registration::site)?;
+        let hub = self.active().and_then(Registration::site)?;
         Some(Listener { hub, hub_mac: self.hub_mac()?, mac: cx.sites.mac?, vni: self.settings.vni })
     }
 
@@ -313,7 +358,7 @@ impl Client {
         cx: &mut Context<'_>,
         f: impl FnOnce(&mut Resolution, &mut Context<'_>, &mut Asker<'_>),
     ) {
-        let Some(registration) = self.registrations.get(&self.settings.hub) else { return };
+        let Some(registration) = self.registrations.get(&self.choice.active()) else { return };
         let (Some(hub), Some(mac)) = (registration.site(), cx.sites.mac) else { return };
         let Some(prober) = prober(cx, registration, &self.settings) else { return };
         let mut asker = Asker {

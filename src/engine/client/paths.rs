@@ -24,12 +24,16 @@ impl Client {
             return;
         }
         let learned = self.reach.answered(cx, &prober, probe);
-        if let (Some(within), Some(registration)) =
-            (learned.forgotten, self.registrations.get_mut(&self.settings.hub))
-        {
+        if let (Some(within), Some(registration)) = (learned.forgotten, self.active_mut()) {
             registration.hasten(cx, within);
         }
         self.path_news(cx, learned.news);
+        if let Some(flags) = learned.flags.filter(|_| self.choice.is_several()) {
+            let hub = self.choice.active();
+            self.choice.heard(cx.now, hub);
+            self.choice.told(cx.now, flags);
+            self.choose(cx);
+        }
     }
 
     /// ICMP says that a probe did not get there.
@@ -52,21 +56,26 @@ impl Client {
     /// What is wrong with the hub's path.
     pub(super) fn hub_trouble(&self, now: Instant, row: &PathRow) -> Option<Trouble> {
         let PathState::Down(trouble) = row.state else { return None };
-        let accepted = self.registrations.get(&self.settings.hub).map(Registration::accepted);
+        let accepted = self.active().map(Registration::accepted);
         let is_since = accepted.is_some_and(|at| now.since(at).as_secs() < row.since);
         Some(if is_since { Trouble::NhrpOnly } else { trouble })
     }
 
     /// The hub's path is that to where unknown frames go.
     pub(super) fn follow_uplink(&mut self, cx: &mut Context<'_>) {
-        let uplink = self.registrations.get(&self.settings.hub).and_then(Registration::uplink);
+        let uplink = self.active().and_then(Registration::uplink);
+        if let Some(uplink) = uplink.and_then(|site| cx.sites.vtep(site)) {
+            cx.want(Item::Uplink, Some(Wanted::To(uplink)));
+        }
         let prober = self.prober(cx);
-        self.reach.set_hub(cx, prober.as_ref(), uplink.filter(|_| prober.is_some()));
+        if self.reach.set_hub(cx, prober.as_ref(), uplink.filter(|_| prober.is_some())) {
+            self.choice.is_well();
+        }
     }
 
     /// Who probes, while the way to the hub is known.
     pub(super) fn prober(&self, cx: &Context<'_>) -> Option<Prober> {
-        let registration = self.registrations.get(&self.settings.hub)?;
+        let registration = self.active()?;
         prober(cx, registration, &self.settings)
     }
 
@@ -79,13 +88,26 @@ impl Client {
             Verdict::Down(trouble) => cx.tell(Event::PathDown { peer, is_hub, trouble }),
             Verdict::Doubtful => {}
         }
-        let registration = self.registrations.get_mut(&self.settings.hub).filter(|_| is_hub);
+        if is_hub {
+            match verdict {
+                Verdict::Up => self.choice.is_well(),
+                Verdict::Down(_) => self.choice.lost(cx.now),
+                Verdict::Doubtful => {
+                    self.choice.doubt(cx.now);
+                    self.ask_others(cx);
+                }
+            }
+        }
+        let registration = self.registrations.get_mut(&self.choice.active()).filter(|_| is_hub);
         match (registration, verdict) {
             (Some(registration), Verdict::Doubtful) => registration.hasten(cx, Duration::ZERO),
             (Some(registration), verdict) => {
                 registration.set_lost(cx, &self.settings, verdict != Verdict::Up);
             }
             (None, _) => self.ask(cx, |resolution, cx, asker| resolution.led(cx, asker, site)),
+        }
+        if is_hub {
+            self.choose(cx);
         }
     }
 }

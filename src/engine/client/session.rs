@@ -71,6 +71,14 @@ impl Session {
         self.challenges = 0;
     }
 
+    /// The hub is to give another tag. Nothing that it says is in the session until it did.
+    pub fn renew(&mut self) {
+        if let Some(tags) = &mut self.tags {
+            tags.receiver = 0;
+        }
+        (self.accepted, self.challenges) = (0, 0);
+    }
+
     /// What is registered next is so in another one.
     pub fn end(&mut self) {
         *self = Session { hinted: self.hinted, ..Session::new(self.is_wanted) };

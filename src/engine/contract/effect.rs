@@ -5,7 +5,7 @@ use super::input::Place;
 use super::input::{Input, News};
 use super::item::Item;
 use super::probe::Probing;
-use super::reason::{Refusal, Rivals, Table, Why};
+use super::reason::{Refusal, Rivals, Table, Why, WhyHub};
 use super::report::{Oddity, Trouble};
 use super::settings::{HubKey, VnKey};
 use super::way::Via;
@@ -167,6 +167,20 @@ pub enum Event {
         hub: Nbma,
         /// Whether the requests were signed: a hub that does not know the key is silent.
         signed: bool,
+    },
+    /// A spoke of several hubs is registered at another one of them now.
+    HubChosen {
+        /// The hub.
+        hub: Nbma,
+        /// Why.
+        why: WhyHub,
+    },
+    /// A hub that a spoke is not registered at does not answer any more, or does again.
+    HubStandsBy {
+        /// The hub.
+        hub: Nbma,
+        /// Whether it answers.
+        answers: bool,
     },
     /// The registration was withdrawn.
     Withdrawn,

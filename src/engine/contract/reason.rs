@@ -37,6 +37,25 @@ pub enum Refusal {
     NoSession,
 }
 
+/// Why a spoke is registered at this one of its hubs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyHub {
+    /// It prefers it.
+    Preferred,
+    /// There was no way to the one before.
+    NoWay,
+    /// The one before did not answer.
+    Silent,
+    /// The one before refused it.
+    Refused,
+    /// Frames did not get to the one before and back.
+    PathDown,
+    /// The one before sends its spokes away.
+    Drained,
+    /// The hubs are cut off from each other, and all spokes meet at the one with the lowest address.
+    Cut,
+}
+
 /// Why something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {

@@ -1,7 +1,7 @@
 //! What the engine says of itself when asked: rows for `status`, `macs`, `peers` and metrics.
 
-use super::reason::{Refusal, Rivals};
-use super::settings::{Trigger, VpnMode};
+use super::reason::{Refusal, Rivals, WhyHub};
+use super::settings::{HubKey, Trigger, VpnMode};
 use super::statistics::ClientStatistics;
 use crate::types::{Label, Mac, Nbma, Prefix, Vni, Vtep};
 use crate::wire::VpnTag;
@@ -36,6 +36,23 @@ pub enum Standing {
     },
     /// The registration is being withdrawn.
     Withdrawing,
+}
+
+/// One of several hubs of a spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubRow {
+    /// Which one.
+    pub hub: HubKey,
+    /// Its underlay address, when known.
+    pub nbma: Option<Nbma>,
+    /// Whether the spoke is registered there, or tries to be.
+    pub is_active: bool,
+    /// How many seconds ago it answered last; `None`: never.
+    pub answered: Option<u64>,
+    /// Whether it answers at present.
+    pub answers: bool,
+    /// Whether it sends its spokes away, or did lately.
+    pub is_draining: bool,
 }
 
 /// By what the packets of a hub's VN are signed.
@@ -86,6 +103,10 @@ pub struct SpokeReport {
     pub paths: (u32, u32),
     /// What is wrong with the path to the hub, if anything.
     pub hub_trouble: Option<Trouble>,
+    /// Its hubs, in order of preference, if there are several.
+    pub hubs: Vec<HubRow>,
+    /// Why it is at this one of them, and for how many seconds.
+    pub chosen: (WhyHub, u64),
     /// How far apart probes are, in percent of what they should be: more than 100 where there are too many paths.
     pub probing: u32,
 }

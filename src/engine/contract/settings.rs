@@ -16,6 +16,50 @@ pub struct VnKey(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HubKey(pub u16);
 
+/// How many hubs a spoke may have in a VN.
+pub const HUBS: usize = 8;
+
+/// The hubs of a spoke in a VN, in order of preference; one at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hubs {
+    keys: [HubKey; HUBS],
+    len: usize,
+}
+
+impl Hubs {
+    /// A single one.
+    pub const fn one(hub: HubKey) -> Hubs {
+        Hubs { keys: [hub; HUBS], len: 1 }
+    }
+
+    /// Those of a list, the first [`HUBS`] of them; `None` if there is none.
+    pub fn new(hubs: impl IntoIterator<Item = HubKey>) -> Option<Hubs> {
+        let mut hubs = hubs.into_iter();
+        let mut all = Hubs::one(hubs.next()?);
+        for (place, hub) in all.keys.iter_mut().skip(1).zip(hubs) {
+            *place = hub;
+            all.len += 1;
+        }
+        Some(all)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = HubKey> + '_ {
+        self.keys.iter().copied().take(self.len)
+    }
+
+    /// The one that is preferred.
+    pub const fn first(&self) -> HubKey {
+        let [first, ..] = self.keys;
+        first
+    }
+
+    /// Whether there is a choice.
+    pub const fn are_several(&self) -> bool {
+        self.len > 1
+    }
+}
+
 /// How a packet says which VN it belongs to (RFC 2735 section 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VpnMode {
@@ -217,8 +261,10 @@ pub struct VnSettings {
 pub struct ClientSettings {
     /// The VNI this site uses.
     pub vni: Vni,
-    /// The hub to register with.
-    pub hub: HubKey,
+    /// The hubs, of which it registers with one at a time.
+    pub hubs: Hubs,
+    /// Whether it returns to a hub that it prefers.
+    pub preempt: bool,
     /// Whether nobody may register this site's bridge from another underlay address (RFC 2332 section 5.2.3). Not
     /// for a site whose address may change: it would be refused itself until its old registration ends.
     pub unique: bool,

@@ -59,6 +59,8 @@ pub struct Learned {
     pub news: Option<News>,
     /// The hub does not know the session: it is to be registered with, within this.
     pub forgotten: Option<Duration>,
+    /// The flags of the hub's answer.
+    pub flags: Option<u8>,
 }
 
 /// The paths of a spoke in a VN.
@@ -68,6 +70,8 @@ pub struct Reach {
     is_verified: bool,
     /// Whether others may be asked: routers of other makers are not.
     is_asking: bool,
+    /// Whether there are other hubs to go to: the present one is looked at more closely then.
+    is_choosing: bool,
     peers: BTreeMap<SiteId, Peer>,
     hub: Option<SiteId>,
     /// When the kernel was last asked what it uses.
@@ -76,8 +80,9 @@ pub struct Reach {
 }
 
 impl Reach {
-    pub fn new(verify: bool, session: bool) -> Reach {
+    pub fn new(verify: bool, session: bool, is_choosing: bool) -> Reach {
         Reach {
+            is_choosing,
             is_verified: verify && session,
             is_asking: session,
             peers: BTreeMap::new(),
@@ -118,21 +123,25 @@ impl Reach {
         self.step(cx, prober, site);
     }
 
-    /// The hub, and where its frames go.
-    pub fn set_hub(&mut self, cx: &mut Context<'_>, prober: Option<&Prober>, hub: Option<SiteId>) {
+    /// The hub, and where its frames go. Whether that is news.
+    pub fn set_hub(&mut self, cx: &mut Context<'_>, prober: Option<&Prober>, hub: Option<SiteId>) -> bool {
         if self.hub == hub {
-            return;
+            return false;
         }
         if let Some(before) = self.hub.take() {
             self.remove(cx, before);
         }
-        let (Some(hub), Some(prober)) = (hub.filter(|_| self.is_verified), prober) else { return };
+        let (Some(hub), Some(prober)) = (hub.filter(|_| self.is_verified || self.is_choosing), prober) else {
+            return true;
+        };
         self.remove(cx, hub);
         self.hub = Some(hub);
-        let mut peer = Peer::new(cx.now, true, self.is_verified);
+        let mut peer = Peer::new(cx.now, true, true);
+        peer.is_chosen = self.is_choosing;
         peer.flow = cx.nonces.draw() as u16;
         self.enter(cx, hub, peer);
         self.step(cx, prober, hub);
+        true
     }
 
     /// Nobody is known any more.
@@ -206,6 +215,7 @@ impl Reach {
         let is_hub = peer.is_hub;
         if is_hub {
             learned.forgotten = self.forgotten(cx, probe.flags);
+            learned.flags = Some(probe.flags);
         }
         if answered.was_own_line {
             let hub = self.hub;
@@ -382,14 +392,27 @@ impl Reach {
         }
     }
 
+    /// Frames from there are taken, though no path leads there: a hub's, before it is the one that counts and for a moment
+    /// afterwards.
+    pub fn admit(&self, cx: &mut Context<'_>, nbma: Nbma) {
+        if self.is_verified {
+            cx.want(Item::Source(nbma), Some(Wanted::Taken));
+        }
+    }
+
+    /// They are not, unless a path leads there.
+    pub fn dismiss(&self, cx: &mut Context<'_>, nbma: Nbma) {
+        if !cx.sites.at(nbma).any(|other| self.peers.contains_key(&other)) {
+            cx.want(Item::Source(nbma), None);
+        }
+    }
+
     fn remove(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let Some(mut peer) = self.peers.remove(&site) else { return };
         cx.timers.clear(&mut peer.alarm);
         cx.probes.release(&mut peer.share);
-        if let Some(nbma) = cx.sites.get(site).map(|site| site.nbma)
-            && !cx.sites.at(nbma).any(|other| self.peers.contains_key(&other))
-        {
-            cx.want(Item::Source(nbma), None);
+        if let Some(nbma) = cx.sites.get(site).map(|site| site.nbma) {
+            self.dismiss(cx, nbma);
         }
         cx.sites.unpin(site);
         cx.release(site);

@@ -79,12 +79,15 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
         let (bridge_mac, trouble) = node.standing(vn, key);
         let (device, role) = match (&vn.role, node.engine.report(now, key)?) {
             (Role::Spoke(spoke), VnReport::Spoke(report)) => {
-                let hub = node.config.hubs.iter().find(|h| h.name == spoke.hub)?;
+                let name = |hub| spoke.hubs.iter().find(|name| node.names.hub(name) == Some(hub)).cloned();
+                let active = node.engine.hub(key).and_then(name)?;
+                let hub = node.config.hubs.iter().find(|h| h.name == active)?;
                 let hub_address = match &hub.address {
                     HubAddress::Ip(ip) => ip.to_string(),
                     HubAddress::Name(name) => name.clone(),
                 };
-                let role = RoleStatus::Spoke { hub_name: hub.name.clone(), hub_address, report };
+                let hubs = report.hubs.iter().filter_map(|row| Some((name(row.hub)?, *row))).collect();
+                let role = RoleStatus::Spoke { hub_name: active, hub_address, hubs, report };
                 (Some(spoke.vxlan.clone()), role)
             }
             (Role::Hub(_), VnReport::Hub(report)) => {

@@ -42,25 +42,27 @@ pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
     let mut hubs: LiteMap<HubKey, Hub> = LiteMap::new();
     for vn in &config.vns {
         let Role::Spoke(spoke) = &vn.role else { continue };
-        let (Some(key), Some(hub)) = (names.vn(&vn.name), names.hub(&spoke.hub)) else { continue };
-        if let Some(hub) = hubs.get_mut(&hub) {
-            hub.spokes.push(key);
-        } else if let Some(configured) = config.hubs.iter().find(|h| h.name == spoke.hub) {
-            let new = Hub {
-                name: spoke.hub.clone(),
-                address: configured.address.clone(),
-                spokes: vec![key],
-                found: Vec::new(),
-                silent: 0,
-                is_gone_round: false,
-                unresolved: None,
-                sought: None,
-                turned: None,
-                path: None,
-                is_any: false,
-                trouble: None,
-            };
-            hubs.insert(hub, new);
+        for name in &spoke.hubs {
+            let (Some(key), Some(hub)) = (names.vn(&vn.name), names.hub(name)) else { continue };
+            if let Some(hub) = hubs.get_mut(&hub) {
+                hub.spokes.push(key);
+            } else if let Some(configured) = config.hubs.iter().find(|h| h.name == *name) {
+                let new = Hub {
+                    name: name.clone(),
+                    address: configured.address.clone(),
+                    spokes: vec![key],
+                    found: Vec::new(),
+                    silent: 0,
+                    is_gone_round: false,
+                    unresolved: None,
+                    sought: None,
+                    turned: None,
+                    path: None,
+                    is_any: false,
+                    trouble: None,
+                };
+                hubs.insert(hub, new);
+            }
         }
     }
     hubs

@@ -275,19 +275,28 @@ impl Underlay {
         news
     }
 
-    /// The spokes' VNs, each with what its frames are sent from.
-    pub fn origins(&self) -> LiteMap<VnKey, Source> {
-        let ways = self.hubs.values().filter_map(|hub| {
-            let source = Source { local: hub.path?.local, is_any: hub.is_any };
-            Some((hub, source))
-        });
-        map_of(ways.flat_map(|(hub, source)| hub.spokes.iter().map(move |vn| (*vn, source))))
+    /// The spokes' VNs, each with what its frames are sent from: what leads to the hub that `hub_of` tells; as long as there is
+    /// no way to that, to another one.
+    pub fn origins(&self, hub_of: impl Fn(VnKey) -> Option<HubKey>) -> LiteMap<VnKey, Source> {
+        let mut origins = LiteMap::new();
+        for (key, hub) in self.hubs.iter() {
+            let Some(path) = hub.path else { continue };
+            let source = Source { local: path.local, is_any: hub.is_any };
+            for vn in &hub.spokes {
+                if hub_of(*vn) == Some(*key) || !origins.contains_key(vn) {
+                    origins.insert(*vn, source);
+                }
+            }
+        }
+        origins
     }
 
-    /// Where the hubs of spokes' VNs are.
+    /// Where the hubs are of spokes' VNs that have a single one.
     pub fn hubs(&self) -> LiteMap<VnKey, Nbma> {
+        let is_single = |vn: &VnKey| self.hubs.values().filter(|hub| hub.spokes.contains(vn)).count() == 1;
         let there = self.hubs.values().filter_map(|hub| Some((hub, hub.path?.remote)));
-        map_of(there.flat_map(|(hub, remote)| hub.spokes.iter().map(move |vn| (*vn, remote))))
+        let all = there.flat_map(|(hub, remote)| hub.spokes.iter().map(move |vn| (*vn, remote)));
+        map_of(all.filter(|(vn, _)| is_single(vn)))
     }
 
     /// The device that tunnelled frames are to leave by; `Some(None)` where the routes say it, `None` while there is none.

@@ -127,7 +127,7 @@ fn a_silent_hub_is_sought_once_for_all_its_vns() {
 #[test]
 fn a_hub_of_no_vn_is_told_of() {
     let (mut underlay, _, _) = on_lo("192.0.2.1");
-    assert!(underlay.origins().is_empty(), "the loopback interface leads nowhere");
+    assert!(underlay.origins(|_| None).is_empty(), "the loopback interface leads nowhere");
     let hub = *underlay.hubs.keys().next().unwrap();
     let news = underlay.configure(&Config::parse("test", "").unwrap(), &Names::default());
     assert_eq!(news, [(hub, None)]);

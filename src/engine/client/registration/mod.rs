@@ -1,6 +1,7 @@
 //! A client's registration with one hub (RFC 2332 sections 5.2.3 to 5.2.6).
 
 mod reply;
+mod standby;
 
 use super::super::context::{ClientDue, Context, Due, seconds};
 use super::super::contract::effect::{Effect, Event};
@@ -52,6 +53,8 @@ enum State {
     },
     Withdrawing,
     Withdrawn,
+    /// It is asked whether it is there, and no more: another hub is registered with.
+    Standby,
 }
 
 /// The state machine. [`Registration::enter`] begins, [`Registration::due`] goes on.
@@ -87,6 +90,10 @@ pub struct Registration {
     is_told: bool,
     /// Whether no frame gets to the hub, and how often it answered meanwhile.
     lost: Option<u32>,
+    /// Why a hub that stands by could not be registered with.
+    unfit: Option<Refusal>,
+    /// When the hub answered last.
+    heard: Option<Instant>,
     alarm: Alarm,
 }
 
@@ -114,8 +121,15 @@ impl Registration {
             rivals: None,
             is_told: false,
             lost: None,
+            unfit: None,
+            heard: None,
             alarm: Alarm::default(),
         }
+    }
+
+    /// Which hub it is with.
+    pub fn hub(&self) -> HubKey {
+        self.hub
     }
 
     /// How its hub is spoken to.
@@ -221,7 +235,10 @@ impl Registration {
         }
         if complete {
             self.refusals = 0;
-            self.round = Round::default();
+            // A hub that stood by answered to its key.
+            if !matches!(self.state, State::Standby) {
+                self.round = Round::default();
+            }
             self.session.go_on();
             self.turn(cx.now, State::Registering);
             if !self.session.is_wanted() {
@@ -252,7 +269,8 @@ impl Registration {
 
     /// Whether the hub may have this client registered by the present way.
     fn is_claimed(&self) -> bool {
-        matches!(self.state, State::Registered { .. }) || self.request.is_some()
+        let is_asked_for = self.request.is_some() && !matches!(self.state, State::Standby);
+        is_asked_for || matches!(self.state, State::Registered { .. })
     }
 
     /// Before an address of either end changes: the old one is withdrawn. The hub may not hear that, and is to know this
@@ -324,6 +342,7 @@ impl Registration {
                 self.ask(cx, settings);
             }
             State::Registering | State::Refused { .. } => drop(self.enter(cx, settings)),
+            State::Standby => self.inquire(cx, settings),
             State::Idle | State::Withdrawing | State::Withdrawn => {}
         }
     }
@@ -344,6 +363,8 @@ impl Registration {
         match self.state {
             State::Idle | State::Withdrawn => {}
             State::Registering => self.ask(cx, settings),
+            State::Standby if self.request.is_none() => self.inquire(cx, settings),
+            State::Standby => self.ask(cx, settings),
             State::Registered { until } => {
                 if core::mem::take(&mut self.is_doubted_later) {
                     (self.doubted, self.is_doubtful) = (Some(cx.now), true);
@@ -385,8 +406,7 @@ impl Registration {
 
     /// What to say in `status`, and for how many seconds it has been so.
     pub fn report(&self, now: Instant, complete: Result<(), Standing>) -> (Standing, u64) {
-        let tries = self.request.map_or(0, |r| r.tries().saturating_sub(1));
-        let unanswered = self.round.unanswered() + tries;
+        let unanswered = self.unanswered();
         let standing = match (self.state, complete) {
             (State::Withdrawing | State::Withdrawn, _) => Standing::Withdrawing,
             (_, Err(missing)) => missing,
@@ -394,7 +414,7 @@ impl Registration {
                 Standing::Registered { left: seconds(until, now), unanswered }
             }
             (State::Refused { reason, retry }, _) => Standing::Refused { reason, retry: seconds(retry, now) },
-            (State::Registering | State::Idle, _) => Standing::Registering { unanswered },
+            (State::Registering | State::Idle | State::Standby, _) => Standing::Registering { unanswered },
         };
         (standing, now.since(self.since).as_secs())
     }
@@ -437,6 +457,7 @@ impl Registration {
         }
         self.send_move(cx, settings);
         let backoff = match self.state {
+            State::Standby => standby::INQUIRE,
             _ if self.lost.is_some() => LOST,
             // Often enough to survive loss (RFC 2332 section 5.2.3): a dozen tries until the holding time is over.
             State::Registered { .. } => {
@@ -452,7 +473,7 @@ impl Registration {
         }
         if self.round.is_over(cx.keys, request.tries()) {
             cx.out.push(Effect::FindHub { hub: self.hub });
-            let is_news = !matches!(self.state, State::Registered { .. }) && !self.is_told;
+            let is_news = matches!(self.state, State::Registering) && !self.is_told;
             if is_news {
                 self.is_told = true;
                 cx.tell(Event::NoAnswer { hub: via.path.remote, signed: key.is_some() });

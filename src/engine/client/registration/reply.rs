@@ -43,6 +43,12 @@ impl Registration {
         if self.is_challenged(cx, settings, from) {
             return false;
         }
+        if matches!(self.state, State::Standby) {
+            // It has more to say than what was asked for: it takes nobody, or asks nobody back.
+            let nak = message.cies().map(|cie| cie.code).find(|nak| *nak != code::OK);
+            self.stood_by(cx, Some(nak.map_or(Refusal::NoSession, Refusal::Nak)));
+            return false;
+        }
         // Any code but 0 is a NAK (RFC 2332 section 5.2.4).
         let former = self.former.take();
         if let Some(nak) = message.cies().find(|c| c.code != code::OK) {
@@ -121,6 +127,7 @@ impl Registration {
     /// The hub answered, by the key of the request.
     fn answered(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         self.round.answered(from.key);
+        self.heard = Some(cx.now);
         if let Some(there) = self.site.and_then(|site| cx.sites.get_mut(site)) {
             there.key = from.key;
         }
@@ -139,6 +146,9 @@ impl Registration {
         let Some(site) = self.site else { return true };
         let Some(times) = self.session.challenged(from.message.tags(), challenge.cookie) else { return true };
         self.session.tag(cx, site);
+        if matches!(self.state, State::Standby) {
+            self.stood_by(cx, None);
+        }
         if !matches!(self.state, State::Registering | State::Registered { .. }) {
             return true;
         }
@@ -176,7 +186,10 @@ impl Registration {
         if !matches!(self.state, State::Withdrawing)
             && self.request.is_some_and(|r| r.is_about(site, asked, own))
         {
-            self.refused(cx, Refusal::Error(error));
+            match self.state {
+                State::Standby => self.stood_by(cx, Some(Refusal::Error(error))),
+                _ => self.refused(cx, Refusal::Error(error)),
+            }
         }
     }
 

@@ -107,6 +107,8 @@ pub struct Line {
 #[derive(Debug)]
 pub struct Peer {
     pub is_hub: bool,
+    /// Whether it is the path to one of several hubs.
+    pub is_chosen: bool,
     /// Whether its state decides anything.
     pub is_verified: bool,
     state: PathState,
@@ -160,6 +162,7 @@ impl Peer {
     pub fn new(now: Instant, is_hub: bool, is_verified: bool) -> Peer {
         Peer {
             is_hub,
+            is_chosen: false,
             is_verified,
             state: PathState::Untested,
             since: now,
@@ -436,6 +439,7 @@ impl Peer {
             Phase::Steady if !self.is_verified => IDLE,
             Phase::Steady if self.is_hub && self.is_doubtful && self.row < 2 * ROW => HUB_LOST,
             Phase::Steady if self.asks_large() => HUB_LOST,
+            Phase::Steady if self.is_hub && self.is_used(now) && self.is_chosen => USED,
             Phase::Steady if self.is_hub && (self.is_used(now) || self.is_doubtful) => HUB_USED,
             Phase::Steady if self.is_hub => HUB_IDLE,
             Phase::Steady if self.is_doubtful && self.row <= ROW => APART,

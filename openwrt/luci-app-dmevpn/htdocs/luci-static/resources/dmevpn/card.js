@@ -24,6 +24,17 @@ function paths_text(vn) {
 	return vn.paths_down ? _('%d up, %d down').format(vn.paths_up, vn.paths_down) : _('%d up').format(vn.paths_up);
 }
 
+// How each of several hubs is, and why this one is in use.
+function hubs_text(vn) {
+	const all = vn.hubs.map((hub) => {
+		const is = hub.active ? _('%s is in use') : hub.answers ? _('%s stands by') : _('%s is silent');
+
+		return is.format(hub.name) + (hub.draining ? ' ' + _('(sends its sites away)') : '');
+	});
+
+	return '%s: %s'.format(all.join(', '), vn.hub_reason);
+}
+
 function spoke_facts(vn) {
 	const macs = [ _('%d by a shortcut').format(vn.shortcuts) ];
 
@@ -35,6 +46,7 @@ function spoke_facts(vn) {
 
 	return [
 		[ _('Hub'), vn.hub_nbma && vn.hub_nbma != vn.hub_address ? '%s (%s)'.format(vn.hub_address, vn.hub_nbma) : vn.hub_address ],
+		vn.hubs && vn.hubs.length ? [ _('Hubs'), hubs_text(vn) ] : null,
 		[ _('Own address'), text.or_dash(vn.local_nbma) ],
 		[ _('VNI'), vn.uplink_vni == null ? String(vn.vni) : _('%d, towards the hub %d').format(vn.vni, vn.uplink_vni) ],
 		[ _('Device'), text.or_dash(vn.device) ],

@@ -158,7 +158,7 @@ return baseclass.extend({
 		},
 		priority: {
 			title: _('Priority'),
-			help: _('Lower is preferred. Without effect so far: a VN has one hub.'),
+			help: _('Without effect: the order of <code>hub</code> in a VN tells which one is preferred.'),
 			type: 'number',
 			default: '10',
 			required: false,
@@ -306,14 +306,24 @@ return baseclass.extend({
 			expert: true
 		},
 		hub: {
-			title: _('Hub'),
-			help: _('The hub of this VN. To be set when there are several hub sections.'),
+			title: _('Hubs'),
+			help: _('The hub of this VN, or several in order of preference. To be set when there are several hub sections.'),
 			type: 'hub',
 			default: null,
 			required: false,
 			list: true,
 			roles: [ 'spoke' ],
 			expert: false
+		},
+		preempt: {
+			title: _('Return to the preferred hub'),
+			help: _('Whether the router returns to a hub that it prefers once that has answered for two to three minutes; at most once in ten minutes. With <code>0</code> it stays where it is as long as that works.'),
+			type: 'boolean',
+			default: '1',
+			required: false,
+			list: false,
+			roles: [ 'spoke' ],
+			expert: true
 		},
 		trigger: {
 			title: _('Trigger'),

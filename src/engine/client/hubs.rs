@@ -1,0 +1,132 @@
+//! What a client of several hubs does about its choice: the one it is at, the one it goes to and those that stand by.
+
+use super::super::context::Context;
+use super::super::contract::effect::Event;
+use super::super::contract::reason::WhyHub;
+use super::super::contract::settings::HubKey;
+use super::Client;
+use super::choice::Step;
+use super::registration::Registration;
+
+impl Client {
+    /// The registration with the hub that it is at.
+    pub(super) fn active(&self) -> Option<&Registration> {
+        self.registrations.get(&self.choice.active())
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut Registration> {
+        self.registrations.get_mut(&self.choice.active())
+    }
+
+    /// Registers with a hub, or has it stand by, if the devices and the way are there. Whether it registers.
+    pub(super) fn enter_one(&mut self, cx: &mut Context<'_>, hub: HubKey) -> bool {
+        let is_wanted = hub == self.choice.active() || Some(hub) == self.choice.candidate();
+        let Some(registration) = self.registrations.get_mut(&hub) else { return false };
+        if is_wanted {
+            return registration.enter(cx, &self.settings);
+        }
+        registration.stand_by(cx, &self.settings);
+        false
+    }
+
+    /// Something is new of one of its hubs: looks which one to be at.
+    pub(super) fn choose(&mut self, cx: &mut Context<'_>) {
+        self.settle_left(cx);
+        // There are no more steps than hubs.
+        for _ in 0..2 * self.registrations.len() {
+            let Some(step) = self.choice.step(cx, &self.registrations) else { return };
+            match step {
+                Step::Try(hub) => {
+                    if let Some(registration) = self.registrations.get_mut(&hub) {
+                        // Its first frames may come with its answer.
+                        if let Some(path) = registration.path() {
+                            self.reach.admit(cx, path.remote);
+                        }
+                        registration.enter(cx, &self.settings);
+                    }
+                }
+                Step::GiveUp(hub) => {
+                    if let Some(registration) = self.registrations.get_mut(&hub) {
+                        registration.withdraw(cx, &self.settings, false);
+                        registration.stand_by(cx, &self.settings);
+                        if let Some(path) = registration.path() {
+                            self.reach.dismiss(cx, path.remote);
+                        }
+                    }
+                }
+                Step::Take(hub, why) => {
+                    let before = self.choice.take(cx, hub, why);
+                    self.enter_one(cx, before);
+                    self.enter_one(cx, hub);
+                    self.told_chosen(cx, hub, why);
+                }
+            }
+        }
+    }
+
+    /// A hub answered, or a registration went on.
+    pub(super) fn looked_at(&mut self, cx: &mut Context<'_>, hub: HubKey) {
+        let Some(registration) = self.registrations.get(&hub).filter(|_| self.choice.is_several()) else {
+            return;
+        };
+        let nbma = registration.path().map(|path| path.remote);
+        let news = if registration.heard() == Some(cx.now) {
+            self.choice.heard(cx.now, hub).then_some(true)
+        } else {
+            self.choice.asked(registration).then_some(false)
+        };
+        if let (Some(answers), Some(hub)) = (news, nbma) {
+            cx.tell(Event::HubStandsBy { hub, answers });
+        }
+        if hub == self.choice.active() && registration.accepted() == cx.now {
+            self.choice.accepted(cx.now);
+        }
+        self.choose(cx);
+    }
+
+    /// A hub that it went to has accepted it: it is there from now on, and leaves the one before.
+    pub(super) fn arrive(&mut self, cx: &mut Context<'_>, hub: HubKey) {
+        let Some(why) = self.choice.arrived(hub) else { return };
+        let before = self.choice.take(cx, hub, why);
+        if let Some(left) = self.left.take().and_then(|left| self.registrations.get_mut(&left)) {
+            left.stand_by(cx, &self.settings);
+        }
+        self.follow_uplink(cx);
+        if let Some(registration) = self.registrations.get_mut(&before) {
+            registration.withdraw(cx, &self.settings, true);
+            // What it sent before it hears that is taken.
+            if let Some(path) = registration.path() {
+                self.reach.admit(cx, path.remote);
+            }
+            self.left = Some(before);
+        }
+        self.told_chosen(cx, hub, why);
+        self.settle_left(cx);
+    }
+
+    fn told_chosen(&self, cx: &mut Context<'_>, hub: HubKey, why: WhyHub) {
+        if let Some(path) = self.registrations.get(&hub).and_then(Registration::path) {
+            cx.tell(Event::HubChosen { hub: path.remote, why });
+        }
+    }
+
+    /// The hub that it left has confirmed that, or does not answer: it stands by.
+    fn settle_left(&mut self, cx: &mut Context<'_>) {
+        let Some(hub) = self.left else { return };
+        let Some(registration) = self.registrations.get_mut(&hub) else { return };
+        if registration.is_over() {
+            self.left = None;
+            registration.stand_by(cx, &self.settings);
+            if let Some(path) = registration.path() {
+                self.reach.dismiss(cx, path.remote);
+            }
+        }
+    }
+
+    /// The present hub may be lost: all others are asked whether they are there.
+    pub(super) fn ask_others(&mut self, cx: &mut Context<'_>) {
+        for (_, registration) in self.registrations.iter_mut() {
+            registration.inquire(cx, &self.settings);
+        }
+    }
+}

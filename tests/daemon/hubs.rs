@@ -1,0 +1,53 @@
+//! A spoke of two hubs: it is at one of them, and at the other one once that is gone.
+
+use super::*;
+use lab::traffic::Ping;
+
+/// A host at the second hub.
+const VM9: MacBytes = [0x52, 0x54, 0, 0, 0, 0x29];
+/// The uses of the way to the hub are looked at so often; it is probed faster from then on.
+const SEEN_IN_USE: Duration = Duration::from_secs(6);
+
+/// vm1 -- spoke1 -- hub == hub2 -- vm9: the hubs' bridges are one Ethernet. All run.
+fn with_two(scene: impl FnOnce(&mut Lab)) {
+    in_small(plan(), |lab| {
+        lab.add_second_hub(vec![test_vn(0)]).unwrap();
+        lab.add_host("vm9", "hub2", "br-test", VM9, inside(29)).unwrap();
+        lab.start_all().unwrap();
+        wait_status(lab.node("spoke1"), "dc1 in use, dc2 answered");
+        scene(lab);
+    });
+}
+
+fn talk(lab: &Lab) -> Ping {
+    let stream = Ping::start(&lab.host("vm1").ns, Echoes::to(ip(inside(29)), 100_000, 10)).unwrap();
+    std::thread::sleep(SEEN_IN_USE);
+    stream
+}
+
+fn ports(hub: &Node) -> usize {
+    hub.ports().unwrap_or_default().len()
+}
+
+#[test]
+fn a_hub_whose_machine_vanishes_is_left_within_four_and_a_half_seconds() {
+    with_two(|lab| {
+        assert_eq!((ports(lab.node("hub")), ports(lab.node("hub2"))), (2, 0), "who stands by keeps nothing");
+        let stream = talk(lab);
+        lab.reboot_hub().unwrap();
+        wait_status(lab.node("spoke1"), "dc2 in use");
+        std::thread::sleep(Duration::from_secs(1));
+        let pinged = stream.stop().unwrap();
+        let gap = pinged.longest_gap();
+        println!("{pinged}, longest gap {} ms", gap.as_millis());
+        assert!(gap < Duration::from_millis(4500) * lab::patience(), "{gap:?}");
+        let said = status(lab.node("spoke1"));
+        assert!(
+            said.contains("spoke of dc2") && said.contains("frames did not get to the one before"),
+            "{said}"
+        );
+        wait("both are at the second", || ports(lab.node("hub2")) == 2);
+        let json = String::from_utf8(dmevpn(lab.node("spoke1"), &["status", "--json"]).stdout).unwrap();
+        documented::check("status", &serde_json::from_str(&json).unwrap());
+    });
+}
