@@ -73,6 +73,18 @@ module.exports = {
 		status: status([ spoke ]), macs: { macs: spoke_macs }, peers: { peers: [] }, paths: { paths: spoke_paths }
 	},
 
+	// It has three hubs, and is at the second.
+	second: {
+		status: status([ Object.assign({}, spoke, {
+			hub: 'dc2', hub_reason: 'frames did not get to the one before and back', hub_since: 60, hubs: [
+				{ name: 'dc1', nbma: '10.0.0.1', active: false, answers: false, answered: 64, draining: false },
+				{ name: 'dc2', nbma: '10.0.0.2', active: true, answers: true, answered: 0, draining: false },
+				{ name: 'dc3', nbma: '10.0.0.3', active: false, answers: true, answered: 7, draining: true }
+			]
+		}) ]),
+		macs: { macs: spoke_macs }, peers: { peers: [] }, paths: { paths: spoke_paths }
+	},
+
 	// One of its sites is behind a firewall, another one is being tested.
 	blocked: {
 		status: status([ Object.assign({}, spoke, { paths_up: 1, paths_down: 1 }) ]),

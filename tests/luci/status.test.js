@@ -212,6 +212,11 @@ test('the picture has a line for each network at the hub, shortcuts and the way 
 	assert.deepEqual(await lines('blocked'), [ 'blocked', 'blocked', 'detour', 'detour', 'detour', 'hub-good', 'shortcut' ]);
 });
 
+test('which of several hubs is in use', async () => {
+	await shows({ answers: answers.second, uci: configured },
+		'dc1 is silent, dc2 is in use, dc3 stands by (sends its sites away): frames did not get to the one before and back');
+});
+
 test('a path that is down says why, and how frames go meanwhile', async () => {
 	const { page } = await shows({ answers: answers.blocked, uci: configured }, 'does a firewall drop UDP 4789', 'no direct path', '1 up, 1 down', '10.0.0.1 (hub)');
 	const rows = await page.$$eval('[aria-label="Paths to other sites"] tr', (all) => all.slice(1).map((tr) => Array.from(tr.children, (td) => td.innerText)));
