@@ -22,10 +22,14 @@ impl Client {
     pub(super) fn enter_one(&mut self, cx: &mut Context<'_>, hub: HubKey) -> bool {
         let is_wanted = hub == self.choice.active() || Some(hub) == self.choice.candidate();
         let Some(registration) = self.registrations.get_mut(&hub) else { return false };
+        let path = registration.path().filter(|_| self.choice.is_several());
         if is_wanted {
+            // Its first frames may come with its answer.
+            path.into_iter().for_each(|path| self.reach.admit(cx, path.remote));
             return registration.enter(cx, &self.settings);
         }
         registration.stand_by(cx, &self.settings);
+        path.into_iter().for_each(|path| self.reach.dismiss(cx, path.remote));
         false
     }
 
@@ -36,23 +40,12 @@ impl Client {
         for _ in 0..2 * self.registrations.len() {
             let Some(step) = self.choice.step(cx, &self.registrations) else { return };
             match step {
-                Step::Try(hub) => {
-                    if let Some(registration) = self.registrations.get_mut(&hub) {
-                        // Its first frames may come with its answer.
-                        if let Some(path) = registration.path() {
-                            self.reach.admit(cx, path.remote);
-                        }
-                        registration.enter(cx, &self.settings);
-                    }
-                }
+                Step::Try(hub) => drop(self.enter_one(cx, hub)),
                 Step::GiveUp(hub) => {
                     if let Some(registration) = self.registrations.get_mut(&hub) {
                         registration.withdraw(cx, &self.settings, false);
-                        registration.stand_by(cx, &self.settings);
-                        if let Some(path) = registration.path() {
-                            self.reach.dismiss(cx, path.remote);
-                        }
                     }
+                    self.enter_one(cx, hub);
                 }
                 Step::Take(hub, why) => {
                     let before = self.choice.take(cx, hub, why);
@@ -88,8 +81,8 @@ impl Client {
     pub(super) fn arrive(&mut self, cx: &mut Context<'_>, hub: HubKey) {
         let Some(why) = self.choice.arrived(hub) else { return };
         let before = self.choice.take(cx, hub, why);
-        if let Some(left) = self.left.take().and_then(|left| self.registrations.get_mut(&left)) {
-            left.stand_by(cx, &self.settings);
+        if let Some(left) = self.left.take().filter(|left| *left != hub) {
+            self.enter_one(cx, left);
         }
         self.follow_uplink(cx);
         if let Some(registration) = self.registrations.get_mut(&before) {
@@ -113,13 +106,9 @@ impl Client {
     /// The hub that it left has confirmed that, or does not answer: it stands by.
     fn settle_left(&mut self, cx: &mut Context<'_>) {
         let Some(hub) = self.left else { return };
-        let Some(registration) = self.registrations.get_mut(&hub) else { return };
-        if registration.is_over() {
+        if self.registrations.get(&hub).is_some_and(Registration::is_over) {
             self.left = None;
-            registration.stand_by(cx, &self.settings);
-            if let Some(path) = registration.path() {
-                self.reach.dismiss(cx, path.remote);
-            }
+            self.enter_one(cx, hub);
         }
     }
 

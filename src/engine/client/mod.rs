@@ -121,6 +121,9 @@ impl Client {
             registration.retry(cx, &self.settings);
             return;
         }
+        if let Some(before) = registration.path().filter(|_| self.choice.is_several()) {
+            self.reach.dismiss(cx, before.remote);
+        }
         registration.leave_way(cx, &self.settings, path);
         if is_dark {
             // Nobody can tell any more when one of them becomes untrue, and time would not end them.
