@@ -1030,10 +1030,9 @@ impl Sim {
         let node = &self.nodes[id];
         let Some(wanted) = node.engine.plane(vn) else { return true };
         let is_new = self.now.since(node.started) < GUARDED_AFTER;
-        is_new
-            || node.sleeps
-            || wanted.sources().next().is_none()
-            || wanted.sources().any(|taken| taken == from)
+        let is_guarded = node.settings.vns.get(&vn).and_then(|vn| vn.client).is_some_and(|c| c.verify);
+        let is_hub = node.hubs.values().any(|path| path.remote == from);
+        is_new || node.sleeps || !is_guarded || is_hub || wanted.sources().any(|taken| taken == from)
     }
 
     /// A node's bridge gets a frame.
