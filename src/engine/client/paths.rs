@@ -2,6 +2,7 @@
 
 use super::super::context::{Context, View};
 use super::super::contract::effect::Event;
+use super::super::contract::item::{Item, Wanted};
 use super::super::contract::probe::Arrived;
 use super::super::contract::report::{PathRow, PathState, Trouble};
 use super::super::contract::settings::ClientSettings;
