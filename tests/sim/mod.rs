@@ -1029,10 +1029,16 @@ impl Sim {
     fn takes(&self, id: NodeId, vn: VnKey, from: Nbma) -> bool {
         let node = &self.nodes[id];
         let Some(wanted) = node.engine.plane(vn) else { return true };
+        let client = node.settings.vns.get(&vn).and_then(|vn| vn.client.as_ref());
+        let has_session = |hub| node.settings.hubs.get(&hub).is_some_and(|hub| hub.session);
+        let is_guarded = client.is_some_and(|client| client.verify && client.hubs.iter().all(has_session));
+        let is_single = client.is_some_and(|client| !client.hubs.are_several());
         let is_new = self.now.since(node.started) < GUARDED_AFTER;
-        let is_guarded = node.settings.vns.get(&vn).and_then(|vn| vn.client).is_some_and(|c| c.verify);
-        let is_hub = node.hubs.values().any(|path| path.remote == from);
-        is_new || node.sleeps || !is_guarded || is_hub || wanted.sources().any(|taken| taken == from)
+        !is_guarded
+            || is_new
+            || node.sleeps
+            || is_single && node.hubs.values().any(|hub| hub.remote == from)
+            || wanted.sources().any(|taken| taken == from)
     }
 
     /// A node's bridge gets a frame.

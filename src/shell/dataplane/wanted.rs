@@ -49,7 +49,7 @@ impl Wanted {
         // Others ask before they send where all are in sessions.
         let is_guarded = match &vn.role {
             config::Role::Spoke(s) => {
-                s.verify && config.hubs.iter().any(|hub| s.hubs.contains(&hub.name) && hub.session)
+                s.verify && config.hubs.iter().all(|hub| hub.session || !s.hubs.contains(&hub.name))
             }
             config::Role::Hub(_) => false,
         };
