@@ -14,7 +14,7 @@ for hex in "$golden"/*.hex; do
     { printf '\000\000\040\001'; octets "$golden/llc-prefix.hex" "$hex"; } > "$corpus/gre-$name"
 done
 mkdir -p corpus/probes
-for hex in "$golden"/[t-v]-*.hex; do
+for hex in "$golden"/[t-v]-*.hex "$golden/loop-frame.hex"; do
     octets "$hex" > "corpus/probes/$(basename "$hex" .hex)"
 done
 mkdir -p corpus/import

@@ -7,7 +7,7 @@ use dmevpn::wire::nhrp::{
     Challenge, Cie, DIGEST, Extension, Header, Kind, Message, Protocol, Tags, Writer, code, error, flag, kind,
 };
 use dmevpn::wire::probe::{self, Probe};
-use dmevpn::wire::{self, Malformed, Prefix, VpnTag, llc};
+use dmevpn::wire::{self, Malformed, Prefix, VpnTag, llc, loop_frame};
 use golden::{mac, nbma, octets, vni};
 use hmac::{Hmac, KeyInit, Mac};
 
@@ -341,6 +341,14 @@ fn session_withdrawal() {
     agree(golden::SESSION_WITHDRAWAL, request, &[own], &[], &[Ext::Tags(OF_SPOKE)]);
     let reply = request.reply(Kind::PurgeReply);
     agree(golden::SESSION_WITHDRAWAL_REPLY, reply, &[own], &[], &[Ext::Tags(OF_SPOKE)]);
+}
+
+#[test]
+fn a_loop_frame() {
+    let source = "fe:cd:9a:5c:ae:c7".parse().unwrap();
+    let frame = loop_frame::emit(source, 0xf1f2_f3f4_f5f6_f7f8);
+    assert_eq!(frame[..], octets(golden::LOOP_FRAME));
+    assert_eq!(loop_frame::parse(&frame), Some(0xf1f2_f3f4_f5f6_f7f8));
 }
 
 #[test]

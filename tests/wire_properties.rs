@@ -8,7 +8,7 @@ use dmevpn::wire::nhrp::{
     Cie, Extension, Header, Kind, Message, Protocol, ProtocolAddress, Writer, checksum, error, kind,
 };
 use dmevpn::wire::probe::{Probe, quoted};
-use dmevpn::wire::{self, MAX_NHRP, Prefix, VpnTag, gre, llc};
+use dmevpn::wire::{self, MAX_NHRP, Prefix, VpnTag, gre, llc, loop_frame};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -369,6 +369,30 @@ proptest! {
             prop_assert_eq!(Probe::parse(&again[8..size]), Some(read));
         }
         let _ = quoted(&buf[..size]);
+    }
+
+    #[test]
+    fn a_loop_frame_is_read_as_it_was_written_and_nothing_else_is_one(
+        octets in any::<[u8; 5]>(),
+        nonce: u64,
+        cut in 0..loop_frame::LEN,
+        at in 0..26usize,
+        bit in 0..8u8,
+        noise in vec(any::<u8>(), 0..100),
+    ) {
+        let [b, c, d, e, f] = octets;
+        let mut frame = loop_frame::emit(Mac::new([2, b, c, d, e, f]).unwrap(), nonce);
+        prop_assert_eq!(loop_frame::parse(&frame), Some(nonce));
+        prop_assert_eq!(loop_frame::parse(&[&frame[..], &noise].concat()), Some(nonce));
+        prop_assert_eq!(loop_frame::parse(&frame[..cut]), (cut >= 26).then_some(nonce));
+        frame[at] ^= 1u8 << bit;
+        let other = loop_frame::parse(&frame);
+        match at {
+            6..12 => prop_assert_eq!(other, Some(nonce)),
+            18.. => prop_assert!(other.is_some_and(|other| other != nonce)),
+            _ => prop_assert_eq!(other, None),
+        }
+        let _ = loop_frame::parse(&noise);
     }
 
     #[test]

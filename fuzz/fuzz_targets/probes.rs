@@ -1,14 +1,19 @@
-//! Any octets, as a frame that comes out of VXLAN and as what an ICMP error quotes: no panic, and what can be read can be
+//! Any octets, as a frame that comes out of VXLAN, as what an ICMP error quotes and as a loop frame: no panic, and what can be read can be
 //! written and says the same again.
 
 #![no_main]
 
-use dmevpn::types::Vni;
+use dmevpn::types::{Mac, Vni};
+use dmevpn::wire::loop_frame;
 use dmevpn::wire::probe::{Probe, quoted};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
     let _ = quoted(octets);
+    if let Some(nonce) = loop_frame::parse(octets) {
+        let source = Mac::new([2; 6]).expect("a MAC");
+        assert_eq!(loop_frame::parse(&loop_frame::emit(source, nonce)), Some(nonce));
+    }
     let Some(probe) = Probe::parse(octets) else { return };
     assert!(probe.size() <= octets.len() + 8, "an answer is no larger than the question");
     let mut buf = vec![0xa5; probe.size()];

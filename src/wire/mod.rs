@@ -1,4 +1,4 @@
-//! The wire: GRE, the VPN header and NHRP, and probes; parsed and emitted without allocation and without panic.
+//! The wire: GRE, the VPN header and NHRP, probes and loop frames; parsed and emitted without allocation and without panic.
 //!
 //! ```text
 //! IP (protocol 47) | GRE, protocol 0x2001 [key] | [LLC/SNAP VPN header, LLC/SNAP of NHRP] | NHRP
@@ -7,6 +7,7 @@
 
 pub mod gre;
 pub mod llc;
+pub mod loop_frame;
 pub mod nhrp;
 pub mod probe;
 

@@ -28,6 +28,7 @@ frames! {
     T = "t-probe.hex";
     U = "u-answer.hex";
     V = "v-probe-ipv6.hex";
+    LOOP_FRAME = "loop-frame.hex";
     TRAFFIC_INDICATION = "traffic-indication.hex";
     SESSION_REGISTRATION = "session-registration.hex";
     SESSION_CHALLENGE = "session-challenge.hex";
