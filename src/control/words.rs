@@ -1,6 +1,6 @@
 //! The daemon's states and events in a network engineer's words: one text for the log, the monitor and the status.
 
-use crate::engine::report::{Oddity, Trouble};
+use crate::engine::report::{LoopReport, Oddity, Trouble};
 use crate::engine::{Event, Refusal, Rivals, Table, Why, WhyHub};
 use crate::types::Vtep;
 use crate::wire::VpnTag;
@@ -25,6 +25,7 @@ pub fn level(event: &Event) -> Level {
         | Event::ManySites { .. }
         | Event::PathDown { .. }
         | Event::Restless { .. }
+        | Event::Looped(_)
         | Event::Rivals(_)
         | Event::KeysOptional { .. }
         | Event::Full(_)
@@ -35,6 +36,7 @@ pub fn level(event: &Event) -> Level {
         | Event::HubStandsBy { .. }
         | Event::Withdrawn
         | Event::PathUp { .. }
+        | Event::LoopOver(_)
         | Event::SpokeUp { .. }
         | Event::SpokeKnown { .. }
         | Event::SpokeMoved { .. }
@@ -144,6 +146,18 @@ pub fn trouble(trouble: Trouble) -> &'static str {
     }
 }
 
+/// Between which places a MAC moves to and fro; `None` is the own site.
+pub fn between(from: Option<Vtep>, to: Option<Vtep>) -> impl fmt::Display {
+    let place = |at: Option<Vtep>| at.map_or("here".into(), |at| at.to_string());
+    format!("between {} and {}", place(from), place(to))
+}
+
+/// What comes back where.
+pub fn looped(found: &LoopReport) -> impl fmt::Display {
+    let tunnel = found.spoke.map_or("the tunnel".into(), |spoke| format!("the tunnel to spoke {spoke}"));
+    format!("what is sent by {tunnel} comes back by port '{}'", found.port)
+}
+
 /// Two routers that have one MAC, as a sentence.
 pub fn rivals(rivals: &Rivals) -> impl fmt::Display {
     RivalsSentence(*rivals)
@@ -237,9 +251,17 @@ impl fmt::Display for Sentence {
             }
             Event::MacMoved { mac, to: Some(to) } => write!(f, "{mac} moved to spoke {to}"),
             Event::Restless { mac, from, to } => {
-                let place = |at: Option<Vtep>| at.map_or("here".into(), |at| at.to_string());
-                let (from, to) = (place(from), place(to));
-                write!(f, "{mac} moves to and fro, between {from} and {to}: a loop, or the same MAC twice?")
+                let between = between(from, to);
+                write!(f, "{mac} moves to and fro, {between}: a loop, or the same MAC twice?")
+            }
+            Event::Looped(found) => write!(
+                f,
+                "loop: {}: a cable or radio link there leads to another site. Until it is gone, nothing is flooded by that \
+                 tunnel",
+                looped(&found)
+            ),
+            Event::LoopOver(found) => {
+                write!(f, "loop over: nothing comes back by port '{}' any more", found.port)
             }
             Event::Rivals(both) => RivalsSentence(both).fmt(f),
             Event::SpokeKnown { spoke, name, key } => write!(f, "{spoke} is spoke {name}, by key {key}"),

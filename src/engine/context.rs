@@ -57,6 +57,8 @@ pub enum ClientDue {
     Path(SiteId),
     /// MACs that moved too often.
     Restless,
+    /// The next loop frame.
+    Loops,
     /// MACs here, and elsewhere, that there was no room for.
     RefusedLocal,
     RefusedRemote,
@@ -77,6 +79,8 @@ pub enum ServerDue {
     Sweep,
     /// MACs that moved too often.
     Restless,
+    /// The next loop frame.
+    Loops,
     /// What there was no room for.
     Refused,
     /// What an operator wants forgotten.

@@ -15,6 +15,7 @@ mod contract;
 mod crowd;
 mod exchange;
 mod limits;
+mod loops;
 mod member;
 mod odd;
 mod plane;

@@ -88,6 +88,14 @@ impl Plane {
         })
     }
 
+    /// The tunnels that floods are kept from: a spoke's, or a hub's to these spokes.
+    pub fn withheld(&self) -> impl Iterator<Item = Option<Vtep>> + '_ {
+        self.items().filter_map(|item| match item {
+            (Item::Floods(tunnel), Wanted::Withheld) => Some(tunnel),
+            _ => None,
+        })
+    }
+
     /// Wants an item to be like this, or not to be. Whether that is new.
     pub(super) fn set(&mut self, out: &mut Effects, item: Item, wanted: Option<Wanted>) -> bool {
         let changed = self.adopt(item, wanted) != wanted;

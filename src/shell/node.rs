@@ -17,8 +17,8 @@ use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
 use crate::engine::News::FoundClient;
 use crate::engine::{
-    Arrived, Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Probing, Secret, Settings,
-    Start, Told, VnKey,
+    Act, Arrived, Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Probing, Secret,
+    Settings, Start, Told, VnKey,
 };
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
@@ -216,6 +216,14 @@ impl Node {
             {
                 self.input(Input::Probe { vn, arrived: Arrived { by, is_stranger, probe } });
             }
+        }
+        let mut heard = 0;
+        while let Some(frame) = self.probes.loops.hear().filter(|_| heard < PROBES) {
+            heard += 1;
+            frame.into_iter().for_each(|(index, nonce)| self.dataplane.loop_frame(index, nonce));
+        }
+        if heard > 0 {
+            self.work();
         }
     }
 
@@ -573,6 +581,12 @@ impl Node {
                     }
                     self.dataplane.changed(vn, item);
                 }
+                Effect::Do { vn, act: Act::SeekLoop { tunnel, nonce } } => {
+                    if let Some((index, source)) = self.dataplane.tunnel(vn, tunnel) {
+                        self.probes.loops.seek(vn, index, source, nonce);
+                    }
+                }
+                Effect::Do { vn, act: Act::SeekNoLoop } => self.probes.loops.seek_no_more(vn),
                 Effect::Do { vn, act } => self.dataplane.order(vn, act),
                 Effect::FindHub { hub } => {
                     let is_registered = |vn| self.engine.is_registered_at(vn, hub);

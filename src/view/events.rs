@@ -3,7 +3,10 @@
 use super::facts::Happening;
 use super::writer::{List, Object, line};
 use crate::control::Form;
-use crate::control::words::{level, refusal, rivals, sentence, time_of_day, trouble, why, why_hub, why_not};
+use crate::control::words::{
+    between, level, looped, refusal, rivals, sentence, time_of_day, trouble, why, why_hub, why_not,
+};
+use crate::engine::report::LoopReport;
 use crate::engine::{Event, Refusal, Table};
 use crate::types::{Mac, Nbma, Vni, Vtep};
 use crate::wire::nhrp::code;
@@ -134,6 +137,11 @@ impl Told {
         Told { nbma: Some(vtep.nbma), vni: Some(vtep.vni), ..self }
     }
 
+    fn by(self, found: &LoopReport) -> Told {
+        let told = found.spoke.map_or_else(Told::default, |spoke| Told::default().at(spoke));
+        Told { name: self.name, ..told }.reason(&looped(found).to_string())
+    }
+
     fn because(self, reason: Refusal) -> Told {
         Told { reason: Some(refusal(reason).to_string()), reason_code: Some(number(reason)), ..self }
     }
@@ -190,13 +198,16 @@ fn told(event: &Event) -> Told {
             .reason(&format!("vni {registered} has the address, and kmod takes one")),
         Event::MacMoved { mac, to: Some(to) } => Told::of("mac_moved").mac(mac).at(to),
         Event::MacMoved { mac, to: None } => Told::of("mac_moved").mac(mac),
-        Event::Restless { mac, to, .. } => {
-            let told = Told::of("mac_restless").mac(mac).reason("it moves to and fro");
-            match to {
+        Event::Restless { mac, from, to } => {
+            let told = Told::of("mac_restless").mac(mac);
+            let told = told.reason(&format!("it moves to and fro, {}", between(from, to)));
+            match to.or(from) {
                 Some(to) => told.at(to),
                 None => told,
             }
         }
+        Event::Looped(found) => Told::of("loop").by(&found),
+        Event::LoopOver(found) => Told::of("loop_over").by(&found),
         Event::Rivals(both) => {
             let told = Told::of("mac_twice").mac(both.mac).reason(&rivals(&both).to_string());
             told.at(both.second.unwrap_or(both.first))

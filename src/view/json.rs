@@ -67,6 +67,12 @@ fn vn(o: &mut Object<'_>, vn: &VnStatus) {
     o.put("text", &standing::text(vn));
     o.put("hint", &standing::hint(vn));
     o.put("trouble", &vn.trouble.as_ref().map(Cause::text));
+    let (looped, restless) = match &vn.role {
+        RoleStatus::Spoke { report, .. } => (report.looped, report.restless),
+        RoleStatus::Hub { report, .. } => (report.looped, report.restless),
+    };
+    o.put("loop", &looped.map(|found| found.port));
+    o.put("restless", &restless.map_or(0, |moving| moving.macs));
     match &vn.role {
         RoleStatus::Spoke { hub_name, hub_address, hubs, report } => {
             spoke(o, hub_name, hub_address, report);

@@ -207,7 +207,7 @@ fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
-const GAUGES: [Gauge; 16] = [
+const GAUGES: [Gauge; 18] = [
     ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
         Some(vn.trouble.is_none().into())
     }),
@@ -221,6 +221,23 @@ const GAUGES: [Gauge; 16] = [
     }),
     ("hub_path_up", "Whether nothing is wrong with the path to the hub.", |vn| {
         spoke(vn).map(|r| r.hub_trouble.is_none().into())
+    }),
+    (
+        "loop",
+        "Whether what is sent by a tunnel comes back by a local port: nothing is flooded by it.",
+        |vn| {
+            Some(match &vn.role {
+                RoleStatus::Spoke { report, .. } => report.looped.is_some().into(),
+                RoleStatus::Hub { report, .. } => report.looped.is_some().into(),
+            })
+        },
+    ),
+    ("macs_restless", "MACs that move to and fro: nobody is told where they are.", |vn| {
+        let restless = match &vn.role {
+            RoleStatus::Spoke { report, .. } => report.restless,
+            RoleStatus::Hub { report, .. } => report.restless,
+        };
+        Some(restless.map_or(0, |moving| moving.macs.into()))
     }),
     ("macs_asking", "MACs being asked for.", |vn| spoke(vn).map(|r| r.asking.into())),
     ("macs_negative", "MACs the hub did not know.", |vn| spoke(vn).map(|r| r.negative.into())),

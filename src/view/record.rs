@@ -174,6 +174,7 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
         }
         News::UsesTold { hub: None } => writeln!(out, "{at} uses {vn} none"),
         News::UsesTold { hub: Some(idle) } => writeln!(out, "{at} uses {vn} {}", idle.as_millis()),
+        News::Looped { .. } => Ok(()),
         News::Became { spoke, outcome } => {
             let outcome = match outcome {
                 Outcome::Made => "made",

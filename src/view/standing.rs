@@ -2,9 +2,9 @@
 
 use super::facts::{RoleStatus, Status, VnStatus};
 use crate::control::Cause;
-use crate::control::words::{refusal, rivals, trouble};
+use crate::control::words::{self, between, refusal, rivals, trouble};
 use crate::engine::Refusal;
-use crate::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
+use crate::engine::report::{HubReport, KeysReport, LoopReport, RestlessReport, SpokeReport, Standing};
 use crate::wire::nhrp::{code, error};
 
 /// The name of a VN's state, for programs.
@@ -30,9 +30,13 @@ pub fn is_well(vn: &VnStatus) -> bool {
             matches!(report.standing, Standing::Registered { unanswered: 0, .. })
                 && report.rivals.is_none()
                 && report.hub_trouble.is_none()
+                && (report.looped, report.restless) == (None, None)
         }
         RoleStatus::Hub { report, .. } => {
-            !is_full(report) && report.ip_crowd.is_none() && report.rivals.is_empty()
+            !is_full(report)
+                && report.ip_crowd.is_none()
+                && report.rivals.is_empty()
+                && (report.looped, report.restless) == (None, None)
         }
     };
     state && vn.trouble.is_none()
@@ -114,8 +118,37 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
         RoleStatus::Hub { report: HubReport { ip_crowd: Some(_), .. }, .. } => Some(
             "those that are not yours: leave them out of 'allow', or dmevpn peers --remove ADDRESS; see dmevpn peers".into(),
         ),
-        RoleStatus::Hub { report, .. } => (!report.rivals.is_empty()).then(|| COPY.into()),
+        RoleStatus::Hub { report, .. } => (!report.rivals.is_empty())
+            .then(|| COPY.into())
+            .or_else(|| hint_moves(report.looped.as_ref(), report.restless.as_ref())),
     }
+}
+
+/// What moves to and fro, and why, if that is known.
+fn why_moves(looped: Option<&LoopReport>, restless: Option<&RestlessReport>) -> Option<String> {
+    if let Some(found) = looped {
+        return Some(format!("there is a loop: {}; nothing is flooded by that tunnel", words::looped(found)));
+    }
+    let RestlessReport { macs, mac, from, to } = restless?;
+    let others = match macs - 1 {
+        0 => String::new(),
+        1 => " and another MAC".into(),
+        n => format!(" and {n} other MACs"),
+    };
+    let s = if *macs == 1 { "s" } else { "" };
+    Some(format!("{mac}{others} move{s} to and fro, {}", between(*from, *to)))
+}
+
+fn hint_moves(looped: Option<&LoopReport>, restless: Option<&RestlessReport>) -> Option<String> {
+    if let Some(found) = looped {
+        return Some(format!(
+            "find the cable or radio link by port '{}' that leads to another site, and take it away: sites are connected \
+             by the tunnel alone",
+            found.port
+        ));
+    }
+    restless?;
+    Some("see whether two stations have one MAC, or both of a redundant pair are active; or sites are connected beside the tunnel".into())
 }
 
 /// Two routers have one MAC.
@@ -134,7 +167,9 @@ fn why_hub(report: &HubReport) -> Option<String> {
         let all = report.ip_clients;
         format!("{all} IP clients are registered, {count} of them from {network}, further ones are refused")
     });
-    let all = full.into_iter().chain(crowd).chain(report.rivals.iter().map(|both| rivals(both).to_string()));
+    let moves = why_moves(report.looped.as_ref(), report.restless.as_ref());
+    let rivals = report.rivals.iter().map(|both| rivals(both).to_string());
+    let all = full.into_iter().chain(crowd).chain(rivals).chain(moves);
     Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 
@@ -144,7 +179,8 @@ fn why_spoke(address: &str, report: &SpokeReport) -> Option<String> {
     let probing = (report.probing > 100).then(|| {
         format!("paths are probed {} % less often than they should: there are too many", report.probing - 100)
     });
-    let all = [why_standing(address, report), hub, both, probing].into_iter().flatten();
+    let moves = why_moves(report.looped.as_ref(), report.restless.as_ref());
+    let all = [why_standing(address, report), hub, both, moves, probing].into_iter().flatten();
     Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 
@@ -167,7 +203,9 @@ fn why_standing(address: &str, report: &SpokeReport) -> Option<String> {
 fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
     let hub =
         || report.hub_trouble.map(|_| "see what comes and goes there: tcpdump -ni any udp port 4789".into());
-    hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into())).or_else(hub)
+    let moves = || hint_moves(report.looped.as_ref(), report.restless.as_ref());
+    let standing = hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into()));
+    standing.or_else(hub).or_else(moves)
 }
 
 fn hint_standing(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {

@@ -79,7 +79,7 @@ fn status_as_json() {
     let spoke = json!({
         "name": "test", "vpn_id": "1", "role": "spoke", "bridge": "br-test", "bridge_mac": "52:54:00:00:00:02",
         "vlan": null, "mtu": 1500, "device": "vx-test", "state": "registered", "since": 7980, "text": "registered with hub dc1 (10.0.0.1)",
-        "hint": null, "trouble": null, "vni": 100, "vpn_mode": "llc", "trigger": "learn", "hub": "dc1",
+        "hint": null, "trouble": null, "loop": null, "restless": 0, "vni": 100, "vpn_mode": "llc", "trigger": "learn", "hub": "dc1",
         "hub_address": "10.0.0.1", "hub_nbma": "10.0.0.1", "local_nbma": "10.0.0.2", "uplink_vni": 1_048_576,
         "valid": 410, "unanswered": 0, "refusal": null, "refusal_code": null, "retry": null,
         "shortcuts": 12, "asking": 0, "unknown": 1, "keys": "signed", "key": "hq",
@@ -98,7 +98,7 @@ fn status_as_json() {
     let hub = json!({
         "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null, "mtu": 1500,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
-        "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "keys": "own", "keys_shared": 0, "keys_own": 2, "keys_required": true, "unsigned": 0, "macs": 40,
+        "loop": null, "restless": 0, "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "keys": "own", "keys_shared": 0, "keys_own": 2, "keys_required": true, "unsigned": 0, "macs": 40,
         "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);

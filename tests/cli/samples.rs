@@ -3,8 +3,8 @@
 use dmevpn::config::{Config, Errors};
 use dmevpn::control::Cause;
 use dmevpn::engine::report::{
-    ClientCounts, HubReport, HubRow, KeysReport, MacRow, MacState, OddRow, Oddity, PathRow, PathState,
-    PeerRow, SpokeReport, Standing, Trouble,
+    ClientCounts, HubReport, HubRow, KeysReport, LoopReport, MacRow, MacState, OddRow, Oddity, PathRow,
+    PathState, PeerRow, SpokeReport, Standing, Trouble,
 };
 use dmevpn::engine::settings::{Trigger, VpnMode};
 use dmevpn::engine::{ClientStatistics, Event, HubKey, Refusal, Rivals, Statistics, Table, Why, WhyHub};
@@ -127,6 +127,8 @@ pub fn hub() -> RoleStatus {
             purges: 0,
             refused: None,
             rivals: vec![],
+            restless: None,
+            looped: None,
             keys: KeysReport { own: 2, ..KeysReport::default() },
         },
     }
@@ -152,6 +154,8 @@ pub fn report(standing: Standing, since: u64) -> SpokeReport {
         hubs: vec![],
         chosen: (WhyHub::Preferred, since),
         probing: 100,
+        restless: None,
+        looped: None,
     }
 }
 
@@ -284,6 +288,10 @@ pub fn events() -> Vec<Event> {
         Event::MacMoved { mac: mac(1), to: Some(spoke) },
         Event::MacMoved { mac: mac(1), to: None },
         Event::Rivals(rivals()),
+        Event::Restless { mac: mac(1), from: Some(spoke), to: None },
+        Event::Looped(LoopReport { port: Label::new("lan2"), spoke: None }),
+        Event::Looped(LoopReport { port: Label::new("lan2"), spoke: Some(spoke) }),
+        Event::LoopOver(LoopReport { port: Label::new("lan2"), spoke: None }),
         Event::Full(Table::Macs),
         Event::Full(Table::Spokes),
         Event::Full(Table::Purges),

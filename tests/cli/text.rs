@@ -3,8 +3,9 @@
 use super::samples::*;
 use super::{FILE, json::listed, written};
 use dmevpn::control::{Cause, Form};
-use dmevpn::engine::report::{HubReport, KeysReport, SpokeReport, Standing};
+use dmevpn::engine::report::{HubReport, KeysReport, LoopReport, RestlessReport, SpokeReport, Standing};
 use dmevpn::engine::{Event, Refusal, Rivals, Why};
+use dmevpn::types::Label;
 use dmevpn::view::{self, Failure, Happening, Listing, RoleStatus, Rows, Status, VnStatus};
 
 const WIDE: Form = Form::Text { columns: 80 };
@@ -243,6 +244,8 @@ fn status_of_the_rarer_states() {
             refused: None,
             keys: KeysReport::default(),
             rivals: vec![],
+            restless: None,
+            looped: None,
         },
     };
     let text = status_text(FILE, &daemon(vec![vn("test", "1", full)]));
@@ -263,6 +266,8 @@ fn status_of_the_rarer_states() {
             refused: Some(translated),
             keys: KeysReport::default(),
             rivals: vec![],
+            restless: None,
+            looped: None,
         },
     };
     let status = daemon(vec![vn("test", "1", refuses)]);
@@ -301,10 +306,36 @@ fn status_of_two_routers_with_one_mac() {
         refused: None,
         keys: KeysReport::default(),
         rivals: vec![rivals(), Rivals { mac: mac(2), ..rivals() }],
+        restless: None,
+        looped: None,
     };
     let said = words(RoleStatus::Hub { dataplane: "bridge".into(), dataplane_reason: "x".into(), report });
     assert!(said.contains(&format!("why {both}; two routers have MAC 52:54:00:00:00:02: ")), "{said}");
     assert!(said.contains(hint), "{said}");
+}
+
+/// What moves to and fro, and the loop that it comes of, once that is known.
+#[test]
+fn status_of_a_loop() {
+    let words = |report| {
+        let text = status_text(FILE, &daemon(vec![vn("test", "1", spoke("10.0.0.1", report))]));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let hub = Some(vtep("10.0.0.1", "1048576"));
+    let three = RestlessReport { macs: 3, mac: mac(1), from: hub, to: None };
+    let moves =
+        SpokeReport { restless: Some(three), ..report(Standing::Registered { left: 410, unanswered: 0 }, 7) };
+    let said = words(moves.clone());
+    let why = "why 52:54:00:00:00:01 and 2 other MACs move to and fro, between 10.0.0.1 vni 1048576 and here do see";
+    assert!(said.contains(why), "{said}");
+    let one = RestlessReport { macs: 1, ..three };
+    let said = words(SpokeReport { restless: Some(one), ..moves.clone() });
+    assert!(said.contains("why 52:54:00:00:00:01 moves to and fro, between"), "{said}");
+    let looped = Some(LoopReport { port: Label::new("lan2"), spoke: None });
+    let said = words(SpokeReport { looped, ..moves });
+    let why = "why there is a loop: what is sent by the tunnel comes back by port 'lan2'; nothing is flooded by that \
+               tunnel do find the cable or radio link by port 'lan2'";
+    assert!(said.contains(why), "{said}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod header;
 mod keys;
 mod late;
 mod lifetimes;
+mod loops;
 mod neighbours;
 mod purge;
 mod registration;

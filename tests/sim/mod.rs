@@ -849,7 +849,7 @@ impl Sim {
                     }
                 }
             },
-            Item::Source(_) => {}
+            Item::Source(_) | Item::Floods(_) => {}
             Item::Neighbour(address) => {
                 match wanted.and_then(|w| w.neighbour(address)) {
                     Some(nbma) => self.nodes[id].neighbours.insert(address, nbma),
@@ -926,6 +926,8 @@ impl Sim {
                 self.kernel(id, Input::News { vn, news: News::UsesTold { hub } });
             }
             Act::List => self.list(id, vn),
+            // No site here has a cable to another one.
+            Act::SeekLoop { .. } | Act::SeekNoLoop => {}
         }
     }
 

@@ -38,17 +38,22 @@ impl Client {
             // It is listed again.
             let _ = cx.book.learn(cx.now, mac, SiteId::HERE, usize::MAX);
         }
+        let loops = Due::Client(ClientDue::Loops);
         if self.restless.holds(cx.now, mac, place) {
+            self.loops.suspect(cx, &self.restless, mac, false, loops);
             return;
         }
-        let moved = match place {
-            Place::Local => !was_here && self.resolution.knows(mac),
-            Place::Tunnel => was_here,
-            Place::At(_) | Place::Left(_) | Place::Gone | Place::Unplugged => false,
+        let moved_from = match place {
+            Place::Local => Some(Place::Tunnel).filter(|_| !was_here && self.resolution.knows(mac)),
+            Place::Tunnel => Some(Place::Local).filter(|_| was_here),
+            Place::At(_) | Place::Left(_) | Place::Gone | Place::Unplugged => None,
         };
-        if moved && self.restless.moved(cx.now, mac, place) {
+        if let Some(from) = moved_from
+            && self.restless.moved(cx.now, mac, from, place)
+        {
             cx.tell(Event::Restless { mac, from: cx.plane.uplink(), to: None });
             self.restless.watch(cx, Due::Client(ClientDue::Restless));
+            self.loops.suspect(cx, &self.restless, mac, true, loops);
         }
         match place {
             Place::Local => {

@@ -16,12 +16,13 @@ mod session;
 
 use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::Act;
-use super::contract::input::News;
+use super::contract::input::{News, Place};
 use super::contract::reason::Why;
 use super::contract::report::{MacRow, PathState, SpokeReport, Standing};
 use super::contract::settings::{ClientSettings, HubKey, HubSettings};
 use super::contract::way::{Path, Via};
 use super::limits::{HUB, TokenBucket};
+use super::loops::Loops;
 use super::reach::Reach;
 use super::restless::Restless;
 use super::sites::SiteId;
@@ -52,6 +53,7 @@ pub struct Client {
     locals: Locals,
     departures: Departures,
     restless: Restless,
+    loops: Loops,
     /// Of packets of its hubs.
     bucket: TokenBucket,
 }
@@ -71,6 +73,7 @@ impl Client {
             locals: Locals::default(),
             departures: Departures::default(),
             restless: Restless::default(),
+            loops: Loops::default(),
             bucket: TokenBucket::new(HUB),
         }
     }
@@ -166,6 +169,7 @@ impl Client {
                     self.reach.hub_used(cx, idle);
                 }
             }
+            News::Looped { nonce, port } => self.loops.heard(cx, nonce, port),
             News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) => {}
         }
     }
@@ -214,6 +218,7 @@ impl Client {
                 }
                 self.restless.watch(cx, Due::Client(ClientDue::Restless));
             }
+            ClientDue::Loops => self.loops.due(cx, &self.restless, Due::Client(due)),
             ClientDue::RefusedLocal => self.locals.look_for_room(cx, self.settings.max_macs),
             ClientDue::RefusedRemote => self.resolution.look_for_room(cx, self.settings.max_macs),
         }
@@ -313,6 +318,8 @@ impl Client {
             hubs: self.choice.rows(vn.now, &self.registrations),
             chosen: self.choice.reason(vn.now),
             probing,
+            restless: self.restless.report(|place| vn.plane.uplink().filter(|_| place != Place::Local)),
+            looped: self.loops.report(),
         })
     }
 
@@ -342,6 +349,7 @@ impl Client {
         self.locals.end(cx);
         self.departures.end(cx);
         self.restless.end(cx);
+        self.loops.end(cx);
     }
 
     /// The hub's MAC, while registered.

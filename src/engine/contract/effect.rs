@@ -6,7 +6,7 @@ use super::input::{Input, News};
 use super::item::Item;
 use super::probe::Probing;
 use super::reason::{Refusal, Rivals, Table, Why, WhyHub};
-use super::report::{Oddity, Trouble};
+use super::report::{LoopReport, Oddity, Trouble};
 use super::settings::{HubKey, VnKey};
 use super::way::Via;
 use crate::types::{Label, Mac, Nbma, Vni, Vtep};
@@ -30,6 +30,16 @@ pub enum Act {
     /// Spoke: tell by [`News::Use`] of each shortcut of the VN when the kernel used it, and then, by [`News::UsesTold`],
     /// of the default entry.
     ReadUses,
+    /// Send a loop frame with this nonce by a tunnel: a spoke's, or a hub's to this spoke. When one comes by a local port of the
+    /// VN's bridge, tell by [`News::Looped`].
+    SeekLoop {
+        /// The spoke.
+        tunnel: Option<Vtep>,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// None is waited for any more.
+    SeekNoLoop,
     /// List the VN's kernel state between [`News::Listing`] and [`News::Listed`].
     List,
 }
@@ -284,6 +294,11 @@ pub enum Event {
         /// The other place.
         to: Option<Vtep>,
     },
+    /// What is sent by a tunnel comes back by a local port: the sites are connected beside it. Until that is over, the
+    /// tunnel floods nothing.
+    Looped(LoopReport),
+    /// What is sent by the tunnel did not come back for a while: it floods again.
+    LoopOver(LoopReport),
     /// Two routers register the same MAC, as copies of one do.
     Rivals(Rivals),
     /// A spoke that has keys of its own began a session.

@@ -4,7 +4,7 @@ use super::item::{IpClient, Port};
 use super::probe::Arrived;
 use super::settings::{HubKey, VnKey};
 use super::way::{Path, Via};
-use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::types::{Label, Mac, Nbma, Vni, Vtep};
 use crate::wire::Malformed;
 use core::time::Duration;
 
@@ -69,6 +69,14 @@ pub enum News {
     UsesTold {
         /// How long ago the kernel last sent a frame by the default entry; `None` if there is none.
         hub: Option<Duration>,
+    },
+    /// A loop frame came by a local port of the VN's bridge: maybe one of this node's, see
+    /// [`Act::SeekLoop`](super::effect::Act::SeekLoop).
+    Looped {
+        /// Its nonce.
+        nonce: u64,
+        /// The port.
+        port: Label,
     },
     /// A port's answer to [`Effect::Changed`](super::effect::Effect::Changed).
     Became {

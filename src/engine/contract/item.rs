@@ -14,6 +14,8 @@ pub enum Item {
     Shortcut(Mac),
     /// Spoke: frames from this underlay address are taken (by the guard).
     Source(Nbma),
+    /// Whether floods are kept from a tunnel: a spoke's, or a hub's to this spoke.
+    Floods(Option<Vtep>),
     /// Hub: the port for the spoke at this VTEP.
     Port(Vtep),
     /// Hub: the tunnel's entry for a client's IP address, with transport `device`.
@@ -66,6 +68,8 @@ pub enum Wanted {
     Port(Port),
     /// Frames from there are taken.
     Taken,
+    /// Floods are kept from it.
+    Withheld,
     /// A neighbour is behind this underlay address.
     Behind(Nbma),
 }

@@ -70,6 +70,28 @@ pub struct KeysReport {
     pub password: bool,
 }
 
+/// MACs that move to and fro, nobody knows why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestlessReport {
+    /// How many.
+    pub macs: u32,
+    /// One of them.
+    pub mac: Mac,
+    /// A place of its; `None` for the own site.
+    pub from: Option<Vtep>,
+    /// The other one.
+    pub to: Option<Vtep>,
+}
+
+/// A loop: what is sent by a tunnel comes back by a local port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopReport {
+    /// The local port.
+    pub port: Label,
+    /// Hub: the spoke that the tunnel leads to.
+    pub spoke: Option<Vtep>,
+}
+
 /// A spoke's state in a VN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpokeReport {
@@ -109,6 +131,10 @@ pub struct SpokeReport {
     pub chosen: (WhyHub, u64),
     /// How far apart probes are, in percent of what they should be: more than 100 where there are too many paths.
     pub probing: u32,
+    /// MACs that move to and fro.
+    pub restless: Option<RestlessReport>,
+    /// A loop, if there is one: its tunnel floods nothing.
+    pub looped: Option<LoopReport>,
 }
 
 /// A hub's state in a VN.
@@ -134,6 +160,10 @@ pub struct HubReport {
     pub refused: Option<Refusal>,
     /// Routers of which two have one MAC; the last ones, if they are many.
     pub rivals: Vec<Rivals>,
+    /// MACs that move to and fro.
+    pub restless: Option<RestlessReport>,
+    /// A loop, if there is one: its tunnel floods nothing.
+    pub looped: Option<LoopReport>,
 }
 
 /// The state of a MAC.

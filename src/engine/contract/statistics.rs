@@ -117,6 +117,8 @@ counters! {
     shortcuts_down,
     /// MACs seen at another place than before.
     mac_moves,
+    /// Loops found: what was sent by a tunnel came back by a local port.
+    loops,
     /// MACs not followed since the table was full.
     macs_refused,
     /// Spokes refused since the table was full.

@@ -37,6 +37,7 @@ impl Server {
             other => other,
         };
         if self.restless.holds(cx.now, mac, place) {
+            self.suspect_loop(cx, mac, false);
             return;
         }
         let site = match place {
@@ -71,17 +72,25 @@ impl Server {
         if let Some(from) = change.from {
             increment(&mut cx.statistics.mac_moves);
             let (from, to) = (cx.sites.vtep(from), cx.sites.vtep(site));
-            if self.restless.moved(cx.now, mac, place) {
+            if self.restless.moved(cx.now, mac, from.map_or(Place::Local, Place::At), place) {
                 cx.tell(Event::Restless { mac, from, to });
                 // As long as nobody knows where it is, its frames go by the hub, whose bridge does.
                 cx.book.forget(cx.now, address);
                 change.to = None;
                 self.restless.watch(cx, Due::Server(ServerDue::Restless));
+                self.suspect_loop(cx, mac, true);
             } else {
                 cx.tell(Event::MacMoved { mac, to });
             }
         }
         self.take_back(cx, address, &change);
+    }
+
+    /// The news of a MAC are held back. One device for all spokes has no way to one of them alone.
+    fn suspect_loop(&mut self, cx: &mut Context<'_>, mac: Mac, is_new: bool) {
+        if !self.settings.shared_uplink {
+            self.loops.suspect(cx, &self.restless, mac, is_new, Due::Server(ServerDue::Loops));
+        }
     }
 
     /// The table is full. One that somebody has too many of is not followed any more: it goes by the hub, whose bridge

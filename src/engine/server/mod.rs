@@ -19,13 +19,14 @@ pub use restart::ip_clients;
 
 use super::context::{Context, Due, ServerDue, View, seconds};
 use super::contract::effect::Event;
-use super::contract::input::News;
+use super::contract::input::{News, Place as At};
 use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, KeysReport, MacRow, MacState, PeerRow};
 use super::contract::settings::ServerSettings;
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::{Inbound, Keys, Reply, Trust};
 use super::limits::{IP_CLIENTS, OTHER_HOMES};
+use super::loops::Loops;
 use super::member::Member;
 use super::restless::Restless;
 use super::room::Room;
@@ -91,6 +92,7 @@ pub struct Server {
     /// When the first of what this sweep found held ends.
     held_until: Option<Instant>,
     restless: Restless,
+    loops: Loops,
     room: Room,
     farewells: Farewells,
     reminder: Alarm,
@@ -139,6 +141,7 @@ impl Server {
             swept: None,
             held_until: None,
             restless: Restless::default(),
+            loops: Loops::default(),
             room: Room::default(),
             farewells: Farewells::default(),
             reminder: Alarm::default(),
@@ -185,6 +188,7 @@ impl Server {
             News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
             News::FoundPort { spoke, port } => self.found(cx, spoke, port),
             News::FoundClient(client) => self.found_client(cx, client),
+            News::Looped { nonce, port } => self.loops.heard(cx, nonce, port),
             News::Miss(_) | News::Use { .. } | News::UsesTold { .. } | News::FoundShortcut { .. } => {}
         }
     }
@@ -254,6 +258,7 @@ impl Server {
                 }
                 self.restless.watch(cx, Due::Server(ServerDue::Restless));
             }
+            ServerDue::Loops => self.loops.due(cx, &self.restless, Due::Server(due)),
             ServerDue::Refused => {
                 let room = cx.book.stations() < self.settings.max_macs as usize;
                 self.room.due(cx, room, Due::Server(ServerDue::Refused));
@@ -277,6 +282,7 @@ impl Server {
         self.claims.end(cx);
         self.farewells.end(cx);
         self.restless.end(cx);
+        self.loops.end(cx);
         self.room.end(cx);
         if let Some(uplink) = self.shared.take() {
             cx.uplinks.release(uplink);
@@ -300,6 +306,11 @@ impl Server {
             },
             refused: self.refused.filter(|(at, _)| vn.now.since(*at) < LATELY).map(|(_, reason)| reason),
             rivals: self.claims.rivals(vn.now).collect(),
+            restless: self.restless.report(|place| match place {
+                At::At(spoke) => Some(spoke),
+                _ => None,
+            }),
+            looped: self.loops.report(),
         }
     }
 

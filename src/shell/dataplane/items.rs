@@ -45,6 +45,7 @@ impl Dataplane {
                     Some(Devices::Spoke) | None => {}
                 }
             }
+            Item::Floods(_) => self.floods(key, plane),
             Item::Source(nbma) => self.source(key, nbma, plane),
             Item::Neighbour(_) => {}
         }
@@ -278,7 +279,8 @@ impl Dataplane {
                     self.jobs.push_back(Job::Change(vec![lead], false));
                 }
                 self.parts.insert(index, (key, Part::Port(spoke)));
-                self.due.push_back(Due::Item(key, Item::Port(spoke)));
+                let items = [Item::Port(spoke), Item::Floods(Some(spoke))];
+                self.due.extend(items.map(|item| Due::Item(key, item)));
                 self.has_vanished(index, inputs);
             }
             Err((taken, e)) => {

@@ -1,6 +1,6 @@
-//! How a device becomes a port of a bridge.
+//! How a device becomes a port of a bridge, and what is flooded by it.
 
-use crate::shell::netlink::{Error, Link, LinkChange, Netlink};
+use crate::shell::netlink::{Error, Floods, Link, LinkChange, Netlink};
 use crate::types::VlanId;
 
 /// Makes a device an active port of the bridge. It is in the VN's VLAN before a frame can pass it.
@@ -25,4 +25,17 @@ pub(super) fn join(
         return Ok(());
     }
     netlink.set_link(link.index, &change)
+}
+
+/// Has a port flood this. What it flooded before; `None`: it is no port.
+pub(super) fn flood(netlink: &mut Netlink, index: u32, floods: Floods) -> Option<Floods> {
+    let port = netlink.link_by_index(index).inspect_err(|e| log::warn!("{e}")).ok()?;
+    let before = port?.floods?;
+    if before != floods
+        && let Err(e) = netlink.set_floods(index, floods)
+        && !e.not_found()
+    {
+        log::warn!("{e}");
+    }
+    Some(before)
 }

@@ -14,6 +14,7 @@ mod hub;
 mod items;
 mod join;
 mod kmod;
+mod loops;
 mod news;
 mod plan;
 mod probed;
@@ -138,6 +139,7 @@ pub struct Dataplane {
     /// The device that tunnelled frames leave by; none where the routes decide.
     via: Option<u32>,
     guard: Guard,
+    loops: loops::Loops,
     /// How many VNs there were.
     number: u32,
     /// What VNs have for themselves: not their bridges, which they may share.
@@ -197,6 +199,7 @@ impl Dataplane {
             vns: LiteMap::new(),
             via: None,
             guard: Guard::default(),
+            loops: loops::Loops::default(),
             number: 0,
             parts: LiteMap::new(),
             due: VecDeque::new(),
@@ -349,6 +352,8 @@ impl Dataplane {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         let whose = vn.whose();
         match act {
+            // It is not about the devices' state.
+            Act::SeekLoop { .. } | Act::SeekNoLoop => {}
             Act::List => vn.unlisted = true,
             Act::Unlearn(mac, Place::At(spoke)) => {
                 let change = vn.unlearning(mac, spoke);
@@ -484,6 +489,7 @@ impl Dataplane {
     fn take_down(&mut self, key: VnKey) {
         let Some(vn) = self.vns.remove(&key) else { return };
         self.guard.forget(key);
+        self.all_flood(key);
         self.parts.retain(|_, (owner, _)| *owner != key);
         match &vn.devices {
             Devices::Spoke => {}

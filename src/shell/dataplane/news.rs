@@ -131,6 +131,7 @@ impl Dataplane {
 
     /// A device is new, or was changed.
     fn link_event(&mut self, link: &Link) {
+        self.floods_again(link);
         let Some((key, part)) = self.parts.get(&link.index).copied() else {
             // What this program makes is nothing that its VNs wait for.
             if !Netlink::is_own_index(link.index) {
@@ -185,6 +186,7 @@ impl Dataplane {
 
     /// A device is gone. What can be made again is made again.
     pub(super) fn device_gone(&mut self, index: u32, inputs: &mut Inputs) {
+        self.loops.forget(index);
         let lost = self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.standing.bridge == Some(index));
         for vn in lost {
             vn.standing.bridge = None;
@@ -273,6 +275,10 @@ impl Dataplane {
                 let news = all.chain([News::UsesTold { hub }]);
                 inputs.extend(news.map(|news| Input::News { vn, news }));
             }
+            Report::Withheld(index, before) => self.loops.is_withheld(index, before),
+            Report::LoopFrame(index, nonce, link) => {
+                self.loop_frame_by(index, nonce, link.as_deref(), inputs)
+            }
             Report::Guard(outcome) => self.guard.hear(outcome, now),
             Report::Home(home) => self.home = Some(home),
             Report::Missed((vn, _), mac) => inputs.push_back(Input::News { vn, news: News::Miss(mac) }),
@@ -307,6 +313,7 @@ impl Dataplane {
         let Some(vn) = self.vns.get_mut(&key) else { return };
         // A new device has none of the entries that are wanted.
         if before.tunnel != vn.standing.tunnel {
+            self.due.push_back(Due::Item(key, Item::Floods(None)));
             vn.unlisted = true;
             self.due.push_back(Due::Item(key, Item::Uplink));
         }

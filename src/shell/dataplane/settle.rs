@@ -19,6 +19,8 @@ pub(super) struct Standing {
     pub is_open: bool,
     /// A spoke's VXLAN device.
     pub tunnel: Option<u32>,
+    /// Its MAC.
+    pub tunnel_mac: Option<Mac>,
     /// Whether the user made that.
     pub users_own: bool,
     /// Then its MTU, and whether nobody may divide what it sends by IPv4.
@@ -144,6 +146,7 @@ impl Settling<'_> {
                 self.now.users = self.now.users_own.then(|| (u16::try_from(mtu).unwrap_or(u16::MAX), df));
                 joins = link.master != Some(bridge.index);
                 join(self.netlink, &link, bridge.index, wanted.vlan, mtu).map_err(shown)?;
+                self.now.tunnel_mac = link.mac.and_then(Mac::new);
                 link.index
             }
             // The user, or netifd, makes it again: a new one of ours would be in the way.
@@ -157,6 +160,7 @@ impl Settling<'_> {
             }
             None => {
                 self.now.users = None;
+                self.now.tunnel_mac = Mac::new(wanted.device_mac);
                 self.netlink.create_vxlan(&tunnel.to_make(wanted, bridge.index, &alias)).map_err(shown)?
             }
         };

@@ -8,14 +8,13 @@ use crate::shell::packet::{self, LinkAddress};
 use crate::shell::underlay::Source;
 use crate::shell::words::InWords;
 use crate::types::{Mac, Nbma, Vni, Vtep};
+use crate::wire::loop_frame;
 use socket2::Socket;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// The entry for broadcast.
 const BROADCAST: [u8; 6] = [0xff; 6];
-/// IEEE 802 Local Experimental Ethertype 1: no protocol takes such a frame.
-const ETHERTYPE_EXPERIMENTAL: u16 = 0x88b5;
 /// The shortest Ethernet frame.
 const ANNOUNCEMENT_LEN: usize = 60;
 
@@ -228,8 +227,8 @@ impl Announcement {
         let mut frame = [0; ANNOUNCEMENT_LEN];
         frame[..6].copy_from_slice(&hub);
         frame[6..12].copy_from_slice(&self.mac.octets());
-        frame[12..14].copy_from_slice(&ETHERTYPE_EXPERIMENTAL.to_be_bytes());
-        let to = LinkAddress::new(index, ETHERTYPE_EXPERIMENTAL, &hub);
+        frame[12..14].copy_from_slice(&loop_frame::ETHERTYPE.to_be_bytes());
+        let to = LinkAddress::new(index, loop_frame::ETHERTYPE, &hub);
         if let Some(Err(e)) = announcer.map(|announcer| packet::send_to(announcer, &frame, &to)) {
             log::debug!("announce {}: {}", self.mac, InWords(&e));
         }

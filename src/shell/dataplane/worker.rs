@@ -7,13 +7,13 @@
 
 use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
-use super::join::join;
+use super::join::{flood, join};
 use super::settle::{Leave, Settle, Standing, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
 use crate::engine::VnKey;
 use crate::shell::clock::Clock;
-use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Gate, Link, LinkChange, Netlink};
+use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Floods, Gate, Link, LinkChange, Netlink};
 use crate::shell::packet;
 use crate::shell::queue::Queue;
 use crate::shell::underlay::{Home, Question};
@@ -85,6 +85,10 @@ pub(super) enum Job {
     Announce(Whose, Announcement),
     /// Who may send to this router.
     Guard(Order),
+    /// A port of a bridge floods this; or nothing at all.
+    Floods(u32, Option<Floods>),
+    /// By this device came a loop frame with that nonce: what is it?
+    LoopFrame(u32, u64),
 }
 
 /// What came of a job. Each ends with one that [`Report::is_last`].
@@ -112,6 +116,10 @@ pub(super) enum Report {
     /// There was no entry for the MAC, which is the hub's.
     Missed(Whose, Mac),
     Guard(Outcome),
+    /// A port floods nothing any more; so it was before.
+    Withheld(u32, Floods),
+    /// The device that a loop frame came by, if it is there still.
+    LoopFrame(u32, u64, Option<Box<Link>>),
     /// A device is not there. Its event may have come before it was known to be ours.
     Gone(u32),
     /// Nothing to tell.
@@ -338,6 +346,14 @@ impl Hands {
                 Report::Done
             }
             Job::Guard(order) => Report::Guard(order.perform(&mut self.gate)),
+            Job::Floods(index, floods) => match flood(netlink, index, floods.unwrap_or(Floods::NOTHING)) {
+                Some(before) if floods.is_none() => Report::Withheld(index, before),
+                _ => Report::Done,
+            },
+            Job::LoopFrame(index, nonce) => {
+                let link = netlink.link_by_index(index).unwrap_or_default();
+                Report::LoopFrame(index, nonce, link.map(Box::new))
+            }
             Job::List(whose, tables) => return self.list(whose, tables),
             Job::ReadUse(whose, index, mac) => match spoke::read_use(netlink, index, mac) {
                 Some((idle, age)) => Report::Use(whose, mac, idle, age),

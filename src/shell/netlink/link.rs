@@ -50,8 +50,9 @@ const VLAN_ID: u16 = 1;
 /// BR_BOOLOPT_NO_LL_LEARN, as a bit of IFLA_BR_MULTI_BOOLOPT (Linux 5.0).
 const NO_LINK_LOCAL_LEARNING: u32 = 1;
 
-/// IFLA_BRPORT_MODE: hairpin.
+// IFLA_BRPORT_MODE: hairpin; IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD.
 const BRPORT_MODE: u16 = 4;
+const BRPORT_FLOODS: [u16; 3] = [9, 27, 30];
 
 // A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
 const RTM_NEWTUNNEL: u16 = 120;
@@ -80,6 +81,28 @@ pub struct Link {
     pub alias: Option<String>,
     /// What sort of device it is.
     pub kind: Kind,
+    /// What is flooded by it, if it is a port of a bridge.
+    pub floods: Option<Floods>,
+}
+
+/// What a bridge floods by a port: unknown unicast, multicast, broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Floods(pub [bool; 3]);
+
+impl Floods {
+    /// As a new port.
+    pub const ALL: Floods = Floods([true; 3]);
+    /// Nothing.
+    pub const NOTHING: Floods = Floods([false; 3]);
+
+    fn parse(link_info: &[u8]) -> Option<Floods> {
+        let find =
+            |all, wanted| Attributes(all).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload);
+        let port = find(link_info, IflaInfo::SlaveData.into())?;
+        let flag = |kind| find(port, kind).and_then(<[u8]>::first).map(|octet| *octet != 0);
+        let [unicast, multicast, broadcast] = BRPORT_FLOODS.map(flag);
+        Some(Floods([unicast?, multicast?, broadcast?]))
+    }
 }
 
 /// The sort of a device, as far as it matters here.
@@ -198,6 +221,7 @@ impl Link {
             master: None,
             alias: None,
             kind: Kind::Other,
+            floods: None,
         };
         let mut lower = None;
         for (kind, payload) in attributes {
@@ -208,7 +232,7 @@ impl Link {
                 Ifla::Mtu => link.mtu = message::u32_of(payload)?,
                 Ifla::Master => link.master = message::u32_of(payload),
                 Ifla::Ifalias => link.alias = Some(message::string_of(payload)),
-                Ifla::Linkinfo => link.kind = Kind::parse(payload),
+                Ifla::Linkinfo => (link.kind, link.floods) = (Kind::parse(payload), Floods::parse(payload)),
                 // Such a message has the name and nothing else: it would look like a change.
                 Ifla::Wireless => return None,
                 _ => {}
@@ -479,13 +503,25 @@ impl Netlink {
 
     /// Let a bridge port send frames back to where they came from.
     pub fn set_hairpin(&mut self, index: u32) -> Result<(), Error> {
-        let mode = [message::attribute(BRPORT_MODE, &[1])];
-        let info =
-            [message::attribute(IflaInfo::SlaveKind, b"bridge"), message::nested(IflaInfo::SlaveData, &mode)];
-        let request = header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)]);
-        // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
-        self.request(Rtm::Newlink, NlmF::empty(), request, |_| {})
+        self.set_port(index, &[message::attribute(BRPORT_MODE, &[1])])
             .map_err(|e| e.during(format!("set hairpin mode on interface {index}")))
+    }
+
+    /// Have a bridge flood this by a port of it.
+    pub fn set_floods(&mut self, index: u32, floods: Floods) -> Result<(), Error> {
+        let flags: Vec<_> = BRPORT_FLOODS
+            .into_iter()
+            .zip(floods.0)
+            .map(|(kind, on)| message::attribute(kind, &[on.into()]))
+            .collect();
+        self.set_port(index, &flags)
+            .map_err(|e| e.during(format!("change what is flooded by interface {index}")))
+    }
+
+    /// Change what a bridge has set for a port of it.
+    fn set_port(&mut self, index: u32, attributes: &[Attribute]) -> Result<(), Refusal> {
+        // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
+        self.request(Rtm::Newlink, NlmF::empty(), port(index, attributes), |_| {})
     }
 
     /// Have a VXLAN device with a VNI filter accept `vni`; the kernel refuses one that another device accepts (EEXIST).
@@ -512,6 +548,15 @@ impl Netlink {
         }
         self.request(Rtm::Dellink, NlmF::empty(), header(index, Iff::empty(), Iff::empty(), vec![]), |_| {})
     }
+}
+
+/// What a bridge is to set for a port of it.
+fn port(index: u32, attributes: &[Attribute]) -> Buffer {
+    let info = [
+        message::attribute(IflaInfo::SlaveKind, b"bridge"),
+        message::nested(IflaInfo::SlaveData, attributes),
+    ];
+    header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)])
 }
 
 pub(super) fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Attribute>) -> Buffer {

@@ -21,7 +21,7 @@ mod way;
 pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
-pub use link::{BridgeInfo, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
+pub use link::{BridgeInfo, Floods, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use nftables::{Admission, Gate, Lack, STRANGE, Scope, dropped};
 pub use routes::Routes;
 pub(super) use socket::{name_of, set_option, set_receive_buffer};

@@ -1,6 +1,7 @@
 //! Hears the probes that come by VXLAN devices: one packet socket for all of them, and another one for those that the guard
 //! marked as strangers'. A frame to that address is handed to who listens at a bridge's port, whatever the port is kept from.
 
+use super::filter::{self, statement};
 use crate::shell::netlink::{Netlink, STRANGE, set_receive_buffer};
 use crate::shell::packet::{self, LinkAddress};
 use crate::shell::words::InWords;
@@ -39,7 +40,7 @@ impl Ear {
         let open = |is_strange| {
             // Nothing comes before it is bound, with its filter.
             let socket = packet::open(Domain::PACKET, Type::RAW, 0, "probes of paths")?;
-            socket.attach_filter(&filter(&[], is_strange))?;
+            socket.attach_filter(&by(&[], is_strange))?;
             let _ = set_receive_buffer(&socket, RECEIVE_BUFFER);
             packet::bind(&socket, &LinkAddress::new(0, ETHERTYPE, &[]))?;
             socket.set_nonblocking(true)?;
@@ -52,7 +53,7 @@ impl Ear {
     pub fn hear_by(&mut self, users: Vec<u32>) {
         if self.users != users {
             for (socket, is_strange) in [(&self.known, false), (&self.strange, true)] {
-                if let Err(e) = socket.attach_filter(&filter(&users, is_strange)) {
+                if let Err(e) = socket.attach_filter(&by(&users, is_strange)) {
                     log::warn!("probes do not come in: {}", InWords(&e));
                 }
             }
@@ -79,37 +80,26 @@ impl Ear {
 
 /// Lets frames to that address through which begin as probes do, by devices that this program made and by these: a router
 /// may have IEEE 802.1ag of its own. Those that the guard marked, or all others.
-fn filter(users: &[u32], is_strange: bool) -> Vec<SockFilter> {
-    let statement = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
-    let load = |size, at| statement(libc::BPF_LD | libc::BPF_ABS | size, 0, 0, at);
-    let pass = |octets| statement(libc::BPF_RET | libc::BPF_K, 0, 0, octets);
+fn by(users: &[u32], is_strange: bool) -> Vec<SockFilter> {
+    let load = |at| statement(libc::BPF_LD | libc::BPF_ABS | libc::BPF_W, 0, 0, at);
     let [a, b, c, d, e, f] = DESTINATION;
-    let mut program = Vec::new();
     // Whose the first TLV is, and what, comes last.
-    for (size, at, is) in [
+    let mut program = filter::all_equal(&[
         (libc::BPF_W, 0, u32::from_be_bytes([a, b, c, d])),
         (libc::BPF_H, 4, u32::from_be_bytes([0, 0, e, f])),
         (libc::BPF_W, 25, 0x0264_6d01),
-    ] {
-        program.push(load(size, at));
-        program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, is));
-        program.push(pass(0));
-    }
+    ]);
     let (strange, other) = if is_strange { (1, 0) } else { (0, 1) };
-    program.push(load(libc::BPF_W, AD_MARK));
+    program.push(load(filter::MARK));
     program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, strange, other, STRANGE));
-    program.push(pass(0));
-    program.push(load(libc::BPF_W, AD_IFINDEX));
+    program.push(filter::pass(0));
+    program.push(load(filter::INTERFACE));
     program.push(statement(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, Netlink::OWN));
-    program.push(pass(u32::MAX));
+    program.push(filter::pass(u32::MAX));
     for index in users.iter().take(DEVICES) {
         program.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *index));
-        program.push(pass(u32::MAX));
+        program.push(filter::pass(u32::MAX));
     }
-    program.push(pass(0));
+    program.push(filter::pass(0));
     program
 }
-
-/// Where a filter finds the index of the device, and the packet's mark (linux/filter.h).
-const AD_IFINDEX: u32 = (-0x1000_i32) as u32 + 8;
-const AD_MARK: u32 = (-0x1000_i32) as u32 + 20;

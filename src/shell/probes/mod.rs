@@ -1,7 +1,9 @@
 //! Probes of paths, in and out. They come by the VNs' own VXLAN devices, where a packet socket hears them; and they leave by
-//! sockets of the daemon's with a VXLAN header of their own, so that they meet on their way what frames meet.
+//! sockets of the daemon's with a VXLAN header of their own, so that they meet on their way what frames meet. And loop frames.
 
 mod ear;
+mod filter;
+mod loops;
 mod mouth;
 
 use super::words::InWords;
@@ -9,6 +11,7 @@ use crate::engine::Probing;
 use crate::wire::probe::{MOST, Probe};
 use ear::Ear;
 pub use ear::Heard;
+use loops::Loops;
 pub use mouth::Lost;
 use mouth::Mouth;
 use std::collections::VecDeque;
@@ -20,6 +23,8 @@ use std::os::fd::BorrowedFd;
 pub struct Probes {
     ear: Option<Ear>,
     mouth: Mouth,
+    /// Loop frames.
+    pub loops: Loops,
     /// What was told of questions while others were sent.
     lost: VecDeque<Lost>,
     buffer: Vec<u8>,
@@ -29,7 +34,8 @@ impl Probes {
     /// Ready to hear; sockets to send by come with the first probe.
     pub fn open() -> Probes {
         let ear = Ear::open().inspect_err(|e| log::warn!("{e}")).ok();
-        Probes { ear, mouth: Mouth::default(), lost: VecDeque::new(), buffer: vec![0; MOST] }
+        let (mouth, loops) = (Mouth::default(), Loops::default());
+        Probes { ear, mouth, loops, lost: VecDeque::new(), buffer: vec![0; MOST] }
     }
 
     /// To which UDP port they go, and by which device, if not as the routes say. `None`: there is none.
@@ -39,7 +45,7 @@ impl Probes {
 
     /// What there is to wait for.
     pub fn sources(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.ear.iter().flat_map(Ear::sources).chain(self.mouth.sources())
+        self.ear.iter().flat_map(Ear::sources).chain(self.mouth.sources()).chain(self.loops.source())
     }
 
     /// They come by these devices of the user's, too.

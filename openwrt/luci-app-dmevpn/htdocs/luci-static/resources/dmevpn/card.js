@@ -102,7 +102,7 @@ return baseclass.extend({
 	// Of one that the daemon tells of.
 	of: function(vn) {
 		const state = STATES[vn.state] || [ 'busy', vn.state ];
-		const look = vn.trouble && state[0] == 'good' ? 'bad' : state[0];
+		const look = (vn.trouble || vn.loop) && state[0] == 'good' ? 'bad' : state[0];
 
 		return E('div', { 'class': 'dmevpn-vn dmevpn-%s'.format(look), 'data-vn': vn.name }, [
 			head(vn.name, vn.role == 'hub' ? _('this router is the hub') : vn.hub == 'hub' ? _('site') : _('site of the hub %s').format(vn.hub), state[1]),
