@@ -99,8 +99,8 @@ fn run(arguments: &Arguments) -> Res<bool> {
     if !(4..=150).contains(&arguments.spokes) {
         return Err("--spokes takes 4 to 150".into());
     }
-    if !(1..=12).any(|point| is_wanted(arguments, point)) {
-        return Err("--only takes points from 1 to 12, as 1,2,5".into());
+    if !(1..=16).any(|point| is_wanted(arguments, point)) {
+        return Err("--only takes points from 1 to 12, and 16, as 1,2,5".into());
     }
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
@@ -119,7 +119,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
     );
 
     type Scene<'a> = Box<dyn FnMut(&mut Lab, &mut Lab) -> Report + 'a>;
-    let scenes: [(u8, Scene); 12] = [
+    let scenes: [(u8, Scene); 13] = [
         (1, Box::new(|lab, _| scenes::first_contact(lab))),
         (2, Box::new(|lab, _| scenes::every_frame(lab))),
         (3, Box::new(|lab, _| scenes::separate_networks(lab))),
@@ -132,6 +132,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (10, Box::new(|lab, _| scenes::only_spokes_speak(lab))),
         (11, Box::new(|lab, _| scenes::blocked_path(lab))),
         (12, Box::new(|lab, _| scenes::hub_reboot(lab))),
+        (16, Box::new(|lab, _| scenes::cable(lab))),
     ];
     let mut verdicts = Vec::new();
     for (point, mut scene) in scenes {

@@ -111,6 +111,11 @@ fn hub_reboot() {
     in_picture(&plan(), scenes::hub_reboot);
 }
 
+#[test]
+fn cable() {
+    in_picture(&plan(), scenes::cable);
+}
+
 /// The laboratory itself: the scenes that need no daemon hold when the data plane is made by hand.
 /// So a scene that fails with the daemon is the daemon's fault.
 fn by_hand(ipv6: bool, scene: impl FnOnce(&mut Lab) -> Report) {

@@ -31,6 +31,7 @@ mod kernel;
 mod keys;
 mod life;
 mod log;
+mod loops;
 mod moves;
 mod nat;
 mod nonsense;
