@@ -85,7 +85,8 @@ direct() {
     ip -n spoke2 neigh flush to 192.0.2.2 dev tunnel1
     false
 }
-check "20 pings are all answered, and do not come by the hub" soon 60 direct
+neighbours() { for node in spoke1 spoke2; do echo "$node: $(ip -n $node neigh show dev tunnel1 | xargs)"; done; }
+check "20 pings are all answered, and do not come by the hub" soon 60 direct || note "$(neighbours)"
 
 echo "--- the hub's GRE device is made anew: the clients register again in minutes"
 ip -n hub link del tunnel1

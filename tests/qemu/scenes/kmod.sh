@@ -26,7 +26,7 @@ for program in $TESTS; do
     esac
 done
 "$LAB" >"$files/lab.log" 2>&1
-check "the lab: 10 of 10 points hold" grep -q '^10 of 10 points hold' "$files/lab.log"
+check "the lab: all points hold" grep -q '^\([0-9]*\) of \1 points hold' "$files/lab.log" || why "$files/lab.log"
 check "each of them was proven" [ "$(grep -c 'not proven' "$files/lab.log")" = 0 ]
 wait
 check "1500 spokes are registered" grep -q '1500 spokes are registered, data plane kmod' "$files/daemon.log"

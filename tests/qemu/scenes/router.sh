@@ -44,7 +44,9 @@ done
 # The goal, 960 kB, is for routers with little memory, those with a MIPS processor.
 case $(uname -m) in mips*) most=1385 ;; *) most=1536 ;; esac
 check "spoke1 takes at most $most kB ($(of spoke1 VmHWM) kB)" [ "$(of spoke1 VmHWM)" -le $most ]
-check "an idle spoke does not wake up in 20 s ($((after - before)) times, $((ticks_after - ticks_before)) ticks)" [ $((after - before)) = 0 ]
+# It probes its hub every 5 s, which is three of them; sooner when an answer is late.
+check "an idle spoke wakes up for its probes alone ($((after - before)) times in 20 s, $((ticks_after - ticks_before)) ticks)" \
+    [ $((after - before)) -le 60 ]
 
 # The date jumps by years, to and fro: what is promised for so long is measured by another clock.
 happened() { ask "$1" events --json | sed -n 's/^{"last":\([0-9]*\).*/\1/p'; }

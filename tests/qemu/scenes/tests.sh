@@ -6,9 +6,6 @@
 export DMEVPN_LAB_PATIENCE=$((6 * PATIENCE))
 cd "$REPOSITORY" || exit 1
 
-# why LOG: what went wrong, when something did.
-why() { { grep -E "^ *- |^FAIL|FAILED|panicked" "$1"; tail -n 30 "$1"; } | sed "s/^/    /"; }
-
 # tests PROGRAM: runs all its tests, one at a time.
 tests() {
     name=$(basename "$1" | sed 's/-[0-9a-f]*$//') began=$(now)
@@ -29,7 +26,7 @@ done
 case $(uname -r) in
     6.12.*)
         "$LAB" >"$files/lab.log" 2>&1
-        check "the lab: 10 of 10 points hold" grep -q '^10 of 10 points hold' "$files/lab.log" || why "$files/lab.log"
+        check "the lab: all points hold" grep -q '^\([0-9]*\) of \1 points hold' "$files/lab.log" || why "$files/lab.log"
         check "each of them was proven" [ "$(grep -c 'not proven' "$files/lab.log")" = 0 ]
         ;;
 esac
