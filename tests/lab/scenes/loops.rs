@@ -59,13 +59,13 @@ fn play(lab: &Lab, r: &mut Report) -> Res {
     ping(&vm1.ns, Echoes::to(ip(inside(11)), 5, 20))?;
     ping(&vm1.ns, Echoes::to(ip(inside(12)), 5, 20))?;
     let watch = Capture::start(&spoke1.ns, "cable")?;
+    let plugged = now();
     spoke1.ns.ip("link set cable up master br-test")?;
     spoke2.ns.ip("link set cable up master br-test")?;
     let forwards = wait_until(SOON, || {
         Sender::new(&vm1.ns, "eth0").and_then(|s| s.send(&gratuitous_arp(VM1, inside(10)))).is_ok()
             && watch.count(|f| f.outgoing && f.source() == VM1) > 0
     });
-    let plugged = now();
     r.check(forwards, "one word of vm1 goes into the cable");
 
     let words = "loop: what is sent by the tunnel comes back by port 'cable'";
