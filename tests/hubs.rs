@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{SpokeReport, Standing, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, WhyHub};
+use dmevpn::engine::{Event, Input, Order, WhyHub};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -306,6 +306,27 @@ fn never_without_a_hub_for_long() {
     for id in 3..6 {
         assert_eq!((at(&sim, id), ports(&sim, 3, id)), (0, vec![0]));
     }
+}
+
+#[test]
+fn a_hub_that_sends_its_spokes_away_loses_nothing() {
+    let mut sim = world(2, 3);
+    talk(&mut sim, 2, 1);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    let took = sim.until(10 * SECOND, "going", |sim| (2..5).all(|id| at(sim, id) == 1));
+    sim.run_secs(20);
+    assert!(took < 7 * SECOND && (2..5).all(|id| ports(&sim, 2, id) == [1]), "{took:?}");
+    assert_eq!(chosen(&sim, 2), [WhyHub::Drained]);
+    assert!(sim.frames_lost() <= 2, "{} lost", sim.frames_lost());
+    // Nobody returns, and nobody stays who has no other.
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: false }));
+    sim.run_secs(9 * 60);
+    assert!((2..5).all(|id| at(&sim, id) == 1));
+    sim.until(5 * MINUTE, "returning", |sim| (2..5).all(|id| at(sim, id) == 0));
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    sim.nodes[1].alive = false;
+    sim.run_secs(300);
+    assert!((2..5).all(|id| at(&sim, id) == 0 && sim.registered(id, VN)));
 }
 
 /// A packet of a hub that was left is not believed.

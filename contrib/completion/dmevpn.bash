@@ -16,7 +16,7 @@ _dmevpn_files() {
     compopt -o filenames 2>/dev/null
 }
 
-_dmevpn_commands='daemon status macs peers paths resolve flush monitor events metrics reload check import key leave doctor version'
+_dmevpn_commands='daemon status macs peers paths resolve flush drain monitor events metrics reload check import key leave doctor version'
 
 _dmevpn() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options='' places=() place=0 i
@@ -33,6 +33,7 @@ _dmevpn() {
     paths) options='--json --timeout --socket' places=(vn) ;;
     resolve) options='--json --timeout --socket' places=(vn mac) ;;
     flush) options='--json --timeout --socket' places=(vn mac) ;;
+    drain) options='--off --json --timeout --socket' places=(vn) ;;
     monitor) options='--record --most --json --timeout --socket' places=() ;;
     events) options='--after --json --timeout --socket' places=() ;;
     metrics) options='--json --timeout --socket' places=() ;;

@@ -41,6 +41,7 @@ pub(super) enum Command {
     Paths(Paths),
     Resolve(Resolve),
     Flush(Flush),
+    Drain(Drain),
     Monitor(Monitor),
     Events(Events),
     Metrics(Metrics),
@@ -171,6 +172,17 @@ asks! {
         #[argh(positional, arg_name = "vn [mac]")]
         pub(super) which: Vec<String>,
     } this => flush(this.which);
+
+    /// at a hub, send spokes away that have another one, as before its machine goes down
+    #[argh(subcommand, name = "drain", help_triggers("-h", "--help"))]
+    Drain {
+        /// the VN
+        #[argh(positional)]
+        pub(super) vn: String,
+        /// send nobody away any more
+        #[argh(switch)]
+        pub(super) off: bool,
+    } this => Ok(Question::Drain { vn: this.vn, off: this.off });
 
     /// print what happens, as it happens (times are UTC)
     #[argh(subcommand, name = "monitor", help_triggers("-h", "--help"))]

@@ -295,6 +295,7 @@ mod tests {
             Question::Reload,
             Question::Metrics,
             Question::Remove { vn: None, peer: "10.0.0.2,100".parse().unwrap() },
+            Question::Drain { vn: "test".into(), off: true },
         ];
         let forms = [Form::Json, Form::Text { columns: 0 }, Form::Text { columns: 80 }];
         let request = |(question, form)| Request { question, form };

@@ -19,12 +19,13 @@ pub fn request(line: &[u8]) -> Result<Request, String> {
 }
 
 /// What a line may say.
-const KEYS: [&str; 5] = ["cmd", "vn", "mac", "after", "remove"];
+const KEYS: [&str; 6] = ["cmd", "vn", "mac", "after", "remove", "off"];
 const CMD: usize = 0;
 const VN: usize = 1;
 const MAC: usize = 2;
 const AFTER: usize = 3;
 const REMOVE: usize = 4;
+const OFF: usize = 5;
 
 /// What it said.
 #[derive(Default)]
@@ -64,6 +65,9 @@ impl Given {
                 mac: self.mac()?.ok_or_else(|| needs(MAC))?,
             },
             "flush" => Question::Flush { vn: self.text(VN)?, mac: self.mac()? },
+            "drain" => {
+                Question::Drain { vn: self.text(VN)?.ok_or_else(|| needs(VN))?, off: self.truth(OFF)? }
+            }
             "monitor" => Question::Monitor,
             "events" => Question::Events { after: self.number(AFTER)?.unwrap_or(0) },
             "reload" => Question::Reload,
@@ -95,6 +99,14 @@ impl Given {
         }
     }
 
+    fn truth(&mut self, key: usize) -> Result<bool, String> {
+        match self.0[key].take() {
+            None => Ok(false),
+            Some(Value::Truth(is)) => Ok(is),
+            Some(_) => Err(format!("'{}' takes true or false", KEYS[key])),
+        }
+    }
+
     fn mac(&mut self) -> Result<Option<Mac>, String> {
         let mac = self.text(MAC)?;
         mac.map(|mac| mac.parse().map_err(|e| format!("'{mac}' is {e}"))).transpose()
@@ -105,7 +117,7 @@ impl Given {
 enum Value {
     Text(String),
     Number(u64),
-    Truth,
+    Truth(bool),
     Nothing,
 }
 
@@ -169,7 +181,7 @@ impl Reader<'_> {
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         match word {
-            "true" | "false" => Ok(Value::Truth),
+            "true" | "false" => Ok(Value::Truth(word == "true")),
             "null" => Ok(Value::Nothing),
             _ if word.starts_with(['{', '[']) => Err("objects and lists in the object are not taken".into()),
             _ => {
@@ -259,6 +271,8 @@ mod tests {
                 Question::Resolve { vn: "lan".into(), mac },
             ),
             (r#"{"cmd":"flush"}"#, Question::Flush { vn: None, mac: None }),
+            (r#"{"cmd":"drain","vn":"lan"}"#, Question::Drain { vn: "lan".into(), off: false }),
+            (r#"{"cmd":"drain","vn":"lan","off":true}"#, Question::Drain { vn: "lan".into(), off: true }),
             (
                 r#"{"cmd":"flush","vn":"lan","mac":"52-54-00-00-00-0B"}"#,
                 Question::Flush { vn: vn(), mac: Some(mac) },

@@ -93,4 +93,11 @@ pub enum Question {
         /// In which VN; in all when `None`.
         vn: Option<String>,
     },
+    /// As a hub, send spokes away that have another one.
+    Drain {
+        /// In which VN.
+        vn: String,
+        /// Or do so no more.
+        off: bool,
+    },
 }

@@ -411,7 +411,7 @@ impl Engine {
 
     fn order(&mut self, now: Instant, order: Order, out: &mut Effects) {
         let meant = match order {
-            Order::Resolve { vn, .. } => Some(vn),
+            Order::Resolve { vn, .. } | Order::Drain { vn, .. } => Some(vn),
             Order::Flush { vn, .. } | Order::Remove { vn, .. } => vn,
             Order::Refresh | Order::Stop => None,
         };
@@ -423,6 +423,7 @@ impl Engine {
                 (Order::Flush { mac, .. }, Some(client), _) => client.flush(&mut cx, mac),
                 (Order::Flush { mac, .. }, None, Some(server)) => server.flush(&mut cx, mac),
                 (Order::Remove { nbma, vni, .. }, _, Some(server)) => server.expel(&mut cx, nbma, vni),
+                (Order::Drain { is_on, .. }, _, Some(server)) => server.drain(is_on),
                 (Order::Refresh, Some(client), _) => client.refresh(&mut cx),
                 (Order::Stop, Some(client), _) => client.stop(&mut cx, true),
                 // A server has nothing to resolve, and its ports stay: the network goes on while its daemon is replaced.
@@ -430,6 +431,7 @@ impl Engine {
                     Order::Resolve { .. }
                     | Order::Flush { .. }
                     | Order::Remove { .. }
+                    | Order::Drain { .. }
                     | Order::Refresh
                     | Order::Stop,
                     ..,

@@ -134,6 +134,7 @@ fn hub_counts(o: &mut Object<'_>, report: &HubReport) {
     o.put("spokes", &report.spokes);
     o.put("max_spokes", &report.max_spokes);
     o.put("ip_clients", &report.ip_clients);
+    o.put("draining", &report.is_draining);
     let keys = &report.keys;
     o.put("keys", &standing::keys(keys));
     o.put("keys_shared", &keys.shared);

@@ -218,6 +218,7 @@ fn order(out: &mut String, now: Instant, order: Order) -> fmt::Result {
         Order::Resolve { vn, mac } => writeln!(out, "{at} resolve {} {mac}", vn.0),
         Order::Flush { vn: Some(vn), mac: Some(mac) } => writeln!(out, "{at} flush {} {mac}", vn.0),
         Order::Flush { vn: Some(vn), mac: None } => writeln!(out, "{at} flush {}", vn.0),
+        Order::Drain { vn, is_on } => writeln!(out, "{at} drain {} {}", vn.0, u8::from(is_on)),
         Order::Flush { vn: None, .. } => writeln!(out, "{at} flush"),
         Order::Remove { vn, nbma, vni } => {
             let which = vn.map_or_else(|| "all".into(), |vn| vn.0.to_string());

@@ -207,6 +207,7 @@ fn one_of_hubs(name: &str, row: &HubRow) -> String {
 fn hub(out: &mut String, screen: Screen, report: &HubReport) {
     let mut spokes = vec![format!("{} registered", report.spokes), format!("{} at most", report.max_spokes)];
     spokes.extend((report.ip_clients > 0).then(|| count(report.ip_clients, "IP client")));
+    spokes.extend(report.is_draining.then(|| "sent away, those that have another hub".to_owned()));
     spokes.extend(report.refused.map(|reason| format!("one is refused: {}", refusal(reason))));
     spokes.extend(keys(&report.keys));
     wrapped(out, screen, "  spokes", COLUMN, &spokes);

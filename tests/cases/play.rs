@@ -407,6 +407,10 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
             let (vn, mac) = (words.vn()?, words.parse("a MAC")?);
             return Ok(Input::Order(Order::Resolve { vn, mac }));
         }
+        "drain" => {
+            let (vn, is_on) = (words.vn()?, words.parse::<u8>("0 or 1")? == 1);
+            return Ok(Input::Order(Order::Drain { vn, is_on }));
+        }
         "flush" => {
             let vn = if words.0.is_empty() { None } else { Some(words.vn()?) };
             let mac = if words.0.is_empty() { None } else { Some(words.parse("a MAC")?) };

@@ -26,6 +26,7 @@ fn every_command_asks_its_question() {
         (&["peers", "test", "--remove", "10.0.0.2,100"], removal(vn(), "10.0.0.2,100")),
         (&["resolve", "test", "52-54-00-00-00-0C"], Question::Resolve { vn: "test".into(), mac }),
         (&["flush"], Question::Flush { vn: None, mac: None }),
+        (&["drain", "test", "--off"], Question::Drain { vn: "test".into(), off: true }),
         (&["flush", "test", "52:54:00:00:00:0c"], Question::Flush { vn: vn(), mac: Some(mac) }),
         (&["events", "--after", "7"], Question::Events { after: 7 }),
         (&["monitor"], Question::Monitor),

@@ -123,6 +123,7 @@ pub fn hub() -> RoleStatus {
             max_spokes: 1000,
             ip_clients: 2,
             ip_crowd: None,
+            is_draining: false,
             macs: 40,
             purges: 0,
             refused: None,

@@ -51,3 +51,26 @@ fn a_hub_whose_machine_vanishes_is_left_within_four_and_a_half_seconds() {
         documented::check("status", &serde_json::from_str(&json).unwrap());
     });
 }
+
+#[test]
+fn a_hub_sends_its_spokes_away_and_nothing_is_lost() {
+    with_two(|lab| {
+        let (hub, spoke1) = (lab.node("hub"), lab.node("spoke1"));
+        let stream = talk(lab);
+        let said = dmevpn(hub, &["drain", "test"]);
+        assert!(said.status.success(), "{said:?}");
+        assert!(status(hub).contains("sent away, those that have another hub"), "{}", status(hub));
+        wait_status(spoke1, "dc2 in use");
+        wait("all have left", || (ports(hub), ports(lab.node("hub2"))) == (0, 2));
+        std::thread::sleep(Duration::from_secs(1));
+        let pinged = stream.stop().unwrap();
+        println!("{pinged}, longest gap {} ms", pinged.longest_gap().as_millis());
+        assert!(pinged.none_lost(), "{pinged}");
+        assert!(status(spoke1).contains("the one before sends its spokes away"), "{}", status(spoke1));
+        let said = dmevpn(spoke1, &["drain", "test"]);
+        assert!(
+            !said.status.success() && String::from_utf8_lossy(&said.stderr).contains("no hub of VN"),
+            "{said:?}"
+        );
+    });
+}

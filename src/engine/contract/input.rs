@@ -129,6 +129,13 @@ pub enum Order {
         /// Which of its sites; all of them when `None`.
         vni: Option<Vni>,
     },
+    /// A hub is to send its spokes away, those that have another one, or not any more.
+    Drain {
+        /// In which VN.
+        vn: VnKey,
+        /// Whether it is to.
+        is_on: bool,
+    },
     /// A spoke is to register anew where it is registered.
     Refresh,
     /// The daemon is to end: what was registered is withdrawn.

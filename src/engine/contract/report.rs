@@ -158,6 +158,8 @@ pub struct HubReport {
     pub keys: KeysReport,
     /// Who was refused lately, for what lies between.
     pub refused: Option<Refusal>,
+    /// Whether it sends its spokes away.
+    pub is_draining: bool,
     /// Routers of which two have one MAC; the last ones, if they are many.
     pub rivals: Vec<Rivals>,
     /// MACs that move to and fro.

@@ -80,6 +80,8 @@ pub struct Server {
     /// What clients have to be told.
     lines: BTreeMap<SiteId, Box<Line>>,
     drained: Vec<Drained>,
+    /// Whether it sends its spokes away.
+    pub(super) is_draining: bool,
     gone: Gone,
     claims: Claims,
     homes: Homes,
@@ -131,6 +133,7 @@ impl Server {
             replies: BTreeMap::new(),
             lines: BTreeMap::new(),
             drained: Vec::new(),
+            is_draining: false,
             gone: Gone::default(),
             claims: Claims::default(),
             homes: Homes::default(),
@@ -311,6 +314,7 @@ impl Server {
                 _ => None,
             }),
             looped: self.loops.report(),
+            is_draining: self.is_draining,
         }
     }
 

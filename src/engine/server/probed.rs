@@ -10,6 +10,11 @@ use crate::types::Vtep;
 use crate::wire::probe::{Probe, flag};
 
 impl Server {
+    /// An operator has it send its spokes away, or not any more: it says so when they ask whether it is there.
+    pub fn drain(&mut self, is_on: bool) {
+        self.is_draining = is_on;
+    }
+
     /// A probe came by a port, or by the device for all spokes.
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Arrived { by, is_stranger, probe } = *arrived;
@@ -35,7 +40,8 @@ impl Server {
         }
         let is_registered = !member.is_found() && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
-        let flags = registered | if cx.is_young { flag::STARTED } else { 0 };
+        let draining = if self.is_draining { flag::DRAINING } else { 0 };
+        let flags = registered | draining | if cx.is_young { flag::STARTED } else { 0 };
         let probe = Probe { is_answer: true, source, flags, ..probe };
         let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
         increment(&mut cx.statistics.tx_probe_reply);

@@ -7,6 +7,7 @@ use super::super::node::Node;
 use super::super::traffic::Devices;
 use super::facts::{counts, find, hubs, known, no_vn, select, status};
 use super::{Happened, Listener, RECORDED, REMEMBERED};
+use crate::config::Role;
 use crate::control::frame::{self, Framing, Kind};
 use crate::control::{Form, Question};
 use crate::engine::{Event, Input, Order, Place, Told, VnKey};
@@ -116,6 +117,11 @@ impl Making {
             }),
             Question::Flush { vn, mac } => vn.map(|vn| find(node, &vn)).transpose().map(|vn| {
                 node.input(Input::Order(Order::Flush { vn, mac }));
+                view::done(out, form);
+                What::Made(Ok(0))
+            }),
+            Question::Drain { vn, off } => hub(node, &vn).map(|vn| {
+                node.input(Input::Order(Order::Drain { vn, is_on: !off }));
                 view::done(out, form);
                 What::Made(Ok(0))
             }),
@@ -234,6 +240,13 @@ fn only_status(
     }
     view::status(out, form, &status);
     Ok(0)
+}
+
+/// The VN of this name, of which this router is to be the hub.
+fn hub(node: &Node, vn: &str) -> Result<VnKey, Failure> {
+    let key = find(node, vn)?;
+    let is_hub = node.config.vns.iter().any(|v| v.name == vn && matches!(v.role, Role::Hub(_)));
+    if is_hub { Ok(key) } else { Err(Failure::failed(format!("this router is no hub of VN '{vn}'"))) }
 }
 
 /// Has a hub forget who registered: how many those were.
