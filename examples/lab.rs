@@ -100,7 +100,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
         return Err("--spokes takes 4 to 150".into());
     }
     if !(1..=16).any(|point| is_wanted(arguments, point)) {
-        return Err("--only takes points from 1 to 12, and 16, as 1,2,5".into());
+        return Err("--only takes points from 1 to 13, and 16, as 1,2,5".into());
     }
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
@@ -113,13 +113,14 @@ fn run(arguments: &Arguments) -> Res<bool> {
     println!("{}", what_it_looks_like(arguments));
     let mut lab = scenes::picture(&plan)?;
     let mut short = scenes::short_lived(&plan)?;
+    let mut pair = scenes::two_hubs(&plan)?;
     println!(
-        "two networks of namespaces made in {}; all times are from captures and kernel events\n",
+        "three networks of namespaces made in {}; all times are from captures and kernel events\n",
         ms(now() - began)
     );
 
     type Scene<'a> = Box<dyn FnMut(&mut Lab, &mut Lab) -> Report + 'a>;
-    let scenes: [(u8, Scene); 13] = [
+    let scenes: [(u8, Scene); 14] = [
         (1, Box::new(|lab, _| scenes::first_contact(lab))),
         (2, Box::new(|lab, _| scenes::every_frame(lab))),
         (3, Box::new(|lab, _| scenes::separate_networks(lab))),
@@ -132,6 +133,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (10, Box::new(|lab, _| scenes::only_spokes_speak(lab))),
         (11, Box::new(|lab, _| scenes::blocked_path(lab))),
         (12, Box::new(|lab, _| scenes::hub_reboot(lab))),
+        (13, Box::new(|_, _| scenes::hub_lost(&mut pair))),
         (16, Box::new(|lab, _| scenes::cable(lab))),
     ];
     let mut verdicts = Vec::new();

@@ -107,6 +107,14 @@ fn blocked_path() {
 }
 
 #[test]
+fn hub_lost() {
+    if let Some(_turn) = my_turn() {
+        let mut lab = scenes::two_hubs(&plan()).unwrap();
+        demand(scenes::hub_lost(&mut lab), &lab);
+    }
+}
+
+#[test]
 fn hub_reboot() {
     in_picture(&plan(), scenes::hub_reboot);
 }

@@ -137,15 +137,10 @@ impl Lab {
         self.add_node("hub".into(), 1, vns)
     }
 
-    /// Adds `hub2`, with bridges of its own, each of them one Ethernet with that of the first hub: its spokes are to have both, and
-    /// prefer the first.
+    /// Adds `hub2`: the spokes there are have both, and prefer the first.
     pub fn add_second_hub(&mut self, vns: Vec<Vn>) -> Res {
-        let bridges: Vec<&str> = vns.iter().map(|vn| vn.bridge).collect();
         let vns = vns.into_iter().map(|vn| Vn { tunnel: None, ..vn }).collect();
         self.add_node("hub2".into(), 102, vns)?;
-        for bridge in bridges {
-            self.connect_hubs(bridge)?;
-        }
         let hub2 = format!("\nconfig hub 'dc2'\n\toption address '{}'\n", self.node("hub2").nbma);
         for spoke in self.spokes() {
             let both = "\tlist hub 'dc1'\n\tlist hub 'dc2'\n";
@@ -154,13 +149,11 @@ impl Lab {
         Ok(())
     }
 
-    /// A cable between the hubs' bridges of this name, which are made where there are none.
+    /// A cable between the hubs' bridges of this name, which are made.
     pub fn connect_hubs(&self, bridge: &str) -> Res {
         for hub in ["hub", "hub2"] {
             let ns = &self.node(hub).ns;
-            if ns.ip(&format!("link show {bridge}")).is_err() {
-                ns.ip(&format!("link add {bridge} type bridge mcast_snooping 0\nlink set {bridge} up"))?;
-            }
+            ns.ip(&format!("link add {bridge} type bridge mcast_snooping 0\nlink set {bridge} up"))?;
         }
         self.plug(&self.node("hub2").ns, "cable", "hub", bridge, "cable", mac(0x7c01))?;
         self.node("hub2").ns.ip(&format!("link set cable master {bridge} up"))
