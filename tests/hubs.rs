@@ -308,6 +308,59 @@ fn never_without_a_hub_for_long() {
     }
 }
 
+/// The commonest fault of a firewall: NHRP passes, VXLAN does not, to none of the hubs.
+#[test]
+fn where_vxlan_passes_to_no_hub_it_does_not_go_to_and_fro() {
+    let mut sim = world(2, 1);
+    talk(&mut sim, 2, 1);
+    for hub in 0..2 {
+        sim.link(hub, 2, Link::BLOCKED);
+    }
+    sim.run_secs(600);
+    assert!((1..=8).contains(&chosen(&sim, 2).len()), "{:?}", chosen(&sim, 2));
+    sim.run_secs(30);
+    sim.links.clear();
+    let well = |sim: &Sim| sim.registered(2, VN) && report(sim, 2).hub_trouble.is_none();
+    sim.until(70 * SECOND, "being back", well);
+}
+
+/// A hub that did not hear that it was left hears it once it is there again.
+#[test]
+fn a_way_that_was_cut_leaves_no_port_behind() {
+    let mut sim = world(2, 1);
+    talk(&mut sim, 2, 1);
+    sim.cut(2, 0);
+    sim.run_secs(10);
+    assert_eq!((at(&sim, 2), ports(&sim, 2, 2)), (1, vec![0, 1]));
+    sim.cut.clear();
+    sim.run_secs(15);
+    assert_eq!((at(&sim, 2), ports(&sim, 2, 2)), (1, vec![1]));
+}
+
+/// Where frames do not pass to the preferred hub it is returned to less and less often.
+#[test]
+fn a_return_in_vain_is_rare() {
+    let mut sim = world(2, 1);
+    talk(&mut sim, 2, 1);
+    sim.link(0, 2, Link::BLOCKED);
+    sim.run_secs(2 * 60 * 60);
+    let returns = chosen(&sim, 2).iter().filter(|why| **why == WhyHub::Preferred).count();
+    assert!((1..=4).contains(&returns), "{:?}", chosen(&sim, 2));
+    assert_eq!(at(&sim, 2), 1);
+}
+
+/// What a hub's kernel sends whose daemon is dead is not taken from the moment that it is left.
+#[test]
+fn a_kernel_whose_daemon_is_dead_is_not_heard() {
+    let mut sim = world(2, 1);
+    sim.run_secs(70);
+    talk(&mut sim, 2, 1);
+    sim.nodes[0].sleeps = true;
+    sim.until(10 * SECOND, "going", |sim| at(sim, 2) == 1);
+    let plane = sim.nodes[2].engine.plane(VN).unwrap();
+    assert!(!plane.sources().any(|source| source == hub_nbma(0)));
+}
+
 #[test]
 fn a_hub_that_sends_its_spokes_away_loses_nothing() {
     let mut sim = world(2, 3);

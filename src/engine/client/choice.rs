@@ -30,6 +30,14 @@ const STEADY: Duration = Duration::from_secs(120);
 const RETURN_SPREAD: Duration = Duration::from_secs(60);
 /// It returns once in so long at most, and not to who refused it or sent it away within that time.
 const RETURNS_APART: Duration = Duration::from_secs(600);
+/// A hub was well for so long: what was wrong with it before does not count any more.
+const WELL: Duration = Duration::from_secs(60);
+/// A hub that answers NHRP, and whose path was down, is gone to again after this, then after twice as long each time, as long as none is
+/// well.
+const DOWN_FIRST: Duration = Duration::from_secs(20);
+const DOWN_MOST: Duration = Duration::from_secs(300);
+/// So often the time between returns is doubled, while each of them goes wrong within a minute.
+const DOUBLED: u32 = 5;
 /// Requests to the present hub without an answer, while it is not registered there, and it goes elsewhere.
 const UNANSWERED: u32 = 2;
 
@@ -44,6 +52,8 @@ struct Life {
     refused: Option<Instant>,
     failed: Option<Instant>,
     drained: Option<Instant>,
+    /// Whether it answered NHRP when it was left since its path was down, and was not well since.
+    is_down: bool,
     /// Whether it was told that it does not answer.
     is_silent: bool,
 }
@@ -89,6 +99,10 @@ pub struct Choice {
     /// What the present hub's answers to probes say.
     flags: u8,
     returned: Option<Instant>,
+    /// How many returns in a row went wrong at once.
+    vain: u32,
+    /// How many hubs in a row were left since their paths were down, though they answered.
+    downs: u32,
     /// So much longer a hub has to answer before it is returned to.
     patience: Duration,
     alarm: Alarm,
@@ -110,6 +124,8 @@ impl Choice {
             down: None,
             flags: 0,
             returned: None,
+            vain: 0,
+            downs: 0,
             patience: Duration::ZERO,
             alarm: Alarm::default(),
         }
@@ -183,6 +199,12 @@ impl Choice {
     /// What the present hub's answer to a probe said.
     pub fn told(&mut self, now: Instant, flags: u8) {
         self.flags = flags;
+        if self.down.is_none() && now.since(self.since) >= WELL {
+            self.downs = 0;
+            if let Some(life) = self.lives.get_mut(&self.active) {
+                life.is_down = false;
+            }
+        }
         if let Some(life) = self.lives.get_mut(&self.active).filter(|_| flags & flag::DRAINING != 0) {
             life.drained = Some(now);
         }
@@ -207,12 +229,20 @@ impl Choice {
 
     /// It is at this hub now. The one that it was at.
     pub fn take(&mut self, cx: &mut Context<'_>, hub: HubKey, why: WhyHub) -> HubKey {
+        let was_well = cx.now.since(self.since) >= WELL;
         if why == WhyHub::Preferred {
             self.returned = Some(cx.now);
+        } else if self.why == WhyHub::Preferred && self.returned.is_some() {
+            self.vain = if was_well { 0 } else { self.vain + 1 };
         }
         let before = core::mem::replace(&mut self.active, hub);
         if let Some(life) = self.lives.get_mut(&before) {
             life.since = None;
+            if why == WhyHub::Refused {
+                life.refused = Some(cx.now);
+            }
+            life.is_down = why == WhyHub::PathDown && life.first.is_some();
+            self.downs = if life.is_down { self.downs + 1 } else { 0 };
         }
         (self.why, self.since) = (why, cx.now);
         (self.candidate, self.pending, self.flags) = (None, None, 0);
@@ -285,7 +315,11 @@ impl Choice {
         registrations: &Registrations,
     ) -> Option<Step> {
         let Candidate { hub, why, since } = candidate;
-        let is_needed = why == WhyHub::Preferred || self.cause(active).is_some();
+        let is_needed = match self.cause(active) {
+            // Others may be able to do better.
+            Some(cause) => why.is_forced() || !cause.is_forced(),
+            None => why == WhyHub::Preferred,
+        };
         let there = registrations.get(&hub)?;
         let is_late = cx.now.since(since) >= PATIENCE;
         let life = self.lives.get_mut(&hub)?;
@@ -300,7 +334,7 @@ impl Choice {
         self.candidate = None;
         // The hub may only be slow where there is no other.
         if is_late
-            && is_forced(why)
+            && why.is_forced()
             && !there.is_refused()
             && self.best(cx.now, why, active, registrations).is_none()
         {
@@ -345,6 +379,12 @@ impl Choice {
             let registration = registrations.get(&hub)?;
             self.from(now, why, hub, registration).map(|from| (hub, from))
         });
+        if why == WhyHub::PathDown {
+            // One that was down before has to wait.
+            return able.min_by_key(|(hub, from)| {
+                (self.lives.get(hub).is_some_and(|life| life.is_down), *from > now)
+            });
+        }
         if why != WhyHub::Cut {
             return able.next();
         }
@@ -361,15 +401,20 @@ impl Choice {
         if registration.path().is_none() || registration.is_refused() {
             return None;
         }
-        let within = if is_forced(why) { AGAIN } else { RETURNS_APART };
+        let within = if why == WhyHub::Preferred { RETURNS_APART } else { AGAIN };
         let is_within = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < within);
-        if is_within(life.refused) || is_within(life.failed) || (!is_forced(why) && is_within(life.drained)) {
+        if is_within(life.refused)
+            || is_within(life.failed)
+            || (!why.is_forced() && self.is_recent(now, life.drained))
+        {
             return None;
         }
         let (Some(down), WhyHub::PathDown) = (self.down, why) else { return Some(heard) };
         let first = life.first?;
         let settled = self.accepted.map_or(down, |accepted| accepted + GRACE);
-        Some(settled.max(if first <= down { down } else { first + SLOWER }))
+        let pause = (DOWN_FIRST * (1 << self.downs.saturating_sub(1).min(6))).min(DOWN_MOST);
+        let rested = if life.is_down { self.since + pause } else { down };
+        Some(settled.max(rested).max(if first <= down { down } else { first + SLOWER }))
     }
 
     /// Goes back to a hub that it prefers, once that is there for long enough.
@@ -377,7 +422,8 @@ impl Choice {
         self.pending = None;
         let now = cx.now;
         let active = registrations.get(&self.active).filter(|_| self.preempt)?;
-        let rested = self.returned.map_or(now, |returned| returned + RETURNS_APART);
+        let apart = RETURNS_APART * (1 << self.vain.min(DOUBLED));
+        let rested = self.returned.map_or(now, |returned| returned + apart);
         let preferred = self.order.iter().take_while(|hub| *hub != self.active);
         let ways = preferred.filter_map(|hub| {
             self.from(now, WhyHub::Preferred, hub, registrations.get(&hub)?)?;
@@ -402,13 +448,5 @@ impl Choice {
 
     fn wake(&mut self, cx: &mut Context<'_>, at: Instant) {
         cx.arm(&mut self.alarm, at, Due::Client(ClientDue::Choice));
-    }
-}
-
-/// Whether it cannot stay where it is.
-fn is_forced(why: WhyHub) -> bool {
-    match why {
-        WhyHub::NoWay | WhyHub::Silent | WhyHub::Refused | WhyHub::PathDown => true,
-        WhyHub::Preferred | WhyHub::Drained | WhyHub::Cut => false,
     }
 }

@@ -35,8 +35,11 @@ impl Client {
 
     /// Something is new of one of its hubs: looks which one to be at.
     pub(super) fn choose(&mut self, cx: &mut Context<'_>) {
+        if self.is_stopping {
+            return;
+        }
         self.settle_left(cx);
-        // There are no more steps than hubs.
+        // Each hub is tried and given up once at most.
         for _ in 0..2 * self.registrations.len() {
             let Some(step) = self.choice.step(cx, &self.registrations) else { return };
             match step {
@@ -68,7 +71,7 @@ impl Client {
         } else {
             self.choice.asked(registration).then_some(false)
         };
-        if let (Some(answers), Some(hub)) = (news, nbma) {
+        if let (Some(answers), Some(hub), true) = (news, nbma, hub != self.choice.active()) {
             cx.tell(Event::HubStandsBy { hub, answers });
         }
         if hub == self.choice.active() && registration.accepted() == cx.now {
@@ -87,9 +90,11 @@ impl Client {
         self.follow_uplink(cx);
         if let Some(registration) = self.registrations.get_mut(&before) {
             registration.withdraw(cx, &self.settings, true);
-            // What it sent before it hears that is taken.
-            if let Some(path) = registration.path() {
-                self.reach.admit(cx, path.remote);
+            // What it sent before it hears that is taken; of one that is lost only its kernel may be left.
+            match registration.path() {
+                Some(path) if why.is_forced() => self.reach.dismiss(cx, path.remote),
+                Some(path) => self.reach.admit(cx, path.remote),
+                None => {}
             }
             self.left = Some(before);
         }
@@ -105,9 +110,16 @@ impl Client {
 
     /// The hub that it left has confirmed that, or does not answer: it stands by.
     fn settle_left(&mut self, cx: &mut Context<'_>) {
-        let Some(hub) = self.left else { return };
-        if self.registrations.get(&hub).is_some_and(Registration::is_over) {
+        if let Some(hub) = self.left
+            && self.registrations.get(&hub).is_some_and(Registration::is_over)
+        {
             self.left = None;
+            self.enter_one(cx, hub);
+        }
+        // What it still had to say there is said.
+        let is_done = |registration: &&Registration| registration.is_withdrawn();
+        let done = self.registrations.values().find(is_done).map(Registration::hub);
+        if let Some(hub) = done.filter(|_| self.choice.is_several() && cx.sites.mac.is_some()) {
             self.enter_one(cx, hub);
         }
     }

@@ -48,6 +48,8 @@ pub struct Client {
     choice: Choice,
     /// The one that it left for another, until that is confirmed.
     left: Option<HubKey>,
+    /// Whether all is to be withdrawn.
+    is_stopping: bool,
     resolution: Resolution,
     reach: Reach,
     locals: Locals,
@@ -68,6 +70,7 @@ impl Client {
             registrations: map_of(all),
             choice: Choice::new(now, settings.hubs, settings.preempt),
             left: None,
+            is_stopping: false,
             resolution: Resolution::default(),
             reach: Reach::new(settings.verify, session, settings.hubs.are_several()),
             locals: Locals::default(),
@@ -236,6 +239,7 @@ impl Client {
 
     /// Withdraws; with `wait` until the hub confirms.
     pub fn stop(&mut self, cx: &mut Context<'_>, wait: bool) {
+        self.is_stopping = true;
         self.choice.end(cx);
         for (_, registration) in self.registrations.iter_mut() {
             registration.withdraw(cx, &self.settings, wait);

@@ -79,6 +79,11 @@ impl Session {
         (self.accepted, self.challenges) = (0, 0);
     }
 
+    /// What is said next is in this one, which was left.
+    pub fn resume(&mut self, tags: Tags) {
+        self.tags = Some(tags);
+    }
+
     /// What is registered next is so in another one.
     pub fn end(&mut self) {
         *self = Session { hinted: self.hinted, ..Session::new(self.is_wanted) };

@@ -56,6 +56,16 @@ pub enum WhyHub {
     Cut,
 }
 
+impl WhyHub {
+    /// Whether it could not stay at the one before.
+    pub const fn is_forced(self) -> bool {
+        match self {
+            WhyHub::NoWay | WhyHub::Silent | WhyHub::Refused | WhyHub::PathDown => true,
+            WhyHub::Preferred | WhyHub::Drained | WhyHub::Cut => false,
+        }
+    }
+}
+
 /// Why something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {

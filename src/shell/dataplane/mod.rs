@@ -284,9 +284,9 @@ impl Dataplane {
     }
 
     /// Where spokes' hubs are; where one is missing it stays where it was.
-    pub fn take_from_hubs(&mut self, hubs: &LiteMap<VnKey, Nbma>) {
+    pub fn take_from_hubs(&mut self, hubs: &LiteMap<VnKey, Option<Nbma>>) {
         for (key, vn) in self.vns.iter_mut() {
-            let hub = hubs.get(key).copied().or(vn.hub);
+            let hub = hubs.get(key).copied().unwrap_or(vn.hub);
             let before = core::mem::replace(&mut vn.hub, hub);
             if before != hub {
                 self.is_stirred = true;

@@ -406,7 +406,7 @@ fn a_spoke_is_guarded_though_its_hub_never_answers() {
         Some(admissions)
     };
     let key = spoke.vns[0].0;
-    let others: LiteMap<VnKey, Nbma> = map_of([(key, hub)]);
+    let others: LiteMap<VnKey, Option<Nbma>> = map_of([(key, Some(hub))]);
     assert_eq!(guard(&mut spoke, 60), None);
     assert_eq!(guard(&mut spoke, 70), Some(vec![Admission::Claim(100)]), "where the hub is is not known yet");
     spoke.dataplane.take_from_hubs(&others);
@@ -424,6 +424,10 @@ fn a_spoke_is_guarded_though_its_hub_never_answers() {
     assert_eq!(guard(&mut spoke, 60), None);
     let again = guard(&mut spoke, 70).unwrap();
     assert!(again.contains(&Admission::Open(hub.ip(), 100)), "{again:?}");
+    // There are several from now on: the engine says which one counts.
+    spoke.dataplane.take_from_hubs(&map_of([(key, None)]));
+    guard(&mut spoke, 70);
+    assert!(spoke.dataplane.guard.sources(key).all(|source| source.nbma != hub));
     // Who speaks without sessions does not ask before.
     let mut plain = plane_of(&spoke_of("0", "1"));
     assert_eq!(guard(&mut plain, 70), None);
@@ -438,7 +442,7 @@ fn who_was_known_may_send_on_for_a_while() {
     let vni = Vni::new(100).unwrap();
     let known =
         |spoke: &Hub| spoke.dataplane.guard.sources(key).map(|source| source.nbma).collect::<Vec<_>>();
-    spoke.dataplane.take_from_hubs(&map_of([(key, at(1))]));
+    spoke.dataplane.take_from_hubs(&map_of([(key, Some(at(1)))]));
     let close = |spoke: &mut Hub, after: u64| {
         spoke.dataplane.close(&spoke.engine, spoke.now + Duration::from_secs(after));
         spoke.dataplane.reconcile(&spoke.engine, &mut spoke.inputs);

@@ -291,12 +291,21 @@ impl Underlay {
         origins
     }
 
-    /// Where the hubs are of spokes' VNs that have a single one.
-    pub fn hubs(&self) -> LiteMap<VnKey, Nbma> {
+    /// Where the hubs of spokes' VNs are, as far as that is known; `None` where there are several, of which the engine says which
+    /// one counts.
+    pub fn hubs(&self) -> LiteMap<VnKey, Option<Nbma>> {
+        let mut all: LiteMap<VnKey, Option<Nbma>> = LiteMap::new();
         let is_single = |vn: &VnKey| self.hubs.values().filter(|hub| hub.spokes.contains(vn)).count() == 1;
-        let there = self.hubs.values().filter_map(|hub| Some((hub, hub.path?.remote)));
-        let all = there.flat_map(|(hub, remote)| hub.spokes.iter().map(move |vn| (*vn, remote)));
-        map_of(all.filter(|(vn, _)| is_single(vn)))
+        for hub in self.hubs.values() {
+            let remote = hub.path.map(|path| path.remote);
+            for vn in &hub.spokes {
+                let is_single = is_single(vn);
+                if remote.is_some() || !is_single {
+                    all.insert(*vn, remote.filter(|_| is_single));
+                }
+            }
+        }
+        all
     }
 
     /// The device that tunnelled frames are to leave by; `Some(None)` where the routes say it, `None` while there is none.

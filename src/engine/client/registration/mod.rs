@@ -20,7 +20,7 @@ use super::round::Round;
 use super::session::Session;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VpnId};
-use crate::wire::nhrp::{ProtocolAddress, flag};
+use crate::wire::nhrp::{ProtocolAddress, Tags, flag};
 use core::time::Duration;
 
 /// Tries to register.
@@ -94,6 +94,8 @@ pub struct Registration {
     unfit: Option<Refusal>,
     /// When the hub answered last.
     heard: Option<Instant>,
+    /// The session that was left and is not withdrawn as far as is known, and how often that is tried still.
+    owed: Option<(Tags, u8)>,
     alarm: Alarm,
 }
 
@@ -123,6 +125,7 @@ impl Registration {
             lost: None,
             unfit: None,
             heard: None,
+            owed: None,
             alarm: Alarm::default(),
         }
     }
@@ -205,6 +208,9 @@ impl Registration {
 
     /// The way to the hub is another one; [`Registration::leave_way`] came before.
     pub fn set_path(&mut self, cx: &mut Context<'_>, path: Option<Path>) {
+        if path.map(|path| path.remote) != self.path.map(|path| path.remote) {
+            self.owed = None;
+        }
         self.path = path;
         let via = self.via(cx.vpn_id);
         let site = via.map(|via| {
@@ -240,6 +246,7 @@ impl Registration {
                 self.round = Round::default();
             }
             self.session.go_on();
+            self.owed = None;
             self.turn(cx.now, State::Registering);
             if !self.session.is_wanted() {
                 self.prepare_move(cx);
@@ -289,6 +296,7 @@ impl Registration {
             self.end(cx);
             return;
         }
+        self.owed = cx.sites.tags(site).map(|tags| (tags, standby::LATE));
         self.request = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
         self.turn(cx.now, State::Withdrawing);
         // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.

@@ -148,6 +148,7 @@ impl Registration {
         self.session.tag(cx, site);
         if matches!(self.state, State::Standby) {
             self.stood_by(cx, None);
+            self.withdraw_late(cx, settings);
         }
         if !matches!(self.state, State::Registering | State::Registered { .. }) {
             return true;
@@ -204,6 +205,7 @@ impl Registration {
         if matches!(self.state, State::Withdrawing)
             && self.request.is_some_and(|r| r.is_answered(from.site, &from.message, header.source))
         {
+            self.owed = None;
             self.end(cx);
             cx.tell(Event::Withdrawn);
         }

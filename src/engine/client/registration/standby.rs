@@ -5,14 +5,17 @@ use super::{Registration, State, pinned};
 use crate::engine::context::Context;
 use crate::engine::contract::reason::Refusal;
 use crate::engine::contract::settings::ClientSettings;
-use crate::engine::exchange::Backoff;
+use crate::engine::exchange::{Backoff, Request};
 use crate::time::Instant;
+use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;
 
 /// How often a hub that stands by is asked whether it is there, once it answered.
 const APART: Duration = Duration::from_secs(10);
 /// Tries until it answers.
 pub(super) const INQUIRE: Backoff = Backoff { first: Duration::from_secs(1), most: APART };
+/// How often a hub that answers again is told that this client left it, if it has not confirmed that.
+pub(super) const LATE: u8 = 3;
 /// A hub that did not answer so many requests does not answer.
 const SILENT: u32 = 3;
 
@@ -51,6 +54,27 @@ impl Registration {
         self.unfit = refusal;
         let next = cx.now + cx.random.around(APART);
         self.arm(cx, next);
+    }
+
+    /// A hub that did not hear that this client left it answers again: it may have its port still, and send by it.
+    pub(super) fn withdraw_late(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        let (Some((tags, tries)), Some(site), Some(mac)) = (self.owed, self.site, cx.sites.mac) else {
+            return;
+        };
+        self.owed = tries.checked_sub(1).map(|tries| (tags, tries));
+        if self.owed.is_none() {
+            return;
+        }
+        self.session.resume(tags);
+        self.session.tag(cx, site);
+        self.request = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
+        self.turn(cx.now, State::Withdrawing);
+        self.send_purge(cx, settings, true);
+    }
+
+    /// Whether it has withdrawn what was registered, or given that up.
+    pub fn is_withdrawn(&self) -> bool {
+        matches!(self.state, State::Withdrawn)
     }
 
     /// Whether the hub stands by.
