@@ -295,7 +295,7 @@ impl Lab {
 
     /// The spokes.
     pub fn spokes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values().filter(|n| n.name != "hub")
+        self.nodes.values().filter(|n| !n.name.starts_with("hub"))
     }
 
     /// Starts the daemon of a node; does nothing in a lab without a daemon.
