@@ -32,6 +32,8 @@ impl Own {
         let log = fs::File::create(node.log()).unwrap();
         let own = Own(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         wait_status(node, "registered");
+        // The kernel has it a moment later.
+        wait("the uplink", || !external(node, "tunnel2").is_empty());
         own
     }
 }
