@@ -3,7 +3,7 @@
 use super::audience::control::answers;
 use super::dataplane::alias;
 use super::file::load;
-use super::netlink::{FdbChange, Kind, Link, Netlink};
+use super::netlink::{FdbChange, Floods, Kind, Link, Netlink};
 use super::words::InWords;
 use crate::config::{Config, DEFAULT_SOCKET, Role, Transport};
 
@@ -42,6 +42,10 @@ pub fn leave(config_path: &str) -> Result<Vec<String>, String> {
     }
     let named = |link: &&Link| config.as_ref().is_some_and(|c| is_vxlan_of(c, &link.name));
     for link in links.iter().filter(|l| !ours(l)).filter(named) {
+        if link.floods == Some(Floods::NOTHING) {
+            netlink.set_floods(link.index, Floods::ALL).map_err(|e| e.to_string())?;
+            removed.push(format!("that {} floods nothing", link.name));
+        }
         let entries = forget(&mut netlink, link.index)?;
         if entries > 0 {
             removed.push(format!("{entries} forwarding entries of {}", link.name));

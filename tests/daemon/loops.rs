@@ -141,18 +141,29 @@ fn a_cable_to_the_hubs_own_site() {
 #[test]
 fn a_tunnel_that_was_left_without_floods_has_them_again() {
     in_small(plan(), |lab| {
+        make_tunnel(lab.node("spoke2"), "id 101 dstport 4789 nolearning", "br-test");
         lab.start_all().unwrap();
         let port = lab.node("hub").ports().unwrap().into_keys().next().unwrap();
-        for (node, device) in [("spoke1", "tunnel2"), ("hub", port.as_str())] {
-            lab.nodes.get_mut(node).unwrap().kill().unwrap();
-            let node = lab.node(node);
-            let off = format!("link set dev {device} flood off mcast_flood off bcast_flood off");
-            node.ns.bridge(&off).unwrap();
-            assert_eq!(flooded(&node.ns, device), NOTHING);
+        let tunnels = [("spoke1", "tunnel2"), ("spoke2", "tunnel2"), ("hub", port.as_str())];
+        let leave_without = |lab: &mut Lab, name: &str, device: &str| {
+            lab.nodes.get_mut(name).unwrap().kill().unwrap();
+            let ns = &lab.node(name).ns;
+            ns.bridge(&format!("link set dev {device} flood off mcast_flood off bcast_flood off")).unwrap();
+            assert_eq!(flooded(ns, device), NOTHING);
+        };
+        for (node, device) in tunnels {
+            leave_without(lab, node, device);
         }
         lab.start_all().unwrap();
-        for (node, device) in [("spoke1", "tunnel2"), ("hub", port.as_str())] {
+        for (node, device) in tunnels {
             wait("it floods again", || flooded(&lab.node(node).ns, device) == ALL);
         }
+
+        leave_without(lab, "spoke2", "tunnel2");
+        let spoke2 = lab.node("spoke2");
+        let left =
+            spoke2.ns.command(program().path).arg("leave").arg("--config").arg(spoke2.config()).output();
+        assert!(left.unwrap().status.success());
+        assert_eq!(flooded(&spoke2.ns, "tunnel2"), ALL);
     });
 }

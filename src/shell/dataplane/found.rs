@@ -7,7 +7,7 @@ use super::vn::{Devices, Entry, Found, Part, Ported, Vn};
 use super::worker::{Ended, Job, Whose};
 use super::{DEFAULT, Dataplane, Doomed, Due, Inputs, LISTINGS, Leave, kmod};
 use crate::engine::{Engine, Input, Item, News, Place, Plane, VnKey};
-use crate::shell::netlink::{FdbEntry, FdbTable, Floods, Kind, Link};
+use crate::shell::netlink::{FdbEntry, FdbTable, Kind, Link};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, VlanId, Vni, Vtep};
 
@@ -15,15 +15,13 @@ impl Dataplane {
     /// A device is there.
     pub(super) fn see(&mut self, link: &Link, inputs: &mut Inputs) {
         self.seen.insert(link.index, ());
+        self.floods_still_nothing(link);
         let goes =
             |index| self.going.contains_key(&index) || self.doomed.iter().any(|doomed| doomed.index == index);
         if !link.may_be_ours() || goes(link.index) {
             return;
         }
         let Some((name, mark)) = link.alias.as_deref().and_then(alias::parse) else { return };
-        if link.floods == Some(Floods::NOTHING) {
-            self.floods_still_nothing(link.index);
-        }
         let is_bridge = matches!(link.kind, Kind::Bridge(_));
         // A bridge goes on when it is another VN's now.
         let is_used = is_bridge && self.vns.values().any(|vn| vn.wanted.bridge == link.name);

@@ -2,7 +2,7 @@
 
 use super::vn::{Devices, Vn};
 use super::worker::Job;
-use super::{Dataplane, Inputs};
+use super::{Dataplane, Inputs, alias};
 use crate::engine::{Input, News, Plane, VnKey};
 use crate::shell::netlink::{Floods, Link};
 use crate::types::{Label, Mac, Vtep};
@@ -21,10 +21,10 @@ pub(super) struct Loops {
 }
 
 impl Loops {
-    /// The port floods nothing any more; so it was before.
+    /// The port floods nothing any more; so it was before. What flooded nothing then, an earlier run of the daemon withheld.
     pub fn is_withheld(&mut self, index: u32, before: Floods) {
         if let Some((_, known)) = self.withheld.get_mut(&index) {
-            known.get_or_insert(before);
+            known.get_or_insert(if before == Floods::NOTHING { Floods::ALL } else { before });
         }
     }
 
@@ -102,10 +102,15 @@ impl Dataplane {
         }
     }
 
-    /// A device of ours floods nothing, as an earlier run of the daemon left it.
-    pub(super) fn floods_still_nothing(&mut self, index: u32) {
-        if !self.loops.withheld.contains_key(&index) {
-            self.jobs.push_back(Job::Floods(index, Some(Floods::ALL)));
+    /// A device floods nothing if an earlier run of the daemon left it so: nobody has that of his only tunnel.
+    pub(super) fn floods_still_nothing(&mut self, link: &Link) {
+        let is_ours = || link.alias.as_deref().is_some_and(alias::is_ours);
+        let is_tunnel = || self.vns.values().any(|vn| vn.is_tunnel(&link.name));
+        if link.floods == Some(Floods::NOTHING)
+            && !self.loops.withheld.contains_key(&link.index)
+            && (is_ours() || is_tunnel())
+        {
+            self.jobs.push_back(Job::Floods(link.index, Some(Floods::ALL)));
         }
     }
 }

@@ -453,6 +453,9 @@ impl Dataplane {
         let spokes = self.vns.values().filter(|vn| matches!(vn.devices, Devices::Spoke));
         let keys: Vec<VnKey> = spokes.map(|vn| vn.key).collect();
         keys.into_iter().for_each(|key| self.take_down(key));
+        // Without a daemon nobody sees that a loop is over.
+        let hubs: Vec<VnKey> = self.vns.keys().copied().collect();
+        hubs.into_iter().for_each(|key| self.all_flood(key));
         while let Some(delete) = self.delete_some(false) {
             self.jobs.push_back(delete);
         }

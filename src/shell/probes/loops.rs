@@ -16,6 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Of a loop that is full of them only the first matter.
 const RECEIVE_BUFFER: usize = 1 << 14;
+/// Those of a second that all tunnels of a hub are looked at in, and some more.
+const KNOWN: usize = 64;
 /// PACKET_IGNORE_OUTGOING (Linux 4.20): what leaves does not even reach the filter.
 const IGNORE_OUTGOING: libc::c_int = 23;
 
@@ -24,6 +26,8 @@ const IGNORE_OUTGOING: libc::c_int = 23;
 pub struct Loops {
     socket: Option<Socket>,
     vns: LiteMap<VnKey, ()>,
+    /// The nonces of the last ones. Others are nobody's.
+    sent: heapless::Deque<u64, KNOWN>,
 }
 
 impl Loops {
@@ -33,6 +37,10 @@ impl Loops {
         if self.socket.is_none() {
             self.socket = open().inspect_err(|e| log::warn!("loop frames: {}", InWords(e))).ok();
         }
+        if self.sent.is_full() {
+            self.sent.pop_front();
+        }
+        let _ = self.sent.push_back(nonce);
         let to = LinkAddress::new(index, ETHERTYPE, &[0xff; 6]);
         let frame = emit(source, nonce);
         // What is lost is sent again in a second.
@@ -46,14 +54,16 @@ impl Loops {
         self.vns.remove(&vn);
         if self.vns.is_empty() {
             self.socket = None;
+            self.sent.clear();
         }
     }
 
-    /// The next frame that came: by which device, and its nonce; `None` when there is none.
+    /// The next frame that came: by which device, and its nonce if it is one of this node's; `None` when there is none.
     pub fn hear(&self) -> Option<Option<(u32, u64)>> {
         let mut frame = [0; LEN];
         let (len, from) = packet::receive_from(self.socket.as_ref()?, &mut frame).ok()?;
-        let nonce = frame.get(..len).and_then(parse);
+        let nonce =
+            frame.get(..len).and_then(parse).filter(|nonce| self.sent.iter().any(|sent| sent == nonce));
         Some(nonce.map(|nonce| (from.index(), nonce)))
     }
 
