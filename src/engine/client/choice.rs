@@ -279,7 +279,8 @@ impl Choice {
             return None;
         };
         let at = match self.pending {
-            Some((before, at)) if before == why => at,
+            // The present one may have accepted this client meanwhile.
+            Some((before, at)) if before == why => at.max(from),
             _ => from.max(now) + cx.random.up_to(SPREAD),
         };
         self.pending = Some((why, at));
