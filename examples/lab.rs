@@ -99,8 +99,8 @@ fn run(arguments: &Arguments) -> Res<bool> {
     if !(4..=150).contains(&arguments.spokes) {
         return Err("--spokes takes 4 to 150".into());
     }
-    if !(1..=16).any(|point| is_wanted(arguments, point)) {
-        return Err("--only takes points from 1 to 13, and 16, as 1,2,5".into());
+    if !(1..=14).any(|point| is_wanted(arguments, point)) {
+        return Err("--only takes points from 1 to 14, as 1,2,5".into());
     }
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
@@ -134,7 +134,7 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (11, Box::new(|lab, _| scenes::blocked_path(lab))),
         (12, Box::new(|lab, _| scenes::hub_reboot(lab))),
         (13, Box::new(|_, _| scenes::hub_lost(&mut pair))),
-        (16, Box::new(|lab, _| scenes::cable(lab))),
+        (14, Box::new(|lab, _| scenes::cable(lab))),
     ];
     let mut verdicts = Vec::new();
     for (point, mut scene) in scenes {

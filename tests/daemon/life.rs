@@ -79,8 +79,8 @@ fn a_quiet_spoke_sleeps() {
         std::thread::sleep(Duration::from_secs(5));
         for (pid, before) in all.into_iter().zip(before) {
             let woken = wakeups(pid) - before;
-            // Each spoke sends its hub one probe in this time, maybe two, and looks what the kernel used.
-            assert!(woken <= 12, "{pid} woke up {woken} times");
+            // Each spoke sends its hub one probe in this time, more if the answer is late, and looks what the kernel used.
+            assert!(woken <= 25, "{pid} woke up {woken} times");
         }
     });
 }
