@@ -80,7 +80,7 @@ fn a_quiet_spoke_sleeps() {
         for (pid, before) in all.into_iter().zip(before) {
             let woken = wakeups(pid) - before;
             // Each spoke sends its hub one probe in this time, more if the answer is late, and looks what the kernel used.
-            assert!(woken <= 25, "{pid} woke up {woken} times");
+            assert!(woken <= 40, "{pid} woke up {woken} times");
         }
     });
 }
