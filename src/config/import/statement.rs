@@ -143,7 +143,9 @@ impl<'a> Parser<'a> {
                 self.argument(keyword, "a prefix", network)?;
                 self.argument(keyword, "a host name", value::hub_address)?;
                 self.registers();
-                Says::Nothing("hubs are named one by one, by 'list hub', and a 'config hub' may have a host name")
+                Says::Nothing(
+                    "hubs are named one by one, by 'list hub', and a 'config hub' may have a host name",
+                )
             }
             "holding-time" => Says::HoldingTime(self.holding_time(keyword)?),
             "shortcut-target" => {
