@@ -32,8 +32,6 @@ impl Own {
         let log = fs::File::create(node.log()).unwrap();
         let own = Own(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         wait_status(node, "registered");
-        // The kernel has it a moment later.
-        wait("the uplink", || !external(node, "tunnel2").is_empty());
         own
     }
 }
@@ -103,6 +101,8 @@ fn it_has_two_capabilities_and_writes_to_its_state_alone() {
         let mut command = spoke1.ns.command("sh");
         command.args(["-c", AS_PACKAGES_DO, "sh"]).arg(place).arg(program().path).arg(&config);
         let daemon = Own::start_by(spoke1, command, None);
+        // Kernel and hub have what the status tells a moment later.
+        wait("the first answer", || ping_spoke2(lab, 1).none_lost());
         all_is_well(lab);
         let pid = daemon.0.id();
         let proc = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
