@@ -19,6 +19,10 @@ done
 check "the driver's selftest: $(grep -c '\[ OK \]' "$files/selftest.log") checks" [ $code = 0 ] ||
     grep -A 1 'FAIL\]' "$files/selftest.log"
 
+# With the first table the kernel patches its code, with the last one again. An emulated processor that is at that place
+# just then ends with "int3": so there is always one.
+nft 'table inet stays { chain input { type filter hook input priority 0; }; }'
+
 # A hub's VNs are by default of data plane kmod here; the spokes make plain VXLAN devices of the same driver.
 for program in $TESTS; do
     case $(basename "$program") in
