@@ -9,7 +9,7 @@ cache=${DMEVPN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dmevpn}/qemu
 all_guests=(6.1 6.12 mips mipsel arm)
 
 # What scenes need of the kernel; what is built in, or not there, is left out. nf_tables asks for crc32c as it starts.
-network_modules=(vxlan ip_gre ip6_gre bridge 8021q vrf veth dummy tun sch_netem crc32c_generic nf_tables nft_numgen)
+network_modules=(vxlan ip_gre ip6_gre bridge 8021q vrf veth dummy tun sch_netem crc32c_generic nf_tables nft_numgen nft_limit)
 host_root_modules=(virtio_pci 9pnet_virtio 9p overlay)
 # What those need, since a package is not unpacked as a whole. A missing one shows when the guest starts.
 needed_modules=(udp_tunnel ip6_udp_tunnel gre ip_tunnel tunnel4 tunnel6 ip6_tunnel stp llc garp mrp
