@@ -24,7 +24,7 @@ const TABS = {
 	},
 	vn: {
 		general: [ 'enabled', 'role', 'hub', 'vpn_id', 'vni', 'bridge', 'vlan', 'mtu' ],
-		advanced: [ 'vxlan', 'trigger', 'verify', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'key', 'require', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
+		advanced: [ 'preempt', 'vxlan', 'trigger', 'verify', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'key', 'require', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
 	},
 	key: {
 		general: [ 'spi', 'secret' ],
