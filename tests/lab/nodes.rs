@@ -49,6 +49,15 @@ pub struct Vn {
     pub tunnel: Option<(&'static str, u32)>,
 }
 
+/// The MAC of the network card that has an underlay address.
+fn card(nbma: IpAddr) -> String {
+    let number = match nbma {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    format!("02:00:00:00:ff:{number:02x}")
+}
+
 /// The VN of the picture, at a spoke.
 pub fn test_vn(vni: u32) -> Vn {
     Vn { name: "test", vpn_id: 1, bridge: "br-test", tunnel: Some(("tunnel2", vni)) }
@@ -181,7 +190,8 @@ impl Lab {
         let nbma = self.nbma(number);
         // A machine that reboots keeps its network card.
         self.switch.ip(&format!(
-            "link add {name} type veth peer name eth1 address 02:00:00:00:ff:{number:02x} netns {}\nlink set {name} master wan up",
+            "link add {name} type veth peer name eth1 address {} netns {}\nlink set {name} master wan up",
+            card(nbma),
             ns.name
         ))?;
         let prefix = if self.plan.ipv6 { "64 nodad" } else { "24" };
@@ -190,6 +200,21 @@ impl Lab {
         fs::write(node.config(), self.uci(&node)).map_err(|e| e.to_string())?;
         self.nodes.insert(name, node);
         Ok(())
+    }
+
+    /// Tells the routers each other's MACs. On the Internet the only neighbour is the provider; here all are, and the
+    /// kernel's table has places for 1024 that were found, all namespaces together.
+    pub fn introduce(&self) -> Res {
+        let lines = self.nodes.values().fold(String::new(), |mut lines, node| {
+            let _ = writeln!(
+                lines,
+                "neigh replace {} lladdr {} dev eth1 nud permanent",
+                node.nbma,
+                card(node.nbma)
+            );
+            lines
+        });
+        self.nodes.values().try_for_each(|node| node.ns.ip(&lines))
     }
 
     /// The hub's machine reboots: nothing is left in its kernel, and what is on its disk is.

@@ -59,6 +59,7 @@ pub fn many_spokes(lab: &mut Lab, count: u8) -> Report {
             let address = inside(100 + n);
             lab.node(&format!("spoke{n}")).ns.ip(&format!("addr add {address}/24 dev br-test"))?;
         }
+        lab.introduce()?;
         let built = now();
         lab.start_all()?;
         let connected = now();
