@@ -2,7 +2,7 @@
 
 use super::ambiguous::is_one;
 use super::errors::Finding;
-use super::options::{ADDRESS, BRIDGE, HUB, Opt, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
+use super::options::{ADDRESS, BRIDGE, HUB, Opt, PEER, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
 use super::read::Reader;
 use super::uci::{File, Section, Value};
 use super::{Config, Hub, HubAddress, Role, Transport, Vn};
@@ -30,6 +30,14 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
             let _ = Reader::again(section, errors).refuse_at(line, &HUB, &why);
         }
         if let Role::Hub(hub) = &vn.role {
+            let is_peer = |other: &&Hub| hub.peers.contains(&other.name);
+            if let Some(other) = config.hubs.iter().filter(is_peer).find(|other| !other.session) {
+                let why = format!(
+                    "hubs are in sessions with each other, and 'session' of hub '{}' is 0",
+                    other.name
+                );
+                let _ = Reader::again(section, errors).refuse(&PEER, &why);
+            }
             if !hub.protocol_addresses.is_empty() && config.main.transport == Transport::Raw {
                 let why = "clients that register IP addresses send their packets by GRE, which needs \
                            transport 'device' and a GRE interface as 'device' in section dmevpn";
@@ -64,7 +72,10 @@ pub fn report_paths(config: &str, socket: &str, state_file: &str, r: &mut Reader
 
 /// Whether an enabled VN has the hub; what nobody uses does no harm.
 fn is_in_use(config: &Config, hub: &Hub) -> bool {
-    config.vns.iter().any(|vn| matches!(&vn.role, Role::Spoke(spoke) if spoke.hubs.contains(&hub.name)))
+    config.vns.iter().any(|vn| match &vn.role {
+        Role::Spoke(spoke) => spoke.hubs.contains(&hub.name),
+        Role::Hub(role) => role.peers.contains(&hub.name),
+    })
 }
 
 /// Which of several hubs of a VN cannot be one of them, and why.

@@ -187,7 +187,7 @@ fn vn(
     let bridge = bridge(r, kind, &name, vlan, across);
     let role = match kind {
         RoleKind::Spoke => spoke(r, &name, &bridge, hubs, across).map(Role::Spoke),
-        RoleKind::Hub => hub_role(r, ring, across).map(Role::Hub),
+        RoleKind::Hub => hub_role(r, hubs, ring, across).map(Role::Hub),
     };
     let max_macs = match max_macs? {
         Some(most) => most,
@@ -297,7 +297,27 @@ fn hubs_of(r: &mut Reader<'_>, hubs: &[&str]) -> Result<Vec<String>, Reported> {
     }
 }
 
-fn hub_role(r: &mut Reader<'_>, ring: &mut Ring<'_>, across: &mut Across) -> Result<HubRole, Reported> {
+/// The other hubs of a hub's VN.
+fn peers(r: &mut Reader<'_>, hubs: &[&str]) -> Result<Vec<String>, Reported> {
+    let named = r.list(&o::PEER, |s| match hubs {
+        hubs if hubs.contains(&s) => Ok(s.to_owned()),
+        [] => Err("there is no section hub".to_owned()),
+        hubs => Err(format!("no section hub has this name; {}", suggestion(s, hubs))),
+    })?;
+    for (i, (peer, line)) in named.iter().enumerate() {
+        if named.iter().take(i).any(|(other, _)| other == peer) {
+            return Err(r.refuse_at(*line, &o::PEER, &format!("'{peer}' is given twice")));
+        }
+    }
+    Ok(named.into_iter().map(|(peer, _)| peer).collect())
+}
+
+fn hub_role(
+    r: &mut Reader<'_>,
+    hubs: &[&str],
+    ring: &mut Ring<'_>,
+    across: &mut Across,
+) -> Result<HubRole, Reported> {
     let default = r.value(&o::DEFAULT, None, value::boolean);
     if matches!(default, Ok(true)) {
         match &across.default {
@@ -322,6 +342,15 @@ fn hub_role(r: &mut Reader<'_>, ring: &mut Ring<'_>, across: &mut Across) -> Res
         Ok(Dataplane::Kmod) => across.kmod.push(Owner::of(r, &o::DATAPLANE)),
         Ok(Dataplane::Auto) | Err(_) => {}
     }
+    let peers = peers(r, hubs);
+    if peers.as_ref().is_ok_and(|peers| !peers.is_empty()) {
+        if matches!(dataplane, Ok(Dataplane::Kmod)) {
+            let why = "needs a bridge whose ports can be isolated, and 'dataplane' is 'kmod'";
+            let _ = r.refuse(&o::PEER, why);
+            across.kmod.pop();
+        }
+        across.plain.get_or_insert_with(|| Owner::of(r, &o::PEER));
+    }
     let untagged_l2 = r.value(&o::UNTAGGED_L2, None, value::boolean);
     let max_vnis_per_address = r.number(&o::MAX_VNIS_PER_ADDRESS, None);
     let max_spokes = r.optional_number(&o::MAX_SPOKES);
@@ -332,7 +361,13 @@ fn hub_role(r: &mut Reader<'_>, ring: &mut Ring<'_>, across: &mut Across) -> Res
             (_, Ok(most)) => most.unwrap_or(BRIDGE_SPOKES),
             (_, Err(_)) => 0,
         };
-        across.uplinks.push(Uplinks { first, spokes: spokes.into(), owner: Owner::of(r, &o::UPLINK_VNI) });
+        // One for each other hub, too.
+        let hubs = peers.as_ref().map_or(0, |peers| u32::try_from(peers.len()).unwrap_or(u32::MAX));
+        across.uplinks.push(Uplinks {
+            first,
+            spokes: u32::from(spokes).saturating_add(hubs),
+            owner: Owner::of(r, &o::UPLINK_VNI),
+        });
     }
     Ok(HubRole {
         default: default?,
@@ -346,6 +381,7 @@ fn hub_role(r: &mut Reader<'_>, ring: &mut Ring<'_>, across: &mut Across) -> Res
         untagged_l2: untagged_l2?,
         max_vnis_per_address: max_vnis_per_address?,
         max_spokes: max_spokes?,
+        peers: peers?,
     })
 }
 

@@ -39,6 +39,12 @@ fn an_empty_file_has_the_defaults() {
 }
 
 #[test]
+fn a_hub_names_the_other_hubs() {
+    let config = parse(&format!("{HUB}list peer h\nconfig hub h\n option address 10.0.0.2\n"));
+    assert!(matches!(&config.vns[0].role, Role::Hub(hub) if hub.peers == ["h"]));
+}
+
+#[test]
 fn a_hub_has_its_defaults() {
     let role = HubRole {
         default: false,
@@ -52,6 +58,7 @@ fn a_hub_has_its_defaults() {
         untagged_l2: false,
         max_vnis_per_address: 4,
         max_spokes: None,
+        peers: vec![],
     };
     let vn = Vn {
         name: "a".to_owned(),
@@ -197,6 +204,7 @@ fn every_option_can_be_set() {
         untagged_l2: false,
         max_vnis_per_address: 7,
         max_spokes: Some(10),
+        peers: vec![],
     };
     assert_eq!(hub.role, Role::Hub(role));
 }
@@ -625,6 +633,32 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
             "config dmevpn\noption nbma 2001:db8::1",
             "f:2: option 'address': '10.0.0.1' is IPv4, and 'nbma' has IPv6 only; add this router's IPv4 address there",
         ),
+        (
+            HUB,
+            "list peer h\nconfig hub h\noption address 10.0.0.1",
+            "f:8: option 'address': '10.0.0.1' is this router's own 'nbma', so it would register with itself; give the hub's",
+        ),
+        (
+            HUB,
+            "list peer h\nlist peer h\nconfig hub h\noption address 10.0.0.2",
+            "f:7: option 'peer': 'h' is given twice",
+        ),
+        (
+            HUB,
+            "list peer g\nconfig hub h\noption address 10.0.0.2",
+            "f:6: option 'peer': 'g': no section hub has this name; did you mean 'h'?",
+        ),
+        (
+            HUB,
+            "option dataplane kmod\nlist peer h\nconfig hub h\noption address 10.0.0.2",
+            "f:7: option 'peer': needs a bridge whose ports can be isolated, and 'dataplane' is 'kmod'",
+        ),
+        (
+            HUB,
+            "list peer h\nconfig hub h\noption address 10.0.0.2\noption session 0",
+            "f:6: option 'peer': hubs are in sessions with each other, and 'session' of hub 'h' is 0",
+        ),
+        (SPOKE, "list peer h", "f:8: option 'peer': only for role hub, and this VN has role spoke"),
         (
             HUB,
             &format!("option dataplane kmod\nconfig hub h\noption address b\n{vn_b}"),

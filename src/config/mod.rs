@@ -218,6 +218,8 @@ pub struct HubRole {
     pub max_vnis_per_address: u16,
     /// How many spokes may register, 1 to 65535; `None`: as many as suit the data plane.
     pub max_spokes: Option<u16>,
+    /// The names of the [`Hub`]s that are the other hubs of the VN; default none.
+    pub peers: Vec<String>,
 }
 
 /// How many spokes may register by default with data plane `bridge`: a Linux bridge ends at 1024 ports.

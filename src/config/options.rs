@@ -411,6 +411,14 @@ options! {
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
+    /// The other hubs of this VN: sections `hub` with their addresses and keys. Each hub names all others. Spokes of one
+    /// reach those of another, first by the hubs, then directly.
+    ///
+    /// Of two hubs the one with the lower address registers with the other; where a section `hub` has keys, by those. What
+    /// comes from one hub is not passed on to another one, so each has to be linked to all. Not with `dataplane` `kmod`; `auto`
+    /// is `bridge` then. Needs Linux 4.18.
+    PEER: "Other hubs" = of_hub("peer", Kind::Section("hub"), Unset::Nothing).list();
+
     /// Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges
     /// the address of such a router can speak in its name. Who registers an IP address needs none.
     UNTAGGED_L2: "Routers without sessions" = of_hub("untagged_l2", Kind::Boolean, Unset::Is("0")).expert();

@@ -35,7 +35,10 @@ pub fn warnings(file: &File, config: &Config, name: &str, files: &Files<'_>) -> 
                 "has no effect: the order of 'hub' in a VN tells which one is preferred",
             );
         }
-        let is_its = |role: &Role| matches!(role, Role::Spoke(spoke) if spoke.hubs.contains(&hub.name));
+        let is_its = |role: &Role| match role {
+            Role::Spoke(spoke) => spoke.hubs.contains(&hub.name),
+            Role::Hub(role) => role.peers.contains(&hub.name),
+        };
         if !config.vns.iter().any(|vn| is_its(&vn.role)) {
             let _ = Reader::again(section, &mut all).refuse_section("no enabled VN has this hub");
         }

@@ -443,6 +443,16 @@ return baseclass.extend({
 			expert: true,
 			words: [ 'bridge', 'kmod', 'auto' ]
 		},
+		peer: {
+			title: _('Other hubs'),
+			help: _('The other hubs of this VN: sections <code>hub</code> with their addresses and keys. Each hub names all others. Spokes of one reach those of another, first by the hubs, then directly.'),
+			type: 'hub',
+			default: null,
+			required: false,
+			list: true,
+			roles: [ 'hub' ],
+			expert: false
+		},
 		untagged_l2: {
 			title: _('Routers without sessions'),
 			help: _('Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges the address of such a router can speak in its name. Who registers an IP address needs none.'),
