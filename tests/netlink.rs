@@ -42,6 +42,7 @@ fn mac(n: u16) -> [u8; 6] {
 
 fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
     NewVxlan {
+        isolated: false,
         name,
         vni: Some(vni),
         local: ip("10.0.0.1"),

@@ -38,6 +38,8 @@ pub fn level(event: &Event) -> Level {
         | Event::PathUp { .. }
         | Event::LoopOver(_)
         | Event::SpokeUp { .. }
+        | Event::HubUp { .. }
+        | Event::HubDown { .. }
         | Event::SpokeKnown { .. }
         | Event::SpokeMoved { .. }
         | Event::SpokeDown { .. }
@@ -233,6 +235,8 @@ impl fmt::Display for Sentence {
             Event::SpokeMoved { from, to, uplink } => {
                 write!(f, "spoke moved: {from} is {to} now, uplink vni {uplink} as before")
             }
+            Event::HubUp { hub, uplink } => write!(f, "hub up: {hub}, uplink vni {uplink}"),
+            Event::HubDown { hub, why: reason } => write!(f, "hub down: {hub}, {}", why(reason)),
             Event::SpokeDown { spoke, why: reason } => write!(f, "spoke down: {spoke}, {}", why(reason)),
             Event::SpokeRefused { spoke, reason, .. } => {
                 write!(f, "registration of spoke {spoke} refused: {}", refusal(reason))

@@ -89,6 +89,10 @@ pub enum ServerDue {
     Farewells,
     /// Keys are still not required.
     Reminder,
+    /// MACs that other hubs are to be told of.
+    Directory,
+    /// What another hub was asked.
+    Questions,
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.

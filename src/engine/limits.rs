@@ -51,6 +51,13 @@ pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
 /// Traffic Indications of a hub in one VN; what they would be about goes by the hub.
 pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 
+/// MACs that a hub tells other hubs of; those above wait for the next round.
+pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 2000 };
+
+/// MACs that a hub asks other hubs about at a time, and who may wait for one of them by name. Further ones ask again.
+pub const CROSS_QUESTIONS: usize = 256;
+pub const ASKING_ONE: usize = 16;
+
 /// Addresses one client may register in a VN.
 pub const ADDRESSES_PER_CLIENT: usize = 8;
 

@@ -60,6 +60,8 @@ pub struct Member {
     pub answers: TokenBucket,
     /// It is of another maker, and did not confirm purges.
     pub ignores_purges: bool,
+    /// It is another hub of the VN.
+    pub is_hub: bool,
     pub statistics: ClientStatistics,
 }
 
@@ -77,6 +79,7 @@ impl Default for Member {
             bucket: TokenBucket::new(CLIENT),
             answers: TokenBucket::new(ANSWERS),
             ignores_purges: false,
+            is_hub: false,
             statistics: ClientStatistics::default(),
         }
     }

@@ -51,7 +51,7 @@ use crate::types::{Mac, Nbma, SiteName, Vni, Vtep};
 use crate::wire::Malformed;
 use crate::wire::nhrp::{Fault, Kind};
 use client::Client;
-use context::{Context, Due, Timer};
+use context::{ClientDue, Context, Due, Timer};
 use contract::statistics::increment;
 use exchange::session::Sessions;
 use exchange::{Arrival, Fate, Gate, Inbound, Trust};
@@ -138,6 +138,7 @@ impl Engine {
             let new = wanted.get(&key).filter(|_| stays);
             if let Some(has_other_keys) = new.and_then(|new| vn.reconfigure(new, &hubs)) {
                 vn.fit(now, &mut self.common, out, has_other_keys);
+                vn.ways_to_peers(now, &mut self.common, out, &self.paths);
                 continue;
             }
             vn.end(now, &mut self.common, out);
@@ -156,6 +157,7 @@ impl Engine {
             self.paths.iter().for_each(|(hub, path)| vn.way(now, &mut self.common, out, *hub, Some(*path)));
             vn.news(now, &mut self.common, out, News::Device(mac));
             vn.fit(now, &mut self.common, out, false);
+            vn.ways_to_peers(now, &mut self.common, out, &self.paths);
             self.vns.insert(key, vn);
         }
         ended.values().for_each(|(_, gone)| self.statistics.add(gone));
@@ -338,10 +340,14 @@ impl Engine {
             }
             return;
         };
-        let (mut client, server, mut cx) = vn.enter(now, &mut self.common, out);
-        let hub = client.as_deref_mut().and_then(|client| client.hub_at(cx.vpn_id, via));
+        let (mut client, mut server, mut cx) = vn.enter(now, &mut self.common, out);
         let limits = (&mut self.strangers, &mut self.newcomers);
         let may_register = server.as_ref().is_none_or(|server| server.allows(via.path.remote));
+        let hub = match (client.as_deref_mut(), server.as_deref_mut()) {
+            (Some(client), _) => client.hub_at(cx.vpn_id, via),
+            (None, Some(server)) => server.hub_at(cx.vpn_id, via, nhrp),
+            (None, None) => None,
+        };
         let wrong = match exchange::open(&mut cx, hub, may_register, limits, arrival) {
             Fate::Dropped => None,
             Fate::Wrong(site, key, fault) => Some((site, key, fault)),
@@ -448,6 +454,9 @@ impl Engine {
             match (due, client, server) {
                 (Due::Client(due), Some(client), _) => client.due(&mut cx, due),
                 (Due::Server(due), _, Some(server)) => server.due(&mut cx, due),
+                (Due::Client(ClientDue::Registration(hub)), None, Some(server)) => {
+                    server.peer_due(&mut cx, hub);
+                }
                 (Due::Client(_), None, _) | (Due::Server(_), _, None) => {}
             }
         }

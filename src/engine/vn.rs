@@ -82,7 +82,7 @@ impl Vn {
             book: Book::default(),
             plane: Plane::new(key),
             client: client.map(|client| Client::new(now, client, hubs)),
-            server: server.map(|server| Server::new(now, server)),
+            server: server.map(|server| Server::new(now, server, hubs)),
             statistics: Statistics::default(),
         }
     }
@@ -140,7 +140,7 @@ impl Vn {
             (client, new) => client.is_none() && new.is_none(),
         };
         let server = match (&mut self.server, &new.server) {
-            (Some(server), Some(new)) => server.reconfigure(new),
+            (Some(server), Some(new)) => server.reconfigure(new, hubs),
             (server, new) => server.is_none() && new.is_none(),
         };
         let same = self.vpn_id == new.vpn_id && client && server;
@@ -179,8 +179,25 @@ impl Vn {
         hub: HubKey,
         path: Option<Path>,
     ) {
-        if let (Some(client), _, mut cx) = self.enter(now, common, out) {
+        let (client, server, mut cx) = self.enter(now, common, out);
+        if let Some(client) = client {
             client.way(&mut cx, hub, path);
+        }
+        if let Some(server) = server {
+            server.way(&mut cx, hub, path);
+        }
+    }
+
+    /// The ways to other hubs, of which some may be peers only now.
+    pub fn ways_to_peers(
+        &mut self,
+        now: Instant,
+        common: &mut Common,
+        out: &mut Effects,
+        paths: &LiteMap<HubKey, Path>,
+    ) {
+        if let (_, Some(server), mut cx) = self.enter(now, common, out) {
+            paths.iter().for_each(|(hub, path)| server.way(&mut cx, *hub, Some(*path)));
         }
     }
 

@@ -13,6 +13,8 @@ use std::str::FromStr;
 
 /// First octet of a spoke's protocol address: a locally administered station, unlike a hub's `02:d0`.
 const PROTOCOL: u8 = 0x06;
+/// First octet of the MAC of a hub's bridge, where there are several hubs.
+const BRIDGE: u8 = 0x02;
 /// First octet of a tunnel device's MAC: higher than those of a bridge's other ports, of which the bridge takes the
 /// lowest.
 const DEVICE: u8 = 0xfe;
@@ -35,6 +37,11 @@ impl Identity {
     /// The protocol address of this router as a spoke of `vpn`.
     pub fn protocol_mac(&self, vpn: VpnId) -> [u8; 6] {
         self.mac(PROTOCOL, vpn)
+    }
+
+    /// The MAC of a bridge that it makes as one of several hubs of `vpn`.
+    pub fn bridge_mac(&self, vpn: VpnId) -> [u8; 6] {
+        self.mac(BRIDGE, vpn)
     }
 
     /// The MAC of its tunnel device there. A bridge that has no other port takes it.

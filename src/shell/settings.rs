@@ -1,6 +1,6 @@
 //! From the configuration to the engine's settings: names become keys that outlive a reload.
 
-use crate::config::{BRIDGE_SPOKES, Config, KMOD_SPOKES, Key, Owner, Role, Vn};
+use crate::config::{BRIDGE_SPOKES, Config, Hub, KMOD_SPOKES, Key, Owner, Role, Vn};
 use crate::engine::settings::{
     Advertised, ClientSettings, HubSettings, Hubs, KeySettings, KeysSettings, OwnerSettings, ServerSettings,
     Settings, VnSettings,
@@ -68,8 +68,20 @@ fn keys(config: &Config, vn: &Vn) -> KeysSettings {
         Role::Hub(hub) => {
             let is_here = |spoke: &&Owner| spoke.vns.is_empty() || spoke.vns.contains(&vn.name);
             let own = config.spokes.iter().filter(is_here);
-            let own = own.flat_map(|spoke| spoke.keys.iter().filter_map(move |key| find(key, Some(spoke))));
-            let keys = hub.keys.iter().filter_map(|key| find(key, None)).chain(own);
+            // A hub registers with another one by the keys of that.
+            let is_peer = |other: &&Hub| hub.peers.contains(&other.name);
+            let of_peers = config.hubs.iter().filter(is_peer).flat_map(|other| &other.keys);
+            let mut shared: Vec<&String> = Vec::new();
+            of_peers.chain(&hub.keys).for_each(|key| {
+                if !shared.contains(&key) {
+                    shared.push(key);
+                }
+            });
+            let is_own = |key: &&String| !shared.contains(key);
+            let own = own.flat_map(|spoke| {
+                spoke.keys.iter().filter(is_own).filter_map(move |key| find(key, Some(spoke)))
+            });
+            let keys = shared.iter().filter_map(|key| find(key, None)).chain(own);
             KeysSettings { keys: keys.collect(), is_optional: !hub.require }
         }
     }
@@ -112,6 +124,7 @@ pub fn settings(config: &Config, names: &Names, is_shared: impl Fn(VnKey) -> boo
                     untagged_l2: hub.untagged_l2,
                     max_vnis: hub.max_vnis_per_address,
                     max_macs: vn.max_macs,
+                    peers: hub.peers.iter().filter_map(|peer| names.hub(peer)).collect(),
                 });
             }
         }

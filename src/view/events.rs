@@ -188,6 +188,8 @@ fn told(event: &Event) -> Told {
             let told = Told::of("spoke_moved").at(to).reason(&format!("it was {from}"));
             Told { uplink_vni: Some(uplink), ..told }
         }
+        Event::HubUp { hub, uplink } => Told { uplink_vni: Some(uplink), ..Told::of("hub_up").at(hub) },
+        Event::HubDown { hub, why: reason } => Told::of("hub_down").at(hub).reason(why(reason)),
         Event::SpokeDown { spoke, why: reason } => Told::of("spoke_down").at(spoke).reason(why(reason)),
         Event::SpokeRefused { spoke, reason, .. } => Told::of("spoke_refused").nbma(spoke).because(reason),
         Event::ManySites { spoke, most } => Told::of("many_sites")

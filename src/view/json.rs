@@ -135,6 +135,8 @@ fn hub_counts(o: &mut Object<'_>, report: &HubReport) {
     o.put("max_spokes", &report.max_spokes);
     o.put("ip_clients", &report.ip_clients);
     o.put("draining", &report.is_draining);
+    o.put("peers", &report.peers.1);
+    o.put("peers_up", &report.peers.0);
     let keys = &report.keys;
     o.put("keys", &standing::keys(keys));
     o.put("keys_shared", &keys.shared);

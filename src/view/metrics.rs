@@ -246,6 +246,8 @@ const GAUGES: [Gauge; 18] = [
     ("ip_clients", "Clients of other makers, which registered IP addresses only.", |vn| {
         hub(vn).map(|r| r.ip_clients.into())
     }),
+    ("peers", "Other hubs that there are to be.", |vn| hub(vn).map(|r| r.peers.1.into())),
+    ("peers_up", "Other hubs that this hub is linked to.", |vn| hub(vn).map(|r| r.peers.0.into())),
     ("keys_shared", "Keys of this hub's that several spokes may have.", |vn| {
         hub(vn).map(|r| r.keys.shared.into())
     }),

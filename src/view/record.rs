@@ -190,12 +190,12 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
             writeln!(out, "{at} client {vn} {address} {ends} {} {unique} {mtu} {granted}", mode.name())
         }
         News::FoundPort { spoke, port } => {
-            let Port { uplink, local, mode, granted, mac, home, key } = port;
+            let Port { uplink, local, mode, granted, mac, home, key, is_hubs } = port;
             write!(out, "{at} port {vn} {} {uplink} {local} {} {granted}", Name(spoke), mode.name())?;
             mac.map_or(Ok(()), |mac| write!(out, " {mac}"))?;
             home.map_or(Ok(()), |home| write!(out, " home={home}"))?;
             key.map_or(Ok(()), |key| write!(out, " key={key}"))?;
-            writeln!(out)
+            writeln!(out, "{}", if is_hubs { " hub=1" } else { "" })
         }
     }
 }

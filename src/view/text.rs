@@ -211,6 +211,10 @@ fn hub(out: &mut String, screen: Screen, report: &HubReport) {
     spokes.extend(report.refused.map(|reason| format!("one is refused: {}", refusal(reason))));
     spokes.extend(keys(&report.keys));
     wrapped(out, screen, "  spokes", COLUMN, &spokes);
+    let (linked, peers) = report.peers;
+    if peers > 0 {
+        wrapped(out, screen, "  hubs", COLUMN, &[format!("linked to {linked} of {peers} others")]);
+    }
     let mut macs = vec![format!("{} known", report.macs)];
     if report.purges > 0 {
         macs.push(format!("{} not confirmed yet", count(report.purges, "purge")));

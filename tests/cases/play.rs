@@ -462,16 +462,17 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
             let (spoke, uplink) = (words.vtep()?, words.parse("a VNI")?);
             let (local, mode) = (words.parse("an address")?, mode(words.next()?)?);
             let granted = words.parse("seconds")?;
-            let (mut mac, mut home, mut key) = (None, None, None);
+            let (mut mac, mut home, mut key, mut is_hubs) = (None, None, None, false);
             while !words.0.is_empty() {
                 let word = words.next()?;
                 match word.split_once('=') {
                     Some(("home", at)) => home = Some(at.parse().map_err(|_| format!("{at}: no home"))?),
                     Some(("key", spi)) => key = Some(spi.parse().map_err(|_| format!("{spi}: no key"))?),
+                    Some(("hub", _)) => is_hubs = true,
                     _ => mac = Some(word.parse().map_err(|_| format!("{word}: no MAC"))?),
                 }
             }
-            News::FoundPort { spoke, port: Port { uplink, local, mode, granted, mac, home, key } }
+            News::FoundPort { spoke, port: Port { uplink, local, mode, granted, mac, home, key, is_hubs } }
         }
     };
     Ok(Input::News { vn, news })

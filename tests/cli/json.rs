@@ -98,7 +98,7 @@ fn status_as_json() {
     let hub = json!({
         "name": "core", "vpn_id": "5", "role": "hub", "bridge": "br-core", "bridge_mac": null, "vlan": null, "mtu": 1500,
         "device": null, "state": "up", "since": 8030, "text": "up, 3 spokes are registered", "hint": null, "trouble": null,
-        "loop": null, "restless": 0, "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "draining": false, "keys": "own", "keys_shared": 0, "keys_own": 2, "keys_required": true, "unsigned": 0, "macs": 40,
+        "loop": null, "restless": 0, "dataplane": "bridge", "dataplane_reason": "as configured", "spokes": 3, "max_spokes": 1000, "ip_clients": 2, "draining": false, "peers": 0, "peers_up": 0, "keys": "own", "keys_shared": 0, "keys_own": 2, "keys_required": true, "unsigned": 0, "macs": 40,
         "purges": 0, "refusal": null,
     });
     assert_eq!(status["vns"][4], hub);

@@ -124,6 +124,7 @@ pub fn hub() -> RoleStatus {
             ip_clients: 2,
             ip_crowd: None,
             is_draining: false,
+            peers: (0, 0),
             macs: 40,
             purges: 0,
             refused: None,

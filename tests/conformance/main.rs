@@ -51,7 +51,16 @@ fn hub_and_two() -> (Driven, Client, Client) {
 /// A port that an earlier run of a hub made for a spoke.
 fn found_port(uplink: u32, granted: u16) -> Port {
     let mode = VpnMode::Llc;
-    Port { uplink: vni(uplink), local: nbma("10.0.0.1"), mode, granted, mac: None, home: None, key: None }
+    Port {
+        uplink: vni(uplink),
+        local: nbma("10.0.0.1"),
+        mode,
+        granted,
+        mac: None,
+        home: None,
+        key: None,
+        is_hubs: false,
+    }
 }
 
 /// A spoke that has a shortcut to [`STATION`] at 10.0.0.3 for 300 seconds.

@@ -198,6 +198,7 @@ pub fn hub_role() -> ServerSettings {
         max_spokes: 60_000,
         max_vnis: 60_000,
         max_macs: 100_000,
+        peers: Vec::new(),
     }
 }
 

@@ -71,6 +71,7 @@ pub fn hub_role() -> ServerSettings {
         max_spokes: 1000,
         max_vnis: 4,
         max_macs: 10_000,
+        peers: Vec::new(),
     }
 }
 

@@ -211,6 +211,8 @@ pub struct Sim {
     pub frames_arrived: u64,
     /// Frames that a spoke's guard dropped.
     pub frames_guarded: u64,
+    /// How often stations at a node heard a broadcast of a MAC.
+    pub heard: BTreeMap<(NodeId, Mac), u64>,
     /// Frames that a hub forwarded.
     pub frames_by_hub: u64,
     /// The longest time for which a shortcut led to where its MAC is not.
@@ -243,6 +245,7 @@ impl Sim {
             frames_sent: 0,
             frames_arrived: 0,
             frames_by_hub: 0,
+            heard: BTreeMap::new(),
             frames_guarded: 0,
             longest_wrong: Duration::ZERO,
             hash: 0xcbf2_9ce4_8422_2325,
@@ -341,6 +344,15 @@ impl Sim {
         plane.shortcuts.clear();
         let mac = up.then_some(plane.mac);
         self.input(id, Input::News { vn, news: News::Device(mac) });
+    }
+
+    /// The way to another hub is known, or not any more.
+    pub fn set_peer(&mut self, id: NodeId, hub: HubKey, path: Option<Path>) {
+        match path {
+            Some(path) => self.nodes[id].hubs.insert(hub, path),
+            None => self.nodes[id].hubs.remove(&hub),
+        };
+        self.input(id, Input::Hub { hub, path });
     }
 
     /// The way to the hub is another one, or none.
@@ -902,6 +914,14 @@ impl Sim {
                     }
                 }
             }
+            Act::AnnounceTo { mac, at, .. } => {
+                let to = self.at.get(&at.nbma).copied().filter(|to| !self.is_cut(id, *to));
+                if let Some(to) = to.filter(|_| !self.rng.percent(self.net.frame_loss)) {
+                    let delay = Duration::from_millis(self.net.delay.0);
+                    let from = self.source(id, to);
+                    self.after(delay, What::Announcement { from, to, vni: at.vni, mac });
+                }
+            }
             Act::Unlearn(mac, place) => {
                 let plane = self.nodes[id].planes.get_mut(&vn);
                 if plane.is_some_and(|p| p.fdb.place(mac) == Some(place) && p.fdb.forget(mac)) {
@@ -1061,6 +1081,9 @@ impl Sim {
                 Way::Local => {
                     let there = frame.dst.is_some_and(|dst| self.stations.get(&dst) == Some(&(id, vn)));
                     self.frames_arrived += u64::from(there);
+                    if frame.dst.is_none() {
+                        *self.heard.entry((id, frame.src)).or_default() += 1;
+                    }
                     if let Some(dst) = frame.dst.filter(|_| there) {
                         let gap = self.gaps.entry((frame.src, dst)).or_insert((now, Duration::ZERO));
                         *gap = (now, gap.1.max(now.since(gap.0)));

@@ -143,7 +143,11 @@ impl Plane {
             Some(_) if towards(Place::Tunnel) => ways.extend(self.by_tunnel(now, frame)),
             Some(_) => {}
             None => {
-                ways.extend(self.ports.keys().filter(|p| towards(Place::At(**p))).map(|p| Way::Tunnel(*p)));
+                // What comes by an isolated port goes to none of them.
+                let is_isolated = |at: &Vtep| self.ports.get(at).is_some_and(|port| port.is_hubs);
+                let comes_from_hub = matches!(from, Place::At(at) if is_isolated(&at));
+                let all = self.ports.keys().filter(|p| towards(Place::At(**p)));
+                ways.extend(all.filter(|p| !(comes_from_hub && is_isolated(p))).map(|p| Way::Tunnel(*p)));
             }
         }
         ways

@@ -34,8 +34,9 @@ use choice::Choice;
 use departures::{Departures, Listener};
 use litemap::LiteMap;
 use locals::Locals;
+pub use packets::Sender;
 use paths::prober;
-use registration::Registration;
+pub use registration::Registration;
 use resolution::{Asker, Resolution};
 
 /// The state of a client in one VN.

@@ -22,6 +22,15 @@ pub enum Act {
         /// The hub's own MAC, the only one the frame is for.
         hub: Mac,
     },
+    /// Hub: the same to another hub, by the port for it.
+    AnnounceTo {
+        /// A MAC of a spoke of this hub's, or of its own.
+        mac: Mac,
+        /// The other hub's own MAC.
+        hub: Mac,
+        /// Which port.
+        at: Vtep,
+    },
     /// Make the bridge forget that it learned the MAC at this place, so that it floods its frames and tells when it
     /// hears it again. What it learned elsewhere stays.
     Unlearn(Mac, Place),
@@ -265,6 +274,20 @@ pub enum Event {
     SpokeDown {
         /// The spoke's VTEP.
         spoke: Vtep,
+        /// Why.
+        why: Why,
+    },
+    /// Another hub has its port.
+    HubUp {
+        /// Its VTEP.
+        hub: Vtep,
+        /// The VNI of the port.
+        uplink: Vni,
+    },
+    /// The port for another hub was removed.
+    HubDown {
+        /// Its VTEP.
+        hub: Vtep,
         /// Why.
         why: Why,
     },

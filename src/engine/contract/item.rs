@@ -39,6 +39,8 @@ pub struct Port {
     pub home: Option<Nbma>,
     /// The number of the key that the spoke signs by.
     pub key: Option<u16>,
+    /// Whether it leads to another hub: what comes from one is never passed to another.
+    pub is_hubs: bool,
 }
 
 /// A client of a hub's that registered an IP address, and what lets the next run of the daemon go on with it: it may not

@@ -150,6 +150,8 @@ pub struct HubReport {
     pub ip_clients: u32,
     /// When there may be no more of them: the network that most of them are in, and how many.
     pub ip_crowd: Option<(Prefix, u32)>,
+    /// Other hubs that it is linked to, and how many there are to be.
+    pub peers: (u32, u32),
     /// MACs whose place is known.
     pub macs: u32,
     /// Purges that wait for their reply.

@@ -302,4 +302,6 @@ pub struct ServerSettings {
     pub max_vnis: u16,
     /// How many MACs are followed; further ones are answered with NAK 5.
     pub max_macs: u32,
+    /// The other hubs of the VN; none with a shared uplink.
+    pub peers: Vec<HubKey>,
 }

@@ -23,7 +23,8 @@ impl Server {
     pub(super) fn lacks_session(&self, from: &Inbound<'_>) -> bool {
         let header = &from.message.header;
         let is_spokes = header.protocol == Protocol::Ethernet || header.vni.is_some();
-        from.trust == Trust::Untagged && is_spokes && !self.settings.untagged_l2
+        let is_needed = !self.settings.untagged_l2 || self.mesh.is_at(from.via.path.remote);
+        from.trust == Trust::Untagged && is_spokes && is_needed
     }
 
     /// Whether there is a session where a packet without says that it is from, or says that it is.
@@ -54,7 +55,8 @@ impl Server {
     /// Whether the request is for this server, and from where it says.
     pub(super) fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
-        if self.bars(cx, from).is_some() {
+        // Of two hubs one registers.
+        if self.bars(cx, from).is_some() || self.mesh.registers_at(from.via.path.remote) {
             return Err(code::PROHIBITED);
         }
         let own =
@@ -65,7 +67,7 @@ impl Server {
     /// Why nobody with this address is taken in, if that is so.
     pub(super) fn bars(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Option<Refusal> {
         let nbma = from.via.path.remote;
-        let is_allowed = || self.settings.allows(nbma) && cx.keys.allows(from.key, nbma);
+        let is_allowed = || self.allows(nbma) && cx.keys.allows(from.key, nbma);
         let stranger = || (!is_allowed()).then_some(Refusal::NotAllowed(nbma));
         let there = || cx.sites.get(cx.sites.find((nbma, from.message.header.vni))?);
         let speaks = || there().is_none_or(|there| cx.keys.speaks_for(from.key, there.key));
@@ -117,6 +119,7 @@ impl Server {
         }
         // Who registers IP addresses only has no port, and is bounded like addresses are.
         let full = match header.vni {
+            Some(_) if self.mesh.is_at(header.nbma) => false,
             Some(_) => self.spokes >= u32::from(self.settings.max_spokes),
             None => self.others >= IP_CLIENTS,
         };

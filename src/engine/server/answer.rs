@@ -40,23 +40,81 @@ impl Server {
         if !self.is_listed && !self.knows(cx, wanted) {
             return Ok(());
         }
+        if let Some(hub) = self.other_hub(cx, from, wanted) {
+            self.ask_hub(cx, hub, from, wanted);
+            return Ok(());
+        }
         let answer = match from.site {
             Some(site) if is_vpn_aware(from) => self.answer(cx, site, from, wanted),
             _ => Err(code::PROHIBITED),
         };
+        self.conclude(cx, from, wanted, answer);
+        Ok(())
+    }
+
+    /// Answers, and remembers who asked.
+    fn conclude(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Inbound<'_>,
+        wanted: ProtocolAddress,
+        answer: Answer,
+    ) {
         if !self.reply_resolution(cx, from, answer) {
-            return Ok(());
+            return;
         }
         let until = match answer {
             Ok((_, until)) => until,
             Err(code::NO_BINDING) => cx.now + DENIAL,
-            Err(_) => return Ok(()),
+            Err(_) => return,
         };
         if let Some(site) = from.site {
             cx.book.asked(wanted, site, until, self.settings.max_macs as usize);
             self.sweep_at(cx, until);
         }
-        Ok(())
+    }
+
+    /// The other hub that is to be asked about an address, since it is behind it and who asks is no hub.
+    fn other_hub(&self, cx: &Context<'_>, from: &Inbound<'_>, wanted: ProtocolAddress) -> Option<SiteId> {
+        let hub = cx.book.get(wanted)?.site().filter(|site| Server::is_hub(cx, *site))?;
+        (!Server::is_of_hub(cx, from) && is_vpn_aware(from)).then_some(hub)
+    }
+
+    /// Another hub was asked where an address is, and said so, that it is at itself, or nothing.
+    pub(super) fn answer_for_hub(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Inbound<'_>,
+        wanted: ProtocolAddress,
+        found: Option<&Cie>,
+        is_itself: bool,
+    ) {
+        let answer = found.ok_or(code::NO_BINDING).and_then(|cie| {
+            let own = cx.holding_time;
+            let left = Duration::from_secs(cie.holding.into()).min(own);
+            let is_direct = !is_itself && cie.nbma.is_some_and(|at| at.same_family(from.via.path.remote));
+            let here = self.here(cx, from, wanted);
+            let cie = Cie { prefix: here.prefix, address: here.address, code: code::OK, ..*cie };
+            if from.message.header.flags & flag::UNIQUE != 0 {
+                return Err(code::NOT_UNIQUE);
+            }
+            let until = cx.now + left;
+            Ok((Cie { holding: cx.seconds_left(until), ..if is_direct { cie } else { here } }, until))
+        });
+        self.conclude(cx, from, wanted, answer);
+    }
+
+    /// Who asks gets there by this server.
+    fn here(&self, cx: &Context<'_>, from: &Inbound<'_>, wanted: ProtocolAddress) -> Cie {
+        let uplink = from.site.and_then(|site| cx.sites.member(site)).and_then(|member| member.uplink());
+        Cie {
+            prefix: wanted.host_prefix(),
+            address: Some(wanted),
+            mtu: cx.mtu,
+            nbma: Some(cx.name_of(from.via.path.local)),
+            vni: uplink,
+            ..Cie::default()
+        }
     }
 
     fn knows(&self, cx: &Context<'_>, wanted: ProtocolAddress) -> bool {
@@ -78,12 +136,11 @@ impl Server {
             None => return Err(code::NO_BINDING),
         };
         let cie = Cie { prefix: wanted.host_prefix(), address: Some(wanted), ..Cie::default() };
-        let uplink = cx.sites.member(asks).and_then(|member| member.uplink());
-        let here = Cie { mtu: cx.mtu, nbma: Some(cx.name_of(from.via.path.local)), vni: uplink, ..cie };
+        let here = self.here(cx, from, wanted);
         let (cie, until, unique) = if site == SiteId::HERE {
             (here, cx.now + cx.holding_time, true)
-        } else if site == asks {
-            // The requester's own site: nothing the tunnel could lead to.
+        } else if site == asks || Server::is_hub(cx, site) {
+            // The requester's own site: nothing the tunnel could lead to. And a hub is told of this one's own spokes.
             return Err(code::NO_BINDING);
         } else {
             let there = cx.sites.get(site).ok_or(code::NO_BINDING)?;

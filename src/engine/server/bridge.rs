@@ -16,7 +16,10 @@ impl Server {
             self.since = cx.now;
         }
         self.is_up = mac.is_some();
-        cx.sites.mac = mac;
+        let is_other = core::mem::replace(&mut cx.sites.mac, mac) != mac;
+        if is_other {
+            self.enter_peers(cx);
+        }
         if came {
             self.is_listed = false;
             self.fresh_until.get_or_insert(cx.now + cx.holding_time);
@@ -63,10 +66,15 @@ impl Server {
         if cx.book.stations() >= max && cx.book.get(ProtocolAddress::Mac(mac)).is_none() {
             self.make_room(cx, site);
         }
+        let entry = cx.book.get(ProtocolAddress::Mac(mac));
+        let is_news = entry.is_none_or(|entry| entry.site() != Some(site) || !entry.is_learned());
         let Ok(change) = cx.book.learn(cx.now, mac, site, max) else {
             self.room.refused(cx, Due::Server(ServerDue::Refused));
             return;
         };
+        if is_news && !Server::is_hub(cx, site) {
+            self.announce(cx, mac);
+        }
         let Some(mut change) = change else { return };
         let address = ProtocolAddress::Mac(mac);
         if let Some(from) = change.from {

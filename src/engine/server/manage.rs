@@ -103,10 +103,10 @@ impl Server {
         // First of all: they would go on when those that they wait for end.
         self.claims.end_unsigned(cx.keys);
         self.end_unserved(cx);
-        let strangers = cx
-            .sites
-            .members()
-            .filter(|(_, site, _)| !self.settings.allows(site.nbma) || !cx.keys.allows(site.key, site.nbma));
+        self.fit_peers(cx);
+        let strangers = cx.sites.members().filter(|(_, site, member)| {
+            !member.is_hub && !self.settings.allows(site.nbma) || !cx.keys.allows(site.key, site.nbma)
+        });
         let strangers: Vec<SiteId> = strangers.map(|(site, ..)| site).collect();
         self.dismiss(cx, &strangers, Why::NotAllowed);
         let is_signed = |site: &Site, member: &Member| {
@@ -116,7 +116,7 @@ impl Server {
         let unsigned: Vec<SiteId> = unsigned.map(|(site, ..)| site).collect();
         self.dismiss(cx, &unsigned, Why::NoKey);
 
-        let spokes = cx.sites.members().filter(|(_, site, _)| site.vni.is_some());
+        let spokes = cx.sites.members().filter(|(_, site, member)| site.vni.is_some() && !member.is_hub);
         let mut spokes: Vec<(Option<Nbma>, Reverse<Option<Instant>>, SiteId)> =
             spokes.map(|(id, site, member)| (Some(site.nbma), Reverse(member.heard()), id)).collect();
         let mut surplus = Vec::new();

@@ -9,6 +9,7 @@ mod home;
 mod indicate;
 mod late;
 mod manage;
+mod mesh;
 mod probed;
 mod purge;
 mod registrar;
@@ -22,7 +23,7 @@ use super::contract::effect::Event;
 use super::contract::input::{News, Place as At};
 use super::contract::reason::{Refusal, Table, Why};
 use super::contract::report::{ClientCounts, HubReport, KeysReport, MacRow, MacState, PeerRow};
-use super::contract::settings::ServerSettings;
+use super::contract::settings::{HubKey, HubSettings, ServerSettings};
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::{Inbound, Keys, Reply, Trust};
 use super::limits::{IP_CLIENTS, OTHER_HOMES};
@@ -42,7 +43,9 @@ use core::time::Duration;
 use home::Homes;
 use indicate::Indicated;
 use late::Gone;
+use litemap::LiteMap;
 use manage::Farewells;
+use mesh::Mesh;
 use purge::Line;
 use std::collections::BTreeMap;
 use withdrawal::Drained;
@@ -105,6 +108,9 @@ pub struct Server {
     refused: Option<(Instant, Refusal)>,
     /// How many refusals of strangers were told in this minute, and when it began.
     strangers: (Instant, u32),
+    /// The other hubs, and how many of them are clients.
+    mesh: Mesh,
+    hubs: u32,
 }
 
 impl ServerSettings {
@@ -120,8 +126,10 @@ impl ServerSettings {
 }
 
 impl Server {
-    pub fn new(now: Instant, settings: ServerSettings) -> Server {
+    pub fn new(now: Instant, settings: ServerSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Server {
         Server {
+            mesh: Mesh::new(now, &settings.peers, hubs),
+            hubs: 0,
             settings,
             is_up: false,
             is_listed: false,
@@ -156,17 +164,18 @@ impl Server {
     }
 
     /// Takes over settings that disturb nobody; `false` if they mean a different VN.
-    pub fn reconfigure(&mut self, settings: &ServerSettings) -> bool {
+    pub fn reconfigure(&mut self, settings: &ServerSettings, hubs: &LiteMap<HubKey, HubSettings>) -> bool {
         let same = self.settings.shared_uplink == settings.shared_uplink;
         if same {
             self.settings.clone_from(settings);
+            self.mesh.reconfigure(hubs);
         }
         same
     }
 
     /// Whether who has this underlay address may register.
     pub fn allows(&self, nbma: Nbma) -> bool {
-        self.settings.allows(nbma)
+        self.settings.allows(nbma) || self.mesh.is_at(nbma)
     }
 
     /// Whether packets with this tag belong here.
@@ -226,11 +235,20 @@ impl Server {
                 Ok(())
             }
             Kind::ResolutionReply => {
+                if self.hub_answered(cx, from) {
+                    return Ok(());
+                }
                 increment(&mut cx.statistics.rx_unsolicited);
+                // A second answer to a repeated question is no error (RFC 2332 section 5.2.2).
+                if Server::is_of_hub(cx, from) && cx.ids.used(from.message.header.request_id) {
+                    return Ok(());
+                }
                 Err(from.fault(error::INVALID_REPLY))
             }
             Kind::RegistrationReply => {
-                increment(&mut cx.statistics.rx_unsolicited);
+                if !self.peer_answered(cx, from) {
+                    increment(&mut cx.statistics.rx_unsolicited);
+                }
                 Ok(())
             }
             // This is what a server tells its clients; it asks nobody for a shorter way.
@@ -269,12 +287,15 @@ impl Server {
             ServerDue::Flush => self.go_on_flushing(cx),
             ServerDue::Farewells => self.farewells.go_on(cx),
             ServerDue::Reminder => self.remind(cx),
+            ServerDue::Directory => self.go_on_announcing(cx),
+            ServerDue::Questions => self.go_on_with_questions(cx),
         }
     }
 
     /// The VN is taken out of the configuration, or is another one: what it has in the kernel goes. Nobody is told that
     /// what it said is not true any more: there is no one left to say it, and what the book holds goes with the VN.
     pub fn end(&mut self, cx: &mut Context<'_>) {
+        self.end_peers(cx);
         let all: Vec<SiteId> = cx.sites.members().map(|(site, ..)| site).collect();
         for site in all {
             self.leave(cx, site, Why::Stopped);
@@ -299,6 +320,7 @@ impl Server {
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
             ip_clients: self.others,
+            peers: (self.hubs, count(self.mesh.len())),
             ip_crowd: (self.others >= IP_CLIENTS).then(|| ip_crowd(vn.sites)).flatten(),
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),
@@ -352,15 +374,30 @@ impl Server {
     }
 
     /// The site is a client from now on. Whether it was none.
-    fn become_member(&mut self, cx: &mut Context<'_>, site: SiteId) -> bool {
-        let Some(there) = cx.sites.get_mut(site).filter(|there| there.member.is_none()) else { return false };
-        there.member = Some(Box::default());
-        *self.kind(there.vni) += 1;
-        true
+    fn become_member(&mut self, cx: &mut Context<'_>, site: SiteId, is_hub: bool) -> bool {
+        let Some(there) = cx.sites.get_mut(site) else { return false };
+        let (is_new, vni) = (there.member.is_none(), there.vni);
+        let member = there.member.get_or_insert_default();
+        let before = core::mem::replace(&mut member.is_hub, is_hub);
+        if is_new {
+            *self.kind(vni, is_hub) += 1;
+        } else if before != is_hub {
+            *self.kind(vni, before) -= 1;
+            *self.kind(vni, is_hub) += 1;
+        }
+        self.mesh.hubs.retain(|hub| *hub != site);
+        if is_hub {
+            self.mesh.hubs.push(site);
+        }
+        is_new
     }
 
-    fn kind(&mut self, vni: Option<Vni>) -> &mut u32 {
-        if vni.is_some() { &mut self.spokes } else { &mut self.others }
+    fn kind(&mut self, vni: Option<Vni>, is_hub: bool) -> &mut u32 {
+        match vni {
+            Some(_) if is_hub => &mut self.hubs,
+            Some(_) => &mut self.spokes,
+            None => &mut self.others,
+        }
     }
 
     /// The uplink VNI for a spoke's port that is to be made; `None` when all are taken.
@@ -377,7 +414,7 @@ impl Server {
 
     /// A spoke uses its uplink VNI no more. A shared one belongs to the VN as long as that lasts.
     fn release_uplink(&mut self, cx: &mut Context<'_>, uplink: Vni) {
-        if self.shared != Some(uplink) {
+        if self.shared != Some(uplink) && !self.mesh.uses(uplink) {
             cx.uplinks.release(uplink);
         }
     }

@@ -219,7 +219,8 @@ impl Line {
 impl Server {
     /// Tells everybody who was given an answer that has become untrue.
     pub(super) fn take_back(&mut self, cx: &mut Context<'_>, address: ProtocolAddress, change: &Change) {
-        let old = change.from.and_then(|site| cx.sites.vtep(site));
+        let old = change.from.filter(|site| !Server::is_hub(cx, *site));
+        let old = old.and_then(|site| cx.sites.vtep(site));
         self.take_back_from(cx, address, old, change);
     }
 
@@ -233,7 +234,8 @@ impl Server {
     ) {
         let key = (About::One(address), old);
         // Its bridge may still think that the station is there.
-        if let (Some(site), true) = (change.from, change.to.is_some() && change.from != change.to) {
+        let from = change.from.filter(|site| !Server::is_hub(cx, *site));
+        if let (Some(site), true) = (from, change.to.is_some() && change.from != change.to) {
             let until = change.until.max(cx.now + cx.holding_time);
             self.queue(cx, site, key, until);
         }
@@ -354,7 +356,7 @@ impl Server {
         let now = cx.now;
         let Some(via) = cx.sites.via(site) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
-        let destination = member.address;
+        let (destination, vni) = (member.address, member.uplink().filter(|_| member.is_hub));
         let Some(mut line) = self.lines.remove(&site) else { return };
         if line.request.is_none() {
             // What ended while it waited needs no purge any more.
@@ -366,6 +368,8 @@ impl Server {
         let again = request.sent(cx, RETRY);
         let destination = destination.filter(|a| a.protocol() == about.protocol());
         let header = purge_header(cx, via, about.protocol(), request.id(), destination);
+        // Between hubs each names the VNI that it registered with.
+        let header = Header { vni, ..header };
         cx.request(site, via, &header, |w| {
             if let Some(((About::All(_), _), _)) = line.waiting.first() {
                 line.all_after = now + ALL_APART;

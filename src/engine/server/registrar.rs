@@ -125,14 +125,21 @@ impl Server {
         let Some(member) = cx.sites.member_mut(site) else { return };
         let Some(port) = &mut member.port else { return };
         let (uplink, was_up, reply) = (port.uplink, port.is_up, self.replies.remove(&site));
+        let is_hub = member.is_hub;
         match outcome {
             Outcome::Made => {
                 port.is_up = true;
                 if !was_up {
-                    cx.tell(Event::SpokeUp { spoke, uplink });
+                    cx.tell(match is_hub {
+                        true => Event::HubUp { hub: spoke, uplink },
+                        false => Event::SpokeUp { spoke, uplink },
+                    });
                 }
                 if let Some(reply) = reply {
                     self.send(cx, site, *reply, None);
+                }
+                if is_hub && !was_up {
+                    self.announce_all(cx);
                 }
             }
             Outcome::Failed { taken } => {
@@ -140,12 +147,18 @@ impl Server {
                 cx.want(Item::Port(spoke), None);
                 self.port_failed(cx, uplink, taken);
                 if was_up {
-                    cx.tell(Event::SpokeDown { spoke, why: Why::Stopped });
+                    cx.tell(match is_hub {
+                        true => Event::HubDown { hub: spoke, why: Why::Stopped },
+                        false => Event::SpokeDown { spoke, why: Why::Stopped },
+                    });
                 }
                 // Without a question it is made anew when the spoke registers again.
                 if let Some(reply) = reply {
                     self.send(cx, site, *reply, Some(code::RESOURCES));
                     self.remove(cx, site, Why::Stopped);
+                }
+                if is_hub && taken {
+                    self.peer_failed(cx, uplink);
                 }
             }
         }
@@ -155,7 +168,11 @@ impl Server {
     fn enter(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> SiteId {
         let header = &from.message.header;
         let site = cx.sites.enter((header.nbma, header.vni));
-        let is_new = self.become_member(cx, site);
+        let is_hub = header.vni.is_some() && self.mesh.is_at(from.via.path.remote);
+        if is_hub {
+            self.replace_hub(cx, site, from.via.path.remote);
+        }
+        let is_new = self.become_member(cx, site, is_hub);
         let begins = from.message.tags().filter(|_| from.trust == Trust::Cookie);
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(from.via);
@@ -277,7 +294,8 @@ impl Server {
         let granted = from.message.cies().map(|cie| granted(own, &cie)).max().unwrap_or(own);
         let (local, mode) = (from.via.path.local, VpnMode::of(from.via.tag));
         let home = mac.and_then(|mac| self.homes.of(mac)).filter(|home| *home != spoke.nbma);
-        Ok(Some(Port { uplink, local, mode, granted, mac, home, key: from.key.map(KeyId::spi) }))
+        let (key, is_hubs) = (from.key.map(KeyId::spi), Server::is_hub(cx, site));
+        Ok(Some(Port { uplink, local, mode, granted, mac, home, key, is_hubs }))
     }
 
     /// Answers at once, or when the port is there.

@@ -27,7 +27,9 @@ impl Server {
         self.fresh_until = Some(Instant::default());
         let key = port.key.and_then(|spi| cx.keys.numbered(spi));
         let has_no_key = port.key.is_some() && key.is_none() && !cx.keys.is_empty();
-        if has_no_key || !self.settings.allows(spoke.nbma) || !cx.keys.allows(key, spoke.nbma) {
+        let is_no_hub = port.is_hubs && self.mesh.len() == 0;
+        let is_allowed = port.is_hubs || self.settings.allows(spoke.nbma);
+        if is_no_hub || has_no_key || !is_allowed || !cx.keys.allows(key, spoke.nbma) {
             return cx.plane.differs(cx.out, Item::Port(spoke));
         }
         if self.spokes >= self.settings.max_spokes.into() {
@@ -35,7 +37,7 @@ impl Server {
             return cx.plane.differs(cx.out, Item::Port(spoke));
         }
         let site = cx.sites.enter(name);
-        self.become_member(cx, site);
+        self.become_member(cx, site, port.is_hubs);
         let granted = match port.granted {
             0 => cx.holding_time,
             granted => Duration::from_secs(granted.into()),
@@ -66,7 +68,10 @@ impl Server {
             }
         }
         self.arm(cx, site);
-        cx.tell(Event::SpokeUp { spoke, uplink });
+        cx.tell(match port.is_hubs {
+            true => Event::HubUp { hub: spoke, uplink },
+            false => Event::SpokeUp { spoke, uplink },
+        });
     }
 
     /// A client of an earlier run's that registered an IP address. It may register again only in hours: until its time is
@@ -89,7 +94,7 @@ impl Server {
             return self.table_full(cx);
         }
         let site = cx.sites.enter((client.path.remote, None));
-        self.become_member(cx, site);
+        self.become_member(cx, site, false);
         if let Some(there) = cx.sites.get_mut(site) {
             there.set_way(Via { path: client.path, tag: client.mode.tag(cx.vpn_id) });
         }

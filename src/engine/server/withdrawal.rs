@@ -38,6 +38,7 @@ impl Server {
             return Ok(());
         }
         if from.trust == Trust::Wrong {
+            self.doubt_peer(cx, from.via.path.remote);
             return Ok(());
         }
         let order = self.purge_order(cx, from);
@@ -46,6 +47,10 @@ impl Server {
             cx.confirm_purge(from);
         }
         if order != Order::Newer {
+            return Ok(());
+        }
+        if let Some(hub) = from.site.filter(|_| Server::is_of_hub(cx, from)) {
+            self.hub_takes_back(cx, hub, from);
             return Ok(());
         }
         let header = &from.message.header;
@@ -152,7 +157,8 @@ impl Server {
 
     /// The client is gone: its port goes, and every shortcut towards it.
     pub(super) fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
-        let vtep = cx.sites.vtep(site);
+        // What a hub answered was never where it is itself.
+        let vtep = cx.sites.vtep(site).filter(|_| !Server::is_hub(cx, site));
         if !self.leave(cx, site, why) {
             return;
         }
@@ -172,7 +178,8 @@ impl Server {
         if member.begun.is_some() {
             cx.sessions.ended(cx.now, cx.vpn_id, (nbma, vni));
         }
-        *self.kind(vni) -= 1;
+        *self.kind(vni, member.is_hub) -= 1;
+        self.mesh.hubs.retain(|hub| *hub != site);
         self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);
         self.replies.remove(&site);
@@ -189,7 +196,10 @@ impl Server {
             self.release_uplink(cx, port.uplink);
             cx.want(Item::Port(spoke), None);
             if port.is_up {
-                cx.tell(Event::SpokeDown { spoke, why });
+                cx.tell(match member.is_hub {
+                    true => Event::HubDown { hub: spoke, why },
+                    false => Event::SpokeDown { spoke, why },
+                });
             }
         }
         true

@@ -28,6 +28,8 @@ pub struct Kept {
     pub home: Option<Nbma>,
     /// The number of its key.
     pub key: Option<u16>,
+    /// Whether it leads to another hub.
+    pub is_hubs: bool,
 }
 
 /// Of a hub's port.
@@ -45,7 +47,8 @@ impl fmt::Display for Kept {
         write!(f, " by={} for={}", self.mode.name(), self.granted)?;
         self.mac.map_or(Ok(()), |mac| write!(f, " mac={mac}"))?;
         self.home.map_or(Ok(()), |home| write!(f, " home={home}"))?;
-        self.key.map_or(Ok(()), |key| write!(f, " key={key}"))
+        self.key.map_or(Ok(()), |key| write!(f, " key={key}"))?;
+        f.write_str(if self.is_hubs { " hub=1" } else { "" })
     }
 }
 
@@ -66,6 +69,7 @@ impl Kept {
                 Some(("mac", mac)) => kept.mac = mac.parse().ok(),
                 Some(("home", home)) => kept.home = home.parse().ok(),
                 Some(("key", spi)) => kept.key = spi.parse().ok(),
+                Some(("hub", _)) => kept.is_hubs = true,
                 _ => {}
             }
         }
@@ -87,6 +91,13 @@ pub enum Mark {
     Port(Vtep, Kept),
     /// A hub's device for all spokes.
     Shared(Kept),
+}
+
+impl Mark {
+    /// Whether it is of a port for another hub.
+    pub fn is_hubs(self) -> bool {
+        matches!(self, Mark::Port(_, Kept { is_hubs: true, .. }))
+    }
 }
 
 /// The VN that a device is for, and what it is there.
@@ -114,6 +125,7 @@ mod tests {
             mac: "06:00:00:00:00:01".parse().ok(),
             home: "2001:db8:1000:1000:1000:1000:1000:1001".parse().ok(),
             key: Some(u16::MAX),
+            is_hubs: true,
         };
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };

@@ -7,7 +7,7 @@ use super::{DEFAULT, Wanted};
 use crate::control::Cause;
 use crate::engine::Port;
 use crate::shell::netlink::{Error, LinkChange, Netlink, NewVxlan};
-use crate::types::{Nbma, VlanId, Vni, VpnId, Vtep};
+use crate::types::{Nbma, VlanId, Vni, Vtep};
 use std::sync::Arc;
 
 /// Part of the MAC of a port.
@@ -90,6 +90,7 @@ impl Make {
                 vni: Some(p.port.uplink.get()),
                 mac: Some(tunnel_mac(p.port.uplink, PORT)),
                 entry: Some(destination(p.spoke, self.via)),
+                isolated: p.port.is_hubs,
                 ..self.device(p.port, name, alias)
             })
             .collect();
@@ -110,6 +111,7 @@ impl Make {
             vlan: self.wanted.vlan,
             alias,
             entry: None,
+            isolated: false,
             up: true,
         }
     }
@@ -122,24 +124,24 @@ pub(super) fn change(netlink: &mut Netlink, index: u32, to: &NewPort) -> Result<
 
 /// Whether a port's device can be made as it is wanted without another one in its place.
 pub(super) fn can_become(there: Port, wanted: Port) -> bool {
-    there.uplink == wanted.uplink && there.local.same_family(wanted.local)
+    (there.uplink, there.is_hubs) == (wanted.uplink, wanted.is_hubs) && there.local.same_family(wanted.local)
 }
 
 /// What is kept beside a port.
 pub(super) fn kept(port: Port) -> Kept {
-    let Port { mode, granted, mac, home, key, .. } = port;
-    Kept { mode, granted, mac, home, key }
+    let Port { mode, granted, mac, home, key, is_hubs, .. } = port;
+    Kept { mode, granted, mac, home, key, is_hubs }
 }
 
 /// A port that was found.
 pub(super) fn found(uplink: Vni, local: Nbma, kept: Kept) -> Port {
-    let Kept { mode, granted, mac, home, key } = kept;
-    Port { uplink, local, mode, granted, mac, home, key }
+    let Kept { mode, granted, mac, home, key, is_hubs } = kept;
+    Port { uplink, local, mode, granted, mac, home, key, is_hubs }
 }
 
 /// Whether a port's device is as it is to be; what is kept beside it can be changed.
 pub(super) fn serves(there: Port, wanted: Port) -> bool {
-    (there.uplink, there.local) == (wanted.uplink, wanted.local)
+    (there.uplink, there.local, there.is_hubs) == (wanted.uplink, wanted.local, wanted.is_hubs)
 }
 
 /// Whether it exists, and what to do when a bridge has all the ports it can have (EXFULL).
@@ -156,12 +158,6 @@ pub(super) fn may_make_bridge(wanted: &Wanted) -> Result<(), Cause> {
         (None, Some(_)) => Err(Cause::NoBridge(wanted.bridge.clone())),
         (Some(_), _) => Err(Cause::NoFilteringBridge(wanted.bridge.clone())),
     }
-}
-
-/// The MAC of a bridge made for a VN: the same after a restart of the machine, since it is the hub's protocol address.
-pub(super) fn bridge_mac(vpn: VpnId) -> [u8; 6] {
-    let [a, b, c, d] = vpn.index().to_be_bytes();
-    [0x02, 0xd0, a, b, c, d]
 }
 
 /// A MAC for a tunnel device. Its high first octet keeps a bridge, which takes the lowest MAC of its ports, from

@@ -168,6 +168,7 @@ mod tests {
                     mac: None,
                     home: None,
                     key: None,
+                    is_hubs: false,
                 },
             )
         };

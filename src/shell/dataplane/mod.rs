@@ -381,6 +381,12 @@ impl Dataplane {
                     self.jobs.push_back(Job::Announce(whose, Announcement { index, mac, hub, lead }));
                 }
             }
+            Act::AnnounceTo { mac, hub, at } => {
+                if let Some(index) = vn.port_to(at) {
+                    let announcement = Announcement { index, mac, hub, lead: None };
+                    self.jobs.push_back(Job::Announce(whose, announcement));
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::join::join;
 use super::vlan::{self, Scope};
+use super::wanted::bridge_mac;
 use super::{Role, Wanted, alias, hub, kmod, shown, spoke};
 use crate::control::Cause;
 use crate::shell::netlink::{BridgeInfo, BridgePort, Error, FdbChange, Kind, Link, LinkChange, Netlink};
@@ -181,14 +182,17 @@ impl Settling<'_> {
         match &there {
             None => {
                 hub::may_make_bridge(wanted)?;
-                let mac = Some(hub::bridge_mac(wanted.vpn_id));
+                let mac = Some(wanted.bridge_mac);
                 self.netlink.create_bridge(&wanted.bridge, mac, &alias, true).map_err(shown)?;
             }
             Some(bridge) => self.take_over(bridge, &alias).map_err(shown)?,
         }
         let bridge =
             self.find_bridge(&wanted.bridge)?.ok_or_else(|| Cause::NoBridge(wanted.bridge.clone()))?;
-        let mac = match bridge.mac.and_then(Mac::new) {
+        // What each hub of the VN would have is good for one that is alone.
+        let is_anyones = |mac: [u8; 6]| mac == bridge_mac(wanted.vpn_id) && mac != wanted.bridge_mac;
+        let own = bridge.mac.filter(|mac| !is_anyones(*mac));
+        let mac = match own.and_then(Mac::new) {
             Some(mac) => mac,
             None => self.give_mac(&bridge)?,
         };
@@ -237,7 +241,7 @@ impl Settling<'_> {
 
     /// A bridge that lost its last port lost its MAC with it, unless somebody gave it one.
     fn give_mac(&mut self, bridge: &Link) -> Result<Mac, Cause> {
-        let mac = hub::bridge_mac(self.order.wanted.vpn_id);
+        let mac = self.order.wanted.bridge_mac;
         let change = LinkChange { mac: Some(mac), ..LinkChange::default() };
         self.netlink.set_link(bridge.index, &change).map_err(shown)?;
         Mac::new(mac).ok_or_else(|| Cause::NoBridge(bridge.name.clone()))

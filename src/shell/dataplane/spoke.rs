@@ -77,6 +77,7 @@ impl Tunnel<'_> {
     /// One that is to be made.
     pub fn to_make<'a>(&'a self, wanted: &Wanted, bridge: u32, alias: &'a str) -> NewVxlan<'a> {
         NewVxlan {
+            isolated: false,
             name: self.name,
             vni: Some(self.vni.get()),
             local: self.origin.ip(),

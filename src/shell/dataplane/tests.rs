@@ -113,7 +113,16 @@ fn port() -> NewPort {
     let local = Nbma::new([10, 0, 0, 1].into()).unwrap();
     NewPort {
         spoke: spoke(),
-        port: Port { uplink, local, mode: VpnMode::Llc, granted: 600, mac: None, home: None, key: None },
+        port: Port {
+            uplink,
+            local,
+            mode: VpnMode::Llc,
+            granted: 600,
+            mac: None,
+            home: None,
+            key: None,
+            is_hubs: false,
+        },
     }
 }
 

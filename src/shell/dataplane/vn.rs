@@ -216,6 +216,14 @@ impl Vn {
         }
     }
 
+    /// The device of the port for whoever is at this VTEP.
+    pub fn port_to(&self, at: Vtep) -> Option<u32> {
+        match &self.devices {
+            Devices::Ports(ports) => ports.get(&at)?.index,
+            Devices::Spoke | Devices::Shared(_) => None,
+        }
+    }
+
     /// Where an entry of a spoke's device leads to.
     pub fn leads_to(&self, entry: &FdbEntry) -> Option<Vtep> {
         match self.wanted.role {

@@ -20,6 +20,8 @@ pub(super) struct Wanted {
     pub device_mac: [u8; 6],
     /// Whether a spoke takes frames from those alone that its hub named.
     pub is_guarded: bool,
+    /// That of a hub's bridge, if the daemon makes it.
+    pub bridge_mac: [u8; 6],
     pub role: Role,
 }
 
@@ -53,7 +55,10 @@ impl Wanted {
             }
             config::Role::Hub(_) => false,
         };
+        let has_peers = matches!(&vn.role, config::Role::Hub(hub) if !hub.peers.is_empty());
+        let bridge_mac = if has_peers { identity.bridge_mac(vn.vpn_id) } else { bridge_mac(vn.vpn_id) };
         Wanted {
+            bridge_mac,
             name: vn.name.clone(),
             vpn_id: vn.vpn_id,
             bridge: vn.bridge.clone(),
@@ -93,11 +98,10 @@ impl Wanted {
 impl Forwarder {
     /// What `wanted` comes to, in a daemon of this configuration.
     pub(super) fn choose(wanted: Dataplane, config: &Config, driver: Option<&str>) -> Forwarder {
-        let needs_plain = |role: &config::Role| {
-            matches!(
-                role,
-                config::Role::Spoke(_) | config::Role::Hub(HubRole { dataplane: Dataplane::Bridge, .. })
-            )
+        let needs_plain = |role: &config::Role| match role {
+            config::Role::Spoke(_) | config::Role::Hub(HubRole { dataplane: Dataplane::Bridge, .. }) => true,
+            // Only a bridge's ports can be isolated.
+            config::Role::Hub(hub) => !hub.peers.is_empty(),
         };
         let plain = config.vns.iter().find(|vn| needs_plain(&vn.role));
         match (wanted, driver, plain) {
@@ -125,6 +129,12 @@ impl Forwarder {
     pub fn is_shared(&self) -> bool {
         matches!(self, Forwarder::Kmod(_))
     }
+}
+
+/// The MAC of a bridge made for a VN with one hub: the same after a restart of the machine, since it is the hub's protocol address.
+pub(super) fn bridge_mac(vpn: VpnId) -> [u8; 6] {
+    let [a, b, c, d] = vpn.index().to_be_bytes();
+    [0x02, 0xd0, a, b, c, d]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! It has sockets of its own, gets jobs and answers each of them, in their order, but that a listing goes on beside
 //! other jobs. It knows nothing between two of them.
 
+use super::alias;
 use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
 use super::join::{flood, join};
@@ -307,7 +308,7 @@ impl Hands {
             Job::Keep { index, bridge, vlan, mtu } => {
                 let kept = netlink
                     .link_by_index(index)
-                    .and_then(|link| link.map_or(Ok(()), |link| join(netlink, &link, bridge, vlan, mtu)));
+                    .and_then(|link| link.map_or(Ok(()), |link| rejoin(netlink, &link, bridge, vlan, mtu)));
                 if let Err(e) = kept.or_else(|e| if e.not_found() { Ok(()) } else { Err(e) }) {
                     log::warn!("{e}");
                 }
@@ -436,6 +437,23 @@ impl Hands {
             self.begin();
         }
     }
+}
+
+/// A device becomes a port again. One that leads to another hub is isolated before a frame can pass it.
+fn rejoin(
+    netlink: &mut Netlink,
+    link: &Link,
+    bridge: u32,
+    vlan: Option<VlanId>,
+    mtu: u32,
+) -> Result<(), Error> {
+    let is_hubs = link.alias.as_deref().and_then(alias::parse).is_some_and(|(_, mark)| mark.is_hubs());
+    if is_hubs && link.master != Some(bridge) {
+        netlink.set_link(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
+        netlink.set_link(link.index, &LinkChange { master: Some(Some(bridge)), ..LinkChange::default() })?;
+        netlink.isolate(link.index)?;
+    }
+    join(netlink, link, bridge, vlan, mtu)
 }
 
 /// Makes changes. The devices of those that are not there.

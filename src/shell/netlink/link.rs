@@ -53,6 +53,10 @@ const NO_LINK_LOCAL_LEARNING: u32 = 1;
 // IFLA_BRPORT_MODE: hairpin; IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD.
 const BRPORT_MODE: u16 = 4;
 const BRPORT_FLOODS: [u16; 3] = [9, 27, 30];
+/// IFLA_BRPORT_MULTICAST_ROUTER, and its value for a port that gets all; IFLA_BRPORT_ISOLATED (Linux 4.18).
+const BRPORT_MULTICAST_ROUTER: u16 = 25;
+const ALWAYS: u8 = 2;
+const BRPORT_ISOLATED: u16 = 33;
 
 // A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
 const RTM_NEWTUNNEL: u16 = 120;
@@ -507,6 +511,12 @@ impl Netlink {
             .map_err(|e| e.during(format!("set hairpin mode on interface {index}")))
     }
 
+    /// Have a bridge port pass nothing to other isolated ones, and get all multicast.
+    pub fn isolate(&mut self, index: u32) -> Result<(), Error> {
+        self.request(Rtm::Newlink, NlmF::empty(), isolation(index), |_| {})
+            .map_err(|e| e.during(format!("isolate interface {index}")))
+    }
+
     /// Have a bridge flood this by a port of it.
     pub fn set_floods(&mut self, index: u32, floods: Floods) -> Result<(), Error> {
         let flags: Vec<_> = BRPORT_FLOODS
@@ -548,6 +558,13 @@ impl Netlink {
         }
         self.request(Rtm::Dellink, NlmF::empty(), header(index, Iff::empty(), Iff::empty(), vec![]), |_| {})
     }
+}
+
+/// A bridge port is isolated, and where there is a querier, gets all multicast.
+pub(super) fn isolation(index: u32) -> Buffer {
+    let flags =
+        [message::attribute(BRPORT_ISOLATED, &[1]), message::attribute(BRPORT_MULTICAST_ROUTER, &[ALWAYS])];
+    port(index, &flags)
 }
 
 /// What a bridge is to set for a port of it.

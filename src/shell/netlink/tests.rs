@@ -41,6 +41,7 @@ fn parse(message: Message<'_>) {
 /// What this program sends; the kernel's messages are of the same form.
 fn real_messages() -> Vec<u8> {
     let new = NewVxlan {
+        isolated: false,
         name: "dmevpn1",
         vni: Some(100),
         local: "2001:db8::1".parse().unwrap(),

@@ -2,7 +2,7 @@
 //! is asked for.
 
 use super::fdb::set_message;
-use super::link::{header, ifname, vxlan as attr};
+use super::link::{header, ifname, isolation, vxlan as attr};
 use super::message::{self, Attribute, Batch};
 use super::vlan::{other_vlans, untagged_in};
 use super::{Destination, Error, Netlink, OWN_INDICES, Refusal};
@@ -52,6 +52,8 @@ pub struct NewVxlan<'a> {
     pub alias: &'a str,
     /// Where its default entry leads to, if it is to have one.
     pub entry: Option<Destination>,
+    /// Whether it is to pass nothing to other isolated ports of its bridge, and is to get all multicast.
+    pub isolated: bool,
     /// Whether to switch it on.
     pub up: bool,
 }
@@ -112,6 +114,10 @@ impl Netlink {
             asked.push(device, Rtm::Setlink, NlmF::empty(), header(index, none(), none(), vec![alias]));
             // A kernel without IPv6 refuses this one.
             asked.may(device, Rtm::Setlink, header(index, none(), none(), vec![no_ipv6_address()]));
+            if new.isolated {
+                // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
+                asked.push(device, Rtm::Newlink, NlmF::empty(), isolation(index));
+            }
             if let Some(vlan) = new.vlan {
                 // In this order no frame passes from one VLAN to another.
                 asked.push(device, Rtm::Dellink, NlmF::empty(), other_vlans(index, vlan));

@@ -19,7 +19,7 @@ const CHANCE: Duration = Duration::from_secs(5);
 pub(super) struct Hub {
     name: String,
     address: HubAddress,
-    /// The VNs in which this router is a spoke of it.
+    /// The VNs in which this router is a spoke of it, or a hub beside it.
     pub spokes: Vec<VnKey>,
     /// The addresses of its name, in the order in which they are tried.
     found: Vec<Nbma>,
@@ -37,12 +37,15 @@ pub(super) struct Hub {
     pub trouble: Option<Cause>,
 }
 
-/// The hubs of all VNs in which this router is a spoke.
+/// The hubs of all VNs in which this router is a spoke, and the other hubs of those in which it is one.
 pub(super) fn in_use(config: &Config, names: &Names) -> LiteMap<HubKey, Hub> {
     let mut hubs: LiteMap<HubKey, Hub> = LiteMap::new();
     for vn in &config.vns {
-        let Role::Spoke(spoke) = &vn.role else { continue };
-        for name in &spoke.hubs {
+        let names_of_hubs = match &vn.role {
+            Role::Spoke(spoke) => &spoke.hubs,
+            Role::Hub(hub) => &hub.peers,
+        };
+        for name in names_of_hubs {
             let (Some(key), Some(hub)) = (names.vn(&vn.name), names.hub(name)) else { continue };
             if let Some(hub) = hubs.get_mut(&hub) {
                 hub.spokes.push(key);

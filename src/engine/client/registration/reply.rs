@@ -3,7 +3,6 @@
 use super::{DOUBT_APART, REGISTER, Registration, State, pinned};
 use crate::engine::context::Context;
 use crate::engine::contract::effect::Event;
-use crate::engine::contract::item::{Item, Wanted};
 use crate::engine::contract::reason::{Refusal, Rivals};
 use crate::engine::contract::settings::ClientSettings;
 use crate::engine::contract::statistics::increment;
@@ -94,7 +93,6 @@ impl Registration {
         }
         let before = self.uplink;
         self.uplink = pinned(cx, before, Some(site));
-        cx.want(Item::Uplink, Some(Wanted::To(uplink)));
         self.address = responder.address.or(self.address);
         self.request = None;
         self.refusals = 0;

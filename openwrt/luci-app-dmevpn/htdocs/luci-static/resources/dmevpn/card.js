@@ -80,6 +80,7 @@ function hub_facts(vn) {
 	return [
 		[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
 		vn.ip_clients ? [ _('IP clients'), String(vn.ip_clients) ] : null,
+		vn.peers ? [ _('Other hubs'), _('%d of %d linked').format(vn.peers_up, vn.peers) ] : null,
 		[ _('Keys'), keys_text(vn) ],
 		[ _('MAC addresses'), String(vn.macs) ],
 		[ _('Data plane'), vn.dataplane_reason ? '%s (%s)'.format(vn.dataplane, vn.dataplane_reason) : vn.dataplane ],

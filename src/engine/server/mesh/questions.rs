@@ -1,0 +1,154 @@
+//! What a spoke asks about a MAC at another hub, that hub is asked, and the spoke gets its answer. Hubs are answered about
+//! a hub's own spokes alone, so no question goes round.
+
+use super::super::super::client::Sender;
+use super::super::super::context::{Context, Due, ServerDue};
+use super::super::super::contract::statistics::increment;
+use super::super::super::contract::way::Via;
+use super::super::super::exchange::{Backoff, Inbound, KeyId, Request, Trust};
+use super::super::super::limits::{ASKING_ONE, CROSS_QUESTIONS};
+use super::super::super::sites::SiteId;
+use super::super::super::timers::Alarm;
+use super::super::{Server, mac};
+use crate::time::Instant;
+use crate::types::Vtep;
+use crate::wire::nhrp::{Cie, Message, ProtocolAddress, code};
+use core::time::Duration;
+
+/// So often another hub is asked, a second apart. Then it is silent: so is this one, and whoever asked asks again.
+const TRIES: u32 = 4;
+const APART: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
+
+/// Who asked first, as it came.
+#[derive(Debug)]
+struct Waiting {
+    via: Via,
+    site: SiteId,
+    trust: Trust,
+    key: Option<KeyId>,
+    octets: Vec<u8>,
+}
+
+/// A question about one MAC.
+#[derive(Debug)]
+struct Question {
+    address: ProtocolAddress,
+    request: Request,
+    next: Instant,
+    waiting: Vec<Waiting>,
+}
+
+/// Those that are not answered yet.
+#[derive(Debug, Default)]
+pub struct Questions {
+    open: Vec<Question>,
+    alarm: Alarm,
+}
+
+impl Server {
+    /// Asks the hub at `hub` what it was asked about an address. Who asks too much asks again.
+    pub(in super::super) fn ask_hub(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: SiteId,
+        from: &Inbound<'_>,
+        address: ProtocolAddress,
+    ) {
+        let Some(site) = from.site else { return };
+        let waits =
+            Waiting { via: from.via, site, trust: from.trust, key: from.key, octets: from.octets.to_vec() };
+        let open = &mut self.mesh.questions.open;
+        if let Some(question) = open.iter_mut().find(|question| question.address == address) {
+            // The newest of a site is the one to answer.
+            question.waiting.retain(|waiting| waiting.site != site);
+            if question.waiting.len() < ASKING_ONE {
+                question.waiting.push(waits);
+            }
+            return;
+        }
+        if open.len() >= CROSS_QUESTIONS {
+            return increment(&mut cx.statistics.rx_rate_limited);
+        }
+        let request = Request::new(cx, hub, address);
+        open.push(Question { address, request, next: cx.now, waiting: vec![waits] });
+        self.go_on_with_questions(cx);
+    }
+
+    /// Asks what is due, and gives up on hubs that are silent.
+    pub(in super::super) fn go_on_with_questions(&mut self, cx: &mut Context<'_>) {
+        while let Some(place) = self.mesh.questions.open.iter().position(|question| question.next <= cx.now) {
+            let question = &mut self.mesh.questions.open[place];
+            let is_asked = question.request.tries() < TRIES && ask(cx, question);
+            if !is_asked {
+                self.mesh.questions.open.swap_remove(place);
+            }
+        }
+        self.arm_questions(cx);
+    }
+
+    /// Another hub answered. Whether it was asked.
+    pub(in super::super) fn hub_answered(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
+        let about = from.message.header.destination;
+        let is_it = |question: &Question| question.request.is_answered(from.site, &from.message, about);
+        let Some(place) = self.mesh.questions.open.iter().position(is_it) else { return false };
+        let question = self.mesh.questions.open.swap_remove(place);
+        self.arm_questions(cx);
+        let cies = || from.message.cies();
+        if cies().any(|cie| cie.code == code::PROHIBITED) {
+            // It was started anew, and does not know who asks. Whoever asked asks again.
+            increment(&mut cx.statistics.rx_resolve_reply_nak);
+            self.doubt_peer(cx, from.via.path.remote);
+            return true;
+        }
+        let found = cies().find(|cie| cie.code == code::OK && cie.nbma.is_some() && cie.vni.is_some());
+        increment(match found {
+            Some(_) => &mut cx.statistics.rx_resolve_reply_ack,
+            None => &mut cx.statistics.rx_resolve_reply_nak,
+        });
+        self.pass_on(cx, &question, found.as_ref());
+        true
+    }
+
+    pub(super) fn end_questions(&mut self, cx: &mut Context<'_>) {
+        self.mesh.questions.open.clear();
+        cx.timers.clear(&mut self.mesh.questions.alarm);
+    }
+
+    /// Answers whoever asked.
+    fn pass_on(&mut self, cx: &mut Context<'_>, question: &Question, found: Option<&Cie>) {
+        // What is at that hub itself, or beyond what its spokes reach directly, is behind this one for a spoke.
+        let there = found.and_then(|cie| Some(Vtep { nbma: cie.nbma?, vni: cie.vni? }));
+        let is_itself = there.is_some() && there == cx.sites.vtep(question.request.to());
+        for Waiting { via, site, trust, key, octets } in &question.waiting {
+            let Ok(message) = Message::parse(octets) else { continue };
+            let ours = cx.sites.get(*site).and_then(|there| there.tags);
+            let is_in = *trust != Trust::Session || message.tags() == ours.map(|ours| ours.flipped());
+            if cx.sites.member(*site).is_none() || !is_in {
+                // Its session ended meanwhile.
+                continue;
+            }
+            let from = Inbound { via: *via, site: Some(*site), trust: *trust, key: *key, message, octets };
+            self.answer_for_hub(cx, &from, question.address, found, is_itself);
+        }
+    }
+
+    fn arm_questions(&mut self, cx: &mut Context<'_>) {
+        let questions = &mut self.mesh.questions;
+        match questions.open.iter().map(|question| question.next).min() {
+            Some(next) => cx.arm(&mut questions.alarm, next, Due::Server(ServerDue::Questions)),
+            None => cx.timers.clear(&mut questions.alarm),
+        }
+    }
+}
+
+/// Sends the question, or sends it again. Whether there is a way.
+fn ask(cx: &mut Context<'_>, question: &mut Question) -> bool {
+    let hub = question.request.to();
+    let vni = cx.sites.member(hub).and_then(|member| member.uplink());
+    let (Some(via), Some(vni), Some(own)) = (cx.sites.via(hub), vni, cx.sites.mac) else { return false };
+    let Some(wanted) = mac(question.address) else { return false };
+    question.next = question.request.sent(cx, APART);
+    Sender { hub, via, vni, mac: own }.question(cx, question.request.id(), wanted);
+    increment(&mut cx.statistics.tx_resolve_req);
+    true
+}

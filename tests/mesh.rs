@@ -1,0 +1,207 @@
+//! Several hubs in virtual time: one switch, many boxes. `DMEVPN_SEED` repeats a failure.
+
+mod sim;
+
+use dmevpn::engine::settings::{HubKey, HubSettings, Settings};
+use dmevpn::engine::{Event, Path};
+use dmevpn::types::Nbma;
+use sim::build::*;
+use sim::{Net, NodeId, Sim, seed};
+use std::time::Duration;
+
+const HOLDING: u64 = 120;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn hub_nbma(n: usize) -> Nbma {
+    nbma(&format!("10.0.0.{}", 1 + n))
+}
+
+/// Hub `n` of so many: all others are its peers.
+fn hub_of(n: usize, hubs: usize) -> Settings {
+    let others = (0..hubs).filter(|other| *other != n).map(|other| HubKey(other as u16));
+    let mut role = hub_role();
+    role.peers = others.clone().collect();
+    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Hub(role)))], VpnMode::Llc);
+    all.hubs = others.map(|hub| (hub, HubSettings::default())).collect();
+    all
+}
+
+use dmevpn::engine::settings::VpnMode;
+
+/// So many hubs, nodes 0 and up, each with so many spokes with one station each: station `id` at node `id`.
+fn mesh(seed: u64, net: Net, hubs: usize, spokes: usize) -> Sim {
+    let mut sim = Sim::new(seed, net);
+    for n in 0..hubs {
+        sim.add(&[hub_nbma(n)], hub_of(n, hubs), None);
+    }
+    for n in 0..hubs {
+        for other in (0..hubs).filter(|other| *other != n) {
+            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
+            sim.set_peer(n, HubKey(other as u16), Some(path));
+        }
+    }
+    for n in 0..hubs * spokes {
+        let id = hubs + n;
+        let added =
+            sim.add(&[spoke_nbma(id)], spoke_settings(HOLDING, 100 + id as u32), Some(hub_nbma(n % hubs)));
+        assert_eq!(added, id);
+        sim.settle(station(id), id, VN);
+    }
+    sim.until(20 * MINUTE, "registering", |sim| (hubs..sim.nodes.len()).all(|id| sim.registered(id, VN)));
+    sim.until(MINUTE, "linking the hubs", |sim| (0..hubs).all(|id| linked(sim, id) == hubs - 1));
+    sim
+}
+
+/// To how many other hubs one has ports.
+fn linked(sim: &Sim, hub: NodeId) -> usize {
+    sim.plane(hub, VN).ports.values().filter(|port| port.is_hubs).count()
+}
+
+/// A broadcast of a station is heard once at each other one, and not at its own.
+fn one_copy_each(sim: &mut Sim, hubs: usize, from: NodeId) {
+    sim.heard.clear();
+    sim.frame(station(from), None);
+    sim.run_secs(1);
+    for id in hubs..sim.nodes.len() {
+        let copies = sim.heard.get(&(id, station(from))).copied().unwrap_or(0);
+        // At its own site it is heard as it is sent.
+        sim.check(copies == 1, || format!("{copies} copies of a broadcast of {from} at {id}"));
+    }
+}
+
+fn has_shortcut(sim: &Sim, asker: NodeId, other: NodeId) -> bool {
+    let shortcut = sim.shortcut(asker, VN, station(other));
+    shortcut.is_some() && shortcut == sim.right(asker, station(other))
+}
+
+#[test]
+fn of_each_broadcast_there_is_one_copy_at_each_station() {
+    for hubs in 1..=4 {
+        let mut sim = mesh(seed(), Net::GOOD, hubs, 2);
+        for from in hubs..sim.nodes.len() {
+            one_copy_each(&mut sim, hubs, from);
+        }
+        sim.check_kernel_is_as_wanted();
+    }
+}
+
+#[test]
+fn spokes_of_different_hubs_talk_directly_and_lose_nothing() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 3);
+    let (a, b) = (3, 4);
+    sim.run_secs(5);
+    sim.converse(station(a), station(b), SECOND / 10, 10 * MINUTE);
+    let took = sim.until(20 * SECOND, "a shortcut", |sim| has_shortcut(sim, a, b) && has_shortcut(sim, b, a));
+    sim.check(took < 2 * SECOND, || format!("a shortcut took {took:?}"));
+    let by_hub = sim.frames_by_hub;
+    sim.run_secs(9 * 60);
+    sim.check(has_shortcut(&sim, a, b) && has_shortcut(&sim, b, a), || "it is not renewed".into());
+    sim.check(sim.frames_by_hub - by_hub < 200, || format!("{} by a hub", sim.frames_by_hub - by_hub));
+    sim.run_secs(60);
+    assert_eq!(sim.frames_lost(), 0);
+    sim.check_kernel_is_as_wanted();
+}
+
+#[test]
+fn a_mac_moves_between_sites_of_different_hubs() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 3);
+    let (asker, old, new) = (3, 4, 5);
+    let mac = station(old);
+    sim.converse(station(asker), mac, SECOND / 10, 10 * MINUTE);
+    sim.until(20 * SECOND, "a shortcut", |sim| has_shortcut(sim, asker, old));
+    sim.unplug(mac);
+    sim.settle(mac, new, VN);
+    sim.talk(mac, None, 2 * SECOND, 30 * SECOND);
+    let took = sim.until(20 * SECOND, "the new shortcut", |sim| has_shortcut(sim, asker, old));
+    sim.check(took < 4 * SECOND, || format!("it took {took:?}"));
+    // And back to a site of the asker's own hub.
+    sim.unplug(mac);
+    sim.settle(mac, 6, VN);
+    sim.talk(mac, None, 2 * SECOND, 30 * SECOND);
+    sim.until(20 * SECOND, "the newest shortcut", |sim| has_shortcut(sim, asker, old));
+    for from in [3, 5, 7, 8, 11] {
+        one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// Whoever asked is told hop by hop that a spoke is gone.
+#[test]
+fn a_spoke_of_another_hub_dies() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    let (a, b) = (2, 3);
+    sim.converse(station(a), station(b), SECOND / 10, 2 * MINUTE);
+    sim.until(20 * SECOND, "a shortcut", |sim| has_shortcut(sim, a, b));
+    sim.nodes[b].alive = false;
+    sim.cut(0, b);
+    sim.cut(1, b);
+    sim.until(5 * MINUTE, "the end of the shortcut", |sim| sim.shortcut(a, VN, station(b)).is_none());
+}
+
+/// A hub that is started again takes its ports over; one that is rebooted is linked again.
+#[test]
+fn hubs_that_are_started_again_are_linked_again() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+    for hub in 0..3 {
+        sim.restart(hub);
+        sim.run_secs(1);
+        sim.check(linked(&sim, hub) == 2, || format!("hub {hub} has {} links", linked(&sim, hub)));
+        sim.run_secs(30);
+        for from in 3..sim.nodes.len() {
+            one_copy_each(&mut sim, 3, from);
+        }
+        assert_eq!((0..3).map(|id| linked(&sim, id)).sum::<usize>(), 6);
+    }
+    for hub in 0..3 {
+        sim.reboot(hub);
+        sim.until(15 * SECOND, "linking the hubs", |sim| (0..3).all(|id| linked(sim, id) == 2));
+    }
+    sim.run_secs(300);
+    for from in 3..sim.nodes.len() {
+        one_copy_each(&mut sim, 3, from);
+    }
+    sim.check_kernel_is_as_wanted();
+}
+
+/// What a hub of two that do not hear of each other has for the other goes, and comes again.
+#[test]
+fn hubs_that_are_cut_are_linked_again() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+    sim.cut(0, 1);
+    sim.run_secs(30);
+    assert_eq!((linked(&sim, 0), linked(&sim, 1), linked(&sim, 2)), (1, 1, 2));
+    assert!(sim.told(0, |event| matches!(event, Event::HubDown { .. })) > 0);
+    sim.cut.clear();
+    let took = sim.until(2 * MINUTE, "linking", |sim| (0..3).all(|id| linked(sim, id) == 2));
+    println!("linked again after {took:?}");
+    for from in 3..sim.nodes.len() {
+        one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// With loss and packets twice and in disorder, too.
+#[test]
+fn hubs_in_bad_weather() {
+    let mut sim = mesh(seed(), Net::BAD, 3, 10);
+    let mut pairs = Vec::new();
+    for _ in 0..20 {
+        let (a, b) = (3 + sim.chance(30), 3 + sim.chance(30));
+        if a != b {
+            pairs.push((a, b));
+            sim.converse(station(a), station(b), SECOND, 20 * MINUTE);
+        }
+    }
+    let all = |sim: &Sim| pairs.iter().all(|&(a, b)| has_shortcut(sim, a, b) && has_shortcut(sim, b, a));
+    sim.until(10 * MINUTE, "finding all shortcuts", all);
+    sim.run_secs(240);
+    sim.check_kernel_is_as_wanted();
+}
+
+/// No hub, no difference: a hub without peers says and does nothing of all this.
+#[test]
+fn a_hub_without_peers_is_as_before() {
+    let mut sim = mesh(seed(), Net::GOOD, 1, 3);
+    sim.run_secs(300);
+    assert_eq!(linked(&sim, 0), 0);
+    assert_eq!(sim.told(0, |event| matches!(event, Event::HubUp { .. } | Event::Registered { .. })), 0);
+}
