@@ -32,6 +32,7 @@ mod keys;
 mod life;
 mod log;
 mod loops;
+mod mesh;
 mod moves;
 mod nat;
 mod nonsense;

@@ -146,10 +146,31 @@ impl Lab {
         self.add_node("hub".into(), 1, vns)
     }
 
+    /// Adds `hub<n>` of these VNs, whose address ends in 100 + n. Who its peers are is for [`Lab::link_hubs`] to say.
+    pub fn add_other_hub(&mut self, n: u8, vns: Vec<Vn>) -> Res {
+        let vns = vns.into_iter().map(|vn| Vn { tunnel: None, ..vn }).collect();
+        self.add_node(format!("hub{n}"), 100 + n, vns)
+    }
+
+    /// Has each hub know all others as its peers, in all VNs.
+    pub fn link_hubs(&self) -> Res {
+        let hubs: Vec<&Node> = self.nodes.values().filter(|node| node.is_hub()).collect();
+        for hub in &hubs {
+            let others = || hubs.iter().filter(|other| other.name != hub.name);
+            let peers: String = others().map(|other| format!("\tlist peer '{}'\n", other.name)).collect();
+            let section = |other: &&&Node| {
+                format!("\nconfig hub '{}'\n\toption address '{}'\n", other.name, other.nbma)
+            };
+            let sections: String = others().map(|other| section(&other)).collect();
+            let role = "\toption role 'hub'\n";
+            hub.edit_config(|text| text.replace(role, &format!("{role}{peers}")) + &sections)?;
+        }
+        Ok(())
+    }
+
     /// Adds `hub2`: the spokes there are have both, and prefer the first.
     pub fn add_second_hub(&mut self, vns: Vec<Vn>) -> Res {
-        let vns = vns.into_iter().map(|vn| Vn { tunnel: None, ..vn }).collect();
-        self.add_node("hub2".into(), 102, vns)?;
+        self.add_other_hub(2, vns)?;
         let hub2 = format!("\nconfig hub 'dc2'\n\toption address '{}'\n", self.node("hub2").nbma);
         for spoke in self.spokes() {
             let both = "\tlist hub 'dc1'\n\tlist hub 'dc2'\n";
@@ -320,7 +341,7 @@ impl Lab {
 
     /// The spokes.
     pub fn spokes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values().filter(|n| !n.name.starts_with("hub"))
+        self.nodes.values().filter(|n| !n.is_hub())
     }
 
     /// Starts the daemon of a node; does nothing in a lab without a daemon.
@@ -522,6 +543,10 @@ impl Node {
         // A system call that the daemon's filter does not know is to be noticed.
         command.env("DMEVPN_SECCOMP", "kill");
         command
+    }
+
+    fn is_hub(&self) -> bool {
+        self.name.starts_with("hub")
     }
 
     /// The process id of its daemon. (`ip netns exec` becomes the program, so it is the child's.)

@@ -1,0 +1,131 @@
+//! Several hubs in a VN: one switch, many boxes.
+
+use super::*;
+use lab::capture::Capture;
+use lab::traffic::{BROADCAST, Sender, experiment, experiment_number};
+use lab::{Res, mac};
+
+/// The sites, and which hub each is registered with.
+const SITES: [(u8, &str); 4] = [(1, "hub"), (2, "hub"), (3, "hub2"), (4, "hub3")];
+
+fn host_mac(n: u8) -> MacBytes {
+    mac(0x30 + u16::from(n))
+}
+
+/// Three hubs, four sites with a host each. All daemons run, and all hubs are linked.
+fn three_hubs(scene: impl FnOnce(&mut Lab)) {
+    let Some(_turn) = my_turn() else { return };
+    let mut lab = Lab::new(plan()).unwrap();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        build(&mut lab).unwrap();
+        scene(&mut lab);
+    }));
+    if let Err(panic) = result {
+        println!("{}", lab.log_ends());
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn build(lab: &mut Lab) -> Res {
+    lab.add_hub(vec![test_vn(0)])?;
+    lab.add_other_hub(2, vec![test_vn(0)])?;
+    lab.add_other_hub(3, vec![test_vn(0)])?;
+    lab.link_hubs()?;
+    for (n, hub) in SITES {
+        lab.add_spoke(n, vec![test_vn(100 + u32::from(n))])?;
+        let (node, first) = (lab.node(&format!("spoke{n}")), lab.nbma(1));
+        let address = |ip| format!("option address '{ip}'");
+        node.edit_config(|text| text.replace(&address(first), &address(lab.node(hub).nbma)))?;
+        lab.add_host(&format!("vm{n}"), &format!("spoke{n}"), "br-test", host_mac(n), inside(40 + n))?;
+        let quiet = || fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+        lab.host(&format!("vm{n}")).ns.run(quiet)?.map_err(|e| e.to_string())?;
+    }
+    let all: Vec<String> = lab.nodes.keys().cloned().collect();
+    all.iter().try_for_each(|node| lab.start(node))?;
+    for (n, _) in SITES {
+        wait_status(lab.node(&format!("spoke{n}")), "registered");
+    }
+    for hub in ["hub", "hub2", "hub3"] {
+        wait("the links of the hubs", || links(lab.node(hub)).len() == 2);
+    }
+    Ok(())
+}
+
+/// The ports of a hub that lead to other hubs.
+fn links(hub: &Node) -> Vec<String> {
+    let all = hub.ports().unwrap_or_default();
+    all.into_keys().filter(|port| show(hub, port).contains("isolated on")).collect()
+}
+
+/// Each site hears one copy of a broadcast, and its sender none.
+fn one_copy_each(lab: &Lab) {
+    let listen = |n: u8| Capture::start(&lab.host(&format!("vm{n}")).ns, "eth0").unwrap();
+    let ears: Vec<(u8, Capture)> = SITES.iter().map(|(n, _)| (*n, listen(*n))).collect();
+    for (from, _) in SITES {
+        ears.iter().for_each(|(_, ear)| ear.clear());
+        let sender = Sender::new(&lab.host(&format!("vm{from}")).ns, "eth0").unwrap();
+        sender.send(&experiment(BROADCAST, host_mac(from), u32::from(from), 64)).unwrap();
+        let copies =
+            |ear: &Capture| ear.count(|frame| experiment_number(&frame.bytes, host_mac(from)).is_some());
+        ears.iter().for_each(|(_, ear)| wait("a broadcast", || copies(ear) >= 1));
+        std::thread::sleep(Duration::from_millis(100));
+        // Its own capture sees what it sends.
+        ears.iter().for_each(|(n, ear)| assert_eq!(copies(ear), 1, "of {from} at {n}"));
+    }
+}
+
+fn pings(lab: &Lab, from: u8, to: u8, count: usize) -> Pinged {
+    ping(&lab.host(&format!("vm{from}")).ns, Echoes::to(ip(inside(40 + to)), count, 20)).unwrap()
+}
+
+#[track_caller]
+fn direct(lab: &Lab, from: u8, mac: MacBytes, to: u8) {
+    let there = lab.node(&format!("spoke{to}"));
+    let spoke = lab.node(&format!("spoke{from}"));
+    let (is_there, what) = spoke.wait_shortcut("test", mac, there.nbma, 100 + u32::from(to));
+    assert!(is_there, "{what}; {}", status(spoke));
+}
+
+#[test]
+fn three_hubs_are_one_switch() {
+    three_hubs(|lab| {
+        one_copy_each(lab);
+        // First contact across hubs, and the direct way.
+        for (from, to) in [(1, 3), (3, 4), (4, 2)] {
+            let pinged = pings(lab, from, to, 10);
+            assert!(pinged.none_lost(), "{from} to {to}: {pinged}");
+            direct(lab, from, host_mac(to), to);
+            direct(lab, to, host_mac(from), from);
+        }
+        // A host goes to the site of another hub, and says so.
+        let spoke3 = lab.node("spoke3");
+        spoke3.ns.ip("link del vm3").unwrap();
+        let vm3 = &lab.host("vm3").ns;
+        lab.plug(vm3, "eth0", "spoke4", "br-test", "vm3", host_mac(3)).unwrap();
+        vm3.ip(&format!("link set eth0 up\naddr add {}/24 dev eth0", inside(43))).unwrap();
+        let hello = Sender::new(vm3, "eth0").unwrap();
+        hello.send(&experiment(BROADCAST, host_mac(3), 1, 64)).unwrap();
+        wait("the host at its new site", || pings(lab, 1, 3, 5).answered() == 5);
+        direct(lab, 1, host_mac(3), 4);
+    });
+}
+
+/// The daemon of a hub is started again, and its ports go on; one that is gone for good has its port removed.
+#[test]
+fn a_hub_that_is_started_again_and_one_that_ends() {
+    three_hubs(|lab| {
+        let before = links(lab.node("hub2"));
+        lab.nodes.get_mut("hub2").unwrap().hand_over().unwrap();
+        lab.start("hub2").unwrap();
+        wait_status(lab.node("hub2"), "up");
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(links(lab.node("hub2")), before, "its ports stay");
+        one_copy_each(lab);
+        lab.nodes.get_mut("hub3").unwrap().kill().unwrap();
+        let gone = wait_until(Duration::from_secs(30), || links(lab.node("hub")).len() == 1);
+        assert!(gone, "{:?}", links(lab.node("hub")));
+        lab.start("hub3").unwrap();
+        let back = wait_until(Duration::from_secs(30), || links(lab.node("hub")).len() == 2);
+        assert!(back, "{}", status(lab.node("hub3")));
+    });
+}
