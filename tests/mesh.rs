@@ -2,8 +2,8 @@
 
 mod sim;
 
-use dmevpn::engine::settings::{HubKey, HubSettings, Settings};
-use dmevpn::engine::{Event, Path};
+use dmevpn::engine::settings::{HubKey, HubSettings, Settings, VpnMode};
+use dmevpn::engine::{Event, Passing, Path};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Net, NodeId, Sim, seed};
@@ -26,8 +26,6 @@ fn hub_of(n: usize, hubs: usize) -> Settings {
     all.hubs = others.map(|hub| (hub, HubSettings::default())).collect();
     all
 }
-
-use dmevpn::engine::settings::VpnMode;
 
 /// So many hubs, nodes 0 and up, each with so many spokes with one station each: station `id` at node `id`.
 fn mesh(seed: u64, net: Net, hubs: usize, spokes: usize) -> Sim {
@@ -204,4 +202,64 @@ fn a_hub_without_peers_is_as_before() {
     sim.run_secs(300);
     assert_eq!(linked(&sim, 0), 0);
     assert_eq!(sim.told(0, |event| matches!(event, Event::HubUp { .. } | Event::Registered { .. })), 0);
+}
+
+/// A spoke goes to another hub without a word to the first one: that one floods to it no more before the new one does.
+#[test]
+fn a_spoke_is_at_one_hub() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+    let spoke = 3;
+    sim.run_secs(5);
+    let path = |hub: usize| Path { local: spoke_nbma(spoke), remote: hub_nbma(hub) };
+    for (from, to) in [(0, 1), (1, 2), (2, 0), (0, 2)] {
+        sim.talk(station(4), None, SECOND / 50, 20 * SECOND);
+        sim.heard.clear();
+        // What it says to the old hub is lost.
+        sim.cut(from, spoke);
+        sim.set_way(spoke, Some(path(to)));
+        sim.until(20 * SECOND, "registering", |sim| sim.registered(spoke, VN));
+        // By then no other hub floods to it.
+        sim.run(SECOND / 10);
+        let flooding = |sim: &Sim| {
+            let floods = |hub: NodeId| {
+                let ports = sim.plane(hub, VN).ports.iter();
+                let here = ports.filter(|(at, _)| at.nbma == spoke_nbma(spoke));
+                here.filter(|(_, port)| port.passing == Passing::All).count()
+            };
+            (0..3).map(floods).collect::<Vec<_>>()
+        };
+        let expected: Vec<usize> = (0..3).map(|hub| usize::from(hub == to)).collect();
+        sim.check(flooding(&sim) == expected, || format!("{:?} of {expected:?}", flooding(&sim)));
+        sim.cut.clear();
+        sim.run_secs(30);
+        for from in 3..sim.nodes.len() {
+            one_copy_each(&mut sim, 3, from);
+        }
+        let ports: usize = (0..3).map(|hub| sim.plane(hub, VN).ports.len()).sum();
+        assert_eq!(ports, 6 + 6, "each spoke has a port at one hub");
+        sim.check_kernel_is_as_wanted();
+    }
+}
+
+/// A hub that did not hear of a claim, since it was cut off, does when it is back.
+#[test]
+fn a_hub_that_is_back_hears_who_went() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    let spoke = 2;
+    sim.run_secs(5);
+    // Hub 0 and its daemon are cut off from everybody.
+    for other in 1..sim.nodes.len() {
+        sim.cut(0, other);
+    }
+    sim.set_way(spoke, Some(Path { local: spoke_nbma(spoke), remote: hub_nbma(1) }));
+    sim.until(20 * SECOND, "registering", |sim| sim.registered(spoke, VN));
+    sim.run_secs(20);
+    sim.cut.clear();
+    sim.until(20 * SECOND, "linking", |sim| linked(sim, 0) == 1 && linked(sim, 1) == 1);
+    sim.run_secs(10);
+    let has_port = |hub: NodeId| sim.plane(hub, VN).ports.keys().any(|at| at.nbma == spoke_nbma(spoke));
+    assert!(!has_port(0) && has_port(1));
+    for from in 2..sim.nodes.len() {
+        one_copy_each(&mut sim, 2, from);
+    }
 }

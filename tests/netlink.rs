@@ -43,6 +43,7 @@ fn mac(n: u16) -> [u8; 6] {
 fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
     NewVxlan {
         isolated: false,
+        passing: Default::default(),
         name,
         vni: Some(vni),
         local: ip("10.0.0.1"),

@@ -93,6 +93,8 @@ pub enum ServerDue {
     Directory,
     /// What another hub was asked.
     Questions,
+    /// Spokes that another hub is told of.
+    Handovers,
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.

@@ -54,6 +54,9 @@ pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 /// MACs that a hub tells other hubs of; those above wait for the next round.
 pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 2000 };
 
+/// Claims of sessions that other hubs have not confirmed; further ones are not made.
+pub const HANDOVERS: usize = 4096;
+
 /// MACs that a hub asks other hubs about at a time, and who may wait for one of them by name. Further ones ask again.
 pub const CROSS_QUESTIONS: usize = 256;
 pub const ASKING_ONE: usize = 16;

@@ -34,7 +34,7 @@ mod vn;
 
 pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Place};
-pub use contract::item::{IpClient, Item, Port, Wanted};
+pub use contract::item::{IpClient, Item, Passing, Port, Wanted};
 pub use contract::probe::{Arrived, By, Probing};
 pub use contract::reason::{Refusal, Rivals, Table, Why, WhyHub};
 pub use contract::settings::{HubKey, Settings, VnKey};

@@ -1,7 +1,7 @@
 //! What goes in and out of the engine, as the lines of a case that tests play: `tests/cases/README.md` has the words.
 
 use crate::engine::settings::Settings;
-use crate::engine::{Input, IpClient, News, Order, Outcome, Path, Place, Port, Via, VnKey};
+use crate::engine::{Input, IpClient, News, Order, Outcome, Passing, Path, Place, Port, Via, VnKey};
 use crate::time::Instant;
 use crate::types::{Mac, Peer, Vtep};
 use crate::wire::VpnTag;
@@ -190,12 +190,21 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
             writeln!(out, "{at} client {vn} {address} {ends} {} {unique} {mtu} {granted}", mode.name())
         }
         News::FoundPort { spoke, port } => {
-            let Port { uplink, local, mode, granted, mac, home, key, is_hubs } = port;
+            let Port { uplink, local, mode, granted, mac, home, key, is_hubs, passing } = port;
             write!(out, "{at} port {vn} {} {uplink} {local} {} {granted}", Name(spoke), mode.name())?;
             mac.map_or(Ok(()), |mac| write!(out, " {mac}"))?;
             home.map_or(Ok(()), |home| write!(out, " home={home}"))?;
             key.map_or(Ok(()), |key| write!(out, " key={key}"))?;
-            writeln!(out, "{}", if is_hubs { " hub=1" } else { "" })
+            write!(out, "{}", if is_hubs { " hub=1" } else { "" })?;
+            writeln!(
+                out,
+                "{}",
+                match passing {
+                    Passing::All => "",
+                    Passing::Mute => " passes=unicast",
+                    Passing::Nothing => " passes=nothing",
+                }
+            )
         }
     }
 }

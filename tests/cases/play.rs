@@ -6,7 +6,7 @@ mod drive;
 use dmevpn::engine::settings::{
     HubSettings, Hubs, KeysSettings, Settings, Trigger, VnKey, VnSettings, VpnMode,
 };
-use dmevpn::engine::{HubKey, Input, IpClient, News, Order, Outcome, Path, Place, Port, Via};
+use dmevpn::engine::{HubKey, Input, IpClient, News, Order, Outcome, Passing, Path, Place, Port, Via};
 use dmevpn::types::{Nbma, Peer, Prefix, VpnId, Vtep};
 use dmevpn::wire::VpnTag;
 use dmevpn::wire::nhrp::checksum;
@@ -463,16 +463,22 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
             let (local, mode) = (words.parse("an address")?, mode(words.next()?)?);
             let granted = words.parse("seconds")?;
             let (mut mac, mut home, mut key, mut is_hubs) = (None, None, None, false);
+            let mut passing = Passing::All;
             while !words.0.is_empty() {
                 let word = words.next()?;
                 match word.split_once('=') {
                     Some(("home", at)) => home = Some(at.parse().map_err(|_| format!("{at}: no home"))?),
                     Some(("key", spi)) => key = Some(spi.parse().map_err(|_| format!("{spi}: no key"))?),
                     Some(("hub", _)) => is_hubs = true,
+                    Some(("passes", "unicast")) => passing = Passing::Mute,
+                    Some(("passes", _)) => passing = Passing::Nothing,
                     _ => mac = Some(word.parse().map_err(|_| format!("{word}: no MAC"))?),
                 }
             }
-            News::FoundPort { spoke, port: Port { uplink, local, mode, granted, mac, home, key, is_hubs } }
+            News::FoundPort {
+                spoke,
+                port: Port { uplink, local, mode, granted, mac, home, key, is_hubs, passing },
+            }
         }
     };
     Ok(Input::News { vn, news })

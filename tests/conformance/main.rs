@@ -60,6 +60,7 @@ fn found_port(uplink: u32, granted: u16) -> Port {
         home: None,
         key: None,
         is_hubs: false,
+        passing: Default::default(),
     }
 }
 

@@ -59,9 +59,13 @@ fn links(hub: &Node) -> Vec<String> {
 
 /// Each site hears one copy of a broadcast, and its sender none.
 fn one_copy_each(lab: &Lab) {
+    copies_of(lab, &[1, 2, 3, 4]);
+}
+
+fn copies_of(lab: &Lab, sites: &[u8]) {
     let listen = |n: u8| Capture::start(&lab.host(&format!("vm{n}")).ns, "eth0").unwrap();
-    let ears: Vec<(u8, Capture)> = SITES.iter().map(|(n, _)| (*n, listen(*n))).collect();
-    for (from, _) in SITES {
+    let ears: Vec<(u8, Capture)> = sites.iter().map(|n| (*n, listen(*n))).collect();
+    for from in sites.iter().copied() {
         ears.iter().for_each(|(_, ear)| ear.clear());
         let sender = Sender::new(&lab.host(&format!("vm{from}")).ns, "eth0").unwrap();
         sender.send(&experiment(BROADCAST, host_mac(from), u32::from(from), 64)).unwrap();
@@ -107,6 +111,21 @@ fn three_hubs_are_one_switch() {
         hello.send(&experiment(BROADCAST, host_mac(3), 1, 64)).unwrap();
         wait("the host at its new site", || pings(lab, 1, 3, 5).answered() == 5);
         direct(lab, 1, host_mac(3), 4);
+        // A site goes to another hub, and nobody tells the old one but that.
+        let (old, new) = (lab.nbma(1), lab.node("hub2").nbma);
+        let before = lab.node("hub").served().unwrap();
+        lab.nodes.get_mut("spoke1").unwrap().kill().unwrap();
+        lab.node("spoke1")
+            .edit_config(|text| text.replace(&format!("'{old}'"), &format!("'{new}'")))
+            .unwrap();
+        lab.start("spoke1").unwrap();
+        let is_there = || status(lab.node("spoke1")).contains(&format!("{new}"));
+        wait("the site at its new hub", || {
+            is_there() && status(lab.node("spoke1")).contains("registered for")
+        });
+        copies_of(lab, &[1, 2, 4]);
+        wait("the end of the old port", || lab.node("hub").served().unwrap() == before - 1);
+        copies_of(lab, &[1, 2, 4]);
     });
 }
 

@@ -1,6 +1,6 @@
 //! A model of the kernel's data plane in one VN of one node: the bridge, and what hangs at it.
 
-use dmevpn::engine::{Place, Port};
+use dmevpn::engine::{Passing, Place, Port};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
 use std::collections::BTreeMap;
@@ -146,7 +146,12 @@ impl Plane {
                 // What comes by an isolated port goes to none of them.
                 let is_isolated = |at: &Vtep| self.ports.get(at).is_some_and(|port| port.is_hubs);
                 let comes_from_hub = matches!(from, Place::At(at) if is_isolated(&at));
-                let all = self.ports.keys().filter(|p| towards(Place::At(**p)));
+                let passing = |at: &Vtep| self.ports.get(at).map_or(Passing::All, |port| port.passing);
+                if matches!(from, Place::At(at) if passing(&at) == Passing::Nothing) {
+                    return Vec::new();
+                }
+                let takes = |p: &&Vtep| known.is_some() || passing(p) == Passing::All;
+                let all = self.ports.keys().filter(|p| towards(Place::At(**p))).filter(takes);
                 ways.extend(all.filter(|p| !(comes_from_hub && is_isolated(p))).map(|p| Way::Tunnel(*p)));
             }
         }

@@ -22,6 +22,18 @@ pub enum Item {
     Neighbour(IpAddr),
 }
 
+/// What a hub's port passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passing {
+    /// Everything.
+    #[default]
+    All,
+    /// All but what is flooded: the spoke is at another hub now.
+    Mute,
+    /// Nothing, and nothing is learned there: the spoke may be at another hub still.
+    Nothing,
+}
+
 /// How a hub's port is to be. What is kept beside it lets the next run of the daemon go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -41,6 +53,8 @@ pub struct Port {
     pub key: Option<u16>,
     /// Whether it leads to another hub: what comes from one is never passed to another.
     pub is_hubs: bool,
+    /// What it passes.
+    pub passing: Passing,
 }
 
 /// A client of a hub's that registered an IP address, and what lets the next run of the daemon go on with it: it may not

@@ -32,6 +32,11 @@ pub struct Count {
 }
 
 impl Count {
+    /// When that was.
+    pub fn began(self) -> Instant {
+        self.at
+    }
+
     fn at(self, now: Instant) -> u64 {
         if now.since(self.at) <= KEPT { self.value } else { 0 }
     }

@@ -289,6 +289,7 @@ impl Server {
             ServerDue::Reminder => self.remind(cx),
             ServerDue::Directory => self.go_on_announcing(cx),
             ServerDue::Questions => self.go_on_with_questions(cx),
+            ServerDue::Handovers => self.go_on_claiming(cx),
         }
     }
 

@@ -14,6 +14,7 @@ use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
 use super::admission::{granted, is_for_anybody, translated};
 use super::claim::Heard;
+use super::mesh::unbelieved;
 use super::{Server, ip, mac};
 use crate::time::Instant;
 use crate::types::{Label, Nbma, Vtep};
@@ -50,6 +51,10 @@ impl Server {
             Trust::Cookie if !cx.sessions.may_begin(cx.now, cx.vpn_id, header.nbma) => {
                 // It comes again.
                 increment(&mut cx.statistics.rx_rate_limited);
+                return Ok(());
+            }
+            Trust::Session if from.site.is_some_and(|site| self.is_given_up(cx, site)) => {
+                self.challenge(cx, &unbelieved(from));
                 return Ok(());
             }
             Trust::Session | Trust::Cookie | Trust::Untagged => {}
@@ -96,6 +101,9 @@ impl Server {
         }
         let site = self.enter(cx, from, source);
         verdicts.into_iter().flatten().for_each(|registered| self.take_in(cx, site, registered));
+        if from.trust == Trust::Cookie {
+            self.claim(cx, site);
+        }
         match self.wanted_port(cx, site, from) {
             Ok(port) => self.promise(cx, site, from, &codes, port),
             Err(code) => {
@@ -124,6 +132,10 @@ impl Server {
         let Some(site) = cx.sites.find((spoke.nbma, Some(spoke.vni))) else { return };
         let Some(member) = cx.sites.member_mut(site) else { return };
         let Some(port) = &mut member.port else { return };
+        if outcome == Outcome::Made && self.mesh.handovers.waits(site) {
+            // It is opened once the other hubs have said that they do not flood to the spoke, and then it is answered.
+            return;
+        }
         let (uplink, was_up, reply) = (port.uplink, port.is_up, self.replies.remove(&site));
         let is_hub = member.is_hub;
         match outcome {
@@ -139,6 +151,7 @@ impl Server {
                     self.send(cx, site, *reply, None);
                 }
                 if is_hub && !was_up {
+                    self.claim_all(cx, site);
                     self.announce_all(cx);
                 }
             }
@@ -237,6 +250,7 @@ impl Server {
                 member.registered.push(registered);
             }
         }
+        self.is_here_now(cx, site, address);
         if let Some(change) = cx.book.register(cx.now, address, site) {
             self.take_back(cx, address, &change);
         }
@@ -295,7 +309,8 @@ impl Server {
         let (local, mode) = (from.via.path.local, VpnMode::of(from.via.tag));
         let home = mac.and_then(|mac| self.homes.of(mac)).filter(|home| *home != spoke.nbma);
         let (key, is_hubs) = (from.key.map(KeyId::spi), Server::is_hub(cx, site));
-        Ok(Some(Port { uplink, local, mode, granted, mac, home, key, is_hubs }))
+        let passing = self.passing(cx, site);
+        Ok(Some(Port { uplink, local, mode, granted, mac, home, key, is_hubs, passing }))
     }
 
     /// Answers at once, or when the port is there.
@@ -315,7 +330,7 @@ impl Server {
         let Some(member) = cx.sites.member_mut(site) else { return };
         let uplink = port.uplink;
         let there = member.port.get_or_insert(MemberPort { uplink, is_up: false });
-        if there.is_up && !self.replies.contains_key(&site) && !changed {
+        if there.is_up && !self.replies.contains_key(&site) && !changed && !self.waits_for_hubs(site) {
             return self.reply_registration(cx, &from, codes, code::RESOURCES);
         }
         let own = cx.holding_seconds();

@@ -41,6 +41,12 @@ impl Server {
             self.doubt_peer(cx, from.via.path.remote);
             return Ok(());
         }
+        if let Some(hub) = from.site.filter(|_| Server::is_of_hub(cx, from) && Server::is_claim(from)) {
+            // What a claim says tells itself how new it is.
+            cx.confirm_purge(from);
+            self.hub_claims(cx, hub, from);
+            return Ok(());
+        }
         let order = self.purge_order(cx, from);
         // First of all: the way it takes may be the port that goes.
         if order != Order::Older {

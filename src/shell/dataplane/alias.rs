@@ -1,6 +1,7 @@
 //! The mark on devices this program made (IFLA_IFALIAS), which says what they are for: a daemon that starts again
 //! finds them by it.
 
+use crate::engine::Passing;
 use crate::engine::settings::VpnMode;
 use crate::types::{Mac, Nbma, Vtep};
 use std::fmt;
@@ -30,6 +31,8 @@ pub struct Kept {
     pub key: Option<u16>,
     /// Whether it leads to another hub.
     pub is_hubs: bool,
+    /// What it passes.
+    pub passing: Passing,
 }
 
 /// Of a hub's port.
@@ -48,7 +51,12 @@ impl fmt::Display for Kept {
         self.mac.map_or(Ok(()), |mac| write!(f, " mac={mac}"))?;
         self.home.map_or(Ok(()), |home| write!(f, " home={home}"))?;
         self.key.map_or(Ok(()), |key| write!(f, " key={key}"))?;
-        f.write_str(if self.is_hubs { " hub=1" } else { "" })
+        f.write_str(if self.is_hubs { " hub=1" } else { "" })?;
+        f.write_str(match self.passing {
+            Passing::All => "",
+            Passing::Mute => " passes=unicast",
+            Passing::Nothing => " passes=nothing",
+        })
     }
 }
 
@@ -70,6 +78,8 @@ impl Kept {
                 Some(("home", home)) => kept.home = home.parse().ok(),
                 Some(("key", spi)) => kept.key = spi.parse().ok(),
                 Some(("hub", _)) => kept.is_hubs = true,
+                Some(("passes", "unicast")) => kept.passing = Passing::Mute,
+                Some(("passes", _)) => kept.passing = Passing::Nothing,
                 _ => {}
             }
         }
@@ -126,6 +136,7 @@ mod tests {
             home: "2001:db8:1000:1000:1000:1000:1000:1001".parse().ok(),
             key: Some(u16::MAX),
             is_hubs: true,
+            passing: Passing::Nothing,
         };
         for nbma in ["10.0.0.2", "fd00::2"] {
             let spoke = Vtep { nbma: nbma.parse().unwrap(), vni: "100".parse().unwrap() };

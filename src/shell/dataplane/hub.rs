@@ -5,7 +5,7 @@ use super::alias::{self, Kept};
 use super::spoke::{self, destination, set};
 use super::{DEFAULT, Wanted};
 use crate::control::Cause;
-use crate::engine::Port;
+use crate::engine::{Passing, Port};
 use crate::shell::netlink::{Error, LinkChange, Netlink, NewVxlan};
 use crate::types::{Nbma, VlanId, Vni, Vtep};
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Lead {
         let led = led.map_err(|mut errors| errors.swap_remove(0).1);
         let sends = |netlink: &mut Netlink| match serves(port, new.port) {
             true => Ok(()),
-            false => change(netlink, index, &new),
+            false if port.local == new.port.local => netlink.pass(index, new.port.passing),
+            false => change(netlink, index, &new).and_then(|()| netlink.pass(index, new.port.passing)),
         };
         let done = led.and_then(|()| sends(netlink)).and_then(|()| netlink.set_link(index, &marked));
         let made = done.map(|()| index).map_err(|e| {
@@ -91,6 +92,7 @@ impl Make {
                 mac: Some(tunnel_mac(p.port.uplink, PORT)),
                 entry: Some(destination(p.spoke, self.via)),
                 isolated: p.port.is_hubs,
+                passing: p.port.passing,
                 ..self.device(p.port, name, alias)
             })
             .collect();
@@ -112,6 +114,7 @@ impl Make {
             alias,
             entry: None,
             isolated: false,
+            passing: Passing::All,
             up: true,
         }
     }
@@ -129,19 +132,20 @@ pub(super) fn can_become(there: Port, wanted: Port) -> bool {
 
 /// What is kept beside a port.
 pub(super) fn kept(port: Port) -> Kept {
-    let Port { mode, granted, mac, home, key, is_hubs, .. } = port;
-    Kept { mode, granted, mac, home, key, is_hubs }
+    let Port { mode, granted, mac, home, key, is_hubs, passing, .. } = port;
+    Kept { mode, granted, mac, home, key, is_hubs, passing }
 }
 
 /// A port that was found.
 pub(super) fn found(uplink: Vni, local: Nbma, kept: Kept) -> Port {
-    let Kept { mode, granted, mac, home, key, is_hubs } = kept;
-    Port { uplink, local, mode, granted, mac, home, key, is_hubs }
+    let Kept { mode, granted, mac, home, key, is_hubs, passing } = kept;
+    Port { uplink, local, mode, granted, mac, home, key, is_hubs, passing }
 }
 
 /// Whether a port's device is as it is to be; what is kept beside it can be changed.
 pub(super) fn serves(there: Port, wanted: Port) -> bool {
-    (there.uplink, there.local, there.is_hubs) == (wanted.uplink, wanted.local, wanted.is_hubs)
+    let of = |port: Port| (port.uplink, port.local, port.is_hubs, port.passing);
+    of(there) == of(wanted)
 }
 
 /// Whether it exists, and what to do when a bridge has all the ports it can have (EXFULL).

@@ -125,9 +125,19 @@ impl Dataplane {
                 return inputs.push_back(became(key, spoke, Outcome::Made));
             }
             (Some(want), Some(Ported { index: Some(index), port, .. })) if hub::can_become(*port, want) => {
-                let index = *index;
+                let (index, there) = (*index, *port);
                 ports.get_mut(&spoke).into_iter().for_each(|ported| ported.is_moving = true);
-                return self.jobs.push_back(Job::Move(whose, index, NewPort { spoke, port: want }));
+                // One after the other.
+                return self.jobs.push_back(match there.local == want.local {
+                    true => {
+                        let port = Port { passing: want.passing, ..there };
+                        Job::Pass(whose, index, NewPort { spoke, port })
+                    }
+                    false => {
+                        let port = Port { passing: there.passing, ..want };
+                        Job::Move(whose, index, NewPort { spoke, port })
+                    }
+                });
             }
             (want, Some(Ported { index: Some(index), port, .. })) => {
                 let (index, port) = (*index, *port);
@@ -307,7 +317,7 @@ impl Dataplane {
         ported.is_moving = false;
         self.due.push_back(Due::Item(*key, Item::Port(spoke)));
         match moved {
-            Ok(()) => ported.port.local = port.local,
+            Ok(()) => (ported.port.local, ported.port.passing) = (port.local, port.passing),
             Err(e) => {
                 log::debug!("{e}");
                 ports.remove(&spoke);

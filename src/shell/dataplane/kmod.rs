@@ -169,6 +169,7 @@ mod tests {
                     home: None,
                     key: None,
                     is_hubs: false,
+                    passing: Default::default(),
                 },
             )
         };

@@ -1,6 +1,7 @@
 //! A spoke's VXLAN device: one to the hub and, by shortcuts, to all other sites. What the worker does about it.
 
 use super::{DEFAULT, Wanted};
+use crate::engine::Passing;
 use crate::shell::netlink::{
     Destination, Error, FdbChange, FdbEntry, Kind, Link, Netlink, NewVxlan, VxlanInfo,
 };
@@ -78,6 +79,7 @@ impl Tunnel<'_> {
     pub fn to_make<'a>(&'a self, wanted: &Wanted, bridge: u32, alias: &'a str) -> NewVxlan<'a> {
         NewVxlan {
             isolated: false,
+            passing: Passing::All,
             name: self.name,
             vni: Some(self.vni.get()),
             local: self.origin.ip(),

@@ -122,6 +122,7 @@ fn port() -> NewPort {
             home: None,
             key: None,
             is_hubs: false,
+            passing: Default::default(),
         },
     }
 }

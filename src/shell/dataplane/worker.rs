@@ -52,6 +52,8 @@ pub(super) enum Job {
     Make(Whose, Box<hub::Make>),
     /// Change a port in place: its address.
     Move(Whose, u32, NewPort),
+    /// Change what a port passes.
+    Pass(Whose, u32, NewPort),
     /// Have a port lead to a spoke that moved.
     Lead(Whose, Box<hub::Lead>),
     /// Make a device for all spokes.
@@ -289,6 +291,10 @@ impl Hands {
             Job::Move(whose, index, port) => {
                 let moved = hub::change(netlink, index, &port).map_err(shown);
                 Report::Moved(whose, index, port, moved)
+            }
+            Job::Pass(whose, index, port) => {
+                let passes = netlink.pass(index, port.port.passing).map_err(shown);
+                Report::Moved(whose, index, port, passes)
             }
             Job::Lead(whose, lead) => Report::Made(whose, vec![lead.perform(netlink)]),
             Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),

@@ -3,6 +3,7 @@
 use super::message::Batch;
 use super::message::{self, Attribute, Attributes, Message};
 use super::{Error, Netlink, Refusal};
+use crate::engine::Passing;
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, Rtm};
@@ -57,6 +58,9 @@ const BRPORT_FLOODS: [u16; 3] = [9, 27, 30];
 const BRPORT_MULTICAST_ROUTER: u16 = 25;
 const ALWAYS: u8 = 2;
 const BRPORT_ISOLATED: u16 = 33;
+/// IFLA_BRPORT_LEARNING and IFLA_BRPORT_LOCKED (Linux 5.18).
+const BRPORT_LEARNING: u16 = 8;
+const BRPORT_LOCKED: u16 = 39;
 
 // A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
 const RTM_NEWTUNNEL: u16 = 120;
@@ -517,6 +521,12 @@ impl Netlink {
             .map_err(|e| e.during(format!("isolate interface {index}")))
     }
 
+    /// Have a bridge port pass this.
+    pub fn pass(&mut self, index: u32, what: Passing) -> Result<(), Error> {
+        self.request(Rtm::Newlink, NlmF::empty(), passing(index, what), |_| {})
+            .map_err(|e| e.during(format!("change what interface {index} passes")))
+    }
+
     /// Have a bridge flood this by a port of it.
     pub fn set_floods(&mut self, index: u32, floods: Floods) -> Result<(), Error> {
         let flags: Vec<_> = BRPORT_FLOODS
@@ -558,6 +568,16 @@ impl Netlink {
         }
         self.request(Rtm::Dellink, NlmF::empty(), header(index, Iff::empty(), Iff::empty(), vec![]), |_| {})
     }
+}
+
+/// What a bridge port passes.
+pub(super) fn passing(index: u32, what: Passing) -> Buffer {
+    let floods = [u8::from(what == Passing::All)];
+    let (learns, is_locked) = ([u8::from(what != Passing::Nothing)], [u8::from(what == Passing::Nothing)]);
+    let floods = BRPORT_FLOODS.map(|flood| message::attribute(flood, &floods));
+    let others =
+        [message::attribute(BRPORT_LEARNING, &learns), message::attribute(BRPORT_LOCKED, &is_locked)];
+    port(index, &floods.into_iter().chain(others).collect::<Vec<_>>())
 }
 
 /// A bridge port is isolated, and where there is a querier, gets all multicast.

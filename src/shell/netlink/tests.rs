@@ -42,6 +42,7 @@ fn parse(message: Message<'_>) {
 fn real_messages() -> Vec<u8> {
     let new = NewVxlan {
         isolated: false,
+        passing: Default::default(),
         name: "dmevpn1",
         vni: Some(100),
         local: "2001:db8::1".parse().unwrap(),

@@ -2,10 +2,11 @@
 //! is asked for.
 
 use super::fdb::set_message;
-use super::link::{header, ifname, isolation, vxlan as attr};
+use super::link::{header, ifname, isolation, passing, vxlan as attr};
 use super::message::{self, Attribute, Batch};
 use super::vlan::{other_vlans, untagged_in};
 use super::{Destination, Error, Netlink, OWN_INDICES, Refusal};
+use crate::engine::Passing;
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, Rtm};
@@ -54,6 +55,8 @@ pub struct NewVxlan<'a> {
     pub entry: Option<Destination>,
     /// Whether it is to pass nothing to other isolated ports of its bridge, and is to get all multicast.
     pub isolated: bool,
+    /// What it passes as a port of its bridge.
+    pub passing: Passing,
     /// Whether to switch it on.
     pub up: bool,
 }
@@ -117,6 +120,9 @@ impl Netlink {
             if new.isolated {
                 // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
                 asked.push(device, Rtm::Newlink, NlmF::empty(), isolation(index));
+            }
+            if new.passing != Passing::All {
+                asked.push(device, Rtm::Newlink, NlmF::empty(), passing(index, new.passing));
             }
             if let Some(vlan) = new.vlan {
                 // In this order no frame passes from one VLAN to another.

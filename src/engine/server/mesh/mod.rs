@@ -5,11 +5,12 @@
 //! Once it is accepted, that one is its client in turn, in the same session.
 
 mod directory;
+mod handover;
 mod questions;
 
 use super::super::client::Registration;
 use super::super::context::Context;
-use super::super::contract::item::{Item, Port, Wanted};
+use super::super::contract::item::{Item, Passing, Port, Wanted};
 use super::super::contract::reason::Why;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, Hubs, Trigger};
 use super::super::contract::way::{Path, Via};
@@ -24,6 +25,8 @@ use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
 use crate::wire::nhrp::{Kind, ProtocolAddress};
 use core::time::Duration;
 use directory::Directory;
+use handover::Handovers;
+pub(super) use handover::unbelieved;
 use litemap::LiteMap;
 use questions::Questions;
 
@@ -45,6 +48,7 @@ pub struct Mesh {
     bucket: TokenBucket,
     pub(super) directory: Directory,
     pub(super) questions: Questions,
+    pub(super) handovers: Handovers,
 }
 
 /// Another hub.
@@ -69,6 +73,7 @@ impl Mesh {
             bucket: TokenBucket::new(HUB),
             directory: Directory::default(),
             questions: Questions::default(),
+            handovers: Handovers::default(),
         }
     }
 
@@ -241,7 +246,17 @@ impl Server {
         let mtu = cx.mtu;
         self.take_in(cx, site, Registered { address, unique: false, mtu, preference: 0, granted, until });
         let key = key.map(KeyId::spi);
-        let port = Port { uplink, local, mode, granted, mac: None, home: None, key, is_hubs: true };
+        let port = Port {
+            uplink,
+            local,
+            mode,
+            granted,
+            mac: None,
+            home: None,
+            key,
+            is_hubs: true,
+            passing: Passing::All,
+        };
         cx.want(Item::Port(vtep), Some(Wanted::Port(port)));
         self.settle(cx, site, Why::Expired);
     }
@@ -286,6 +301,7 @@ impl Server {
         all.into_iter().for_each(|hub| self.end_peer(cx, hub));
         self.end_directory(cx);
         self.end_questions(cx);
+        self.end_handovers(cx);
     }
 
     fn end_peer(&mut self, cx: &mut Context<'_>, hub: HubKey) {

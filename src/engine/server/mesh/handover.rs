@@ -1,0 +1,276 @@
+//! A spoke is at one hub. Before a hub acknowledges a session that begins, it tells the other hubs: a Purge whose CIE names
+//! what the spoke registered at this hub's own place, with the session's age as holding time. The younger session wins; of
+//! two of one age that at the hub with the lower address, and of two that have just begun the one that is told of.
+//!
+//! Who hears of a younger one floods to the spoke no more, and forgets it after a moment. The port of who claims passes
+//! nothing until the others said so, or were silent: in no other order would no frame come twice, or back to who sent it.
+
+use super::super::super::context::{Context, Due, ServerDue};
+use super::super::super::contract::item::{Item, Passing, Port, Wanted};
+use super::super::super::contract::statistics::increment;
+use super::super::super::exchange::{Backoff, Inbound, Request, Trust};
+use super::super::super::limits::{CIES_PER_PURGE, HANDOVERS};
+use super::super::super::member::Member;
+use super::super::super::sites::SiteId;
+use super::super::super::timers::Alarm;
+use super::super::purge::purge_header;
+use super::super::{Server, mac};
+use crate::time::Instant;
+use crate::types::{Mac, Nbma};
+use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress};
+use core::time::Duration;
+
+/// The other hubs are waited for during so many tries, a tenth of a second apart; then they are told in the background.
+const WAITED: u32 = 3;
+const APART: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_millis(100) };
+const LATER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
+const TRIES: u32 = 12;
+
+/// A spoke that went to another hub sends here for so long at most, if it does not withdraw.
+const LEAVES: Duration = Duration::from_secs(5);
+
+/// What another hub is told, and which spoke waits for its answer.
+#[derive(Debug)]
+struct Claim {
+    request: Request,
+    spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
+    waits: Option<SiteId>,
+    next: Instant,
+}
+
+/// Those that are not confirmed.
+#[derive(Debug, Default)]
+pub struct Handovers {
+    open: Vec<Claim>,
+    alarm: Alarm,
+}
+
+impl Handovers {
+    /// Whether a spoke's port is still to be opened.
+    pub(in super::super) fn waits(&self, site: SiteId) -> bool {
+        self.open.iter().any(|claim| claim.waits == Some(site))
+    }
+}
+
+impl Server {
+    /// A spoke began a session: the other hubs are told. Whether its answer waits for theirs, as it does where its port is
+    /// new, or passes no floods.
+    pub(in super::super) fn claim(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        let Some(spoke) = cx.sites.member(site).filter(|member| !member.is_hub) else { return };
+        let is_new = spoke.port.is_none() || self.is_given_up(cx, site);
+        let Some(mac) = spoke.registered.iter().find_map(|r| mac(r.address)) else { return };
+        self.mesh.handovers.open.retain(|claim| claim.waits != Some(site));
+        let hubs: Vec<SiteId> =
+            self.mesh.hubs.iter().copied().filter(|hub| Server::hub_port(cx, *hub).is_some()).collect();
+        for hub in hubs {
+            let spokes = core::iter::once((site, mac)).collect();
+            self.tell_hub(cx, hub, spokes, is_new.then_some(site));
+        }
+    }
+
+    /// Another hub is back: it is told of all spokes.
+    pub(in super::super) fn claim_all(&mut self, cx: &mut Context<'_>, hub: SiteId) {
+        let members = cx.sites.members().filter(|(_, _, member)| !member.is_hub && member.begun.is_some());
+        let first = |member: &Member| member.registered.iter().find_map(|r| mac(r.address));
+        let all: Vec<(SiteId, Mac)> =
+            members.filter_map(|(site, _, member)| Some((site, first(member)?))).collect();
+        for some in all.chunks(CIES_PER_PURGE) {
+            self.tell_hub(cx, hub, some.iter().copied().collect(), None);
+        }
+    }
+
+    /// What a port is to pass, if it passes `now`.
+    pub(in super::super) fn passing(&self, cx: &Context<'_>, site: SiteId) -> Passing {
+        let there = cx.sites.vtep(site).and_then(|spoke| cx.plane.port(spoke)).map(|port| port.passing);
+        match there {
+            _ if !self.mesh.handovers.waits(site) => Passing::All,
+            None => Passing::Nothing,
+            Some(passing) => passing,
+        }
+    }
+
+    /// Whether other hubs are to answer before a spoke is answered.
+    pub(in super::super) fn waits_for_hubs(&self, site: SiteId) -> bool {
+        self.mesh.handovers.waits(site)
+    }
+
+    /// Whether a spoke went to another hub: what it says here, as if it was registered still, is not believed.
+    pub(in super::super) fn is_given_up(&self, cx: &Context<'_>, site: SiteId) -> bool {
+        let port = cx.sites.vtep(site).and_then(|spoke| cx.plane.port(spoke));
+        port.is_some_and(|port| port.passing == Passing::Mute)
+    }
+
+    /// Tells again what is not confirmed.
+    pub(in super::super) fn go_on_claiming(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now;
+        let due = |claim: &Claim| claim.next <= now;
+        let mut over = Vec::new();
+        while let Some(place) = self.mesh.handovers.open.iter().position(due) {
+            let claim = &mut self.mesh.handovers.open[place];
+            if claim.request.tries() >= WAITED {
+                over.extend(claim.waits.take());
+            }
+            if claim.request.tries() >= TRIES || !send(cx, claim) {
+                let claim = self.mesh.handovers.open.swap_remove(place);
+                over.extend(claim.waits);
+            }
+        }
+        over.into_iter().for_each(|site| self.open_port(cx, site));
+        self.arm_handovers(cx);
+    }
+
+    /// Another hub confirmed a Purge. Whether it was such a claim.
+    pub(in super::super) fn claim_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
+        let about = from.message.cies().next().and_then(|cie| cie.address);
+        let is_it = |claim: &Claim| claim.request.is_answered(from.site, &from.message, about);
+        let Some(place) = self.mesh.handovers.open.iter().position(is_it) else { return false };
+        let claim = self.mesh.handovers.open.swap_remove(place);
+        claim.waits.into_iter().for_each(|site| self.open_port(cx, site));
+        self.arm_handovers(cx);
+        true
+    }
+
+    /// Whether a Purge Request of another hub's is such a claim: all that it names is at the hub's own place, and not the
+    /// hub itself.
+    pub(in super::super) fn is_claim(from: &Inbound<'_>) -> bool {
+        let header = &from.message.header;
+        let place = (Some(header.nbma), header.vni);
+        from.message.cies().all(|cie| (cie.nbma, cie.vni) == place && cie.address != header.source)
+    }
+
+    /// Another hub claims spokes.
+    pub(in super::super) fn hub_claims(&mut self, cx: &mut Context<'_>, hub: SiteId, from: &Inbound<'_>) {
+        for cie in from.message.cies() {
+            if let Some(address) = cie.address {
+                self.is_claimed(cx, hub, address, Duration::from_secs(cie.holding.into()));
+            }
+        }
+    }
+
+    /// Another hub says that it has a spoke, in a session of this age. A younger one wins.
+    fn is_claimed(&mut self, cx: &mut Context<'_>, by: SiteId, address: ProtocolAddress, age: Duration) {
+        let Some(site) = cx.book.get(address).and_then(|entry| entry.registered()) else { return };
+        let (Some(spoke), Some(member)) = (cx.sites.vtep(site), cx.sites.member(site)) else { return };
+        if member.is_hub {
+            return;
+        }
+        let own = member.begun.map(|begun| Duration::from_secs(cx.now.since(begun.began()).as_secs()));
+        let is_lower = || {
+            let via = cx.sites.via(by);
+            via.is_some_and(|via| via.path.remote < cx.name_of(via.path.local))
+        };
+        let is_new = age.is_zero();
+        let is_theirs = own.is_none_or(|own| age < own || age == own && (is_new || is_lower()));
+        let port = cx.plane.port(spoke);
+        let Some(port) = port.filter(|port| is_theirs && port.passing != Passing::Mute) else { return };
+        self.mesh.handovers.open.retain(|claim| claim.waits != Some(site));
+        cx.want(Item::Port(spoke), Some(Wanted::Port(Port { passing: Passing::Mute, ..port })));
+        let end = cx.now + LEAVES;
+        let Some(member) = cx.sites.member_mut(site) else { return };
+        member.registered.iter_mut().for_each(|r| r.until = r.until.min(end));
+        member.grace = member.grace.map(|grace| grace.min(end));
+        self.arm(cx, site);
+    }
+
+    /// A site registers an address that was at another hub, as far as this one's bridge heard.
+    pub(in super::super) fn is_here_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        site: SiteId,
+        address: ProtocolAddress,
+    ) {
+        let there = cx.book.get(address).and_then(|entry| entry.site());
+        if let Some(hub) = there.filter(|there| *there != site && Server::is_hub(cx, *there)) {
+            self.is_not_there(cx, hub, address);
+        }
+    }
+
+    pub(super) fn end_handovers(&mut self, cx: &mut Context<'_>) {
+        self.mesh.handovers.open.clear();
+        cx.timers.clear(&mut self.mesh.handovers.alarm);
+    }
+
+    fn tell_hub(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: SiteId,
+        spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
+        waits: Option<SiteId>,
+    ) {
+        let Some(about) = spokes.first().map(|(_, mac)| ProtocolAddress::Mac(*mac)) else { return };
+        if self.mesh.handovers.open.len() >= HANDOVERS {
+            return;
+        }
+        let mut claim = Claim { request: Request::new(cx, hub, about), spokes, waits, next: cx.now };
+        if send(cx, &mut claim) {
+            self.mesh.handovers.open.push(claim);
+            self.arm_handovers(cx);
+        }
+    }
+
+    /// No other hub is waited for any more: its port passes frames, and the spoke is answered once it does.
+    fn open_port(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        if self.mesh.handovers.waits(site) {
+            return;
+        }
+        let Some(spoke) = cx.sites.vtep(site) else { return };
+        let Some(port) = cx.plane.port(spoke).filter(|port| port.passing != Passing::All) else { return };
+        cx.want(Item::Port(spoke), Some(Wanted::Port(Port { passing: Passing::All, ..port })));
+    }
+
+    fn arm_handovers(&mut self, cx: &mut Context<'_>) {
+        let handovers = &mut self.mesh.handovers;
+        match handovers.open.iter().map(|claim| claim.next).min() {
+            Some(next) => cx.arm(&mut handovers.alarm, next, Due::Server(ServerDue::Handovers)),
+            None => cx.timers.clear(&mut handovers.alarm),
+        }
+    }
+}
+
+/// Sends what is true still of a claim. Whether anything is, and the hub there.
+fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
+    let hub = claim.request.to();
+    let member = cx.sites.member(hub);
+    let (Some(via), Some(member)) = (cx.sites.via(hub), member) else { return false };
+    let (to, vni) = (member.address, member.uplink());
+    let now = cx.now;
+    let age = |site: &SiteId| {
+        let spoke = cx.plane.port(cx.sites.vtep(*site)?);
+        let is_mute = spoke.is_some_and(|port| port.passing == Passing::Mute);
+        let begun = cx.sites.member(*site).filter(|member| !member.is_hub && !is_mute)?.begun?;
+        u16::try_from(now.since(begun.began()).as_secs()).ok()
+    };
+    let said: heapless::Vec<(Mac, u16), CIES_PER_PURGE> =
+        claim.spokes.iter().filter_map(|(site, mac)| Some((*mac, age(site)?))).collect();
+    // The first one is what the answer is known by.
+    let is_first = said.first().map(|(mac, _)| *mac) == claim.spokes.first().map(|(_, mac)| *mac);
+    if said.is_empty() || !is_first {
+        return false;
+    }
+    let backoff = if claim.request.tries() < WAITED { APART } else { LATER };
+    claim.next = claim.request.sent(cx, backoff);
+    let header = purge_header(cx, via, Protocol::Ethernet, claim.request.id(), to);
+    let nbma: Nbma = header.nbma;
+    let header = crate::wire::nhrp::Header { vni, ..header };
+    cx.request(hub, via, &header, |w| {
+        for (mac, holding) in &said {
+            let address = ProtocolAddress::Mac(*mac);
+            let prefix = address.host_prefix();
+            w.cie(&Cie {
+                prefix,
+                holding: *holding,
+                nbma: Some(nbma),
+                vni,
+                address: Some(address),
+                ..Cie::default()
+            });
+        }
+    });
+    increment(&mut cx.statistics.tx_purge_req);
+    true
+}
+
+/// Whether it is in no session of this hub's any more.
+pub(in super::super) fn unbelieved<'a>(from: &Inbound<'a>) -> Inbound<'a> {
+    Inbound { trust: Trust::Wrong, ..*from }
+}
