@@ -263,3 +263,91 @@ fn a_hub_that_is_back_hears_who_went() {
         one_copy_each(&mut sim, 2, from);
     }
 }
+
+/// A hub that another one does not list is not taken for a spoke, and is linked once it is listed.
+#[test]
+fn a_hub_that_is_no_peer_yet_is_no_spoke() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    for n in 0..3 {
+        // The last one knows nobody yet.
+        let settings = if n == 2 { hub_of(0, 1) } else { hub_of(n, 3) };
+        sim.add(&[hub_nbma(n)], settings, None);
+    }
+    for n in 0..3 {
+        for other in (0..3).filter(|other| *other != n) {
+            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
+            sim.set_peer(n, HubKey(other as u16), Some(path));
+        }
+    }
+    for id in 3..6 {
+        sim.add(&[spoke_nbma(id)], spoke_settings(HOLDING, 100 + id as u32), Some(hub_nbma(id - 3)));
+        sim.settle(station(id), id, VN);
+    }
+    sim.run_secs(30);
+    assert_eq!((linked(&sim, 0), linked(&sim, 1)), (1, 1));
+    assert_eq!(sim.plane(2, VN).ports.len(), 1, "its own spoke's alone");
+    sim.apply(2, hub_of(2, 3));
+    sim.until(15 * SECOND, "linking", |sim| (0..3).all(|id| linked(sim, id) == 2));
+    for from in 3..6 {
+        one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// What is behind a hub is told the others again after a restart of its daemon, quiet as it may be; and who asked the one
+/// before hears of what changes.
+#[test]
+fn a_hub_that_is_started_again_tells_what_it_has() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 3);
+    let (a, b, c) = (2, 3, 4);
+    // Nodes 2, 4 and 6 are at hub 0.
+    sim.run_secs(5);
+    sim.converse(station(b), station(a), SECOND / 10, 30 * SECOND);
+    sim.until(20 * SECOND, "a shortcut", |sim| has_shortcut(sim, b, a));
+    sim.restart(0);
+    sim.run_secs(10);
+    sim.unplug(station(a));
+    sim.settle(station(a), c, VN);
+    sim.talk(station(a), None, 2 * SECOND, 10 * SECOND);
+    sim.until(6 * SECOND, "the right shortcut", |sim| has_shortcut(sim, b, a));
+    sim.run_secs(400);
+    sim.restart(0);
+    sim.run_secs(400);
+    let place = sim.plane(1, VN).fdb.place(station(a));
+    assert!(matches!(place, Some(dmevpn::engine::Place::At(at)) if at.nbma == hub_nbma(0)), "{place:?}");
+}
+
+/// A full hub keeps its links when it is started again.
+#[test]
+fn a_full_hub_keeps_its_links() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    let mut settings = hub_of(0, 2);
+    settings.vns.get_mut(&VN).unwrap().server.as_mut().unwrap().max_spokes = 2;
+    sim.apply(0, settings);
+    sim.run_secs(1);
+    sim.restart(0);
+    sim.run_secs(10);
+    assert_eq!(linked(&sim, 0), 1);
+    assert_eq!(sim.told(0, |event| matches!(event, Event::HubDown { .. })), 0);
+}
+
+/// Two routers with one MAC at two hubs: who was there first answers, and keeps it.
+#[test]
+fn a_mac_is_not_taken_by_another_hub() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    let (first, second) = (2, 3);
+    sim.run_secs(5);
+    let mac = sim.plane(first, VN).mac;
+    sim.nodes[second].planes.get_mut(&VN).unwrap().mac = mac;
+    sim.restart(second);
+    sim.run_secs(20);
+    assert!(sim.registered(first, VN) && !sim.registered(second, VN));
+    let port = |hub: NodeId, id: NodeId| {
+        sim.plane(hub, VN)
+            .ports
+            .iter()
+            .find(|(at, _)| at.nbma == spoke_nbma(id))
+            .map(|(_, port)| port.passing)
+    };
+    assert_eq!((port(0, first), port(1, second)), (Some(Passing::All), None));
+    assert!(sim.told(0, |event| matches!(event, Event::Rivals(_))) > 0);
+}

@@ -6,7 +6,9 @@ use super::super::exchange::KeyId;
 use super::super::sites::SiteId;
 use super::moving::PLACES;
 use crate::types::{Mac, Nbma, Vni};
-use crate::wire::nhrp::{Cie, Extension, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, flag, kind};
+use crate::wire::nhrp::{
+    Cie, Extension, HOP_COUNT, HUB, Header, Kind, Protocol, ProtocolAddress, flag, kind,
+};
 
 /// Who sends, and by which way.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +21,21 @@ pub struct Sender {
 
 impl Sender {
     /// A Registration Request (RFC 2332 section 5.2.3). `is_first`: all that is wanted is what is to be returned.
-    pub fn registration(self, cx: &mut Context<'_>, key: Option<KeyId>, id: u32, flags: u16, is_first: bool) {
+    pub fn registration(
+        self,
+        cx: &mut Context<'_>,
+        key: Option<KeyId>,
+        id: u32,
+        flags: u16,
+        (is_first, is_hub): (bool, bool),
+    ) {
         let header = self.header(cx, Kind::RegistrationRequest, flags, id, ProtocolAddress::Mac(self.mac));
         let cie = Cie { prefix: 0xff, mtu: cx.mtu, holding: cx.holding_seconds(), ..Cie::default() };
         cx.request_by(key, self.hub, self.via, &header, |w| {
             w.cie(&cie);
+            if is_hub {
+                w.extension(Extension { kind: kind::VENDOR, compulsory: false, value: &HUB });
+            }
             if !is_first {
                 w.extension(Extension::empty(kind::RESPONDER))
                     .extension(Extension::empty(kind::FORWARD_TRANSIT))

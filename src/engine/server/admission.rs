@@ -56,7 +56,7 @@ impl Server {
     pub(super) fn admit(&self, cx: &Context<'_>, from: &Inbound<'_>) -> Result<(), u8> {
         let header = &from.message.header;
         // Of two hubs one registers.
-        if self.bars(cx, from).is_some() || self.mesh.registers_at(from.via.path.remote) {
+        if self.bars(cx, from).is_some() || self.is_strange_hub(cx, from) {
             return Err(code::PROHIBITED);
         }
         let own =
@@ -119,7 +119,7 @@ impl Server {
         }
         // Who registers IP addresses only has no port, and is bounded like addresses are.
         let full = match header.vni {
-            Some(_) if self.mesh.is_at(header.nbma) => false,
+            Some(_) if self.is_peers(cx, from) => false,
             Some(_) => self.spokes >= u32::from(self.settings.max_spokes),
             None => self.others >= IP_CLIENTS,
         };
@@ -189,6 +189,9 @@ impl Server {
         address: ProtocolAddress,
         heard: &Heard,
     ) -> bool {
+        if self.mesh.handovers.is_denied(cx.now, address) {
+            return true;
+        }
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };
         if self.is_above(cx, from, holder) {
             return true;

@@ -162,7 +162,7 @@ impl Server {
         }
     }
 
-    fn dismiss(&mut self, cx: &mut Context<'_>, sites: &[SiteId], why: Why) {
+    pub(super) fn dismiss(&mut self, cx: &mut Context<'_>, sites: &[SiteId], why: Why) {
         for site in sites {
             self.farewells.say(cx, *site);
             self.remove(cx, *site, why);

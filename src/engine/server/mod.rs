@@ -26,7 +26,7 @@ use super::contract::report::{ClientCounts, HubReport, KeysReport, MacRow, MacSt
 use super::contract::settings::{HubKey, HubSettings, ServerSettings};
 use super::contract::statistics::{ClientStatistics, increment};
 use super::exchange::{Inbound, Keys, Reply, Trust};
-use super::limits::{IP_CLIENTS, OTHER_HOMES};
+use super::limits::{HUB, IP_CLIENTS, OTHER_HOMES, TokenBucket};
 use super::loops::Loops;
 use super::member::Member;
 use super::restless::Restless;
@@ -380,6 +380,9 @@ impl Server {
         let (is_new, vni) = (there.member.is_none(), there.vni);
         let member = there.member.get_or_insert_default();
         let before = core::mem::replace(&mut member.is_hub, is_hub);
+        if is_hub && !before {
+            member.bucket = TokenBucket::new(HUB);
+        }
         if is_new {
             *self.kind(vni, is_hub) += 1;
         } else if before != is_hub {
@@ -389,6 +392,7 @@ impl Server {
         self.mesh.hubs.retain(|hub| *hub != site);
         if is_hub {
             self.mesh.hubs.push(site);
+            self.mesh.most = self.mesh.most.max(self.mesh.hubs.len());
         }
         is_new
     }

@@ -41,7 +41,8 @@ impl Server {
         let is_registered = !member.is_found() && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
         let draining = if self.is_draining { flag::DRAINING } else { 0 };
-        let flags = registered | draining | if cx.is_young { flag::STARTED } else { 0 };
+        let lost = if self.mesh.has_lost() { flag::LOST_PEER } else { 0 };
+        let flags = registered | draining | lost | if cx.is_young { flag::STARTED } else { 0 };
         let probe = Probe { is_answer: true, source, flags, ..probe };
         let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
         increment(&mut cx.statistics.tx_probe_reply);

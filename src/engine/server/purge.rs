@@ -291,7 +291,11 @@ impl Server {
     /// A client confirmed (RFC 2332 section 5.2.6).
     pub(super) fn purge_confirmed(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) {
         increment(&mut cx.statistics.rx_purge_reply);
-        if self.claim_confirmed(cx, from) || self.is_there(cx, from) || self.farewells.confirmed(cx, from) {
+        if self.claim_confirmed(cx, from)
+            || self.is_here_still(cx, from)
+            || self.is_there(cx, from)
+            || self.farewells.confirmed(cx, from)
+        {
             return;
         }
         let about = from.message.cies().next().and_then(|cie| cie.address);

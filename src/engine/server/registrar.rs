@@ -102,7 +102,10 @@ impl Server {
         let site = self.enter(cx, from, source);
         verdicts.into_iter().flatten().for_each(|registered| self.take_in(cx, site, registered));
         if from.trust == Trust::Cookie {
-            self.claim(cx, site);
+            match Server::is_hub(cx, site) {
+                true => self.hub_begins(cx, site),
+                false => self.claim(cx, site),
+            }
         }
         match self.wanted_port(cx, site, from) {
             Ok(port) => self.promise(cx, site, from, &codes, port),
@@ -151,8 +154,7 @@ impl Server {
                     self.send(cx, site, *reply, None);
                 }
                 if is_hub && !was_up {
-                    self.claim_all(cx, site);
-                    self.announce_all(cx);
+                    self.greet_hub(cx, site);
                 }
             }
             Outcome::Failed { taken } => {
@@ -181,7 +183,7 @@ impl Server {
     fn enter(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>, source: ProtocolAddress) -> SiteId {
         let header = &from.message.header;
         let site = cx.sites.enter((header.nbma, header.vni));
-        let is_hub = header.vni.is_some() && self.mesh.is_at(from.via.path.remote);
+        let is_hub = header.vni.is_some() && self.is_peers(cx, from);
         if is_hub {
             self.replace_hub(cx, site, from.via.path.remote);
         }

@@ -32,7 +32,7 @@ impl Server {
         if is_no_hub || has_no_key || !is_allowed || !cx.keys.allows(key, spoke.nbma) {
             return cx.plane.differs(cx.out, Item::Port(spoke));
         }
-        if self.spokes >= self.settings.max_spokes.into() {
+        if !port.is_hubs && self.spokes >= self.settings.max_spokes.into() {
             self.table_full(cx);
             return cx.plane.differs(cx.out, Item::Port(spoke));
         }

@@ -10,7 +10,7 @@ pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, clear_text, kind};
 use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
-pub use session::{Challenge, Tags};
+pub use session::{Challenge, HUB, Tags};
 pub use signature::{DIGEST, SIGNATURE, Signature};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.

@@ -4,6 +4,7 @@
 //! ```text
 //! SESSION    02 64 6d 01 | sender's tag (8) | receiver's tag (8; 0: none yet)
 //! CHALLENGE  02 64 6d 02 | cookie (8)       | copy of the spoke's tag (8)
+//! HUB        02 64 6d 03   (4 octets): a hub registers with another one. It grants nothing
 //! ```
 
 use super::{Extension, kind};
@@ -11,6 +12,9 @@ use super::{Extension, kind};
 const VENDOR: [u8; 3] = [0x02, 0x64, 0x6d];
 const SESSION: u8 = 1;
 const CHALLENGE: u8 = 2;
+
+/// The vendor-private extension of a Registration Request of a hub.
+pub const HUB: [u8; 4] = [0x02, 0x64, 0x6d, 3];
 
 /// The verification tags of a session, as a request has them: who sends it, and whom it is for. A reply has those of its
 /// request. 0 stands for one that is not known yet.

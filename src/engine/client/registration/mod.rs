@@ -96,6 +96,8 @@ pub struct Registration {
     heard: Option<Instant>,
     /// The session that was left and is not withdrawn as far as is known, and how often that is tried still.
     owed: Option<(Tags, u8)>,
+    /// Whether it is of one hub with another.
+    is_hub: bool,
     alarm: Alarm,
 }
 
@@ -126,8 +128,14 @@ impl Registration {
             unfit: None,
             heard: None,
             owed: None,
+            is_hub: false,
             alarm: Alarm::default(),
         }
+    }
+
+    /// The same of a hub with another one: it says so.
+    pub fn of_hub(self) -> Registration {
+        Registration { is_hub: true, ..self }
     }
 
     /// Which hub it is with.
@@ -489,7 +497,7 @@ impl Registration {
         }
         let flags = if settings.unique { flag::REGISTRATION_UNIQUE } else { 0 };
         let sender = Sender { hub: site, via, vni: settings.vni, mac };
-        sender.registration(cx, key, request.id(), flags, self.session.is_unknown());
+        sender.registration(cx, key, request.id(), flags, (self.session.is_unknown(), self.is_hub));
         increment(&mut cx.statistics.tx_register_req);
         if let State::Registered { until } = self.state {
             next = next.min(until);

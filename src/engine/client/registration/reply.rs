@@ -15,6 +15,9 @@ use core::time::Duration;
 /// Tries after a refusal.
 const REFUSED: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(180) };
 
+/// The same of one hub by another.
+const REFUSED_HUB: Backoff = Backoff { first: Duration::from_secs(5), most: Duration::from_secs(5) };
+
 /// Another router with this one's MAC was heard of so long ago at most: it tries again before.
 const RIVALRY: Duration = Duration::from_secs(300);
 
@@ -223,7 +226,9 @@ impl Registration {
     fn refused(&mut self, cx: &mut Context<'_>, reason: Refusal) {
         self.refusals += 1;
         self.is_told = false;
-        let retry = cx.now + REFUSED.after(cx, self.refusals);
+        // Hubs that are not configured alike yet are soon.
+        let backoff = if self.is_hub { REFUSED_HUB } else { REFUSED };
+        let retry = cx.now + backoff.after(cx, self.refusals);
         self.request = None;
         (self.is_doubtful, self.is_doubted_later) = (false, false);
         self.turn(cx.now, State::Refused { reason, retry });

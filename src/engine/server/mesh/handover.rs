@@ -6,7 +6,9 @@
 //! nothing until the others said so, or were silent: in no other order would no frame come twice, or back to who sent it.
 
 use super::super::super::context::{Context, Due, ServerDue};
+use super::super::super::contract::effect::Event;
 use super::super::super::contract::item::{Item, Passing, Port, Wanted};
+use super::super::super::contract::reason::{Rivals, Why};
 use super::super::super::contract::statistics::increment;
 use super::super::super::exchange::{Backoff, Inbound, Request, Trust};
 use super::super::super::limits::{CIES_PER_PURGE, HANDOVERS};
@@ -17,7 +19,7 @@ use super::super::purge::purge_header;
 use super::super::{Server, mac};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma};
-use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Cie, Header, Protocol, ProtocolAddress, code};
 use core::time::Duration;
 
 /// The other hubs are waited for during so many tries, a tenth of a second apart; then they are told in the background.
@@ -29,12 +31,31 @@ const TRIES: u32 = 12;
 /// A spoke that went to another hub sends here for so long at most, if it does not withdraw.
 const LEAVES: Duration = Duration::from_secs(5);
 
+/// So often a spoke that another hub claims is asked whether it is here still: it is another one then.
+const DOUBTS: u32 = 3;
+const DOUBTS_APART: Backoff = Backoff { first: Duration::from_millis(667), most: Duration::from_millis(667) };
+
+/// For so long nobody registers here what another hub has, whose holder answered.
+const DENIED: Duration = Duration::from_secs(60);
+
 /// What another hub is told, and which spoke waits for its answer.
 #[derive(Debug)]
 struct Claim {
     request: Request,
     spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
     waits: Option<SiteId>,
+    /// Whether the spoke was asked, and is here: nobody else has its MAC.
+    is_denial: bool,
+    next: Instant,
+}
+
+/// A spoke that another hub claims, and the question whether it is here still.
+#[derive(Debug)]
+struct Doubt {
+    site: SiteId,
+    mac: Mac,
+    by: SiteId,
+    request: Request,
     next: Instant,
 }
 
@@ -42,10 +63,18 @@ struct Claim {
 #[derive(Debug, Default)]
 pub struct Handovers {
     open: Vec<Claim>,
+    doubts: Vec<Doubt>,
+    /// What others have, and until when that is believed.
+    denied: Vec<(Mac, Instant)>,
     alarm: Alarm,
 }
 
 impl Handovers {
+    /// Whether another hub has the MAC, whose holder answered.
+    pub(in super::super) fn is_denied(&self, now: Instant, address: ProtocolAddress) -> bool {
+        self.denied.iter().any(|(mac, until)| ProtocolAddress::Mac(*mac) == address && *until > now)
+    }
+
     /// Whether a spoke's port is still to be opened.
     pub(in super::super) fn waits(&self, site: SiteId) -> bool {
         self.open.iter().any(|claim| claim.waits == Some(site))
@@ -64,7 +93,7 @@ impl Server {
             self.mesh.hubs.iter().copied().filter(|hub| Server::hub_port(cx, *hub).is_some()).collect();
         for hub in hubs {
             let spokes = core::iter::once((site, mac)).collect();
-            self.tell_hub(cx, hub, spokes, is_new.then_some(site));
+            self.tell_hub(cx, hub, spokes, is_new.then_some(site), false);
         }
     }
 
@@ -75,7 +104,7 @@ impl Server {
         let all: Vec<(SiteId, Mac)> =
             members.filter_map(|(site, _, member)| Some((site, first(member)?))).collect();
         for some in all.chunks(CIES_PER_PURGE) {
-            self.tell_hub(cx, hub, some.iter().copied().collect(), None);
+            self.tell_hub(cx, hub, some.iter().copied().collect(), None, false);
         }
     }
 
@@ -116,6 +145,7 @@ impl Server {
             }
         }
         over.into_iter().for_each(|site| self.open_port(cx, site));
+        self.mesh.handovers.doubts.retain_mut(|doubt| doubt.next > now || ask_holder(cx, doubt));
         self.arm_handovers(cx);
     }
 
@@ -130,6 +160,42 @@ impl Server {
         true
     }
 
+    /// A spoke confirmed a Purge: whether that says that it is here, though another hub claims it. That one has another router
+    /// with its MAC.
+    pub(in super::super) fn is_here_still(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
+        let about = from.message.cies().next().and_then(|cie| cie.address);
+        let is_it = |doubt: &Doubt| {
+            from.site == Some(doubt.site) && doubt.request.is_answered(from.site, &from.message, about)
+        };
+        let Some(place) = self.mesh.handovers.doubts.iter().position(is_it) else { return false };
+        let Doubt { site, mac, by, .. } = self.mesh.handovers.doubts.swap_remove(place);
+        let now = cx.now;
+        if let Some(member) = cx.sites.member_mut(site) {
+            member.registered.iter_mut().for_each(|r| r.until = now + Duration::from_secs(r.granted.into()));
+        }
+        self.arm(cx, site);
+        self.open_port(cx, site);
+        if let Some(first) = cx.sites.vtep(site) {
+            cx.tell(Event::Rivals(Rivals { mac, first, second: None }));
+        }
+        self.tell_hub(cx, by, core::iter::once((site, mac)).collect(), None, true);
+        true
+    }
+
+    /// Another hub has the MAC, whose holder answered: who registered it here is told that it is another one's.
+    fn is_denied_here(&mut self, cx: &mut Context<'_>, address: ProtocolAddress) {
+        let (Some(mac), now) = (mac(address), cx.now) else { return };
+        let denied = &mut self.mesh.handovers.denied;
+        denied.retain(|(other, until)| *other != mac && *until > now);
+        if denied.len() < HANDOVERS {
+            denied.push((mac, now + DENIED));
+        }
+        let holder = cx.book.get(address).and_then(|entry| entry.registered());
+        if let Some(site) = holder.filter(|site| !Server::is_hub(cx, *site)) {
+            self.dismiss(cx, &[site], Why::Taken);
+        }
+    }
+
     /// Whether a Purge Request of another hub's is such a claim: all that it names is at the hub's own place, and not the
     /// hub itself.
     pub(in super::super) fn is_claim(from: &Inbound<'_>) -> bool {
@@ -141,7 +207,9 @@ impl Server {
     /// Another hub claims spokes.
     pub(in super::super) fn hub_claims(&mut self, cx: &mut Context<'_>, hub: SiteId, from: &Inbound<'_>) {
         for cie in from.message.cies() {
-            if let Some(address) = cie.address {
+            if let Some(address) = cie.address.filter(|_| cie.code == code::ALREADY_REGISTERED) {
+                self.is_denied_here(cx, address);
+            } else if let Some(address) = cie.address {
                 self.is_claimed(cx, hub, address, Duration::from_secs(cie.holding.into()));
             }
         }
@@ -170,6 +238,16 @@ impl Server {
         member.registered.iter_mut().for_each(|r| r.until = r.until.min(end));
         member.grace = member.grace.map(|grace| grace.min(end));
         self.arm(cx, site);
+        let is_in_session = self.has_session(cx, site);
+        if let Some(mac) =
+            mac(address).filter(|_| is_in_session && self.mesh.handovers.doubts.len() < HANDOVERS)
+        {
+            let mut doubt = Doubt { site, mac, by, request: Request::new(cx, site, address), next: cx.now };
+            if ask_holder(cx, &mut doubt) {
+                self.mesh.handovers.doubts.push(doubt);
+            }
+        }
+        self.arm_handovers(cx);
     }
 
     /// A site registers an address that was at another hub, as far as this one's bridge heard.
@@ -186,7 +264,8 @@ impl Server {
     }
 
     pub(super) fn end_handovers(&mut self, cx: &mut Context<'_>) {
-        self.mesh.handovers.open.clear();
+        self.mesh.handovers =
+            Handovers { alarm: core::mem::take(&mut self.mesh.handovers.alarm), ..Handovers::default() };
         cx.timers.clear(&mut self.mesh.handovers.alarm);
     }
 
@@ -196,12 +275,14 @@ impl Server {
         hub: SiteId,
         spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
         waits: Option<SiteId>,
+        is_denial: bool,
     ) {
         let Some(about) = spokes.first().map(|(_, mac)| ProtocolAddress::Mac(*mac)) else { return };
         if self.mesh.handovers.open.len() >= HANDOVERS {
             return;
         }
-        let mut claim = Claim { request: Request::new(cx, hub, about), spokes, waits, next: cx.now };
+        let request = Request::new(cx, hub, about);
+        let mut claim = Claim { request, spokes, waits, is_denial, next: cx.now };
         if send(cx, &mut claim) {
             self.mesh.handovers.open.push(claim);
             self.arm_handovers(cx);
@@ -220,7 +301,8 @@ impl Server {
 
     fn arm_handovers(&mut self, cx: &mut Context<'_>) {
         let handovers = &mut self.mesh.handovers;
-        match handovers.open.iter().map(|claim| claim.next).min() {
+        let doubts = handovers.doubts.iter().map(|doubt| doubt.next);
+        match handovers.open.iter().map(|claim| claim.next).chain(doubts).min() {
             Some(next) => cx.arm(&mut handovers.alarm, next, Due::Server(ServerDue::Handovers)),
             None => cx.timers.clear(&mut handovers.alarm),
         }
@@ -251,12 +333,14 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     claim.next = claim.request.sent(cx, backoff);
     let header = purge_header(cx, via, Protocol::Ethernet, claim.request.id(), to);
     let nbma: Nbma = header.nbma;
-    let header = crate::wire::nhrp::Header { vni, ..header };
+    let header = Header { vni, ..header };
+    let code = if claim.is_denial { code::ALREADY_REGISTERED } else { code::OK };
     cx.request(hub, via, &header, |w| {
         for (mac, holding) in &said {
             let address = ProtocolAddress::Mac(*mac);
             let prefix = address.host_prefix();
             w.cie(&Cie {
+                code,
                 prefix,
                 holding: *holding,
                 nbma: Some(nbma),
@@ -265,6 +349,20 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
                 ..Cie::default()
             });
         }
+    });
+    increment(&mut cx.statistics.tx_purge_req);
+    true
+}
+
+/// Asks a spoke that another hub claims whether it is here still, or asks again. Whether there is more to do: who is elsewhere
+/// believes nothing of this hub, and is silent.
+fn ask_holder(cx: &mut Context<'_>, doubt: &mut Doubt) -> bool {
+    let Some(via) = cx.sites.via(doubt.site).filter(|_| doubt.request.tries() < DOUBTS) else { return false };
+    let address = ProtocolAddress::Mac(doubt.mac);
+    doubt.next = doubt.request.sent(cx, DOUBTS_APART);
+    let header = purge_header(cx, via, Protocol::Ethernet, doubt.request.id(), Some(address));
+    cx.request(doubt.site, via, &header, |w| {
+        w.cie(&Cie { prefix: address.host_prefix(), address: Some(address), ..Cie::default() });
     });
     increment(&mut cx.statistics.tx_purge_req);
     true

@@ -15,14 +15,14 @@ use super::super::contract::reason::Why;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, Hubs, Trigger};
 use super::super::contract::way::{Path, Via};
 use super::super::exchange::{Inbound, KeyId, Trust};
-use super::super::limits::{HUB, TokenBucket};
+use super::super::limits::{self, TokenBucket};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
-use super::Server;
+use super::{Drained, Server};
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use crate::wire::nhrp::{Kind, ProtocolAddress};
+use crate::wire::nhrp::{HUB, Kind, ProtocolAddress, kind};
 use core::time::Duration;
 use directory::Directory;
 use handover::Handovers;
@@ -44,6 +44,8 @@ pub struct Mesh {
     wanted: LiteMap<HubKey, HubSettings>,
     /// Those that are clients now.
     pub(super) hubs: Vec<SiteId>,
+    /// How many there were at most.
+    pub(super) most: usize,
     /// Of answers to registrations.
     bucket: TokenBucket,
     pub(super) directory: Directory,
@@ -70,7 +72,8 @@ impl Mesh {
             peers: map_of(peers.iter().map(peer)),
             wanted: hubs.clone(),
             hubs: Vec::new(),
-            bucket: TokenBucket::new(HUB),
+            most: 0,
+            bucket: TokenBucket::new(limits::HUB),
             directory: Directory::default(),
             questions: Questions::default(),
             handovers: Handovers::default(),
@@ -80,6 +83,11 @@ impl Mesh {
     /// How many other hubs there are to be.
     pub fn len(&self) -> usize {
         self.peers.len()
+    }
+
+    /// Whether one that was there is not.
+    pub fn has_lost(&self) -> bool {
+        self.hubs.len() < self.most.min(self.peers.len())
     }
 
     /// Whether another hub is at an underlay address.
@@ -105,7 +113,7 @@ impl Mesh {
 
 impl Peer {
     fn new(now: Instant, hub: HubKey, to: HubSettings) -> Peer {
-        Peer { hub, path: None, registration: Registration::new(now, hub, to), vni: None }
+        Peer { hub, path: None, registration: Registration::new(now, hub, to).of_hub(), vni: None }
     }
 
     /// What it registers as, if it does.
@@ -199,9 +207,16 @@ impl Server {
         let is_from = |peer: &&mut Peer| from.site.is_some() && peer.registration.site() == from.site;
         let mut peers = self.mesh.peers.iter_mut().map(|(_, peer)| peer);
         let Some(peer) = peers.find(is_from).filter(|_| from.trust != Trust::Wrong) else { return false };
+        if !has_hubs_key(cx, from) {
+            return false;
+        }
         let hub = peer.hub;
+        // A copy of an answer that was acted on is none.
+        let is_asked = peer.registration.asked(&from.message.header);
         peer.registers(cx, |registration, cx, settings| registration.reply(cx, settings, from));
-        self.peer_accepted(cx, hub);
+        if is_asked {
+            self.peer_accepted(cx, hub);
+        }
         true
     }
 
@@ -258,7 +273,26 @@ impl Server {
             passing: Passing::All,
         };
         cx.want(Item::Port(vtep), Some(Wanted::Port(port)));
+        if is_other {
+            self.hub_begins(cx, site);
+        }
         self.settle(cx, site, Why::Expired);
+    }
+
+    /// Another hub began a session. It may have forgotten who asked it: whoever was answered about what is behind it asks again.
+    /// And it is told of all that is here.
+    pub(super) fn hub_begins(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        self.drained.push(Drained { site, was: None, stays: true, last: None });
+        self.go_on_draining(cx);
+        if Server::hub_port(cx, site).is_some() {
+            self.greet_hub(cx, site);
+        }
+    }
+
+    /// Another hub is there, and its port: it is told of all that is here.
+    pub(super) fn greet_hub(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        self.claim_all(cx, site);
+        self.announce_all(cx);
     }
 
     /// The port for another hub could not be made, since somebody else uses its VNI: it is registered with another one.
@@ -329,6 +363,21 @@ impl Server {
         from.trust == Trust::Session && from.site.is_some_and(|site| Server::is_hub(cx, site))
     }
 
+    /// Whether a registration is another hub's: it says so, comes from a peer's address, and has a key of hubs.
+    pub(super) fn is_peers(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+        says_hub(from) && self.mesh.is_at(from.via.path.remote) && has_hubs_key(cx, from)
+    }
+
+    /// Whether a registration is no spoke's, nor one of a hub that may register here: a hub that is none here, or that this
+    /// one registers with; or somebody in the place of a hub.
+    pub(super) fn is_strange_hub(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+        let remote = from.via.path.remote;
+        let there = || cx.sites.find((remote, from.message.header.vni));
+        let is_peers = self.is_peers(cx, from);
+        let takes_place = || there().is_some_and(|site| Server::is_hub(cx, site));
+        self.mesh.registers_at(remote) || !is_peers && (says_hub(from) || takes_place())
+    }
+
     /// A hub registers at an underlay address: none that was there under another VNI is.
     pub(super) fn replace_hub(&mut self, cx: &mut Context<'_>, site: SiteId, nbma: Nbma) {
         for other in hubs_at(cx, nbma).into_iter().filter(|other| *other != site) {
@@ -345,6 +394,7 @@ impl Server {
             match address {
                 _ if cie.address == own => self.is_not_there(cx, hub, address),
                 ProtocolAddress::Mac(mac) if (1..48).contains(&cie.prefix) => {
+                    self.ended_under_way(cx, hub, None);
                     let mut last = None;
                     while let Some(other) = cx.book.next_behind(hub, last) {
                         last = Some(other);
@@ -370,6 +420,7 @@ impl Server {
         address: ProtocolAddress,
         old: Option<Vtep>,
     ) {
+        self.ended_under_way(cx, hub, Some(address));
         if let Some(change) = cx.book.renew(cx.now, address, hub) {
             self.take_back_from(cx, address, old, &change);
         }
@@ -384,6 +435,19 @@ impl Server {
             ProtocolAddress::Ip(_) => None,
         }
     }
+}
+
+/// Whether a packet is signed by what makes a hub: a key that no spoke has for itself. In a VN without keys all are.
+fn has_hubs_key(cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+    match from.key {
+        None => !cx.keys.is_required() || cx.keys.is_empty(),
+        key => cx.keys.spoke(key).is_none(),
+    }
+}
+
+/// Whether a registration says that it is a hub's.
+fn says_hub(from: &Inbound<'_>) -> bool {
+    from.message.extensions().any(|extension| (extension.kind, extension.value) == (kind::VENDOR, &HUB))
 }
 
 /// The clients at an underlay address that are hubs.

@@ -12,7 +12,7 @@ use super::super::super::timers::Alarm;
 use super::super::{Server, mac};
 use crate::time::Instant;
 use crate::types::Vtep;
-use crate::wire::nhrp::{Cie, Message, ProtocolAddress, code};
+use crate::wire::nhrp::{Cie, Fault, Message, ProtocolAddress, Tags, code};
 use core::time::Duration;
 
 /// So often another hub is asked, a second apart. Then it is silent: so is this one, and whoever asked asks again.
@@ -94,6 +94,11 @@ impl Server {
         let question = self.mesh.questions.open.swap_remove(place);
         self.arm_questions(cx);
         let cies = || from.message.cies();
+        if cx.book.get(question.address).and_then(|entry| entry.site()) != Some(question.request.to()) {
+            // It moved meanwhile.
+            self.ask_anew(cx, &question);
+            return true;
+        }
         if cies().any(|cie| cie.code == code::PROHIBITED) {
             // It was started anew, and does not know who asks. Whoever asked asks again.
             increment(&mut cx.statistics.rx_resolve_reply_nak);
@@ -114,19 +119,41 @@ impl Server {
         cx.timers.clear(&mut self.mesh.questions.alarm);
     }
 
+    /// What a hub says of an address is not true any more: an answer that is under way is none. Of a range, or all, for `None`.
+    pub(super) fn ended_under_way(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: SiteId,
+        address: Option<ProtocolAddress>,
+    ) {
+        let now = cx.now;
+        for question in &mut self.mesh.questions.open {
+            let is_it = address.is_none_or(|address| address == question.address);
+            if question.request.to() == hub && is_it {
+                question.request = Request::new(cx, hub, question.address);
+                question.next = now;
+            }
+        }
+        self.arm_questions(cx);
+    }
+
+    /// Whoever asked is answered as things are now.
+    fn ask_anew(&mut self, cx: &mut Context<'_>, question: &Question) {
+        for Waiting { via, site, trust, key, octets } in &question.waiting {
+            let Some(message) = still_asks(cx, *site, *trust, octets) else { continue };
+            let from = Inbound { via: *via, site: Some(*site), trust: *trust, key: *key, message, octets };
+            // What is wrong with it would have been said before.
+            let _: Result<(), Fault> = self.resolution(cx, &from);
+        }
+    }
+
     /// Answers whoever asked.
     fn pass_on(&mut self, cx: &mut Context<'_>, question: &Question, found: Option<&Cie>) {
         // What is at that hub itself, or beyond what its spokes reach directly, is behind this one for a spoke.
         let there = found.and_then(|cie| Some(Vtep { nbma: cie.nbma?, vni: cie.vni? }));
         let is_itself = there.is_some() && there == cx.sites.vtep(question.request.to());
         for Waiting { via, site, trust, key, octets } in &question.waiting {
-            let Ok(message) = Message::parse(octets) else { continue };
-            let ours = cx.sites.get(*site).and_then(|there| there.tags);
-            let is_in = *trust != Trust::Session || message.tags() == ours.map(|ours| ours.flipped());
-            if cx.sites.member(*site).is_none() || !is_in {
-                // Its session ended meanwhile.
-                continue;
-            }
+            let Some(message) = still_asks(cx, *site, *trust, octets) else { continue };
             let from = Inbound { via: *via, site: Some(*site), trust: *trust, key: *key, message, octets };
             self.answer_for_hub(cx, &from, question.address, found, is_itself);
         }
@@ -139,6 +166,14 @@ impl Server {
             None => cx.timers.clear(&mut questions.alarm),
         }
     }
+}
+
+/// What a site asked, unless its session ended meanwhile.
+fn still_asks<'a>(cx: &Context<'_>, site: SiteId, trust: Trust, octets: &'a [u8]) -> Option<Message<'a>> {
+    let message = Message::parse(octets).ok()?;
+    cx.sites.member(site)?;
+    let ours = cx.sites.get(site)?.tags.map(Tags::flipped);
+    (trust != Trust::Session || message.tags() == ours).then_some(message)
 }
 
 /// Sends the question, or sends it again. Whether there is a way.
