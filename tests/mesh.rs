@@ -2,7 +2,7 @@
 
 mod sim;
 
-use dmevpn::engine::settings::{HubKey, HubSettings, Settings, VpnMode};
+use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
 use dmevpn::engine::{Event, Passing, Path};
 use dmevpn::types::Nbma;
 use sim::build::*;
@@ -350,4 +350,46 @@ fn a_mac_is_not_taken_by_another_hub() {
     };
     assert_eq!((port(0, first), port(1, second)), (Some(Passing::All), None));
     assert!(sim.told(0, |event| matches!(event, Event::Rivals(_))) > 0);
+}
+
+/// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.
+fn chosen_among_three(spokes: usize) -> Sim {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    let addresses: Vec<Nbma> = (0..3).map(hub_nbma).collect();
+    for id in 3..3 + spokes {
+        let hubs = || (HUB.0..).take(3).map(HubKey);
+        let role = ClientSettings { hubs: Hubs::new(hubs()).unwrap(), ..spoke_role(100 + id as u32) };
+        let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
+        all.hubs = hubs().map(|hub| (hub, HubSettings::default())).collect();
+        assert_eq!(sim.add_to(&[spoke_nbma(id)], all, &addresses), id);
+        sim.settle(station(id), id, VN);
+    }
+    sim.until(MINUTE, "registering", |sim| (3..3 + spokes).all(|id| sim.registered(id, VN)));
+    // Guards begin, and probes are frequent.
+    sim.run_secs(80);
+    sim
+}
+
+/// The daemon of a hub is dead, and its kernel forwards on: its spokes go to the next one, and no broadcast is there twice.
+#[test]
+fn a_hub_whose_daemon_is_dead_is_left_and_shut_out() {
+    let mut sim = chosen_among_three(4);
+    for from in 3..7 {
+        one_copy_each(&mut sim, 3, from);
+    }
+    sim.nodes[0].sleeps = true;
+    let at_second = |sim: &Sim, id: NodeId| sim.plane(1, VN).ports.keys().any(|at| at.nbma == spoke_nbma(id));
+    sim.until(2 * MINUTE, "going to the second", |sim| (3..7).all(|id| at_second(sim, id)));
+    sim.run_secs(2);
+    for _ in 0..6 {
+        for from in 3..7 {
+            one_copy_each(&mut sim, 3, from);
+        }
+    }
+    sim.restart(0);
+    sim.until(MINUTE, "linking", |sim| (0..3).all(|id| linked(sim, id) == 2));
+    sim.run_secs(10);
+    for from in 3..7 {
+        one_copy_each(&mut sim, 3, from);
+    }
 }

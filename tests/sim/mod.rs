@@ -9,8 +9,8 @@ pub mod rng;
 use build::HUB;
 use dmevpn::engine::settings::{HubKey, Settings, Trigger, VnKey};
 use dmevpn::engine::{
-    Act, Arrived, By, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Path, Place, Port,
-    Probing, Secret, Start, Via,
+    Act, Arrived, By, Effect, Effects, Engine, Event, Input, Item, News, Order, Outcome, Passing, Path,
+    Place, Port, Probing, Secret, Start, Via,
 };
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma, Vni, Vtep};
@@ -838,6 +838,15 @@ impl Sim {
                         self.with_plane(id, vn, |p| {
                             p.ports.insert(spoke, port);
                         });
+                        if port.passing == Passing::Nothing {
+                            let plane = self.nodes[id].planes.get_mut(&vn);
+                            let gone =
+                                plane.map(|plane| plane.fdb.flush(Place::At(spoke))).unwrap_or_default();
+                            for mac in gone {
+                                let news = News::Fdb { mac, place: Place::Gone };
+                                self.kernel(id, Input::News { vn, news });
+                            }
+                        }
                     }
                     if outcome != Outcome::Made {
                         self.nodes[id].failed.insert((vn, spoke));

@@ -61,6 +61,8 @@ const BRPORT_ISOLATED: u16 = 33;
 /// IFLA_BRPORT_LEARNING and IFLA_BRPORT_LOCKED (Linux 5.18).
 const BRPORT_LEARNING: u16 = 8;
 const BRPORT_LOCKED: u16 = 39;
+/// IFLA_BRPORT_FLUSH.
+const BRPORT_FLUSH: u16 = 24;
 
 // A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
 const RTM_NEWTUNNEL: u16 = 120;
@@ -577,7 +579,9 @@ pub(super) fn passing(index: u32, what: Passing) -> Buffer {
     let floods = BRPORT_FLOODS.map(|flood| message::attribute(flood, &floods));
     let others =
         [message::attribute(BRPORT_LEARNING, &learns), message::attribute(BRPORT_LOCKED, &is_locked)];
-    port(index, &floods.into_iter().chain(others).collect::<Vec<_>>())
+    // A locked port passes what is from a MAC that was learned there.
+    let flush = (what == Passing::Nothing).then(|| message::attribute(BRPORT_FLUSH, &[]));
+    port(index, &floods.into_iter().chain(others).chain(flush).collect::<Vec<_>>())
 }
 
 /// A bridge port is isolated, and where there is a querier, gets all multicast.

@@ -3,7 +3,8 @@
 //! two of one age that at the hub with the lower address, and of two that have just begun the one that is told of.
 //!
 //! Who hears of a younger one floods to the spoke no more, and forgets it after a moment. The port of who claims passes
-//! nothing until the others said so, or were silent: in no other order would no frame come twice, or back to who sent it.
+//! nothing until the others said so, or were silent: in no other order would no frame come twice, or back to who sent it. The
+//! port of a hub that is silent passes nothing until it has confirmed: its daemon may be dead while its kernel forwards.
 
 use super::super::super::context::{Context, Due, ServerDue};
 use super::super::super::contract::effect::Event;
@@ -18,7 +19,7 @@ use super::super::super::timers::Alarm;
 use super::super::purge::purge_header;
 use super::super::{Server, mac};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma};
+use crate::types::{Mac, Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Header, Protocol, ProtocolAddress, code};
 use core::time::Duration;
 
@@ -26,7 +27,6 @@ use core::time::Duration;
 const WAITED: u32 = 3;
 const APART: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_millis(100) };
 const LATER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
-const TRIES: u32 = 12;
 
 /// A spoke that went to another hub sends here for so long at most, if it does not withdraw.
 const LEAVES: Duration = Duration::from_secs(5);
@@ -110,6 +110,9 @@ impl Server {
 
     /// What a port is to pass, if it passes `now`.
     pub(in super::super) fn passing(&self, cx: &Context<'_>, site: SiteId) -> Passing {
+        if let Some(at) = cx.sites.vtep(site).filter(|_| Server::is_hub(cx, site)) {
+            return self.passing_of_hub(cx, at);
+        }
         let there = cx.sites.vtep(site).and_then(|spoke| cx.plane.port(spoke)).map(|port| port.passing);
         match there {
             _ if !self.mesh.handovers.waits(site) => Passing::All,
@@ -133,17 +136,19 @@ impl Server {
     pub(in super::super) fn go_on_claiming(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
         let due = |claim: &Claim| claim.next <= now;
-        let mut over = Vec::new();
+        let (mut over, mut silent) = (Vec::new(), Vec::new());
         while let Some(place) = self.mesh.handovers.open.iter().position(due) {
             let claim = &mut self.mesh.handovers.open[place];
             if claim.request.tries() >= WAITED {
                 over.extend(claim.waits.take());
+                silent.push(claim.request.to());
             }
-            if claim.request.tries() >= TRIES || !send(cx, claim) {
+            if !send(cx, claim) {
                 let claim = self.mesh.handovers.open.swap_remove(place);
                 over.extend(claim.waits);
             }
         }
+        silent.into_iter().for_each(|hub| self.pass(cx, hub, Passing::Nothing));
         over.into_iter().for_each(|site| self.open_port(cx, site));
         self.mesh.handovers.doubts.retain_mut(|doubt| doubt.next > now || ask_holder(cx, doubt));
         self.arm_handovers(cx);
@@ -156,6 +161,16 @@ impl Server {
         let Some(place) = self.mesh.handovers.open.iter().position(is_it) else { return false };
         let claim = self.mesh.handovers.open.swap_remove(place);
         claim.waits.into_iter().for_each(|site| self.open_port(cx, site));
+        let hub = claim.request.to();
+        if !self
+            .mesh
+            .handovers
+            .open
+            .iter()
+            .any(|other| other.request.to() == hub && other.request.tries() >= WAITED)
+        {
+            self.pass(cx, hub, Passing::All);
+        }
         self.arm_handovers(cx);
         true
     }
@@ -217,7 +232,8 @@ impl Server {
 
     /// Another hub says that it has a spoke, in a session of this age. A younger one wins.
     fn is_claimed(&mut self, cx: &mut Context<'_>, by: SiteId, address: ProtocolAddress, age: Duration) {
-        let Some(site) = cx.book.get(address).and_then(|entry| entry.registered()) else { return };
+        let registered = cx.book.get(address).and_then(|entry| entry.registered());
+        let Some(site) = registered.or_else(|| found_with(cx, address)) else { return };
         let (Some(spoke), Some(member)) = (cx.sites.vtep(site), cx.sites.member(site)) else { return };
         if member.is_hub {
             return;
@@ -294,9 +310,24 @@ impl Server {
         if self.mesh.handovers.waits(site) {
             return;
         }
-        let Some(spoke) = cx.sites.vtep(site) else { return };
-        let Some(port) = cx.plane.port(spoke).filter(|port| port.passing != Passing::All) else { return };
-        cx.want(Item::Port(spoke), Some(Wanted::Port(Port { passing: Passing::All, ..port })));
+        self.pass(cx, site, Passing::All);
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>, site: SiteId, passing: Passing) {
+        let Some(at) = cx.sites.vtep(site) else { return };
+        if let Some(port) = cx.plane.port(at) {
+            cx.want(Item::Port(at), Some(Wanted::Port(Port { passing, ..port })));
+        }
+    }
+
+    /// What the port of another hub is to pass: nothing, as long as it does not confirm who went.
+    pub(super) fn passing_of_hub(&self, cx: &Context<'_>, at: Vtep) -> Passing {
+        let hub = cx.sites.find((at.nbma, Some(at.vni)));
+        let is_silent = |claim: &Claim| Some(claim.request.to()) == hub && claim.request.tries() >= WAITED;
+        match self.mesh.handovers.open.iter().any(is_silent) {
+            true => Passing::Nothing,
+            false => Passing::All,
+        }
     }
 
     fn arm_handovers(&mut self, cx: &mut Context<'_>) {
@@ -352,6 +383,14 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     });
     increment(&mut cx.statistics.tx_purge_req);
     true
+}
+
+/// A client of an earlier run of the daemon whose port says that it had registered the address.
+fn found_with(cx: &Context<'_>, address: ProtocolAddress) -> Option<SiteId> {
+    let mac = mac(address);
+    let mut ports = cx.plane.ports().filter(|(_, port)| port.mac.is_some() && port.mac == mac);
+    let sites = ports.by_ref().filter_map(|(at, _)| cx.sites.find((at.nbma, Some(at.vni))));
+    sites.into_iter().find(|site| cx.sites.member(*site).is_some_and(Member::is_found))
 }
 
 /// Asks a spoke that another hub claims whether it is here still, or asks again. Whether there is more to do: who is elsewhere

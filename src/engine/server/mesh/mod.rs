@@ -10,7 +10,7 @@ mod questions;
 
 use super::super::client::Registration;
 use super::super::context::Context;
-use super::super::contract::item::{Item, Passing, Port, Wanted};
+use super::super::contract::item::{Item, Port, Wanted};
 use super::super::contract::reason::Why;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, Hubs, Trigger};
 use super::super::contract::way::{Path, Via};
@@ -270,7 +270,7 @@ impl Server {
             home: None,
             key,
             is_hubs: true,
-            passing: Passing::All,
+            passing: self.passing_of_hub(cx, vtep),
         };
         cx.want(Item::Port(vtep), Some(Wanted::Port(port)));
         if is_other {
