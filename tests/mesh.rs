@@ -381,6 +381,8 @@ fn a_hub_whose_daemon_is_dead_is_left_and_shut_out() {
     let at_second = |sim: &Sim, id: NodeId| sim.plane(1, VN).ports.keys().any(|at| at.nbma == spoke_nbma(id));
     sim.until(2 * MINUTE, "going to the second", |sim| (3..7).all(|id| at_second(sim, id)));
     sim.run_secs(2);
+    let to_first = sim.plane(1, VN).ports.iter().find(|(at, _)| at.nbma == hub_nbma(0));
+    assert!(to_first.is_none_or(|(_, port)| port.passing == Passing::Nothing), "{to_first:?}");
     for _ in 0..6 {
         for from in 3..7 {
             one_copy_each(&mut sim, 3, from);

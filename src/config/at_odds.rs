@@ -5,7 +5,7 @@ use super::errors::Finding;
 use super::options::{ADDRESS, BRIDGE, HUB, Opt, PEER, PROTOCOL_ADDRESS, SOCKET, STATE_FILE, VXLAN};
 use super::read::Reader;
 use super::uci::{File, Section, Value};
-use super::{Config, Hub, HubAddress, Role, Transport, Vn};
+use super::{Config, Hub, HubAddress, HubRole, Role, Transport, Vn};
 use std::path::Path;
 
 /// Reports what cannot work in `config`.
@@ -34,6 +34,15 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
             if let Some(other) = config.hubs.iter().filter(is_peer).find(|other| !other.session) {
                 let why = format!(
                     "hubs are in sessions with each other, and 'session' of hub '{}' is 0",
+                    other.name
+                );
+                let _ = Reader::again(section, errors).refuse(&PEER, &why);
+            }
+            if let Some(other) =
+                config.hubs.iter().find(|other| is_peer(other) && lacks_key(config, vn, hub, other))
+            {
+                let why = format!(
+                    "with keys hubs need one that no spoke has: give section hub '{}' a 'key', the same at both ends",
                     other.name
                 );
                 let _ = Reader::again(section, errors).refuse(&PEER, &why);
@@ -68,6 +77,12 @@ pub fn report_paths(config: &str, socket: &str, state_file: &str, r: &mut Reader
         (false, false) => return,
     };
     let _ = r.refuse(&SOCKET, &format!("'{socket}' {why}; give it a path of its own"));
+}
+
+/// Whether spokes of a VN have keys of their own, and its hub has none to be known by to another one.
+fn lacks_key(config: &Config, vn: &Vn, hub: &HubRole, other: &Hub) -> bool {
+    let has_own = config.spokes.iter().any(|spoke| spoke.vns.is_empty() || spoke.vns.contains(&vn.name));
+    has_own && hub.keys.is_empty() && other.keys.is_empty()
 }
 
 /// Whether an enabled VN has the hub; what nobody uses does no harm.

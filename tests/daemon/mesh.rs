@@ -8,6 +8,9 @@ use lab::{Res, mac};
 /// The sites, and which hub each is registered with.
 const SITES: [(u8, &str); 4] = [(1, "hub"), (2, "hub"), (3, "hub2"), (4, "hub3")];
 
+/// The number of a broadcast that is the last one.
+const LAST: u32 = 99;
+
 fn host_mac(n: u8) -> MacBytes {
     mac(0x30 + u16::from(n))
 }
@@ -68,13 +71,17 @@ fn copies_of(lab: &Lab, sites: &[u8]) {
     for from in sites.iter().copied() {
         ears.iter().for_each(|(_, ear)| ear.clear());
         let sender = Sender::new(&lab.host(&format!("vm{from}")).ns, "eth0").unwrap();
-        sender.send(&experiment(BROADCAST, host_mac(from), u32::from(from), 64)).unwrap();
-        let copies =
-            |ear: &Capture| ear.count(|frame| experiment_number(&frame.bytes, host_mac(from)).is_some());
-        ears.iter().for_each(|(_, ear)| wait("a broadcast", || copies(ear) >= 1));
-        std::thread::sleep(Duration::from_millis(100));
-        // Its own capture sees what it sends.
-        ears.iter().for_each(|(n, ear)| assert_eq!(copies(ear), 1, "of {from} at {n}"));
+        // Behind the last one there is nothing more to come.
+        for number in [u32::from(from), LAST] {
+            sender.send(&experiment(BROADCAST, host_mac(from), number, 64)).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let heard = |ear: &Capture| ear.all(|frame| experiment_number(&frame.bytes, host_mac(from)));
+        for (n, ear) in &ears {
+            wait("a broadcast", || heard(ear).contains(&LAST));
+            // Its own capture sees what it sends.
+            assert_eq!(heard(ear), [u32::from(from), LAST], "of {from} at {n}");
+        }
     }
 }
 

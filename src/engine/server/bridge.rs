@@ -16,9 +16,13 @@ impl Server {
             self.since = cx.now;
         }
         self.is_up = mac.is_some();
-        let is_other = core::mem::replace(&mut cx.sites.mac, mac) != mac;
-        if is_other {
+        let before = core::mem::replace(&mut cx.sites.mac, mac);
+        if before != mac {
             self.enter_peers(cx);
+        }
+        if before.is_some() && mac.is_some() && before != mac && self.mesh.len() > 0 {
+            // Who announces to the address of before would have all sites hear it.
+            self.take_self_back_from_all(cx);
         }
         if came {
             self.is_listed = false;

@@ -124,6 +124,17 @@ impl Server {
         }
     }
 
+    /// This hub has another address: all clients register anew.
+    pub(super) fn take_self_back_from_all(&mut self, cx: &mut Context<'_>) {
+        let members = cx.sites.members().filter(|(_, site, _)| site.vni.is_some());
+        let members: Vec<_> = members.map(|(site, _, member)| (site, member.until())).collect();
+        for ((site, until), n) in members.into_iter().zip(0..) {
+            if let Some(until) = until {
+                self.take_self_back(cx, site, cx.now + APART * n, until);
+            }
+        }
+    }
+
     /// The bridge is listed for the first time: now questions can be answered. Who has begun a session with this run asks
     /// again for all it holds and for what it was denied, so whom to tell of later changes becomes known, what changed
     /// while no daemon ran, and what was not taken back in time. All others are told: after a restart that this server does

@@ -6,7 +6,7 @@ use super::super::super::contract::effect::Act;
 use super::super::super::limits::{DIRECTORY, TokenBucket};
 use super::super::super::sites::SiteId;
 use super::super::super::timers::Alarm;
-use super::super::{Server, mac};
+use super::super::{DRAIN, SOON, Server, mac};
 use crate::types::Mac;
 use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;
@@ -14,27 +14,47 @@ use core::time::Duration;
 /// Two announcements fit the ageing time of a bridge, should one be lost.
 const AGAIN: Duration = Duration::from_secs(120);
 
+/// Some at a time, as the limit allows.
+const APART: Duration = Duration::from_millis(100);
+
 /// What of them is announced. The addresses themselves stand in the book.
 #[derive(Debug)]
 pub struct Directory {
     bucket: TokenBucket,
     alarm: Alarm,
-    /// How far the present round got.
+    /// How far the present round got, and whether another one follows at once: it may have passed by what is new.
     reached: Option<ProtocolAddress>,
+    is_behind: bool,
 }
 
 impl Default for Directory {
     fn default() -> Directory {
-        Directory { bucket: TokenBucket::new(DIRECTORY), alarm: Alarm::default(), reached: None }
+        Directory {
+            bucket: TokenBucket::new(DIRECTORY),
+            alarm: Alarm::default(),
+            reached: None,
+            is_behind: false,
+        }
     }
 }
 
 impl Server {
     /// A MAC is at this hub, or behind one of its spokes.
     pub(in super::super) fn announce(&mut self, cx: &mut Context<'_>, mac: Mac) {
-        // Above the limit it waits for the next round.
-        if !self.mesh.hubs.is_empty() && self.mesh.directory.bucket.take(cx.now).is_ok() {
-            self.announce_to_all(cx, mac);
+        if self.mesh.hubs.is_empty() {
+            return;
+        }
+        match self.mesh.directory.bucket.take(cx.now) {
+            Ok(()) => self.announce_to_all(cx, mac),
+            // Above the limit it waits for a round, which begins as soon as can be.
+            Err(_) if self.mesh.directory.is_behind => {}
+            Err(wait) => {
+                self.mesh.directory.is_behind = true;
+                if self.mesh.directory.reached.is_none() {
+                    let at = cx.now + wait.max(APART);
+                    cx.arm(&mut self.mesh.directory.alarm, at, Due::Server(ServerDue::Directory));
+                }
+            }
         }
     }
 
@@ -53,17 +73,26 @@ impl Server {
         if let Some(own) = cx.sites.mac.filter(|_| self.mesh.directory.reached.is_none()) {
             self.announce_to_all(cx, own);
         }
+        if self.mesh.directory.reached.is_none() {
+            self.mesh.directory.is_behind = false;
+        }
+        let mut left = DRAIN;
         while let Some((address, site)) = self.next_address(cx) {
+            if left == 0 {
+                return cx.arm(&mut self.mesh.directory.alarm, cx.now + SOON, due);
+            }
+            left -= 1;
             if let Some(mac) = site.and_then(|site| mac(address).filter(|_| !Server::is_hub(cx, site))) {
                 if let Err(wait) = self.mesh.directory.bucket.take(cx.now) {
-                    return cx.arm(&mut self.mesh.directory.alarm, cx.now + wait, due);
+                    return cx.arm(&mut self.mesh.directory.alarm, cx.now + wait.max(APART), due);
                 }
                 self.announce_to_all(cx, mac);
             }
             self.mesh.directory.reached = Some(address);
         }
         self.mesh.directory.reached = None;
-        cx.arm(&mut self.mesh.directory.alarm, cx.now + AGAIN, due);
+        let next = if self.mesh.directory.is_behind { APART } else { AGAIN };
+        cx.arm(&mut self.mesh.directory.alarm, cx.now + next, due);
     }
 
     pub(super) fn end_directory(&mut self, cx: &mut Context<'_>) {

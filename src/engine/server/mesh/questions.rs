@@ -19,6 +19,9 @@ use core::time::Duration;
 const TRIES: u32 = 4;
 const APART: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
 
+/// What asks is no longer than this, in octets.
+const LONGEST: usize = 512;
+
 /// Who asked first, as it came.
 #[derive(Debug)]
 struct Waiting {
@@ -66,7 +69,10 @@ impl Server {
             }
             return;
         }
-        if open.len() >= CROSS_QUESTIONS {
+        // A hub that is silent takes no places of others; and nobody's question is that long.
+        let share = CROSS_QUESTIONS / self.mesh.peers.len().max(1);
+        let of_hub = open.iter().filter(|question| question.request.to() == hub).count();
+        if of_hub >= share || from.octets.len() > LONGEST {
             return increment(&mut cx.statistics.rx_rate_limited);
         }
         let request = Request::new(cx, hub, address);
