@@ -118,6 +118,12 @@ fn three_hubs_are_one_switch() {
         hello.send(&experiment(BROADCAST, host_mac(3), 1, 64)).unwrap();
         wait("the host at its new site", || pings(lab, 1, 3, 5).answered() == 5);
         direct(lab, 1, host_mac(3), 4);
+        // Somebody takes away what keeps three hubs from being a ring.
+        let hub = lab.node("hub");
+        let before = links(hub);
+        hub.ns.bridge(&format!("link set dev {} isolated off", before[0])).unwrap();
+        hub.ns.ip(&format!("link set {} type bridge_slave isolated off", before[1])).unwrap();
+        wait("isolated ports", || links(hub) == before);
         // A site goes to another hub, and nobody tells the old one but that.
         let (old, new) = (lab.nbma(1), lab.node("hub2").nbma);
         let before = lab.node("hub").served().unwrap();

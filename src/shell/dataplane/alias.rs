@@ -103,13 +103,6 @@ pub enum Mark {
     Shared(Kept),
 }
 
-impl Mark {
-    /// Whether it is of a port for another hub.
-    pub fn is_hubs(self) -> bool {
-        matches!(self, Mark::Port(_, Kept { is_hubs: true, .. }))
-    }
-}
-
 /// The VN that a device is for, and what it is there.
 pub fn parse(alias: &str) -> Option<(&str, Mark)> {
     let rest = alias.strip_prefix("dmevpn vn=")?;

@@ -100,6 +100,7 @@ impl Dataplane {
             None => vn.found.push(Found::of(link)),
             Some(bridge) => self.keep(Found::of(link), bridge, vlan, mtu),
         }
+        self.isolate_again(link.index, link.isolated);
     }
 
     /// A port of a hub's becomes an active one of the bridge again, if it is not.

@@ -97,7 +97,11 @@ impl Make {
             })
             .collect();
         let made = netlink.create_vxlans(&new);
-        self.ports.iter().copied().zip(made.into_iter().map(|made| made.map_err(|e| refused(&e)))).collect()
+        let made = self.ports.iter().copied().zip(made).map(|(new, made)| {
+            let made = made.map_err(|e| refused(&e));
+            (new, made.and_then(|index| if new.port.is_hubs { isolated(netlink, index) } else { Ok(index) }))
+        });
+        made.collect()
     }
 
     pub(super) fn device<'a>(&self, port: Port, name: &'a str, alias: &'a str) -> NewVxlan<'a> {
@@ -146,6 +150,19 @@ pub(super) fn found(uplink: Vni, local: Nbma, kept: Kept) -> Port {
 pub(super) fn serves(there: Port, wanted: Port) -> bool {
     let of = |port: Port| (port.uplink, port.local, port.is_hubs, port.passing);
     of(there) == of(wanted)
+}
+
+/// A port that leads to another hub, if it is isolated: before Linux 4.18 the kernel takes no notice of that, and three hubs
+/// were a loop.
+fn isolated(netlink: &mut Netlink, index: u32) -> Made {
+    let link = netlink.link_by_index(index).map_err(|e| refused(&e))?;
+    if link.is_none_or(|link| link.isolated == Some(true)) {
+        return Ok(index);
+    }
+    if let Err(e) = netlink.delete_link(index) {
+        log::warn!("{e}");
+    }
+    Err((false, "several hubs need Linux 4.18, which isolates ports of a bridge".to_owned()))
 }
 
 /// Whether it exists, and what to do when a bridge has all the ports it can have (EXFULL).

@@ -1,9 +1,10 @@
 //! Loops between sites: which ports of bridges flood nothing, and by which ports loop frames come.
 
-use super::vn::{Devices, Vn};
+use super::alias::{self, Mark};
+use super::vn::{Devices, Part, Vn};
 use super::worker::Job;
-use super::{Dataplane, Inputs, alias};
-use crate::engine::{Input, News, Plane, VnKey};
+use super::{Dataplane, Inputs};
+use crate::engine::{Input, News, Passing, Plane, VnKey};
 use crate::shell::netlink::{Floods, Link};
 use crate::types::{Label, Mac, Vtep};
 use litemap::LiteMap;
@@ -85,16 +86,26 @@ impl Dataplane {
     }
 
     fn all_flood_but(&mut self, key: VnKey, wanted: &[u32]) {
+        let mut over = Vec::new();
         self.loops.withheld.retain(|index, (owner, before)| {
             let stays = *owner != key || wanted.contains(index);
             if !stays {
-                self.jobs.push_back(Job::Floods(*index, Some(before.unwrap_or(Floods::ALL))));
+                over.push((*index, before.unwrap_or(Floods::ALL)));
             }
             stays
         });
+        over.retain(|(index, _)| !self.is_shut(*index));
+        self.jobs.extend(over.into_iter().map(|(index, before)| Job::Floods(index, Some(before))));
     }
 
-    /// A port that became one anew floods all.
+    /// Whether a port of a hub's is to flood nothing, loop or not: its spoke is at another hub, or may be.
+    fn is_shut(&self, index: u32) -> bool {
+        let Some((key, Part::Port(spoke))) = self.parts.get(&index) else { return false };
+        let Some(Vn { devices: Devices::Ports(ports), .. }) = self.vns.get(key) else { return false };
+        ports.get(spoke).is_some_and(|ported| ported.port.passing != Passing::All)
+    }
+
+    /// A port that became one anew floods all; so does one that passes everything from now on.
     pub(super) fn floods_again(&mut self, link: &Link) {
         let is_other = link.floods.is_some_and(|floods| floods != Floods::NOTHING);
         if is_other && self.loops.withheld.contains_key(&link.index) {
@@ -104,7 +115,10 @@ impl Dataplane {
 
     /// A device floods nothing if an earlier run of the daemon left it so: nobody has that of his only tunnel.
     pub(super) fn floods_still_nothing(&mut self, link: &Link) {
-        let is_ours = || link.alias.as_deref().is_some_and(alias::is_ours);
+        let is_ours = || match link.alias.as_deref().and_then(alias::parse) {
+            Some((_, Mark::Port(_, kept))) => kept.passing == Passing::All && !self.is_shut(link.index),
+            mark => mark.is_some(),
+        };
         let is_tunnel = || self.vns.values().any(|vn| vn.is_tunnel(&link.name));
         if link.floods == Some(Floods::NOTHING)
             && !self.loops.withheld.contains_key(&link.index)

@@ -132,6 +132,7 @@ impl Dataplane {
     /// A device is new, or was changed.
     fn link_event(&mut self, link: &Link) {
         self.floods_again(link);
+        self.isolate_again(link.index, link.isolated);
         let Some((key, part)) = self.parts.get(&link.index).copied() else {
             // What this program makes is nothing that its VNs wait for.
             if !Netlink::is_own_index(link.index) {
@@ -153,8 +154,20 @@ impl Dataplane {
         }
     }
 
+    /// A port that leads to another hub was isolated, and is not any more.
+    pub(super) fn isolate_again(&mut self, index: u32, isolated: Option<bool>) {
+        let Some((key, Part::Port(spoke))) = self.parts.get(&index).copied() else { return };
+        let Some(vn) = self.vns.get(&key).filter(|_| isolated == Some(false)) else { return };
+        let (Devices::Ports(ports), Some(bridge)) = (&vn.devices, vn.standing.bridge) else { return };
+        if ports.get(&spoke).is_some_and(|ported| ported.port.is_hubs) {
+            let (vlan, mtu) = (vn.wanted.vlan, vn.wanted.mtu.into());
+            self.jobs.push_back(Job::Keep { index, bridge, vlan, mtu });
+        }
+    }
+
     /// A port of a bridge, or the bridge itself, was changed: maybe its VLANs.
     fn port_event(&mut self, port: &BridgePort) {
+        self.isolate_again(port.index, port.isolated);
         let part = self.parts.get(&port.index).copied();
         let ours = part.is_some() || Netlink::is_own_index(port.index);
         let is_of_vn = self.vns.values().any(|vn| vn.standing.bridge == Some(port.bridge));

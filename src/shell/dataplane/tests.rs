@@ -7,8 +7,8 @@ use super::settle::Standing;
 use super::worker::{Ended, Job, Report, Whose};
 use super::*;
 use crate::engine::settings::VpnMode;
-use crate::engine::{Place, Port, Secret, Start};
-use crate::shell::netlink::{Admission, FdbTable};
+use crate::engine::{Passing, Place, Port, Secret, Start};
+use crate::shell::netlink::{Admission, FdbTable, Floods};
 use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Lack, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
@@ -183,6 +183,29 @@ fn a_port_is_gone_before_it_was_told_of() {
     hub.dataplane.worker.open = 0;
 }
 
+/// A port whose spoke is at another hub floods nothing; where there was a loop it floods again.
+#[test]
+fn a_port_that_is_shut_stays_so() {
+    for passing in [Passing::All, Passing::Mute] {
+        let mut hub = hub();
+        hub.settled();
+        let port = NewPort { port: Port { passing, ..port().port }, ..port() };
+        let alias = Some(alias::port("a", spoke(), hub::kept(port.port)));
+        let restored = |hub: &mut Hub| {
+            hub.dataplane.jobs.clear();
+            hub.hear(Report::Links(vec![Link {
+                floods: Some(Floods::NOTHING),
+                alias: alias.clone(),
+                ..device(ONE)
+            }]));
+            hub.dataplane.jobs.drain(..).any(|job| matches!(job, Job::Floods(ONE, Some(Floods::ALL))))
+        };
+        assert_eq!(restored(&mut hub), passing == Passing::All, "found");
+        hub.hear(Report::Made(hub.vns[0], vec![(port, Ok(ONE))]));
+        assert_eq!(restored(&mut hub), passing == Passing::All, "known");
+    }
+}
+
 /// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
 #[test]
 fn a_port_that_is_being_changed() {
@@ -319,7 +342,7 @@ fn a_listing_that_fails_waits_and_lets_others_go_first() {
 fn a_port_that_came_back_while_events_were_lost_is_not_taken_for_down() {
     let mut hub = hub();
     hub.settled();
-    let port = |is_down| Event::Port(BridgePort { index: 3, bridge: BRIDGE, is_down, vlans: vec![] });
+    let port = |is_down| Event::Port(BridgePort { index: 3, bridge: BRIDGE, is_down, isolated: None, vlans: vec![] });
     let station = FdbEntry { index: 3, mac: [2, 0, 0, 0, 0, 9], master: Some(BRIDGE), ..FdbEntry::default() };
     let mut forgotten = |events: &[Event]| {
         events.iter().for_each(|event| hub.tell(event.clone()));

@@ -57,6 +57,7 @@ pub(super) fn judge(
             index: 0,
             bridge: 0,
             is_down: false,
+            isolated: None,
             vlans: as_new.map(untagged).into_iter().collect(),
         }),
     };

@@ -5,14 +5,14 @@
 //! It has sockets of its own, gets jobs and answers each of them, in their order, but that a listing goes on beside
 //! other jobs. It knows nothing between two of them.
 
-use super::alias;
+use super::alias::{self, Mark};
 use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
 use super::join::{flood, join};
 use super::settle::{Leave, Settle, Standing, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
-use crate::engine::VnKey;
+use crate::engine::{Passing, VnKey};
 use crate::shell::clock::Clock;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Floods, Gate, Link, LinkChange, Netlink};
 use crate::shell::packet;
@@ -445,7 +445,7 @@ impl Hands {
     }
 }
 
-/// A device becomes a port again. One that leads to another hub is isolated before a frame can pass it.
+/// A device becomes a port again. One that is not to pass everything does not before a frame can pass it.
 fn rejoin(
     netlink: &mut Netlink,
     link: &Link,
@@ -453,11 +453,19 @@ fn rejoin(
     vlan: Option<VlanId>,
     mtu: u32,
 ) -> Result<(), Error> {
-    let is_hubs = link.alias.as_deref().and_then(alias::parse).is_some_and(|(_, mark)| mark.is_hubs());
-    if is_hubs && link.master != Some(bridge) {
+    let Some((_, Mark::Port(_, kept))) = link.alias.as_deref().and_then(alias::parse) else {
+        return join(netlink, link, bridge, vlan, mtu);
+    };
+    let is_new = link.master != Some(bridge);
+    if is_new && (kept.is_hubs || kept.passing != Passing::All) {
         netlink.set_link(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
         netlink.set_link(link.index, &LinkChange { master: Some(Some(bridge)), ..LinkChange::default() })?;
+    }
+    if kept.is_hubs && (is_new || link.isolated != Some(true)) {
         netlink.isolate(link.index)?;
+    }
+    if is_new && kept.passing != Passing::All {
+        netlink.pass(link.index, kept.passing)?;
     }
     join(netlink, link, bridge, vlan, mtu)
 }

@@ -93,6 +93,8 @@ pub struct Link {
     pub kind: Kind,
     /// What is flooded by it, if it is a port of a bridge.
     pub floods: Option<Floods>,
+    /// Whether it passes nothing to other isolated ports of its bridge; `None` before Linux 4.18, too.
+    pub isolated: Option<bool>,
 }
 
 /// What a bridge floods by a port: unknown unicast, multicast, broadcast.
@@ -105,14 +107,24 @@ impl Floods {
     /// Nothing.
     pub const NOTHING: Floods = Floods([false; 3]);
 
-    fn parse(link_info: &[u8]) -> Option<Floods> {
-        let find =
-            |all, wanted| Attributes(all).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload);
-        let port = find(link_info, IflaInfo::SlaveData.into())?;
-        let flag = |kind| find(port, kind).and_then(<[u8]>::first).map(|octet| *octet != 0);
-        let [unicast, multicast, broadcast] = BRPORT_FLOODS.map(flag);
+    fn parse(port: &[u8]) -> Option<Floods> {
+        let [unicast, multicast, broadcast] = BRPORT_FLOODS.map(|kind| flag(port, kind));
         Some(Floods([unicast?, multicast?, broadcast?]))
     }
+}
+
+/// A flag of a port of a bridge.
+fn flag(port: &[u8], kind: u16) -> Option<bool> {
+    find(port, kind).and_then(<[u8]>::first).map(|octet| *octet != 0)
+}
+
+/// Whether a port of a bridge is isolated, if the kernel knows that.
+pub(super) fn isolated(port: &[u8]) -> Option<bool> {
+    flag(port, BRPORT_ISOLATED)
+}
+
+fn find(all: &[u8], wanted: u16) -> Option<&[u8]> {
+    Attributes(all).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
 }
 
 /// The sort of a device, as far as it matters here.
@@ -232,6 +244,7 @@ impl Link {
             alias: None,
             kind: Kind::Other,
             floods: None,
+            isolated: None,
         };
         let mut lower = None;
         for (kind, payload) in attributes {
@@ -242,7 +255,11 @@ impl Link {
                 Ifla::Mtu => link.mtu = message::u32_of(payload)?,
                 Ifla::Master => link.master = message::u32_of(payload),
                 Ifla::Ifalias => link.alias = Some(message::string_of(payload)),
-                Ifla::Linkinfo => (link.kind, link.floods) = (Kind::parse(payload), Floods::parse(payload)),
+                Ifla::Linkinfo => {
+                    link.kind = Kind::parse(payload);
+                    let port = find(payload, IflaInfo::SlaveData.into()).unwrap_or_default();
+                    (link.floods, link.isolated) = (Floods::parse(port), isolated(port));
+                }
                 // Such a message has the name and nothing else: it would look like a change.
                 Ifla::Wireless => return None,
                 _ => {}

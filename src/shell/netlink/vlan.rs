@@ -1,6 +1,6 @@
 //! The VLANs of a filtering bridge's ports, and of the bridge itself.
 
-use super::link::{header_of, with_family};
+use super::link::{self, header_of, with_family};
 use super::message::{self, Attribute, Attributes, Message};
 use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
@@ -35,6 +35,8 @@ pub struct BridgePort {
     /// Whether nothing gets through it, as it has no link, or is set down. The bridge has forgotten then what it learned
     /// there.
     pub is_down: bool,
+    /// Whether it passes nothing to other isolated ports; `None` before Linux 4.18.
+    pub isolated: Option<bool>,
     /// Its VLANs, in ascending order.
     pub vlans: Vec<Vlans>,
 }
@@ -80,17 +82,17 @@ impl BridgePort {
         }
         let ((index, _), attributes) = header_of(message)?;
         let mut bridge = None;
-        let mut is_down = false;
+        let (mut is_down, mut isolated) = (false, None);
         let mut vlans = Vec::new();
         for (kind, payload) in attributes {
             match Ifla::from(kind) {
                 Ifla::Master => bridge = message::u32_of(payload),
                 Ifla::AfSpec => vlans = vlans_of(payload),
-                Ifla::Protinfo => is_down = is_disabled(payload),
+                Ifla::Protinfo => (is_down, isolated) = (is_disabled(payload), link::isolated(payload)),
                 _ => {}
             }
         }
-        Some(BridgePort { index, bridge: bridge?, is_down, vlans })
+        Some(BridgePort { index, bridge: bridge?, is_down, isolated, vlans })
     }
 }
 
