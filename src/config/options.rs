@@ -337,7 +337,7 @@ options! {
     /// The hub of this VN, or several in order of preference. To be set when there are several hub sections.
     ///
     /// The router is registered at one of them at a time. When that one is lost it goes to the best of those that answer,
-    /// within 4.5 seconds where frames pass. The hubs need a way between them for what is at different hubs.
+    /// within 4.5 seconds where frames pass. Hubs that name each other (`peer`) connect what is at different hubs.
     HUB: "Hubs" = of_spoke("hub", Kind::Section("hub"), Unset::Derived).list();
     default "the only hub section"; limits "at most 8; several need `session` `1`, and not `l2miss`";
 
@@ -415,8 +415,8 @@ options! {
     /// reach those of another, first by the hubs, then directly.
     ///
     /// Of two hubs the one with the lower address registers with the other; where a section `hub` has keys, by those. What
-    /// comes from one hub is not passed on to another one, so each has to be linked to all. Not with `dataplane` `kmod`; `auto`
-    /// is `bridge` then. Needs Linux 4.18.
+    /// comes from one hub is not passed on to another one, so each has to be linked to all. A cable between their bridges besides
+    /// is a loop. Not with `dataplane` `kmod`; `auto` is `bridge` then. Needs Linux 4.18.
     PEER: "Other hubs" = of_hub("peer", Kind::Section("hub"), Unset::Nothing).list();
 
     /// Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges
