@@ -74,7 +74,7 @@ pub enum ServerDue {
     /// Somebody was asked whether it is still there.
     Claims,
     /// What a site left behind.
-    Drain,
+    TakeBack,
     /// Answers that nobody holds any more.
     Sweep,
     /// MACs that moved too often.

@@ -17,7 +17,7 @@ use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{Drained, Server, ip, mac};
+use super::{TakenBack, Server, ip, mac};
 use crate::time::Instant;
 use crate::types::{Nbma, SiteName, Vtep};
 use crate::wire::nhrp::{Cie, Message, Protocol, ProtocolAddress, Tags};
@@ -383,8 +383,8 @@ impl Server {
         if let Some(uplink) = uplink {
             cx.tell(Event::SpokeMoved { from: was, to, uplink });
         }
-        self.drained.push(Drained { site, was: Some(was), stays: true, last: None });
-        self.go_on_draining(cx);
+        self.taken_back.push(TakenBack { site, was: Some(was), stays: true, last: None });
+        self.go_on_taking_back(cx);
     }
 
     fn note_rivals(&mut self, cx: &mut Context<'_>, claim: &Claim) {

@@ -11,7 +11,7 @@ use super::super::exchange::{Backoff, Inbound, KeyId};
 use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{DRAIN, Member, SOON, Server, ip, unsigned};
+use super::{STEP, Member, SOON, Server, ip, unsigned};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};
@@ -62,8 +62,8 @@ impl Server {
 
     /// Some of them, and the others in a moment.
     pub(super) fn go_on_flushing(&mut self, cx: &mut Context<'_>) {
-        let some = cx.book.after(self.flushed).take(DRAIN).map(|(address, _)| address);
-        let some: heapless::Vec<ProtocolAddress, DRAIN> = some.collect();
+        let some = cx.book.after(self.flushed).take(STEP).map(|(address, _)| address);
+        let some: heapless::Vec<ProtocolAddress, STEP> = some.collect();
         for address in &some {
             if let ProtocolAddress::Mac(mac) = *address {
                 self.forget(cx, mac);

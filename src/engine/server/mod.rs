@@ -48,13 +48,13 @@ use manage::Farewells;
 use mesh::Mesh;
 use purge::Line;
 use std::collections::BTreeMap;
-use withdrawal::Drained;
+use withdrawal::TakenBack;
 
 /// Held bindings are looked through at most this often.
 const SWEEP_APART: Duration = Duration::from_secs(30);
 
-/// So many addresses of a site that is gone are taken out in one go.
-const DRAIN: usize = 300;
+/// So many addresses are gone through in one step.
+const STEP: usize = 300;
 
 /// Who was refused is shown for so long; it tries again at least every three minutes.
 const LATELY: Duration = Duration::from_secs(300);
@@ -82,14 +82,14 @@ pub struct Server {
     replies: BTreeMap<SiteId, Box<Reply>>,
     /// What clients have to be told.
     lines: BTreeMap<SiteId, Box<Line>>,
-    drained: Vec<Drained>,
+    taken_back: Vec<TakenBack>,
     /// Whether it sends its spokes away.
     pub(super) is_draining: bool,
     gone: Gone,
     claims: Claims,
     homes: Homes,
     indicated: Indicated,
-    drain: Alarm,
+    taking_back: Alarm,
     sweep: Alarm,
     /// When the next sweep begins; and how far the present one got.
     sweep_due: Option<Instant>,
@@ -140,13 +140,13 @@ impl Server {
             shared: None,
             replies: BTreeMap::new(),
             lines: BTreeMap::new(),
-            drained: Vec::new(),
+            taken_back: Vec::new(),
             is_draining: false,
             gone: Gone::default(),
             claims: Claims::default(),
             homes: Homes::default(),
             indicated: Indicated::default(),
-            drain: Alarm::default(),
+            taking_back: Alarm::default(),
             sweep: Alarm::default(),
             sweep_due: None,
             swept: None,
@@ -271,7 +271,7 @@ impl Server {
             ServerDue::Site(site) => self.expire(cx, site),
             ServerDue::Purge(site) => self.purge_due(cx, site),
             ServerDue::Claims => self.go_on_asking(cx),
-            ServerDue::Drain => self.go_on_draining(cx),
+            ServerDue::TakeBack => self.go_on_taking_back(cx),
             ServerDue::Sweep => self.go_on_sweeping(cx),
             ServerDue::Restless => {
                 while let Some((mac, place)) = self.restless.rested(cx.now) {
@@ -301,7 +301,7 @@ impl Server {
         for site in all {
             self.leave(cx, site, Why::Stopped);
         }
-        for alarm in [&mut self.sweep, &mut self.drain, &mut self.flush, &mut self.reminder] {
+        for alarm in [&mut self.sweep, &mut self.taking_back, &mut self.flush, &mut self.reminder] {
             cx.timers.clear(alarm);
         }
         self.claims.end(cx);

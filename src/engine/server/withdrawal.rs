@@ -10,13 +10,13 @@ use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Trust};
 use super::super::member::Member;
 use super::super::sites::SiteId;
-use super::{DRAIN, SOON, Server, ip};
+use super::{STEP, SOON, Server, ip};
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Fault, ProtocolAddress};
 
 /// A site that is gone, or elsewhere: what was said of its addresses is still to be taken back.
 #[derive(Clone, Copy, Debug)]
-pub struct Drained {
+pub struct TakenBack {
     pub(super) site: SiteId,
     /// Where it was.
     pub(super) was: Option<Vtep>,
@@ -171,8 +171,8 @@ impl Server {
         if cx.sites.is_loose(site) {
             cx.sites.remove(site);
         }
-        self.drained.push(Drained { site, was: vtep, stays: false, last: None });
-        self.go_on_draining(cx);
+        self.taken_back.push(TakenBack { site, was: vtep, stays: false, last: None });
+        self.go_on_taking_back(cx);
     }
 
     /// The site is no client any more: what the kernel has for it goes. Whether it was one.
@@ -212,13 +212,13 @@ impl Server {
     }
 
     /// Takes back what is still said of sites that are gone, or elsewhere.
-    pub(super) fn go_on_draining(&mut self, cx: &mut Context<'_>) {
-        let mut left = DRAIN;
-        while let Some(Drained { site, was, stays, mut last }) = self.drained.pop() {
+    pub(super) fn go_on_taking_back(&mut self, cx: &mut Context<'_>) {
+        let mut left = STEP;
+        while let Some(TakenBack { site, was, stays, mut last }) = self.taken_back.pop() {
             while let Some(address) = cx.book.next_behind(site, last) {
                 if left == 0 {
-                    self.drained.push(Drained { site, was, stays, last });
-                    return cx.arm(&mut self.drain, cx.now + SOON, Due::Server(ServerDue::Drain));
+                    self.taken_back.push(TakenBack { site, was, stays, last });
+                    return cx.arm(&mut self.taking_back, cx.now + SOON, Due::Server(ServerDue::TakeBack));
                 }
                 left -= 1;
                 last = stays.then_some(address);

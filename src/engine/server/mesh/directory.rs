@@ -6,7 +6,7 @@ use super::super::super::contract::effect::Act;
 use super::super::super::limits::{DIRECTORY, TokenBucket};
 use super::super::super::sites::SiteId;
 use super::super::super::timers::Alarm;
-use super::super::{DRAIN, SOON, Server, mac};
+use super::super::{STEP, SOON, Server, mac};
 use crate::types::Mac;
 use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;
@@ -76,7 +76,7 @@ impl Server {
         if self.mesh.directory.reached.is_none() {
             self.mesh.directory.is_behind = false;
         }
-        let mut left = DRAIN;
+        let mut left = STEP;
         while let Some((address, site)) = self.next_address(cx) {
             if left == 0 {
                 return cx.arm(&mut self.mesh.directory.alarm, cx.now + SOON, due);

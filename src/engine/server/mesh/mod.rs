@@ -15,10 +15,10 @@ use super::super::contract::reason::Why;
 use super::super::contract::settings::{ClientSettings, HubKey, HubSettings, Hubs, Trigger};
 use super::super::contract::way::{Path, Via};
 use super::super::exchange::{Inbound, KeyId, Trust};
-use super::super::limits::{self, TokenBucket};
+use super::super::limits::{self, CIES_PER_PURGE, TokenBucket};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
-use super::{Drained, Server};
+use super::{TakenBack, Server};
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -39,7 +39,7 @@ const KIND: usize = 17;
 /// The other hubs.
 #[derive(Debug)]
 pub struct Mesh {
-    peers: LiteMap<HubKey, Peer>,
+    peers: LiteMap<HubKey, OtherHub>,
     /// What the settings say of all hubs; of those that are peers it is read.
     wanted: LiteMap<HubKey, HubSettings>,
     /// Those that are clients now.
@@ -55,7 +55,7 @@ pub struct Mesh {
 
 /// Another hub.
 #[derive(Debug)]
-struct Peer {
+struct OtherHub {
     hub: HubKey,
     /// The way there, once it is known.
     path: Option<Path>,
@@ -67,7 +67,7 @@ struct Peer {
 
 impl Mesh {
     pub fn new(now: Instant, peers: &[HubKey], hubs: &LiteMap<HubKey, HubSettings>) -> Mesh {
-        let peer = |hub: &HubKey| (*hub, Peer::new(now, *hub, hubs.get(hub).copied().unwrap_or_default()));
+        let peer = |hub: &HubKey| (*hub, OtherHub::new(now, *hub, hubs.get(hub).copied().unwrap_or_default()));
         Mesh {
             peers: map_of(peers.iter().map(peer)),
             wanted: hubs.clone(),
@@ -111,9 +111,9 @@ impl Mesh {
     }
 }
 
-impl Peer {
-    fn new(now: Instant, hub: HubKey, to: HubSettings) -> Peer {
-        Peer { hub, path: None, registration: Registration::new(now, hub, to).of_hub(), vni: None }
+impl OtherHub {
+    fn new(now: Instant, hub: HubKey, to: HubSettings) -> OtherHub {
+        OtherHub { hub, path: None, registration: Registration::new(now, hub, to).of_hub(), vni: None }
     }
 
     /// What it registers as, if it does.
@@ -204,7 +204,7 @@ impl Server {
 
     /// Another hub answered a registration of this one's. Whether there is such a one.
     pub(super) fn peer_answered(&mut self, cx: &mut Context<'_>, from: &Inbound<'_>) -> bool {
-        let is_from = |peer: &&mut Peer| from.site.is_some() && peer.registration.site() == from.site;
+        let is_from = |peer: &&mut OtherHub| from.site.is_some() && peer.registration.site() == from.site;
         let mut peers = self.mesh.peers.iter_mut().map(|(_, peer)| peer);
         let Some(peer) = peers.find(is_from).filter(|_| from.trust != Trust::Wrong) else { return false };
         if !has_hubs_key(cx, from) {
@@ -282,8 +282,8 @@ impl Server {
     /// Another hub began a session. It may have forgotten who asked it: whoever was answered about what is behind it asks again.
     /// And it is told of all that is here.
     pub(super) fn hub_begins(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        self.drained.push(Drained { site, was: None, stays: true, last: None });
-        self.go_on_draining(cx);
+        self.taken_back.push(TakenBack { site, was: None, stays: true, last: None });
+        self.go_on_taking_back(cx);
         if Server::hub_port(cx, site).is_some() {
             self.greet_hub(cx, site);
         }
@@ -312,14 +312,14 @@ impl Server {
         for hub in all {
             let to = of(&self.mesh, &hub);
             let stays = self.settings.peers.contains(&hub);
-            let is_same = |peer: &Peer| stays && peer.registration.to() == to;
+            let is_same = |peer: &OtherHub| stays && peer.registration.to() == to;
             if !self.mesh.peers.get(&hub).is_some_and(is_same) {
                 self.end_peer(cx, hub);
             }
         }
         for hub in &self.settings.peers {
             let to = of(&self.mesh, hub);
-            self.mesh.peers.entry(*hub).or_insert_with(|| Peer::new(cx.now, *hub, to));
+            self.mesh.peers.entry(*hub).or_insert_with(|| OtherHub::new(cx.now, *hub, to));
         }
         // A port that was found may be one of a hub that is none any more.
         if self.mesh.peers.is_empty() {
@@ -389,18 +389,17 @@ impl Server {
     /// more.
     pub(super) fn hub_takes_back(&mut self, cx: &mut Context<'_>, hub: SiteId, from: &Inbound<'_>) {
         let own = from.message.header.source;
+        let mut many: heapless::Vec<(Mac, u8), CIES_PER_PURGE> = heapless::Vec::new();
         for cie in from.message.cies() {
             let Some(address) = cie.address else { continue };
             match address {
                 _ if cie.address == own => self.is_not_there(cx, hub, address),
+                // One that is full is walked through for what it holds, and begun anew.
                 ProtocolAddress::Mac(mac) if (1..48).contains(&cie.prefix) => {
-                    self.ended_under_way(cx, hub, None);
-                    let mut last = None;
-                    while let Some(other) = cx.book.next_behind(hub, last) {
-                        last = Some(other);
-                        if matches!(other, ProtocolAddress::Mac(other) if other.shares(mac, cie.prefix)) {
-                            self.answer_ended(cx, hub, other, None);
-                        }
+                    if let Err(next) = many.push((mac, cie.prefix)) {
+                        self.answers_ended(cx, hub, &many);
+                        many.clear();
+                        let _ = many.push(next);
                     }
                 }
                 _ => {
@@ -409,7 +408,24 @@ impl Server {
                 }
             }
         }
+        self.answers_ended(cx, hub, &many);
         self.settle(cx, hub, Why::Purged);
+    }
+
+    /// What a hub answered about the MACs of these prefixes is not true any more.
+    fn answers_ended(&mut self, cx: &mut Context<'_>, hub: SiteId, prefixes: &[(Mac, u8)]) {
+        if prefixes.is_empty() {
+            return;
+        }
+        self.ended_under_way(cx, hub, None);
+        let mut last = None;
+        while let Some(address) = cx.book.next_behind(hub, last) {
+            last = Some(address);
+            let is_meant = |mac: Mac| prefixes.iter().any(|(of, bits)| mac.shares(*of, *bits));
+            if matches!(address, ProtocolAddress::Mac(mac) if is_meant(mac)) {
+                self.answer_ended(cx, hub, address, None);
+            }
+        }
     }
 
     /// What a hub answered about an address is not true any more; the address may be behind it still.
