@@ -207,7 +207,7 @@ fn text(out: &mut String, name: &str, labels: Labels<'_>, value: u64) {
 /// A gauge of VNs: its name, its meaning, and its value where the VN has it.
 type Gauge = (&'static str, &'static str, fn(&VnStatus) -> Option<u64>);
 
-const GAUGES: [Gauge; 18] = [
+const GAUGES: [Gauge; 20] = [
     ("up", "Whether this router has what the VN needs: its devices, an address, the way to the hub.", |vn| {
         Some(vn.trouble.is_none().into())
     }),

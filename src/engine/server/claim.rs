@@ -17,7 +17,7 @@ use super::super::limits::{CIES_PER_REQUEST, CLAIMS, CLAIMS_TO_ONE};
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{TakenBack, Server, ip, mac};
+use super::{Server, TakenBack, ip, mac};
 use crate::time::Instant;
 use crate::types::{Nbma, SiteName, Vtep};
 use crate::wire::nhrp::{Cie, Message, Protocol, ProtocolAddress, Tags};

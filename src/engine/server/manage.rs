@@ -11,7 +11,7 @@ use super::super::exchange::{Backoff, Inbound, KeyId};
 use super::super::sites::{Site, SiteId};
 use super::super::timers::Alarm;
 use super::purge::purge_header;
-use super::{STEP, Member, SOON, Server, ip, unsigned};
+use super::{Member, SOON, STEP, Server, ip, unsigned};
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, SiteName, Vni};
 use crate::wire::nhrp::{Cie, Protocol, ProtocolAddress, Tags};

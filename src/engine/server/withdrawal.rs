@@ -10,7 +10,7 @@ use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Trust};
 use super::super::member::Member;
 use super::super::sites::SiteId;
-use super::{STEP, SOON, Server, ip};
+use super::{SOON, STEP, Server, ip};
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Fault, ProtocolAddress};
 

@@ -342,7 +342,9 @@ fn a_listing_that_fails_waits_and_lets_others_go_first() {
 fn a_port_that_came_back_while_events_were_lost_is_not_taken_for_down() {
     let mut hub = hub();
     hub.settled();
-    let port = |is_down| Event::Port(BridgePort { index: 3, bridge: BRIDGE, is_down, isolated: None, vlans: vec![] });
+    let port = |is_down| {
+        Event::Port(BridgePort { index: 3, bridge: BRIDGE, is_down, isolated: None, vlans: vec![] })
+    };
     let station = FdbEntry { index: 3, mac: [2, 0, 0, 0, 0, 9], master: Some(BRIDGE), ..FdbEntry::default() };
     let mut forgotten = |events: &[Event]| {
         events.iter().for_each(|event| hub.tell(event.clone()));

@@ -125,7 +125,10 @@ fn a_forwarding_entry_is_of_its_vlan() {
 fn a_ports_vlans_are_told_by_ranges() {
     let untagged = port(vlan::untagged_in(4, ten()));
     let only = Vlans { first: 10, last: 10, pvid: true, untagged: true };
-    assert_eq!(untagged, BridgePort { index: 4, bridge: 7, is_down: false, isolated: None, vlans: vec![only] });
+    assert_eq!(
+        untagged,
+        BridgePort { index: 4, bridge: 7, is_down: false, isolated: None, vlans: vec![only] }
+    );
     assert!(untagged.is_only_in(ten()) && untagged.is_in(ten()) && untagged.pvid() == Some(ten()));
 
     // What such a port is not to be in.

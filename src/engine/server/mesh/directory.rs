@@ -6,7 +6,7 @@ use super::super::super::contract::effect::Act;
 use super::super::super::limits::{DIRECTORY, TokenBucket};
 use super::super::super::sites::SiteId;
 use super::super::super::timers::Alarm;
-use super::super::{STEP, SOON, Server, mac};
+use super::super::{SOON, STEP, Server, mac};
 use crate::types::Mac;
 use crate::wire::nhrp::ProtocolAddress;
 use core::time::Duration;

@@ -18,7 +18,7 @@ use super::super::exchange::{Inbound, KeyId, Trust};
 use super::super::limits::{self, CIES_PER_PURGE, TokenBucket};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
-use super::{TakenBack, Server};
+use super::{Server, TakenBack};
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
@@ -67,7 +67,8 @@ struct OtherHub {
 
 impl Mesh {
     pub fn new(now: Instant, peers: &[HubKey], hubs: &LiteMap<HubKey, HubSettings>) -> Mesh {
-        let peer = |hub: &HubKey| (*hub, OtherHub::new(now, *hub, hubs.get(hub).copied().unwrap_or_default()));
+        let peer =
+            |hub: &HubKey| (*hub, OtherHub::new(now, *hub, hubs.get(hub).copied().unwrap_or_default()));
         Mesh {
             peers: map_of(peers.iter().map(peer)),
             wanted: hubs.clone(),
