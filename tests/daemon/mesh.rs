@@ -139,6 +139,15 @@ fn three_hubs_are_one_switch() {
         copies_of(lab, &[1, 2, 4]);
         wait("the end of the old port", || lab.node("hub").served().is_ok_and(|n| n == before - 1));
         copies_of(lab, &[1, 2, 4]);
+        // A spoke goes to another hub, whose bridge has not asked yet who listens there: it gets all multicast.
+        let hub = lab.node("hub");
+        let (spoke4, from) = (lab.node("spoke4"), lab.node("hub3").nbma);
+        spoke4.edit_config(|text| text.replace(&from.to_string(), &hub.nbma.to_string())).unwrap();
+        assert!(dmevpn(spoke4, &["reload"]).status.success());
+        let hears_all = |port: &String| show(hub, port).contains("mcast_router 3");
+        wait("its port", || {
+            hub.ports().unwrap_or_default().keys().filter(|port| hears_all(port)).count() == 1
+        });
     });
 }
 

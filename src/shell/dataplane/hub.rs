@@ -60,8 +60,8 @@ impl Lead {
         let led = led.map_err(|mut errors| errors.swap_remove(0).1);
         let sends = |netlink: &mut Netlink| match serves(port, new.port) {
             true => Ok(()),
-            false if port.local == new.port.local => netlink.pass(index, new.port.passing),
-            false => change(netlink, index, &new).and_then(|()| netlink.pass(index, new.port.passing)),
+            false if port.local == new.port.local => pass(netlink, index, new.port),
+            false => change(netlink, index, &new).and_then(|()| pass(netlink, index, new.port)),
         };
         let done = led.and_then(|()| sends(netlink)).and_then(|()| netlink.set_link(index, &marked));
         let made = done.map(|()| index).map_err(|e| {
@@ -127,6 +127,19 @@ impl Make {
 /// Has a port's device send from another address. The bridge and what it learned there notice nothing.
 pub(super) fn change(netlink: &mut Netlink, index: u32, to: &NewPort) -> Result<(), Error> {
     spoke::send_from(netlink, index, to.port.local.ip())
+}
+
+/// Has a port pass what it is to. Who listens behind one that is opened was asked by another hub's bridge: until this one has
+/// asked it gets all multicast.
+pub(super) fn pass(netlink: &mut Netlink, index: u32, port: Port) -> Result<(), Error> {
+    netlink.pass(index, port.passing)?;
+    if port.passing == Passing::All
+        && !port.is_hubs
+        && let Err(e) = netlink.hear_all(index)
+    {
+        log::debug!("{e}");
+    }
+    Ok(())
 }
 
 /// Whether a port's device can be made as it is wanted without another one in its place.

@@ -311,13 +311,20 @@ impl Dataplane {
         moved: Result<(), String>,
     ) {
         let vn = self.vns.get_mut(&whose.0).filter(|vn| vn.whose() == whose);
-        let Some(Vn { key, devices: Devices::Ports(ports), .. }) = vn else { return };
+        let Some(Vn { key, wanted, devices: Devices::Ports(ports), .. }) = vn else { return };
         // It may have gone meanwhile.
         let Some(ported) = ports.get_mut(&spoke).filter(|ported| ported.index == Some(index)) else { return };
         ported.is_moving = false;
         self.due.push_back(Due::Item(*key, Item::Port(spoke)));
         match moved {
-            Ok(()) => (ported.port.local, ported.port.passing) = (port.local, port.passing),
+            Ok(()) => {
+                let before = core::mem::replace(&mut ported.port.passing, port.passing);
+                ported.port.local = port.local;
+                if before != port.passing {
+                    let alias = alias::port(&wanted.name, spoke, hub::kept(ported.port));
+                    self.jobs.push_back(Job::Mark(index, alias));
+                }
+            }
             Err(e) => {
                 log::debug!("{e}");
                 ports.remove(&spoke);

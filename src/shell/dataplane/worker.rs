@@ -293,7 +293,7 @@ impl Hands {
                 Report::Moved(whose, index, port, moved)
             }
             Job::Pass(whose, index, port) => {
-                let passes = netlink.pass(index, port.port.passing).map_err(shown);
+                let passes = hub::pass(netlink, index, port.port).map_err(shown);
                 Report::Moved(whose, index, port, passes)
             }
             Job::Lead(whose, lead) => Report::Made(whose, vec![lead.perform(netlink)]),

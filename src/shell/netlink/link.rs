@@ -54,9 +54,11 @@ const NO_LINK_LOCAL_LEARNING: u32 = 1;
 // IFLA_BRPORT_MODE: hairpin; IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD.
 const BRPORT_MODE: u16 = 4;
 const BRPORT_FLOODS: [u16; 3] = [9, 27, 30];
-/// IFLA_BRPORT_MULTICAST_ROUTER, and its value for a port that gets all; IFLA_BRPORT_ISOLATED (Linux 4.18).
+/// IFLA_BRPORT_MULTICAST_ROUTER, and its values for a port that gets all, always or for a while (Linux 4.6);
+/// IFLA_BRPORT_ISOLATED (Linux 4.18).
 const BRPORT_MULTICAST_ROUTER: u16 = 25;
 const ALWAYS: u8 = 2;
+const FOR_A_WHILE: u8 = 3;
 const BRPORT_ISOLATED: u16 = 33;
 /// IFLA_BRPORT_LEARNING and IFLA_BRPORT_LOCKED (Linux 5.18).
 const BRPORT_LEARNING: u16 = 8;
@@ -544,6 +546,12 @@ impl Netlink {
     pub fn pass(&mut self, index: u32, what: Passing) -> Result<(), Error> {
         self.request(Rtm::Newlink, NlmF::empty(), passing(index, what), |_| {})
             .map_err(|e| e.during(format!("change what interface {index} passes")))
+    }
+
+    /// Have a bridge port that is up get all multicast until its bridge has asked who listens there.
+    pub fn hear_all(&mut self, index: u32) -> Result<(), Error> {
+        self.set_port(index, &[message::attribute(BRPORT_MULTICAST_ROUTER, &[FOR_A_WHILE])])
+            .map_err(|e| e.during(format!("have interface {index} get all multicast")))
     }
 
     /// Have a bridge flood this by a port of it.
