@@ -1,9 +1,10 @@
 //! Network devices: what there is, making them, changing them.
 
-use super::message::Batch;
-use super::message::{self, Attribute, Attributes, Message};
+use super::gre::GreInfo;
+use super::ifinfo::{header, header_of};
+use super::message::{self, Attribute, Attributes, Batch, Message};
+use super::port::{self, Floods};
 use super::{Error, Netlink, Refusal};
-use crate::engine::Passing;
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
 use neli::consts::rtnl::{Iff, Ifla, IflaInfo, Rtm};
@@ -31,17 +32,6 @@ pub(super) mod vxlan {
 /// VXLAN_DF_SET.
 const DF_SET: u8 = 1;
 
-mod gre {
-    pub const IFLAGS: u16 = 2;
-    pub const OFLAGS: u16 = 3;
-    pub const IKEY: u16 = 4;
-    pub const OKEY: u16 = 5;
-    pub const LOCAL: u16 = 6;
-    pub const REMOTE: u16 = 7;
-    /// The flag, in network byte order, that says that a key counts.
-    pub const KEY: u16 = 0x2000;
-}
-
 // IFLA_BR_VLAN_FILTERING, IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_MULTI_BOOLOPT, IFLA_VLAN_ID.
 const BRIDGE_VLAN_FILTERING: u16 = 7;
 const BRIDGE_DEFAULT_PVID: u16 = 39;
@@ -50,21 +40,6 @@ const VLAN_ID: u16 = 1;
 
 /// BR_BOOLOPT_NO_LL_LEARN, as a bit of IFLA_BR_MULTI_BOOLOPT (Linux 5.0).
 const NO_LINK_LOCAL_LEARNING: u32 = 1;
-
-// IFLA_BRPORT_MODE: hairpin; IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD.
-const BRPORT_MODE: u16 = 4;
-const BRPORT_FLOODS: [u16; 3] = [9, 27, 30];
-/// IFLA_BRPORT_MULTICAST_ROUTER, and its values for a port that gets all, always or for a while (Linux 4.6);
-/// IFLA_BRPORT_ISOLATED (Linux 4.18).
-const BRPORT_MULTICAST_ROUTER: u16 = 25;
-const ALWAYS: u8 = 2;
-const FOR_A_WHILE: u8 = 3;
-const BRPORT_ISOLATED: u16 = 33;
-/// IFLA_BRPORT_LEARNING and IFLA_BRPORT_LOCKED (Linux 5.18).
-const BRPORT_LEARNING: u16 = 8;
-const BRPORT_LOCKED: u16 = 39;
-/// IFLA_BRPORT_FLUSH.
-const BRPORT_FLUSH: u16 = 24;
 
 // A VXLAN device's VNI filter, of linux/if_link.h; neli does not know it.
 const RTM_NEWTUNNEL: u16 = 120;
@@ -97,36 +72,6 @@ pub struct Link {
     pub floods: Option<Floods>,
     /// Whether it passes nothing to other isolated ports of its bridge; `None` before Linux 4.18, too.
     pub isolated: Option<bool>,
-}
-
-/// What a bridge floods by a port: unknown unicast, multicast, broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Floods(pub [bool; 3]);
-
-impl Floods {
-    /// As a new port.
-    pub const ALL: Floods = Floods([true; 3]);
-    /// Nothing.
-    pub const NOTHING: Floods = Floods([false; 3]);
-
-    fn parse(port: &[u8]) -> Option<Floods> {
-        let [unicast, multicast, broadcast] = BRPORT_FLOODS.map(|kind| flag(port, kind));
-        Some(Floods([unicast?, multicast?, broadcast?]))
-    }
-}
-
-/// A flag of a port of a bridge.
-fn flag(port: &[u8], kind: u16) -> Option<bool> {
-    find(port, kind).and_then(<[u8]>::first).map(|octet| *octet != 0)
-}
-
-/// Whether a port of a bridge is isolated, if the kernel knows that.
-pub(super) fn isolated(port: &[u8]) -> Option<bool> {
-    flag(port, BRPORT_ISOLATED)
-}
-
-fn find(all: &[u8], wanted: u16) -> Option<&[u8]> {
-    Attributes(all).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
 }
 
 /// The sort of a device, as far as it matters here.
@@ -188,21 +133,6 @@ pub struct VxlanInfo {
     pub df: bool,
 }
 
-/// The settings of a GRE tunnel.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GreInfo {
-    /// Over IPv6 (`ip6gre`) instead of IPv4 (`gre`).
-    pub ipv6: bool,
-    /// The address it sends from.
-    pub local: Option<IpAddr>,
-    /// The peer; none on a multipoint tunnel.
-    pub remote: Option<IpAddr>,
-    /// The key expected.
-    pub ikey: Option<u32>,
-    /// The key sent.
-    pub okey: Option<u32>,
-}
-
 /// What [`Netlink::set_link`] is to change; `None` leaves a setting alone.
 #[derive(Clone, Debug, Default)]
 pub struct LinkChange<'a> {
@@ -259,8 +189,8 @@ impl Link {
                 Ifla::Ifalias => link.alias = Some(message::string_of(payload)),
                 Ifla::Linkinfo => {
                     link.kind = Kind::parse(payload);
-                    let port = find(payload, IflaInfo::SlaveData.into()).unwrap_or_default();
-                    (link.floods, link.isolated) = (Floods::parse(port), isolated(port));
+                    let of_port = message::find(payload, IflaInfo::SlaveData.into()).unwrap_or_default();
+                    (link.floods, link.isolated) = (Floods::parse(of_port), port::isolated(of_port));
                 }
                 // Such a message has the name and nothing else: it would look like a change.
                 Ifla::Wireless => return None,
@@ -272,14 +202,6 @@ impl Link {
         }
         Some(link)
     }
-}
-
-/// `struct ifinfomsg`: family, an unused octet, type, interface, flags, which of them change. The interface and its flags.
-pub(super) fn header_of<'a>(message: &Message<'a>) -> Option<((u32, Iff), Attributes<'a>)> {
-    let (header, attributes) = message::header::<16>(message.body)?;
-    let [_, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
-    let flags = Iff::from_bits_retain(u32::from_ne_bytes([f0, f1, f2, f3]));
-    Some(((message::index_of([i0, i1, i2, i3])?, flags), attributes))
 }
 
 impl Kind {
@@ -349,28 +271,6 @@ impl VxlanInfo {
                 _ => {}
             }
         }
-        info
-    }
-}
-
-impl GreInfo {
-    fn parse(attributes: Attributes<'_>, ipv6: bool) -> GreInfo {
-        let mut info = GreInfo { ipv6, ..GreInfo::default() };
-        let (mut iflags, mut oflags) = (0, 0);
-        for (kind, payload) in attributes {
-            match kind {
-                gre::IFLAGS => iflags = message::be16_of(payload).unwrap_or(0),
-                gre::OFLAGS => oflags = message::be16_of(payload).unwrap_or(0),
-                gre::IKEY => info.ikey = message::be32_of(payload),
-                gre::OKEY => info.okey = message::be32_of(payload),
-                gre::LOCAL => info.local = message::some_ip_of(payload),
-                gre::REMOTE => info.remote = message::some_ip_of(payload),
-                _ => {}
-            }
-        }
-        // The key attributes are always there; the flags say whether they count.
-        info.ikey = info.ikey.filter(|_| iflags & gre::KEY != 0);
-        info.okey = info.okey.filter(|_| oflags & gre::KEY != 0);
         info
     }
 }
@@ -530,47 +430,6 @@ impl Netlink {
             .map_err(|e| e.during(format!("say what bridge {bridge} learns from link-local frames")))
     }
 
-    /// Let a bridge port send frames back to where they came from.
-    pub fn set_hairpin(&mut self, index: u32) -> Result<(), Error> {
-        self.set_port(index, &[message::attribute(BRPORT_MODE, &[1])])
-            .map_err(|e| e.during(format!("set hairpin mode on interface {index}")))
-    }
-
-    /// Have a bridge port pass nothing to other isolated ones, and get all multicast.
-    pub fn isolate(&mut self, index: u32) -> Result<(), Error> {
-        self.request(Rtm::Newlink, NlmF::empty(), isolation(index), |_| {})
-            .map_err(|e| e.during(format!("isolate interface {index}")))
-    }
-
-    /// Have a bridge port pass this.
-    pub fn pass(&mut self, index: u32, what: Passing) -> Result<(), Error> {
-        self.request(Rtm::Newlink, NlmF::empty(), passing(index, what), |_| {})
-            .map_err(|e| e.during(format!("change what interface {index} passes")))
-    }
-
-    /// Have a bridge port that is up get all multicast until its bridge has asked who listens there.
-    pub fn hear_all(&mut self, index: u32) -> Result<(), Error> {
-        self.set_port(index, &[message::attribute(BRPORT_MULTICAST_ROUTER, &[FOR_A_WHILE])])
-            .map_err(|e| e.during(format!("have interface {index} get all multicast")))
-    }
-
-    /// Have a bridge flood this by a port of it.
-    pub fn set_floods(&mut self, index: u32, floods: Floods) -> Result<(), Error> {
-        let flags: Vec<_> = BRPORT_FLOODS
-            .into_iter()
-            .zip(floods.0)
-            .map(|(kind, on)| message::attribute(kind, &[on.into()]))
-            .collect();
-        self.set_port(index, &flags)
-            .map_err(|e| e.during(format!("change what is flooded by interface {index}")))
-    }
-
-    /// Change what a bridge has set for a port of it.
-    fn set_port(&mut self, index: u32, attributes: &[Attribute]) -> Result<(), Refusal> {
-        // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
-        self.request(Rtm::Newlink, NlmF::empty(), port(index, attributes), |_| {})
-    }
-
     /// Have a VXLAN device with a VNI filter accept `vni`; the kernel refuses one that another device accepts (EEXIST).
     pub fn accept_vni(&mut self, index: u32, vni: u32) -> Result<(), Error> {
         let start = [message::attribute(FILTER_ENTRY_START, &vni.to_ne_bytes())];
@@ -595,48 +454,6 @@ impl Netlink {
         }
         self.request(Rtm::Dellink, NlmF::empty(), header(index, Iff::empty(), Iff::empty(), vec![]), |_| {})
     }
-}
-
-/// What a bridge port passes.
-pub(super) fn passing(index: u32, what: Passing) -> Buffer {
-    let floods = [u8::from(what == Passing::All)];
-    let (learns, is_locked) = ([u8::from(what != Passing::Nothing)], [u8::from(what == Passing::Nothing)]);
-    let floods = BRPORT_FLOODS.map(|flood| message::attribute(flood, &floods));
-    let others =
-        [message::attribute(BRPORT_LEARNING, &learns), message::attribute(BRPORT_LOCKED, &is_locked)];
-    // A locked port passes what is from a MAC that was learned there.
-    let flush = (what == Passing::Nothing).then(|| message::attribute(BRPORT_FLUSH, &[]));
-    port(index, &floods.into_iter().chain(others).chain(flush).collect::<Vec<_>>())
-}
-
-/// A bridge port is isolated, and where there is a querier, gets all multicast.
-pub(super) fn isolation(index: u32) -> Buffer {
-    let flags =
-        [message::attribute(BRPORT_ISOLATED, &[1]), message::attribute(BRPORT_MULTICAST_ROUTER, &[ALWAYS])];
-    port(index, &flags)
-}
-
-/// What a bridge is to set for a port of it.
-fn port(index: u32, attributes: &[Attribute]) -> Buffer {
-    let info = [
-        message::attribute(IflaInfo::SlaveKind, b"bridge"),
-        message::nested(IflaInfo::SlaveData, attributes),
-    ];
-    header(index, Iff::empty(), Iff::empty(), vec![message::nested(Ifla::Linkinfo, &info)])
-}
-
-pub(super) fn header(index: u32, flags: Iff, change: Iff, attributes: Vec<Attribute>) -> Buffer {
-    about(libc::AF_UNSPEC as u8, index, flags, change, attributes)
-}
-
-/// A message about a device as that family sees it.
-pub(super) fn with_family(family: u8, index: u32, attributes: Vec<Attribute>) -> Buffer {
-    about(family, index, Iff::empty(), Iff::empty(), attributes)
-}
-
-fn about(family: u8, index: u32, flags: Iff, change: Iff, attributes: Vec<Attribute>) -> Buffer {
-    let numbers = [u32::from_ne_bytes([family, 0, 0, 0]), index, flags.bits(), change.bits()];
-    message::body(&numbers.map(u32::to_ne_bytes).concat(), &attributes)
 }
 
 /// `struct tunnel_msg`: family, flags, two unused octets, interface.

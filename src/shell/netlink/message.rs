@@ -93,6 +93,11 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
+/// The payload of the first attribute of that type.
+pub(super) fn find(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    Attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
+}
+
 /// What an NLMSG_ERROR message says, an acknowledgement included.
 pub(super) fn acknowledgement(message: &Message<'_>) -> Refusal {
     let Some(code) = i32_of(message.body) else { return Malformed.into() };
@@ -121,8 +126,7 @@ fn explanation(message: &Message<'_>, attributes: &[u8]) -> Option<String> {
     if message.flags & NlmF::ACK_TLVS.bits() == 0 {
         return None;
     }
-    let (_, text) = Attributes(attributes).find(|(kind, _)| *kind == EXPLANATION)?;
-    Some(string_of(text))
+    find(attributes, EXPLANATION).map(string_of)
 }
 
 fn positive(code: i32) -> i32 {

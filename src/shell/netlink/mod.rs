@@ -7,9 +7,12 @@
 mod address;
 mod events;
 mod fdb;
+mod gre;
+mod ifinfo;
 mod link;
 mod message;
 mod nftables;
+mod port;
 mod routes;
 mod socket;
 #[cfg(test)]
@@ -21,8 +24,10 @@ mod way;
 pub use address::Address;
 pub use events::{Event, Events};
 pub use fdb::{Destination, FdbChange, FdbEntry, FdbTable};
-pub use link::{BridgeInfo, Floods, GreInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
+pub use gre::GreInfo;
+pub use link::{BridgeInfo, Kind, Link, LinkChange, VlanInfo, VxlanInfo};
 pub use nftables::{Admission, Gate, Lack, STRANGE, Scope, dropped};
+pub use port::Floods;
 pub use routes::Routes;
 pub(super) use socket::{name_of, set_option, set_receive_buffer};
 pub use vlan::{BridgePort, Vlans};

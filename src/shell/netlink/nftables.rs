@@ -286,15 +286,11 @@ pub fn dropped(name: &str) -> Option<u64> {
 /// The packets that the first counter among a rule's expressions has seen.
 pub(super) fn count(rule: &[u8]) -> Option<u64> {
     let (_, attributes) = message::header::<4>(rule)?;
-    let expressions = inside(attributes.0, 4)?;
+    let expressions = message::find(attributes.0, 4)?;
     let is_counter =
-        |expression: &&[u8]| inside(expression, 1).is_some_and(|name| name.starts_with(b"counter\0"));
+        |expression: &&[u8]| message::find(expression, 1).is_some_and(|name| name.starts_with(b"counter\0"));
     let counter = Attributes(expressions).map(|(_, expression)| expression).find(is_counter)?;
-    inside(inside(counter, 2)?, 2)?.first_chunk().copied().map(u64::from_be_bytes)
-}
-
-fn inside(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    Attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, payload)| payload)
+    message::find(message::find(counter, 2)?, 2)?.first_chunk().copied().map(u64::from_be_bytes)
 }
 
 fn socket() -> io::Result<Socket> {

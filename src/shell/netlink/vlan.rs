@@ -1,7 +1,8 @@
 //! The VLANs of a filtering bridge's ports, and of the bridge itself.
 
-use super::link::{self, header_of, with_family};
+use super::ifinfo::{header_of, with_family};
 use super::message::{self, Attribute, Attributes, Message};
+use super::port;
 use super::{Error, Netlink, Refusal};
 use crate::types::VlanId;
 use neli::consts::nl::NlmF;
@@ -88,7 +89,7 @@ impl BridgePort {
             match Ifla::from(kind) {
                 Ifla::Master => bridge = message::u32_of(payload),
                 Ifla::AfSpec => vlans = vlans_of(payload),
-                Ifla::Protinfo => (is_down, isolated) = (is_disabled(payload), link::isolated(payload)),
+                Ifla::Protinfo => (is_down, isolated) = (is_disabled(payload), port::isolated(payload)),
                 _ => {}
             }
         }

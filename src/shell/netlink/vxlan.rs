@@ -2,8 +2,10 @@
 //! is asked for.
 
 use super::fdb::set_message;
-use super::link::{header, ifname, isolation, passing, vxlan as attr};
+use super::ifinfo::header;
+use super::link::{ifname, vxlan as attr};
 use super::message::{self, Attribute, Batch};
+use super::port;
 use super::vlan::{other_vlans, untagged_in};
 use super::{Destination, Error, Netlink, OWN_INDICES, Refusal};
 use crate::engine::Passing;
@@ -119,10 +121,10 @@ impl Netlink {
             asked.may(device, Rtm::Setlink, header(index, none(), none(), vec![no_ipv6_address()]));
             if new.isolated {
                 // Not RTM_SETLINK: that one does not look at what belongs to the bridge.
-                asked.push(device, Rtm::Newlink, NlmF::empty(), isolation(index));
+                asked.push(device, Rtm::Newlink, NlmF::empty(), port::isolation(index));
             }
             if new.passing != Passing::All {
-                asked.push(device, Rtm::Newlink, NlmF::empty(), passing(index, new.passing));
+                asked.push(device, Rtm::Newlink, NlmF::empty(), port::passing(index, new.passing));
             }
             if let Some(vlan) = new.vlan {
                 // In this order no frame passes from one VLAN to another.
