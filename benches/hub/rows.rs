@@ -133,6 +133,17 @@ pub const ROWS: &[Row] = &[
         run: starts::again,
     },
     Row {
+        name: "fail-over",
+        about: "1000 spokes come from another hub within 0.5 s; a third hub is told of each",
+        lines: &[
+            ("half of them are in after", "-"),
+            ("all are in after", "1 s"),
+            ("longest wait of a question meanwhile", "50 ms"),
+            ("Purge Requests, claims and repetitions", "-"),
+        ],
+        run: starts::over,
+    },
+    Row {
         name: "nak",
         about: "a registration that is refused (NAK 14)",
         lines: &[("until the refusal", "-"), ("devices made for it", "0")],

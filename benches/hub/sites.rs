@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub const PROBES: u32 = 1 << 31;
 /// How many Registration Requests are under way at once.
 const WINDOW: usize = 64;
+/// After how long without an answer a spoke tries again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The hub's reply to a registration.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +169,45 @@ impl Sites {
                 return Err(format!("{done} of {} sites are registered after {limit:?}", sites.len()));
             }
             std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// All of them begin within that time, each at its own moment, again after a second without an answer, as spokes do; how
+    /// long each waited for its answer.
+    pub fn come(
+        &self,
+        sites: &[Site],
+        within: Duration,
+        holding: u16,
+        limit: Duration,
+    ) -> Res<Vec<Duration>> {
+        let start = Instant::now();
+        let apart = within / sites.len().max(1) as u32;
+        let begun: Vec<Instant> = (0..).map(|n| start + apart * n).take(sites.len()).collect();
+        for (site, begun) in sites.iter().zip(&begun) {
+            std::thread::sleep(begun.saturating_duration_since(Instant::now()));
+            self.begin(site, holding);
+        }
+        let mut tried = begun.clone();
+        loop {
+            let heard = self.heard();
+            let accepted = |site: &Site| heard.registered.get(&site.address).filter(|r| r.code == 0);
+            let times: Vec<_> = sites.iter().map(|site| accepted(site).map(|r| r.at)).collect();
+            drop(heard);
+            if let Some(times) = times.iter().copied().collect::<Option<Vec<_>>>() {
+                return Ok(times.into_iter().zip(begun).map(|(at, begun)| at - begun).collect());
+            }
+            if start.elapsed() > limit {
+                let missing = times.iter().filter(|at| at.is_none()).count();
+                return Err(format!("{missing} of {} are not registered after {limit:?}", sites.len()));
+            }
+            for ((site, at), tried) in sites.iter().zip(&times).zip(&mut tried) {
+                if at.is_none() && tried.elapsed() > AGAIN {
+                    *tried = Instant::now();
+                    self.begin(site, holding);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

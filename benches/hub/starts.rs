@@ -4,7 +4,8 @@ use crate::lab::{Res, wait_until};
 use crate::packets::{Site, station_address};
 use crate::probe::{Askers, Probe, time};
 use crate::sites::Sites;
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, hub_vns};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -73,6 +74,33 @@ pub fn again(setup: &Setup) -> Res<Vec<String>> {
     let waits = probe.finish(Duration::from_secs(2))?;
     let times = times();
     Ok(vec![time(times[all.len() / 2]), time(times[all.len() - 1]), waits.to_string()])
+}
+
+/// All of another hub, which is gone, come to this one within half a second. There is a third one, which is asked to let them go.
+pub fn over(setup: &Setup) -> Res<Vec<String>> {
+    const SPOKES: u32 = 1000;
+    const WITHIN: Duration = Duration::from_millis(500);
+    let mut world = World::new(setup)?;
+    let third = Ipv4Addr::from(0x0a7f_0001);
+    let peer = format!("config hub 'dc3'\n\toption address '{third}'\n");
+    let vn = hub_vns(
+        1..=1,
+        "\tlist peer 'dc3'\n\toption max_spokes '2000'\n\toption uplink_vni '3000000-3003000'",
+    );
+    world.hub.configure("", &(vn + &peer))?;
+    world.hub.start_and_wait()?;
+    if !wait_until(PATIENCE, || world.hub.ports().is_ok_and(|ports| ports == 1)) {
+        return Err(format!("no port to the third hub; {}", world.hub.last_words()));
+    }
+    let askers = Askers::register(&world.sites, 1)?;
+    let all: Vec<Site> = (1..=SPOKES).map(|n| Site::spoke(1, n)).collect();
+    let probe = askers.start(&world.sites);
+    let claims = world.sites.heard().purges;
+    let mut times = world.sites.come(&all, WITHIN, 600, PATIENCE)?;
+    let claims = world.sites.heard().purges - claims;
+    let waits = probe.finish(PATIENCE)?;
+    times.sort_unstable();
+    Ok(vec![time(times[all.len() / 2]), time(times[all.len() - 1]), waits.to_string(), claims.to_string()])
 }
 
 /// All come at once to a hub that is new; then it restarts.
