@@ -3,7 +3,7 @@
 mod sim;
 
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Passing, Path};
+use dmevpn::engine::{Event, Input, Order, Passing, Path};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Net, NodeId, Sim, seed};
@@ -419,6 +419,30 @@ fn a_hub_whose_daemon_is_dead_is_left_and_shut_out() {
     sim.run_secs(10);
     for from in 3..7 {
         one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// Who goes to another hub while the present one goes on is not taken for somebody else with its MAC.
+#[test]
+fn who_is_sent_away_is_taken_by_the_next_hub() {
+    let mut sim = chosen_among_three(4);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    let is_at = |sim: &Sim, hub: NodeId| {
+        (3..7).all(|id| sim.nodes[id].engine.hub(VN) == Some(HubKey(HUB.0 + hub as u16)))
+    };
+    sim.until(10 * SECOND, "going", |sim| is_at(sim, 1));
+    sim.run_secs(6);
+    for from in 3..7 {
+        one_copy_each(&mut sim, 3, from);
+    }
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: false }));
+    sim.until(15 * MINUTE, "returning", |sim| is_at(sim, 0));
+    sim.run_secs(6);
+    for from in 3..7 {
+        one_copy_each(&mut sim, 3, from);
+    }
+    for id in 0..7 {
+        assert_eq!(sim.told(id, |event| matches!(event, Event::Refused { .. } | Event::Rivals(_))), 0);
     }
 }
 

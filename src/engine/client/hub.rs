@@ -113,6 +113,10 @@ impl Client {
         // The hub asks whether this router is there: another one has its address.
         let is_question =
             |cie: &Cie| cie.address == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own;
+        // It is this router itself that registers at another hub now: who says that it is here still would keep it from there.
+        if self.choice.candidate().is_some() && from.message.cies().all(|cie| is_question(&cie)) {
+            return;
+        }
         // A question has no order among what it says: nothing comes of it but the answer.
         let order = match with(&mut self.registrations, from.site) {
             Some(registration) if !from.message.cies().all(|cie| is_question(&cie)) => {
