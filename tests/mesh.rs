@@ -2,11 +2,12 @@
 
 mod sim;
 
+use dmevpn::engine::report::{PathState, Trouble};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, Passing, Path};
+use dmevpn::engine::{Event, Input, Order, Passing, Path, Place};
 use dmevpn::types::Nbma;
 use sim::build::*;
-use sim::{Net, NodeId, Sim, seed};
+use sim::{Link, Net, NodeId, Sim, seed};
 use std::time::Duration;
 
 const HOLDING: u64 = 120;
@@ -174,6 +175,140 @@ fn hubs_that_are_cut_are_linked_again() {
     println!("linked again after {took:?}");
     for from in 3..sim.nodes.len() {
         one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// What the ports of hubs to each other pass: from the first to the second, and back.
+fn passing(sim: &Sim, (a, b): (NodeId, NodeId)) -> Vec<Passing> {
+    let port = |from: NodeId, to: NodeId| {
+        let ports = sim.plane(from, VN).ports.iter();
+        ports.filter(move |(at, _)| at.nbma == hub_nbma(to)).map(|(_, port)| port.passing)
+    };
+    port(a, b).chain(port(b, a)).collect()
+}
+
+/// What is wrong with the path from one hub to another.
+fn trouble(sim: &Sim, from: NodeId, to: NodeId) -> Option<Trouble> {
+    let rows = sim.nodes[from].engine.paths(sim.now, VN, None, 10);
+    let row = rows.iter().find(|row| row.peer.nbma == hub_nbma(to)).expect("there is a path");
+    assert!(row.is_hub);
+    match row.state {
+        PathState::Up => None,
+        PathState::Down(trouble) => Some(trouble),
+        state => panic!("{state:?}"),
+    }
+}
+
+fn path_events(sim: &Sim, hub: NodeId) -> usize {
+    sim.told(hub, |event| matches!(event, Event::PathDown { .. }))
+}
+
+/// A firewall between two hubs: the link is as good as none, at both ends, and all of it is back when it is open.
+#[test]
+fn hubs_between_which_vxlan_does_not_pass_are_not_linked() {
+    for ways in [vec![(0, 1)], vec![(1, 0)], vec![(0, 1), (1, 0)]] {
+        let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+        sim.run_secs(10);
+        assert_eq!((trouble(&sim, 0, 1), trouble(&sim, 1, 0)), (None, None));
+        ways.iter().for_each(|way| sim.link(way.0, way.1, Link::BLOCKED));
+        let is_closed = |sim: &Sim| passing(sim, (0, 1)) == [Passing::Nothing; 2];
+        let took = sim.until(10 * SECOND, "closing the ports", is_closed);
+        sim.check((3 * SECOND..6 * SECOND).contains(&took), || format!("closed after {took:?}"));
+        for (a, b) in [(0, 1), (1, 0)] {
+            assert_eq!(trouble(&sim, a, b), Some(Trouble::NhrpOnly));
+            assert_eq!((trouble(&sim, a, 2), path_events(&sim, a)), (None, 1));
+        }
+        sim.run_secs(300);
+        assert!(is_closed(&sim), "NHRP goes on");
+        assert_eq!((0..3).map(|id| linked(&sim, id)).sum::<usize>(), 6);
+        // The third hub's spokes hear both.
+        for from in [5, 8] {
+            one_copy_each(&mut sim, 3, from);
+        }
+        sim.links.clear();
+        let took =
+            sim.until(10 * SECOND, "opening the ports", |sim| passing(sim, (0, 1)) == [Passing::All; 2]);
+        sim.check(took < 3 * SECOND, || format!("open after {took:?}"));
+        sim.run_secs(2);
+        // Each knows again who is at the other, quiet as they may be.
+        for (hub, other) in [(0, 1), (1, 0)] {
+            let mac = sim.plane(other, VN).mac;
+            let place = sim.plane(hub, VN).fdb.place(mac);
+            assert!(matches!(place, Some(Place::At(at)) if at.nbma == hub_nbma(other)), "{place:?}");
+        }
+        for from in 3..sim.nodes.len() {
+            one_copy_each(&mut sim, 3, from);
+        }
+        assert_eq!((trouble(&sim, 0, 1), path_events(&sim, 0)), (None, 1));
+        sim.check_kernel_is_as_wanted();
+    }
+}
+
+/// Spokes of hubs that do not reach each other meet at the lowest of those that live.
+#[test]
+fn spokes_of_hubs_that_vxlan_does_not_pass_between_meet() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    for n in 0..3 {
+        sim.add(&[hub_nbma(n)], hub_of(n, 3), None);
+    }
+    for n in 0..3 {
+        for other in (0..3).filter(|other| *other != n) {
+            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
+            sim.set_peer(n, HubKey(other as u16), Some(path));
+        }
+    }
+    for id in 3..9 {
+        // Two prefer each hub.
+        let order: Vec<usize> = (0..3).map(|n| (id + n) % 3).collect();
+        let keys: Vec<HubKey> = (HUB.0..).take(3).map(HubKey).collect();
+        let hubs = Hubs::new(keys.iter().copied()).unwrap();
+        let role = ClientSettings { hubs, ..spoke_role(100 + id as u32) };
+        let mut settings = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
+        settings.hubs = keys.iter().map(|hub| (*hub, HubSettings::default())).collect();
+        let addresses: Vec<Nbma> = order.iter().map(|n| hub_nbma(*n)).collect();
+        sim.add_to(&[spoke_nbma(id)], settings, &addresses);
+        sim.settle(station(id), id, VN);
+    }
+    let at = |sim: &Sim, id: NodeId| {
+        let hub = usize::from(sim.nodes[id].engine.hub(VN).unwrap().0 - HUB.0);
+        (id + hub) % 3
+    };
+    sim.until(MINUTE, "registering", |sim| (3..9).all(|id| sim.registered(id, VN) && at(sim, id) == id % 3));
+    sim.run_secs(20);
+    sim.links(1, 2, Link::BLOCKED);
+    let took =
+        sim.until(20 * SECOND, "meeting", |sim| (3..9).all(|id| sim.registered(id, VN) && at(sim, id) == 0));
+    println!("all meet after {took:?}");
+    sim.run_secs(6);
+    for from in 3..9 {
+        one_copy_each(&mut sim, 3, from);
+    }
+    sim.links.clear();
+    sim.until(30 * MINUTE, "returning", |sim| {
+        (3..9).all(|id| sim.registered(id, VN) && at(sim, id) == id % 3)
+    });
+    sim.run_secs(10);
+    for from in 3..9 {
+        one_copy_each(&mut sim, 3, from);
+    }
+}
+
+/// A daemon that is exchanged keeps its links, though it answers nothing for a while.
+#[test]
+fn a_hub_whose_daemon_is_exchanged_keeps_its_links() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    sim.run_secs(10);
+    for _ in 0..3 {
+        sim.nodes[0].sleeps = true;
+        let wait = 3000 + sim.chance(5000) as u64;
+        sim.run(Duration::from_millis(wait));
+        sim.restart(0);
+        for _ in 0..100 {
+            sim.run(SECOND / 20);
+            assert_eq!(passing(&sim, (0, 1)), [Passing::All; 2]);
+        }
+        sim.run_secs(20);
+        assert_eq!((trouble(&sim, 0, 1), trouble(&sim, 1, 0)), (None, None));
     }
 }
 

@@ -146,7 +146,7 @@ asks! {
         None => Question::Peers { vn: this.vn },
     });
 
-    /// list the ways to other sites and the hub, as probes found them
+    /// list the ways to other sites and to hubs, as probes found them
     #[argh(subcommand, name = "paths", help_triggers("-h", "--help"))]
     Paths {
         /// only of this VN

@@ -95,6 +95,8 @@ pub enum ServerDue {
     Questions,
     /// Spokes that another hub is told of.
     Handovers,
+    /// The next step of the path to another hub.
+    Path(SiteId),
 }
 
 /// The engine's common things and those of one VN, borrowed for one input.

@@ -185,11 +185,11 @@ impl Engine {
             }
             Input::Order(order) => self.order(now, order, out),
             Input::Probe { vn, arrived } => self.probe(now, vn, arrived, out),
-            Input::Unreachable { vn, nonce } => {
-                if let Some((Some(client), _, mut cx)) = self.enter(now, vn, out) {
-                    client.unreachable(&mut cx, nonce);
-                }
-            }
+            Input::Unreachable { vn, nonce } => match self.enter(now, vn, out) {
+                Some((Some(client), _, mut cx)) => client.unreachable(&mut cx, nonce),
+                Some((None, Some(server), mut cx)) => server.unreachable(&mut cx, nonce),
+                Some((None, None, _)) | None => {}
+            },
             Input::Tick => {}
         }
         self.tick(now, out);
@@ -284,11 +284,15 @@ impl Engine {
         vns.map(|vn| vn.sites.clients_at(nbma, vni).count()).sum()
     }
 
-    /// The first `max` paths of a VN behind `after`, in the order of their VTEPs; none at a hub.
+    /// The first `max` paths of a VN behind `after`, in the order of their VTEPs; at a hub those to other hubs.
     pub fn paths(&self, now: Instant, vn: VnKey, after: Option<Vtep>, max: usize) -> Vec<report::PathRow> {
         let Some(vn) = self.vns.get(&vn) else { return Vec::new() };
-        let rows = vn.client.iter().flat_map(|client| client.paths(vn.view(now), after));
-        rows.take(max).collect()
+        let view = vn.view(now);
+        match (&vn.client, &vn.server) {
+            (Some(client), _) => client.paths(view, after).take(max).collect(),
+            (None, Some(server)) => server.paths(view, after).take(max).collect(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// How long paths wait for their next probe, in percent of what they should: more than 100 where there are too many.

@@ -247,7 +247,9 @@ const GAUGES: [Gauge; 20] = [
         hub(vn).map(|r| r.ip_clients.into())
     }),
     ("peers", "Other hubs that there are to be.", |vn| hub(vn).map(|r| r.peers.1.into())),
-    ("peers_up", "Other hubs that this hub is linked to.", |vn| hub(vn).map(|r| r.peers.0.into())),
+    ("peers_up", "Other hubs that this hub is linked to, and frames get to.", |vn| {
+        hub(vn).map(|r| r.peers.0.into())
+    }),
     ("keys_shared", "Keys of this hub's that several spokes may have.", |vn| {
         hub(vn).map(|r| r.keys.shared.into())
     }),

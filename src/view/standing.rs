@@ -36,6 +36,7 @@ pub fn is_well(vn: &VnStatus) -> bool {
             !is_full(report)
                 && report.ip_crowd.is_none()
                 && report.rivals.is_empty()
+                && report.path_trouble.is_none()
                 && (report.looped, report.restless) == (None, None)
         }
     };
@@ -120,6 +121,7 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
         ),
         RoleStatus::Hub { report, .. } => (!report.rivals.is_empty())
             .then(|| COPY.into())
+            .or_else(|| report.path_trouble.map(|_| CAPTURE.into()))
             .or_else(|| hint_moves(report.looped.as_ref(), report.restless.as_ref())),
     }
 }
@@ -155,6 +157,9 @@ fn hint_moves(looped: Option<&LoopReport>, restless: Option<&RestlessReport>) ->
 const COPY: &str = "one is a copy of the other: on one of them stop dmevpn, delete the file of option 'state_file', and \
                     start it again";
 
+/// Frames do not get to a hub.
+const CAPTURE: &str = "see what comes and goes there: tcpdump -ni any udp port 4789";
+
 /// Whether further spokes are refused.
 fn is_full(report: &HubReport) -> bool {
     report.spokes >= report.max_spokes
@@ -169,7 +174,8 @@ fn why_hub(report: &HubReport) -> Option<String> {
     });
     let moves = why_moves(report.looped.as_ref(), report.restless.as_ref());
     let rivals = report.rivals.iter().map(|both| rivals(both).to_string());
-    let all = full.into_iter().chain(crowd).chain(rivals).chain(moves);
+    let path = report.path_trouble.map(|(hub, what)| format!("path to hub {hub}: {}", trouble(what)));
+    let all = full.into_iter().chain(crowd).chain(rivals).chain(path).chain(moves);
     Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 
@@ -201,8 +207,7 @@ fn why_standing(address: &str, report: &SpokeReport) -> Option<String> {
 }
 
 fn hint_spoke(vn: &VnStatus, address: &str, report: &SpokeReport) -> Option<String> {
-    let hub =
-        || report.hub_trouble.map(|_| "see what comes and goes there: tcpdump -ni any udp port 4789".into());
+    let hub = || report.hub_trouble.map(|_| CAPTURE.into());
     let moves = || hint_moves(report.looped.as_ref(), report.restless.as_ref());
     let standing = hint_standing(vn, address, report).or_else(|| report.rivals.map(|_| COPY.into()));
     standing.or_else(hub).or_else(moves)

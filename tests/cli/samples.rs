@@ -125,6 +125,7 @@ pub fn hub() -> RoleStatus {
             ip_crowd: None,
             is_draining: false,
             peers: (0, 0),
+            path_trouble: None,
             macs: 40,
             purges: 0,
             refused: None,

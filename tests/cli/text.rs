@@ -3,7 +3,9 @@
 use super::samples::*;
 use super::{FILE, json::listed, written};
 use dmevpn::control::{Cause, Form};
-use dmevpn::engine::report::{HubReport, KeysReport, LoopReport, RestlessReport, SpokeReport, Standing};
+use dmevpn::engine::report::{
+    HubReport, KeysReport, LoopReport, RestlessReport, SpokeReport, Standing, Trouble,
+};
 use dmevpn::engine::{Event, Refusal, Rivals, Why};
 use dmevpn::types::Label;
 use dmevpn::view::{self, Failure, Happening, Listing, RoleStatus, Rows, Status, VnStatus};
@@ -241,6 +243,7 @@ fn status_of_the_rarer_states() {
             ip_crowd: None,
             is_draining: false,
             peers: (0, 0),
+            path_trouble: None,
             macs: 0,
             purges: 1,
             refused: None,
@@ -265,6 +268,7 @@ fn status_of_the_rarer_states() {
             ip_crowd: None,
             is_draining: false,
             peers: (0, 0),
+            path_trouble: None,
             macs: 0,
             purges: 0,
             refused: Some(translated),
@@ -306,7 +310,8 @@ fn status_of_two_routers_with_one_mac() {
         ip_clients: 0,
         ip_crowd: None,
         is_draining: false,
-        peers: (0, 0),
+        peers: (1, 2),
+        path_trouble: Some(("10.0.0.9".parse().unwrap(), Trouble::NhrpOnly)),
         macs: 0,
         purges: 0,
         refused: None,
@@ -318,6 +323,10 @@ fn status_of_two_routers_with_one_mac() {
     let said = words(RoleStatus::Hub { dataplane: "bridge".into(), dataplane_reason: "x".into(), report });
     assert!(said.contains(&format!("why {both}; two routers have MAC 52:54:00:00:00:02: ")), "{said}");
     assert!(said.contains(hint), "{said}");
+    // The other hubs.
+    let cut =
+        "; path to hub 10.0.0.9: NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?";
+    assert!(said.contains(cut) && said.contains("hubs linked to 1 of 2 others"), "{said}");
 }
 
 /// What moves to and fro, and the loop that it comes of, once that is known.

@@ -1,5 +1,6 @@
 //! Several hubs in a VN: one switch, many boxes.
 
+use super::paths::{can_block, paths};
 use super::*;
 use lab::capture::Capture;
 use lab::traffic::{BROADCAST, Sender, experiment, experiment_number};
@@ -17,10 +18,15 @@ fn host_mac(n: u8) -> MacBytes {
 
 /// Three hubs, four sites with a host each. All daemons run, and all hubs are linked.
 fn three_hubs(scene: impl FnOnce(&mut Lab)) {
+    three_hubs_with(|_| (), scene);
+}
+
+/// The same after something else was set.
+fn three_hubs_with(set: impl FnOnce(&Lab), scene: impl FnOnce(&mut Lab)) {
     let Some(_turn) = my_turn() else { return };
     let mut lab = Lab::new(plan()).unwrap();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        build(&mut lab).unwrap();
+        build(&mut lab, set).unwrap();
         scene(&mut lab);
     }));
     if let Err(panic) = result {
@@ -29,7 +35,7 @@ fn three_hubs(scene: impl FnOnce(&mut Lab)) {
     }
 }
 
-fn build(lab: &mut Lab) -> Res {
+fn build(lab: &mut Lab, set: impl FnOnce(&Lab)) -> Res {
     lab.add_hub(vec![test_vn(0)])?;
     lab.add_other_hub(2, vec![test_vn(0)])?;
     lab.add_other_hub(3, vec![test_vn(0)])?;
@@ -43,6 +49,7 @@ fn build(lab: &mut Lab) -> Res {
         let quiet = || fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
         lab.host(&format!("vm{n}")).ns.run(quiet)?.map_err(|e| e.to_string())?;
     }
+    set(lab);
     let all: Vec<String> = lab.nodes.keys().cloned().collect();
     all.iter().try_for_each(|node| lab.start(node))?;
     for (n, _) in SITES {
@@ -168,5 +175,50 @@ fn a_hub_that_is_started_again_and_one_that_ends() {
         lab.start("hub3").unwrap();
         let back = wait_until(Duration::from_secs(30), || links(lab.node("hub")).len() == 2);
         assert!(back, "{}", status(lab.node("hub3")));
+    });
+}
+
+/// A firewall between two hubs drops VXLAN: it is said, spokes of both meet at the lower one, and the link is back when
+/// that is open.
+#[test]
+fn hubs_between_which_vxlan_does_not_pass() {
+    if !can_block() {
+        return;
+    }
+    // The third site has the first hub, too.
+    let set = |lab: &Lab| {
+        let other = format!("\nconfig hub 'dc9'\n\toption address '{}'\n", lab.node("hub").nbma);
+        let both = "\tlist hub 'dc1'\n\tlist hub 'dc9'\n";
+        lab.node("spoke3").edit_config(|text| text.replace("\tlist hub 'dc1'\n", both) + &other).unwrap();
+    };
+    three_hubs_with(set, |lab| {
+        let (hub, hub2, spoke3) = (lab.node("hub"), lab.node("hub2"), lab.node("spoke3"));
+        let path = |from: &Node, to: &Node, how: &str| {
+            let said = paths(from);
+            let row = said.lines().find(|line| line.contains(&to.nbma.to_string()));
+            row.is_some_and(|row| row.contains(how))
+        };
+        wait("the paths are up", || path(hub, hub2, " up ") && path(hub2, hub, " up "));
+        wait_status(spoke3, "dc1 in use, dc9 answered");
+        hub.wall(&format!("ip saddr {} udp dport 4789 drop", hub2.nbma)).unwrap();
+        let cut = "NHRP passes, VXLAN does not";
+        wait("it is said", || path(hub, hub2, cut) && path(hub2, hub, cut));
+        for (from, to) in [(hub, hub2), (hub2, hub)] {
+            let told = format!("path to hub {}", to.nbma);
+            let is_it = |line: &str| line.contains(&told) && line.contains(cut);
+            assert!(from.log_text().lines().any(is_it), "{}", from.log_text());
+            let said = status(from);
+            assert!(said.contains("linked to 1 of 2 others") && said.contains("NHRP passes"), "{said}");
+        }
+        wait_status(spoke3, "dc9 in use");
+        wait_status(spoke3, "the hubs are cut off from each other");
+        wait("the sites meet", || pings(lab, 1, 3, 5).answered() == 5 && pings(lab, 3, 4, 5).answered() == 5);
+        one_copy_each(lab);
+        hub.no_wall().unwrap();
+        wait("the paths are up again", || path(hub, hub2, " up ") && path(hub2, hub, " up "));
+        wait("all is linked", || {
+            [hub, hub2].iter().all(|hub| status(hub).contains("linked to 2 of 2 others"))
+        });
+        one_copy_each(lab);
     });
 }

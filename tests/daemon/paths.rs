@@ -11,7 +11,7 @@ use lab::{mac, now};
 /// The uses of shortcuts are looked at so often; a path is probed faster from then on.
 const SEEN_IN_USE: Duration = Duration::from_secs(6);
 
-fn can_block() -> bool {
+pub(super) fn can_block() -> bool {
     let can = std::process::Command::new("nft").arg("--version").output().is_ok();
     if !can {
         println!("skipped: nothing can be blocked without nft");
@@ -19,7 +19,7 @@ fn can_block() -> bool {
     can
 }
 
-fn paths(node: &Node) -> String {
+pub(super) fn paths(node: &Node) -> String {
     String::from_utf8(dmevpn(node, &["paths"]).stdout).unwrap()
 }
 

@@ -924,9 +924,8 @@ impl Sim {
                 }
             }
             Act::AnnounceTo { mac, at, .. } => {
-                let to = self.at.get(&at.nbma).copied().filter(|to| !self.is_cut(id, *to));
-                if let Some(to) = to.filter(|_| !self.rng.percent(self.net.frame_loss)) {
-                    let delay = Duration::from_millis(self.net.delay.0);
+                let to = self.at.get(&at.nbma).copied();
+                if let Some((to, delay)) = to.and_then(|to| Some((to, self.carry(id, to, false)?))) {
                     let from = self.source(id, to);
                     self.after(delay, What::Announcement { from, to, vni: at.vni, mac });
                 }
@@ -1039,7 +1038,9 @@ impl Sim {
 
     fn learn(&mut self, id: NodeId, vn: VnKey, mac: Mac, place: Place) {
         let now = self.now;
-        if self.nodes[id].planes.get_mut(&vn).is_some_and(|plane| plane.fdb.learn(now, mac, place)) {
+        let learns = |plane: &&mut Plane| plane.learns(place);
+        let plane = self.nodes[id].planes.get_mut(&vn).filter(learns);
+        if plane.is_some_and(|plane| plane.fdb.learn(now, mac, place)) {
             self.kernel(id, Input::News { vn, news: News::Fdb { mac, place } });
         }
     }

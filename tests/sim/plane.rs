@@ -130,6 +130,12 @@ impl Plane {
         of_it().find(|spoke| spoke.nbma == from).or_else(|| of_it().next().filter(|_| of_it().count() == 1))
     }
 
+    /// Whether the bridge learns who sends there.
+    pub fn learns(&self, place: Place) -> bool {
+        let port = |at: Vtep| self.ports.get(&at);
+        !matches!(place, Place::At(at) if port(at).is_some_and(|port| port.passing == Passing::Nothing))
+    }
+
     /// Where the bridge sends a frame that came in at `from`; like a bridge, never back there.
     pub fn forward(&mut self, now: Instant, from: Place, frame: Frame) -> Vec<Way> {
         let known = frame.dst.and_then(|dst| self.fdb.place(dst));

@@ -150,7 +150,7 @@ pub struct HubReport {
     pub ip_clients: u32,
     /// When there may be no more of them: the network that most of them are in, and how many.
     pub ip_crowd: Option<(Prefix, u32)>,
-    /// Other hubs that it is linked to, and how many there are to be.
+    /// Other hubs that it is linked to, and frames get to, and how many there are to be.
     pub peers: (u32, u32),
     /// MACs whose place is known.
     pub macs: u32,
@@ -162,6 +162,8 @@ pub struct HubReport {
     pub refused: Option<Refusal>,
     /// Whether it sends its spokes away.
     pub is_draining: bool,
+    /// Another hub that nothing gets to and back, and why.
+    pub path_trouble: Option<(Nbma, Trouble)>,
     /// Routers of which two have one MAC; the last ones, if they are many.
     pub rivals: Vec<Rivals>,
     /// MACs that move to and fro.
@@ -249,12 +251,12 @@ pub enum PathState {
     Unverified,
 }
 
-/// A path of a spoke's to another site.
+/// A path of a spoke's to another site, or of a hub's to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathRow {
     /// Its other end.
     pub peer: Vtep,
-    /// Whether that is the hub.
+    /// Whether that is a hub.
     pub is_hub: bool,
     /// How it is.
     pub state: PathState,

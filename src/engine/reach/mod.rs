@@ -3,9 +3,11 @@
 
 mod budget;
 mod peer;
+mod sending;
 
 pub use budget::Budget;
-pub use peer::{Size, Verdict};
+pub use peer::{Line, Peer, Verdict};
+pub use sending::{Prober, send};
 
 use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::{Act, Effect};
@@ -19,7 +21,6 @@ use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vtep};
 use crate::wire::probe::{Probe, flag};
 use core::time::Duration;
-use peer::{Line, Peer};
 use std::collections::BTreeMap;
 
 /// How often the kernel is asked what it uses.
@@ -32,18 +33,6 @@ const FORGOTTEN_APART: Duration = Duration::from_secs(10);
 const SPREAD: Duration = Duration::from_secs(5);
 /// What the paths that are down are tested within, once the underlay changed.
 const RETEST: Duration = Duration::from_secs(1);
-
-/// Who probes.
-#[derive(Clone, Copy, Debug)]
-pub struct Prober {
-    /// The address that probes leave from.
-    pub local: Nbma,
-    /// Where answers are to go: as others know it.
-    pub asker: Vtep,
-    pub mac: Mac,
-    /// The hub's tag of the session, 0 without one.
-    pub tag: u64,
-}
 
 /// What became of a path.
 #[derive(Clone, Copy, Debug)]
@@ -312,56 +301,14 @@ impl Reach {
         let peer = self.peers.get_mut(&site)?;
         let is_first = peer.lose(cx.now, line);
         let verdict = peer.judge(cx.now, line);
-        self.send(cx, prober, site, line);
+        send(cx, peer, prober, site, line);
+        let at = peer.due();
+        cx.arm(&mut peer.alarm, at, due(site));
         let is_hub = Some(site) == self.hub;
         if is_first && !is_hub {
             self.hurry_hub(cx, site);
         }
         verdict.map(|verdict| News { site, is_hub, verdict })
-    }
-
-    fn send(&mut self, cx: &mut Context<'_>, prober: &Prober, site: SiteId, line: Line) {
-        let (Some(peer), Some(to)) = (self.peers.get_mut(&site), cx.sites.vtep(site)) else { return };
-        if peer.next() <= cx.now {
-            if let Err(wait) = cx.probes.take(cx.now) {
-                peer.wait(cx.now, wait);
-            } else {
-                for (place, size) in peer.sends(cx.now, line).into_iter().enumerate() {
-                    if place > 0 && cx.probes.take(cx.now).is_err() {
-                        break;
-                    }
-                    let nonce = cx.nonces.draw();
-                    peer.sent(cx.now, nonce, size);
-                    let probe = Probe {
-                        is_answer: false,
-                        source: prober.mac,
-                        transaction: site.slot(),
-                        flags: 0,
-                        asker: prober.asker,
-                        nonce,
-                        tag: if peer.is_hub { prober.tag } else { 0 },
-                        padding: 0,
-                    };
-                    let probing = Probing {
-                        to,
-                        local: prober.local,
-                        probe,
-                        is_full: size != Size::Small,
-                        flow: peer.flow,
-                        is_uncut: size == Size::Uncut,
-                    };
-                    increment(&mut cx.statistics.tx_probe);
-                    cx.out.push(Effect::Probe { vn: cx.vn, probing });
-                }
-                if peer.next() <= cx.now {
-                    let interval = peer.interval(cx.now);
-                    let wait = cx.probes.wait(&mut peer.share, interval);
-                    peer.wait(cx.now, wait);
-                }
-            }
-        }
-        let at = peer.due();
-        cx.arm(&mut peer.alarm, at, due(site));
     }
 
     /// The first one is lost on a path: does the hub's still carry?

@@ -108,9 +108,8 @@ pub struct Server {
     refused: Option<(Instant, Refusal)>,
     /// How many refusals of strangers were told in this minute, and when it began.
     strangers: (Instant, u32),
-    /// The other hubs, and how many of them are clients.
+    /// The other hubs.
     mesh: Mesh,
-    hubs: u32,
 }
 
 impl ServerSettings {
@@ -129,7 +128,6 @@ impl Server {
     pub fn new(now: Instant, settings: ServerSettings, hubs: &LiteMap<HubKey, HubSettings>) -> Server {
         Server {
             mesh: Mesh::new(now, &settings.peers, hubs),
-            hubs: 0,
             settings,
             is_up: false,
             is_listed: false,
@@ -290,6 +288,7 @@ impl Server {
             ServerDue::Directory => self.go_on_announcing(cx),
             ServerDue::Questions => self.go_on_with_questions(cx),
             ServerDue::Handovers => self.go_on_claiming(cx),
+            ServerDue::Path(hub) => self.path_due(cx, hub),
         }
     }
 
@@ -321,7 +320,7 @@ impl Server {
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
             ip_clients: self.others,
-            peers: (self.hubs, count(self.mesh.len())),
+            peers: (count(self.mesh.well()), count(self.mesh.len())),
             ip_crowd: (self.others >= IP_CLIENTS).then(|| ip_crowd(vn.sites)).flatten(),
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),
@@ -338,6 +337,7 @@ impl Server {
             }),
             looped: self.loops.report(),
             is_draining: self.is_draining,
+            path_trouble: self.path_trouble(vn),
         }
     }
 
@@ -383,13 +383,15 @@ impl Server {
         if is_hub && !before {
             member.bucket = TokenBucket::new(HUB);
         }
-        if is_new {
-            *self.kind(vni, is_hub) += 1;
-        } else if before != is_hub {
-            *self.kind(vni, before) -= 1;
-            *self.kind(vni, is_hub) += 1;
+        match (is_new || before, is_hub) {
+            (true, false) => *self.kind(vni) += 1,
+            (false, true) => *self.kind(vni) -= 1,
+            (true, true) | (false, false) => {}
         }
         self.mesh.hubs.retain(|hub| *hub != site);
+        if before && !is_hub {
+            self.end_path(cx, site);
+        }
         if is_hub {
             self.mesh.hubs.push(site);
             self.mesh.most = self.mesh.most.max(self.mesh.hubs.len());
@@ -397,9 +399,8 @@ impl Server {
         is_new
     }
 
-    fn kind(&mut self, vni: Option<Vni>, is_hub: bool) -> &mut u32 {
+    fn kind(&mut self, vni: Option<Vni>) -> &mut u32 {
         match vni {
-            Some(_) if is_hub => &mut self.hubs,
             Some(_) => &mut self.spokes,
             None => &mut self.others,
         }

@@ -1,7 +1,8 @@
-//! A hub answers the probes of its spokes, and says whether it knows them.
+//! A hub answers the probes of its spokes, and of other hubs, and says whether it knows them.
 
 use super::super::context::Context;
 use super::super::contract::effect::Effect;
+use super::super::contract::item::Passing;
 use super::super::contract::probe::{Arrived, By, Probing};
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::same_tag;
@@ -18,6 +19,9 @@ impl Server {
     /// A probe came by a port, or by the device for all spokes.
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Arrived { by, is_stranger, probe } = *arrived;
+        if let (true, By::Port(at)) = (probe.is_answer, by) {
+            return self.probe_answered(cx, at, &probe);
+        }
         if probe.is_answer {
             return;
         }
@@ -38,7 +42,9 @@ impl Server {
             increment(&mut cx.statistics.rx_probe_limited);
             return;
         }
-        let is_registered = !member.is_found() && tag != 0 && same_tag(tag, probe.tag);
+        // Another hub's frames are to be taken, too.
+        let is_closed = member.is_hub && port.passing != Passing::All;
+        let is_registered = !member.is_found() && !is_closed && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
         let draining = if self.is_draining { flag::DRAINING } else { 0 };
         let lost = if self.mesh.has_lost() { flag::LOST_PEER } else { 0 };

@@ -186,6 +186,7 @@ impl Server {
         let is_hub = header.vni.is_some() && self.is_peers(cx, from);
         if is_hub {
             self.replace_hub(cx, site, from.via.path.remote);
+            self.heard_hub(cx, site);
         }
         let is_new = self.become_member(cx, site, is_hub);
         let begins = from.message.tags().filter(|_| from.trust == Trust::Cookie);

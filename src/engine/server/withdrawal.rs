@@ -184,8 +184,11 @@ impl Server {
         if member.begun.is_some() {
             cx.sessions.ended(cx.now, cx.vpn_id, (nbma, vni));
         }
-        *self.kind(vni, member.is_hub) -= 1;
+        if !member.is_hub {
+            *self.kind(vni) -= 1;
+        }
         self.mesh.hubs.retain(|hub| *hub != site);
+        self.end_path(cx, site);
         self.gone.left(cx.now, nbma, &member);
         cx.timers.clear(&mut member.alarm);
         self.replies.remove(&site);

@@ -1,6 +1,6 @@
 //! What probes of paths need to know of the devices.
 
-use super::vn::{Part, Vn};
+use super::vn::{Devices, Part, Vn};
 use super::{Dataplane, Due};
 use crate::engine::{By, Item, VnKey};
 use crate::types::{Nbma, Vni};
@@ -23,9 +23,15 @@ impl Dataplane {
         users.filter_map(|vn| vn.standing.tunnel).collect()
     }
 
-    /// The VN in which this is a spoke's own VNI.
-    pub fn spoke_of(&self, vni: Vni) -> Option<VnKey> {
-        self.vns.values().find(|vn| vn.own_vni() == Some(vni)).map(|vn| vn.key)
+    /// The VN in which answers to probes come by this VNI: a spoke's own one, or that of a hub's port to another hub.
+    pub fn prober_of(&self, vni: Vni) -> Option<VnKey> {
+        let is_port = |vn: &Vn| match &vn.devices {
+            Devices::Ports(ports) => {
+                ports.values().any(|there| there.port.is_hubs && there.port.uplink == vni)
+            }
+            Devices::Spoke | Devices::Shared(_) => false,
+        };
+        self.vns.values().find(|vn| vn.own_vni() == Some(vni) || is_port(vn)).map(|vn| vn.key)
     }
 
     /// The MTU of a VN's devices, and whether nobody may divide what they send by IPv4.

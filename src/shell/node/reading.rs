@@ -73,7 +73,7 @@ impl Node {
     }
 
     fn unreachable(&self, Lost { vni, nonce }: Lost) -> Option<Input<'static>> {
-        Some(Input::Unreachable { vn: self.dataplane.spoke_of(vni)?, nonce })
+        Some(Input::Unreachable { vn: self.dataplane.prober_of(vni)?, nonce })
     }
 
     /// Packets arrived. What the kernel has seen before one comes first: the frame that made a spoke ask has passed the

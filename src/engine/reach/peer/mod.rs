@@ -123,6 +123,8 @@ pub struct Peer {
     /// Probes that decide, lost in a row; when the first of them was sent; answered in a row.
     row: u32,
     first_lost: Option<Instant>,
+    /// When the newest of all that were lost was sent.
+    last_lost: Option<Instant>,
     good: u8,
     /// Something was lost since the last answer that decides.
     is_doubtful: bool,
@@ -173,6 +175,7 @@ impl Peer {
             turns: 0,
             row: 0,
             first_lost: None,
+            last_lost: None,
             good: 0,
             is_doubtful: false,
             is_told: false,
@@ -225,6 +228,11 @@ impl Peer {
     /// Round trip in milliseconds, loss of a thousand, largest frame.
     pub fn quality(&self) -> (Option<u32>, u16, Option<u16>) {
         (self.srtt.map(|srtt| srtt / 8), self.loss as u16, self.largest)
+    }
+
+    /// When the first and the last of those in a row were sent that were lost.
+    pub fn lost_between(&self) -> Option<(Instant, Instant)> {
+        self.first_lost.zip(self.last_lost)
     }
 
     /// Tests it anew, unless it is up, or a test is under way or may not be yet. Whether one begins.
@@ -351,6 +359,7 @@ impl Peer {
 
     fn lost(&mut self, now: Instant, flight: &Flight, line: Line) {
         self.count_loss(true);
+        self.last_lost = self.last_lost.max(Some(flight.at));
         if self.decides(flight.is_full, line) {
             self.row += 1;
             self.good = 0;

@@ -162,14 +162,8 @@ impl Server {
         let claim = self.mesh.handovers.open.swap_remove(place);
         claim.waits.into_iter().for_each(|site| self.open_port(cx, site));
         let hub = claim.request.to();
-        if !self
-            .mesh
-            .handovers
-            .open
-            .iter()
-            .any(|other| other.request.to() == hub && other.request.tries() >= WAITED)
-        {
-            self.pass(cx, hub, Passing::All);
+        if let Some(at) = cx.sites.vtep(hub) {
+            self.pass(cx, hub, self.passing_of_hub(cx, at));
         }
         self.arm_handovers(cx);
         true
@@ -313,18 +307,19 @@ impl Server {
         self.pass(cx, site, Passing::All);
     }
 
-    fn pass(&mut self, cx: &mut Context<'_>, site: SiteId, passing: Passing) {
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>, site: SiteId, passing: Passing) {
         let Some(at) = cx.sites.vtep(site) else { return };
         if let Some(port) = cx.plane.port(at) {
             cx.want(Item::Port(at), Some(Wanted::Port(Port { passing, ..port })));
         }
     }
 
-    /// What the port of another hub is to pass: nothing, as long as it does not confirm who went.
+    /// What the port of another hub is to pass: nothing, as long as it does not confirm who went, or VXLAN does not pass.
     pub(super) fn passing_of_hub(&self, cx: &Context<'_>, at: Vtep) -> Passing {
         let hub = cx.sites.find((at.nbma, Some(at.vni)));
         let is_silent = |claim: &Claim| Some(claim.request.to()) == hub && claim.request.tries() >= WAITED;
-        match self.mesh.handovers.open.iter().any(is_silent) {
+        let is_lost = hub.is_some_and(|hub| self.mesh.paths.is_lost(hub));
+        match is_lost || self.mesh.handovers.open.iter().any(is_silent) {
             true => Passing::Nothing,
             false => Passing::All,
         }

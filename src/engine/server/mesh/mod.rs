@@ -6,6 +6,7 @@
 
 mod directory;
 mod handover;
+mod paths;
 mod questions;
 
 use super::super::client::Registration;
@@ -28,6 +29,7 @@ use directory::Directory;
 use handover::Handovers;
 pub(super) use handover::unbelieved;
 use litemap::LiteMap;
+use paths::Paths;
 use questions::Questions;
 
 /// So long a hub counts as there for another one that hears nothing of it: it registers again after two fifths of this.
@@ -51,6 +53,7 @@ pub struct Mesh {
     pub(super) directory: Directory,
     pub(super) questions: Questions,
     pub(super) handovers: Handovers,
+    pub(super) paths: Paths,
 }
 
 /// Another hub.
@@ -78,6 +81,7 @@ impl Mesh {
             directory: Directory::default(),
             questions: Questions::default(),
             handovers: Handovers::default(),
+            paths: Paths::default(),
         }
     }
 
@@ -86,9 +90,14 @@ impl Mesh {
         self.peers.len()
     }
 
-    /// Whether one that was there is not.
+    /// How many are linked, and frames get there.
+    pub fn well(&self) -> usize {
+        self.hubs.iter().filter(|hub| !self.paths.is_lost(**hub)).count()
+    }
+
+    /// Whether one that was there is not, or nothing but NHRP gets there.
     pub fn has_lost(&self) -> bool {
-        self.hubs.len() < self.most.min(self.peers.len())
+        self.well() < self.most.min(self.peers.len())
     }
 
     /// Whether another hub is at an underlay address.
@@ -230,6 +239,15 @@ impl Server {
         }
     }
 
+    /// Another hub does not answer probes: whether it answers NHRP is asked now, by the one of both that registers.
+    fn hasten_peer(&mut self, cx: &mut Context<'_>, nbma: Nbma) {
+        for (_, peer) in self.mesh.peers.iter_mut() {
+            if peer.registration.path().is_some_and(|path| path.remote == nbma) {
+                peer.registers(cx, |registration, cx, _| registration.hasten(cx, Duration::ZERO));
+            }
+        }
+    }
+
     /// Once another hub has accepted this one, it is a client of this one's.
     fn peer_accepted(&mut self, cx: &mut Context<'_>, hub: HubKey) {
         let Some(peer) = self.mesh.peers.get(&hub) else { return };
@@ -242,6 +260,7 @@ impl Server {
         let mode = registration.mode();
         self.replace_hub(cx, site, remote);
         self.become_member(cx, site, true);
+        self.heard_hub(cx, site);
         let Some(there) = cx.sites.get_mut(site) else { return };
         there.set_way(via);
         let is_other = core::mem::replace(&mut there.tags, tags) != tags;
@@ -292,6 +311,7 @@ impl Server {
 
     /// Another hub is there, and its port: it is told of all that is here.
     pub(super) fn greet_hub(&mut self, cx: &mut Context<'_>, site: SiteId) {
+        self.watch_path(cx, site);
         self.claim_all(cx, site);
         self.announce_all(cx);
     }
