@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{SpokeReport, Standing, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, WhyHub};
+use dmevpn::engine::{Event, Input, Order, Place, WhyHub};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -346,7 +346,57 @@ fn a_return_in_vain_is_rare() {
     sim.run_secs(2 * 60 * 60);
     let returns = chosen(&sim, 2).iter().filter(|why| **why == WhyHub::Preferred).count();
     assert!((1..=4).contains(&returns), "{:?}", chosen(&sim, 2));
+    let next: Vec<Option<u64>> = report(&sim, 2).hubs.iter().map(|row| row.next_return).collect();
+    assert!(matches!(next[..], [Some(1..=4800), None]), "{next:?}");
     assert_eq!(at(&sim, 2), 1);
+}
+
+/// A hub that sends its spokes away for an hour is returned to less and less often, too.
+#[test]
+fn a_hub_that_goes_on_sending_away_is_left_alone() {
+    let mut sim = world(2, 1);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    sim.run_secs(60 * 60);
+    let returns = chosen(&sim, 2).iter().filter(|why| **why == WhyHub::Preferred).count();
+    assert!((1..=3).contains(&returns), "{:?}", chosen(&sim, 2));
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: false }));
+    sim.until(90 * MINUTE, "returning", |sim| at(sim, 2) == 0);
+}
+
+/// Two names for one address are one hub; once they are not, the second is one of its own.
+#[test]
+fn a_name_that_stood_for_another_hub_is_one_of_its_own_later() {
+    let mut sim = world(2, 1);
+    let (first, second) = (HubKey(HUB.0), HubKey(HUB.0 + 1));
+    let path = sim.nodes[2].hubs[&first];
+    let other = sim.nodes[2].hubs[&second];
+    sim.set_peer(2, second, Some(path));
+    sim.run_secs(30);
+    let ways = |sim: &Sim| report(sim, 2).hubs.iter().map(|row| row.nbma).collect::<Vec<_>>();
+    assert_eq!(ways(&sim), [Some(path.remote), None]);
+    // The first name's address changes, the second one's does not.
+    sim.set_peer(2, first, Some(other));
+    sim.run_secs(30);
+    assert_eq!(ways(&sim), [Some(other.remote), Some(path.remote)]);
+    assert!(sim.registered(2, VN) && report(&sim, 2).hubs.iter().all(|row| row.answers));
+}
+
+/// A hub that is gone to hears of all MACs at once.
+#[test]
+fn the_next_hub_knows_all_macs_soon() {
+    let mut sim = world(2, 1);
+    sim.apply(2, with(2, ClientSettings { max_macs: 4000, ..role(2, 100) }));
+    let all: Vec<_> = (1000..3000).map(station).collect();
+    for mac in &all {
+        sim.settle(*mac, 2, VN);
+        sim.frame(*mac, None);
+    }
+    sim.run_secs(60);
+    sim.nodes[0].alive = false;
+    sim.until(20 * SECOND, "going", |sim| at(sim, 2) == 1);
+    sim.run(3 * SECOND / 2);
+    let is_known = |mac: &&_| matches!(sim.plane(1, VN).fdb.place(**mac), Some(Place::At(_)));
+    assert_eq!(all.iter().filter(is_known).count(), all.len());
 }
 
 /// What a hub's kernel sends whose daemon is dead is not taken from the moment that it is left.

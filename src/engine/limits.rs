@@ -48,6 +48,9 @@ pub const QUESTIONS: Rate = Rate { per_second: 100, burst: 200 };
 /// Announcements of new local MACs by a spoke in one VN; those above wait for the next round.
 pub const ANNOUNCEMENTS: Rate = Rate { per_second: 200, burst: 500 };
 
+/// Announcements of all local MACs by a spoke in one VN, to a hub that it has just gone to, and from time to time.
+pub const ROUND: Rate = Rate { per_second: 2000, burst: 500 };
+
 /// Traffic Indications of a hub in one VN; what they would be about goes by the hub.
 pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 

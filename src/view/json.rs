@@ -128,6 +128,7 @@ fn hub_row(o: &mut Object<'_>, name: &str, row: &HubRow) {
     o.put("answers", &row.answers);
     o.put("answered", &row.answered);
     o.put("draining", &row.is_draining);
+    o.put("next_return", &row.next_return);
 }
 
 fn hub_counts(o: &mut Object<'_>, report: &HubReport) {

@@ -201,7 +201,10 @@ fn one_of_hubs(name: &str, row: &HubRow) -> String {
         (false, Some(ago)) => format!("silent for {}", duration(ago)),
         (false, None) => "has not answered yet".to_owned(),
     };
-    format!("{name} {is}{draining}")
+    let next = row.next_return.map_or(String::new(), |next| {
+        format!(", the last return there went wrong, the next in {} at the earliest", duration(next))
+    });
+    format!("{name} {is}{draining}{next}")
 }
 
 fn hub(out: &mut String, screen: Screen, report: &HubReport) {

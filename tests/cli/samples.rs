@@ -91,6 +91,7 @@ pub fn spoke_of_three() -> RoleStatus {
         answered,
         answers,
         is_draining,
+        next_return: (n == 0).then_some(1140),
     };
     let rows = vec![
         row(0, false, Some(64), false, false),

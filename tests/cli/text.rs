@@ -62,7 +62,8 @@ fn status_says_which_hub_and_why() {
     let expected = "\
 VN test: spoke of dc2 (10.0.0.2), registered for 60 s
   hub     valid for 410 s more, uplink vni 1048577, signed by hq
-  hubs    dc1 silent for 64 s, dc2 in use,
+  hubs    dc1 silent for 64 s, the last return there went wrong, the next in
+          19m 0s at the earliest, dc2 in use,
           dc3 answered 7 s ago, sends its spokes away,
           for 60 s: frames did not get to the one before and back
 ";

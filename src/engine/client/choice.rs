@@ -156,6 +156,9 @@ impl Choice {
 
     /// All hubs, in order of preference, if there are several.
     pub fn rows(&self, now: Instant, registrations: &Registrations) -> Vec<HubRow> {
+        let preferred: Vec<HubKey> = self.order.iter().take_while(|hub| *hub != self.active).collect();
+        let next = self.rests_until().filter(|_| self.vain > 0 && self.preempt);
+        let next = next.filter(|at| *at > now).map(|at| at.since(now).as_secs());
         let row = |hub| {
             let (life, registration) = (self.lives.get(&hub)?, registrations.get(&hub)?);
             Some(HubRow {
@@ -165,6 +168,7 @@ impl Choice {
                 answered: life.heard.map(|heard| now.since(heard).as_secs()),
                 answers: life.since.is_some() && (hub != self.active || self.down.is_none()),
                 is_draining: self.is_recent(now, life.drained),
+                next_return: next.filter(|_| preferred.contains(&hub)),
             })
         };
         self.order.iter().filter(|_| self.is_several()).filter_map(row).collect()
@@ -423,8 +427,7 @@ impl Choice {
         self.pending = None;
         let now = cx.now;
         let active = registrations.get(&self.active).filter(|_| self.preempt)?;
-        let apart = RETURNS_APART * (1 << self.vain.min(DOUBLED));
-        let rested = self.returned.map_or(now, |returned| returned + apart);
+        let rested = self.rests_until().unwrap_or(now);
         let preferred = self.order.iter().take_while(|hub| *hub != self.active);
         let ways = preferred.filter_map(|hub| {
             self.from(now, WhyHub::Preferred, hub, registrations.get(&hub)?)?;
@@ -441,6 +444,12 @@ impl Choice {
                 None
             }
         }
+    }
+
+    /// It does not return to any hub before.
+    fn rests_until(&self) -> Option<Instant> {
+        let apart = RETURNS_APART * (1 << self.vain.min(DOUBLED));
+        self.returned.map(|returned| returned + apart)
     }
 
     fn is_recent(&self, now: Instant, at: Option<Instant>) -> bool {

@@ -6,7 +6,7 @@
 
 use super::super::context::{ClientDue, Context, Due};
 use super::super::contract::effect::Act;
-use super::super::limits::{ANNOUNCEMENTS, TokenBucket};
+use super::super::limits::{ANNOUNCEMENTS, ROUND, TokenBucket};
 use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
@@ -17,10 +17,15 @@ use core::time::Duration;
 /// Two announcements fit the ageing time of a bridge, should one be lost.
 const AGAIN: Duration = Duration::from_secs(120);
 
+/// Some at a time, as the limit allows.
+const APART: Duration = Duration::from_millis(50);
+
 /// What of them is announced. The addresses themselves stand in the book.
 #[derive(Debug)]
 pub struct Locals {
+    /// Of those that are new, and of rounds.
     bucket: TokenBucket,
+    round: TokenBucket,
     alarm: Alarm,
     /// How far the present round got.
     reached: Option<ProtocolAddress>,
@@ -31,6 +36,7 @@ impl Default for Locals {
     fn default() -> Locals {
         Locals {
             bucket: TokenBucket::new(ANNOUNCEMENTS),
+            round: TokenBucket::new(ROUND),
             alarm: Alarm::default(),
             reached: None,
             room: Room::default(),
@@ -68,8 +74,8 @@ impl Locals {
     pub fn go_on(&mut self, cx: &mut Context<'_>, hub: Option<Mac>) {
         let due = Due::Client(ClientDue::Announcements);
         while let (Some(hub), Some(next)) = (hub, cx.book.next_behind(SiteId::HERE, self.reached)) {
-            if let Err(wait) = self.bucket.take(cx.now) {
-                cx.arm(&mut self.alarm, cx.now + wait, due);
+            if let Err(wait) = self.round.take(cx.now) {
+                cx.arm(&mut self.alarm, cx.now + wait.max(APART), due);
                 return;
             }
             if let ProtocolAddress::Mac(mac) = next {

@@ -45,6 +45,8 @@ pub struct Client {
     settings: ClientSettings,
     /// One for each hub.
     registrations: LiteMap<HubKey, Registration>,
+    /// The ways to them, as far as they are known.
+    ways: LiteMap<HubKey, Path>,
     /// Which of them it is at.
     choice: Choice,
     /// The one that it left for another, until that is confirmed.
@@ -69,6 +71,7 @@ impl Client {
         Client {
             settings,
             registrations: map_of(all),
+            ways: LiteMap::new(),
             choice: Choice::new(now, settings.hubs, settings.preempt),
             left: None,
             is_stopping: false,
@@ -113,11 +116,30 @@ impl Client {
 
     /// The way to a hub is known, changed or lost.
     pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
-        // Two names may stand for one address: then it is one hub.
-        let is_other = |other: &Registration| {
-            other.hub() == hub || other.path().map(|path| path.remote) != path.map(|path| path.remote)
+        if self.registrations.get(&hub).is_none() {
+            return;
+        }
+        match path {
+            Some(path) => self.ways.insert(hub, path),
+            None => self.ways.remove(&hub),
         };
-        let path = path.filter(|_| self.registrations.values().all(is_other));
+        self.follow_way(cx, hub, path.filter(|path| self.is_hubs_own(hub, *path)));
+        // One that stood for another one's address may have one of its own now.
+        let without = self.registrations.values().filter(|r| r.hub() != hub && r.path().is_none());
+        let ways = without.filter_map(|r| Some((r.hub(), *self.ways.get(&r.hub())?)));
+        let next = ways.into_iter().find(|(hub, path)| self.is_hubs_own(*hub, *path));
+        if let Some((hub, path)) = next {
+            self.follow_way(cx, hub, Some(path));
+        }
+    }
+
+    /// Two names may stand for one address: then it is one hub, and the second name has no way.
+    fn is_hubs_own(&self, hub: HubKey, path: Path) -> bool {
+        let is_it = |other: &Registration| other.path().is_some_and(|there| there.remote == path.remote);
+        !self.registrations.values().any(|other| other.hub() != hub && is_it(other))
+    }
+
+    fn follow_way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
         let is_active = hub == self.choice.active();
         let is_dark =
             path.is_none() && self.registrations.values().all(|r| r.hub() == hub || r.path().is_none());

@@ -53,6 +53,8 @@ pub struct HubRow {
     pub answers: bool,
     /// Whether it sends its spokes away, or did lately.
     pub is_draining: bool,
+    /// The spoke prefers it, but its last return there went wrong at once: in how many seconds it tries again, at the earliest.
+    pub next_return: Option<u64>,
 }
 
 /// By what the packets of a hub's VN are signed.
