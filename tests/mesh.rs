@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{PathState, Trouble};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, Passing, Path, Place};
+use dmevpn::engine::{Event, Input, Order, Passing, Path, Place, Port};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -52,9 +52,10 @@ fn mesh(seed: u64, net: Net, hubs: usize, spokes: usize) -> Sim {
     sim
 }
 
-/// To how many other hubs one has ports.
+/// To how many other hubs one has ports, which are open.
 fn linked(sim: &Sim, hub: NodeId) -> usize {
-    sim.plane(hub, VN).ports.values().filter(|port| port.is_hubs).count()
+    let is_open = |port: &&Port| port.is_hubs && port.passing == Passing::All;
+    sim.plane(hub, VN).ports.values().filter(is_open).count()
 }
 
 /// A broadcast of a station is heard once at each other one, and not at its own.
@@ -220,7 +221,7 @@ fn hubs_between_which_vxlan_does_not_pass_are_not_linked() {
         }
         sim.run_secs(300);
         assert!(is_closed(&sim), "NHRP goes on");
-        assert_eq!((0..3).map(|id| linked(&sim, id)).sum::<usize>(), 6);
+        assert_eq!((0..3).map(|id| linked(&sim, id)).sum::<usize>(), 4);
         // The third hub's spokes hear both.
         for from in [5, 8] {
             one_copy_each(&mut sim, 3, from);
@@ -310,6 +311,54 @@ fn a_hub_whose_daemon_is_exchanged_keeps_its_links() {
         sim.run_secs(20);
         assert_eq!((trouble(&sim, 0, 1), trouble(&sim, 1, 0)), (None, None));
     }
+}
+
+/// The stations of one hub's spokes that another hub knows to be there.
+fn known(sim: &Sim, hub: NodeId, of: NodeId, hubs: usize) -> Vec<bool> {
+    let there = (hubs..sim.nodes.len()).filter(|id| id % hubs == of);
+    let place = |id: NodeId| sim.plane(hub, VN).fdb.place(station(id));
+    there.map(|id| matches!(place(id), Some(Place::At(at)) if at.nbma == hub_nbma(of))).collect()
+}
+
+/// What was learned before two hubs are linked is told, though the port of one of them is there sooner than that of the other.
+#[test]
+fn hubs_that_are_linked_know_what_is_where() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+    for _ in 0..2 {
+        sim.cut(0, 1);
+        sim.run_secs(40);
+        for id in 3..9 {
+            sim.frame(station(id), None);
+        }
+        sim.run_secs(2);
+        assert_eq!((known(&sim, 0, 1, 3), known(&sim, 1, 0, 3)), (vec![false; 2], vec![false; 2]));
+        sim.cut.clear();
+        sim.until(15 * SECOND, "linking", |sim| (0..3).all(|id| linked(sim, id) == 2));
+        sim.run_secs(3);
+        assert_eq!((known(&sim, 0, 1, 3), known(&sim, 1, 0, 3)), (vec![true; 2], vec![true; 2]));
+        sim.run_secs(200);
+    }
+}
+
+/// A hub that does not answer a claim is shut out, and what is behind it forgotten: it is told again when it answers.
+#[test]
+fn a_hub_that_was_shut_out_for_a_moment_tells_what_it_has() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 2);
+    for id in 3..9 {
+        sim.frame(station(id), None);
+    }
+    sim.run_secs(5);
+    sim.cut(0, 1);
+    // A spoke of the third hub comes to the second one.
+    sim.set_way(5, Some(Path { local: spoke_nbma(5), remote: hub_nbma(1) }));
+    sim.run_secs(5);
+    assert_eq!(linked(&sim, 1), 1);
+    assert_eq!(known(&sim, 1, 0, 3), [false; 2]);
+    sim.cut.clear();
+    sim.run_secs(5);
+    assert_eq!(linked(&sim, 1), 2);
+    assert_eq!(known(&sim, 1, 0, 3), [true; 2]);
+    assert_eq!(sim.told(1, |event| matches!(event, Event::HubDown { .. })), 0, "it was a moment");
 }
 
 /// With loss and packets twice and in disorder, too.

@@ -54,15 +54,16 @@ pub const ROUND: Rate = Rate { per_second: 2000, burst: 500 };
 /// Traffic Indications of a hub in one VN; what they would be about goes by the hub.
 pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 
-/// MACs that a hub tells other hubs of; those above wait for the next round.
+/// MACs that a hub tells other hubs of; those above wait for a round, which leaves half of it to what is new.
 pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 2000 };
 
 /// Claims of sessions that other hubs have not confirmed; further ones are not made.
 pub const HANDOVERS: usize = 4096;
 
-/// MACs that a hub asks other hubs about at a time, and who may wait for one of them by name. Further ones ask again.
-pub const CROSS_QUESTIONS: usize = 256;
-pub const ASKING_ONE: usize = 16;
+/// MACs that a hub asks other hubs about at a time, and spokes that wait for them, all together: each other hub has an equal
+/// share of both. Further ones ask again.
+pub const CROSS_QUESTIONS: usize = 1024;
+pub const CROSS_ASKERS: usize = 4096;
 
 /// Addresses one client may register in a VN.
 pub const ADDRESSES_PER_CLIENT: usize = 8;
@@ -169,9 +170,9 @@ impl TokenBucket {
         self.level.take(now, self.rate, 0)
     }
 
-    /// Takes a token if the bucket is more than half full.
-    pub fn take_spare(&mut self, now: Instant) -> bool {
-        self.level.take(now, self.rate, self.rate.burst / 2).is_ok()
+    /// Takes a token if the bucket is more than half full, or tells how long it takes until it is.
+    pub fn take_spare(&mut self, now: Instant) -> Result<(), Duration> {
+        self.level.take(now, self.rate, self.rate.burst / 2)
     }
 }
 
@@ -196,9 +197,9 @@ mod tests {
     fn what_is_spare_leaves_half() {
         let mut bucket = TokenBucket::new(Rate { per_second: 10, burst: 6 });
         let now = Instant::from_millis(5_000);
-        assert_eq!((0..10).filter(|_| bucket.take_spare(now)).count(), 3);
+        assert_eq!((0..10).filter(|_| bucket.take_spare(now).is_ok()).count(), 3);
         assert_eq!((0..10).filter(|_| bucket.take(now).is_ok()).count(), 3);
         let later = now + Duration::from_millis(300);
-        assert!(!bucket.take_spare(later) && bucket.take(later).is_ok());
+        assert!(bucket.take_spare(later).is_err() && bucket.take(later).is_ok());
     }
 }

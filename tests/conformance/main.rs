@@ -16,6 +16,7 @@ mod ending;
 mod errors;
 mod extensions;
 mod header;
+mod hubs;
 mod keys;
 mod late;
 mod lifetimes;

@@ -39,7 +39,7 @@ impl Gate {
         let mut levels = networks(nbma).into_iter().zip(&mut self.shares).zip(SHARES);
         // A network's share is not for what one of its addresses has too much of.
         let is_within = levels.all(|((network, table), rate)| table.take(now, network, rate));
-        if is_within { self.together.take(now).is_ok() } else { self.together.take_spare(now) }
+        if is_within { self.together.take(now) } else { self.together.take_spare(now) }.is_ok()
     }
 }
 

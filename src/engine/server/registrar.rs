@@ -101,11 +101,9 @@ impl Server {
         }
         let site = self.enter(cx, from, source);
         verdicts.into_iter().flatten().for_each(|registered| self.take_in(cx, site, registered));
-        if from.trust == Trust::Cookie {
-            match Server::is_hub(cx, site) {
-                true => self.hub_begins(cx, site),
-                false => self.claim(cx, site),
-            }
+        let (begins, is_hub) = (from.trust == Trust::Cookie, Server::is_hub(cx, site));
+        if begins && !is_hub {
+            self.claim(cx, site);
         }
         match self.wanted_port(cx, site, from) {
             Ok(port) => self.promise(cx, site, from, &codes, port),
@@ -113,6 +111,9 @@ impl Server {
                 self.remove(cx, site, Why::Stopped);
                 self.refuse(cx, from, code);
             }
+        }
+        if begins && is_hub {
+            self.hub_begins(cx, site);
         }
         self.settle(cx, site, Why::Expired);
     }
@@ -154,7 +155,7 @@ impl Server {
                     self.send(cx, site, *reply, None);
                 }
                 if is_hub && !was_up {
-                    self.greet_hub(cx, site);
+                    self.watch_path(cx, site);
                 }
             }
             Outcome::Failed { taken } => {

@@ -14,7 +14,10 @@ use core::time::Duration;
 /// Two announcements fit the ageing time of a bridge, should one be lost.
 const AGAIN: Duration = Duration::from_secs(120);
 
-/// Some at a time, as the limit allows.
+/// Within this another hub has its port for this one, and has opened it.
+const READY: Duration = Duration::from_secs(1);
+
+/// How long a round waits where the limit stops it: what is allowed by then goes in one.
 const APART: Duration = Duration::from_millis(100);
 
 /// What of them is announced. The addresses themselves stand in the book.
@@ -22,8 +25,9 @@ const APART: Duration = Duration::from_millis(100);
 pub struct Directory {
     bucket: TokenBucket,
     alarm: Alarm,
-    /// How far the present round got, and whether another one follows at once: it may have passed by what is new.
+    /// How far the present round got.
     reached: Option<ProtocolAddress>,
+    /// Something is new that the limit kept back: the next round follows at once, since this one may have passed it by.
     is_behind: bool,
 }
 
@@ -44,24 +48,20 @@ impl Server {
         if self.mesh.hubs.is_empty() {
             return;
         }
-        match self.mesh.directory.bucket.take(cx.now) {
-            Ok(()) => self.announce_to_all(cx, mac),
-            // Above the limit it waits for a round, which begins as soon as can be.
-            Err(_) if self.mesh.directory.is_behind => {}
-            Err(wait) => {
-                self.mesh.directory.is_behind = true;
-                if self.mesh.directory.reached.is_none() {
-                    let at = cx.now + wait.max(APART);
-                    cx.arm(&mut self.mesh.directory.alarm, at, Due::Server(ServerDue::Directory));
-                }
-            }
+        let directory = &mut self.mesh.directory;
+        if directory.bucket.take(cx.now).is_ok() {
+            return self.announce_to_all(cx, mac);
+        }
+        let is_behind = core::mem::replace(&mut directory.is_behind, true);
+        if !is_behind && directory.reached.is_none() {
+            cx.arm(&mut directory.alarm, cx.now + APART, Due::Server(ServerDue::Directory));
         }
     }
 
-    /// Announces all of them, now that one more hub listens, and sees to the next time.
+    /// Has all of them announced, now that one more hub listens, or is about to.
     pub(in super::super) fn announce_all(&mut self, cx: &mut Context<'_>) {
         self.mesh.directory.reached = None;
-        self.go_on_announcing(cx);
+        cx.arm(&mut self.mesh.directory.alarm, cx.now + READY, Due::Server(ServerDue::Directory));
     }
 
     /// Goes on where the limit stopped the round; with a new one after the last.
@@ -70,11 +70,9 @@ impl Server {
         if self.mesh.hubs.is_empty() {
             return self.end_directory(cx);
         }
-        if let Some(own) = cx.sites.mac.filter(|_| self.mesh.directory.reached.is_none()) {
-            self.announce_to_all(cx, own);
-        }
         if self.mesh.directory.reached.is_none() {
             self.mesh.directory.is_behind = false;
+            cx.sites.mac.into_iter().for_each(|own| self.announce_to_all(cx, own));
         }
         let mut left = STEP;
         while let Some((address, site)) = self.next_address(cx) {
@@ -83,7 +81,7 @@ impl Server {
             }
             left -= 1;
             if let Some(mac) = site.and_then(|site| mac(address).filter(|_| !Server::is_hub(cx, site))) {
-                if let Err(wait) = self.mesh.directory.bucket.take(cx.now) {
+                if let Err(wait) = self.mesh.directory.bucket.take_spare(cx.now) {
                     return cx.arm(&mut self.mesh.directory.alarm, cx.now + wait.max(APART), due);
                 }
                 self.announce_to_all(cx, mac);

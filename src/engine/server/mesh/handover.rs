@@ -19,7 +19,7 @@ use super::super::super::timers::Alarm;
 use super::super::purge::purge_header;
 use super::super::{Server, mac};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, Vtep};
+use crate::types::{Mac, Nbma};
 use crate::wire::nhrp::{Cie, Header, Protocol, ProtocolAddress, code};
 use core::time::Duration;
 
@@ -35,18 +35,33 @@ const LEAVES: Duration = Duration::from_secs(5);
 const DOUBTS: u32 = 3;
 const DOUBTS_APART: Backoff = Backoff { first: Duration::from_millis(667), most: Duration::from_millis(667) };
 
+/// The preference of what is claimed while the port of who is told passes nothing.
+const SHUT: u8 = 1;
+
 /// For so long nobody registers here what another hub has, whose holder answered.
 const DENIED: Duration = Duration::from_secs(60);
 
-/// What another hub is told, and which spoke waits for its answer.
+/// Some spokes.
+type Spokes = heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>;
+
+/// What another hub is told.
 #[derive(Debug)]
 struct Claim {
     request: Request,
-    spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
+    spokes: Spokes,
+    terms: Terms,
+    next: Instant,
+}
+
+/// What that is for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    /// The spoke that waits for the answer.
     waits: Option<SiteId>,
+    /// Until there is an answer the other hub's port passes nothing.
+    shuts: bool,
     /// Whether the spoke was asked, and is here: nobody else has its MAC.
     is_denial: bool,
-    next: Instant,
 }
 
 /// A spoke that another hub claims, and the question whether it is here still.
@@ -77,7 +92,12 @@ impl Handovers {
 
     /// Whether a spoke's port is still to be opened.
     pub(in super::super) fn waits(&self, site: SiteId) -> bool {
-        self.open.iter().any(|claim| claim.waits == Some(site))
+        self.open.iter().any(|claim| claim.terms.waits == Some(site))
+    }
+
+    /// Whether a hub's port is to pass nothing.
+    fn shut(&self, hub: SiteId) -> bool {
+        self.open.iter().any(|claim| claim.request.to() == hub && claim.terms.shuts)
     }
 }
 
@@ -88,30 +108,34 @@ impl Server {
         let Some(spoke) = cx.sites.member(site).filter(|member| !member.is_hub) else { return };
         let is_new = spoke.port.is_none() || self.is_given_up(cx, site);
         let Some(mac) = spoke.registered.iter().find_map(|r| mac(r.address)) else { return };
-        self.mesh.handovers.open.retain(|claim| claim.waits != Some(site));
-        let hubs: Vec<SiteId> =
-            self.mesh.hubs.iter().copied().filter(|hub| Server::hub_port(cx, *hub).is_some()).collect();
+        self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
+        let is_in_session = |hub: &SiteId| self.has_session(cx, *hub);
+        let hubs: Vec<SiteId> = self.mesh.hubs.iter().copied().filter(is_in_session).collect();
         for hub in hubs {
             let spokes = core::iter::once((site, mac)).collect();
-            self.tell_hub(cx, hub, spokes, is_new.then_some(site), false);
+            self.tell_hub(cx, hub, spokes, Terms { waits: is_new.then_some(site), ..Terms::default() });
         }
     }
 
-    /// Another hub is back: it is told of all spokes.
-    pub(in super::super) fn claim_all(&mut self, cx: &mut Context<'_>, hub: SiteId) {
+    /// Another hub is there, or back: it is told of all spokes. A port that is new for it is opened then.
+    pub(super) fn claim_all(&mut self, cx: &mut Context<'_>, hub: SiteId) {
         let members = cx.sites.members().filter(|(_, _, member)| !member.is_hub && member.begun.is_some());
         let first = |member: &Member| member.registered.iter().find_map(|r| mac(r.address));
         let all: Vec<(SiteId, Mac)> =
             members.filter_map(|(site, _, member)| Some((site, first(member)?))).collect();
+        let port = cx.sites.vtep(hub).and_then(|at| cx.plane.port(at));
+        let is_open = port.is_some_and(|port| port.passing == Passing::All);
+        let shuts = !is_open || Server::hub_port(cx, hub).is_none();
         for some in all.chunks(CIES_PER_PURGE) {
-            self.tell_hub(cx, hub, some.iter().copied().collect(), None, false);
+            self.tell_hub(cx, hub, some.iter().copied().collect(), Terms { shuts, ..Terms::default() });
         }
+        self.pass_hub(cx, hub);
     }
 
     /// What a port is to pass, if it passes `now`.
     pub(in super::super) fn passing(&self, cx: &Context<'_>, site: SiteId) -> Passing {
-        if let Some(at) = cx.sites.vtep(site).filter(|_| Server::is_hub(cx, site)) {
-            return self.passing_of_hub(cx, at);
+        if Server::is_hub(cx, site) {
+            return self.passing_of_hub(site);
         }
         let there = cx.sites.vtep(site).and_then(|spoke| cx.plane.port(spoke)).map(|port| port.passing);
         match there {
@@ -135,20 +159,26 @@ impl Server {
     /// Tells again what is not confirmed.
     pub(in super::super) fn go_on_claiming(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        let due = |claim: &Claim| claim.next <= now;
-        let (mut over, mut silent) = (Vec::new(), Vec::new());
-        while let Some(place) = self.mesh.handovers.open.iter().position(due) {
-            let claim = &mut self.mesh.handovers.open[place];
-            if claim.request.tries() >= WAITED {
-                over.extend(claim.waits.take());
-                silent.push(claim.request.to());
+        let (mut over, mut hubs, mut place) = (Vec::new(), Vec::new(), 0);
+        while let Some(claim) = self.mesh.handovers.open.get_mut(place) {
+            if claim.next > now {
+                place += 1;
+                continue;
             }
-            if !send(cx, claim) {
-                let claim = self.mesh.handovers.open.swap_remove(place);
-                over.extend(claim.waits);
+            let hub = claim.request.to();
+            if claim.request.tries() == WAITED {
+                claim.terms.shuts = true;
+                over.extend(claim.terms.waits.take());
+                hubs.push(hub);
+            }
+            if send(cx, claim) {
+                place += 1;
+            } else {
+                over.extend(self.mesh.handovers.open.swap_remove(place).terms.waits);
+                hubs.push(hub);
             }
         }
-        silent.into_iter().for_each(|hub| self.pass(cx, hub, Passing::Nothing));
+        hubs.into_iter().for_each(|hub| self.pass_hub(cx, hub));
         over.into_iter().for_each(|site| self.open_port(cx, site));
         self.mesh.handovers.doubts.retain_mut(|doubt| doubt.next > now || ask_holder(cx, doubt));
         self.arm_handovers(cx);
@@ -160,11 +190,8 @@ impl Server {
         let is_it = |claim: &Claim| claim.request.is_answered(from.site, &from.message, about);
         let Some(place) = self.mesh.handovers.open.iter().position(is_it) else { return false };
         let claim = self.mesh.handovers.open.swap_remove(place);
-        claim.waits.into_iter().for_each(|site| self.open_port(cx, site));
-        let hub = claim.request.to();
-        if let Some(at) = cx.sites.vtep(hub) {
-            self.pass(cx, hub, self.passing_of_hub(cx, at));
-        }
+        claim.terms.waits.into_iter().for_each(|site| self.open_port(cx, site));
+        self.pass_hub(cx, claim.request.to());
         self.arm_handovers(cx);
         true
     }
@@ -187,7 +214,8 @@ impl Server {
         if let Some(first) = cx.sites.vtep(site) {
             cx.tell(Event::Rivals(Rivals { mac, first, second: None }));
         }
-        self.tell_hub(cx, by, core::iter::once((site, mac)).collect(), None, true);
+        let denial = Terms { is_denial: true, ..Terms::default() };
+        self.tell_hub(cx, by, core::iter::once((site, mac)).collect(), denial);
         true
     }
 
@@ -213,8 +241,11 @@ impl Server {
         from.message.cies().all(|cie| (cie.nbma, cie.vni) == place && cie.address != header.source)
     }
 
-    /// Another hub claims spokes.
+    /// Another hub claims spokes. One whose port for this hub passed nothing meanwhile has forgotten what is here.
     pub(in super::super) fn hub_claims(&mut self, cx: &mut Context<'_>, hub: SiteId, from: &Inbound<'_>) {
+        if from.message.cies().any(|cie| cie.preference == SHUT) {
+            self.announce_all(cx);
+        }
         for cie in from.message.cies() {
             if let Some(address) = cie.address.filter(|_| cie.code == code::ALREADY_REGISTERED) {
                 self.is_denied_here(cx, address);
@@ -241,7 +272,7 @@ impl Server {
         let is_theirs = own.is_none_or(|own| age < own || age == own && (is_new || is_lower()));
         let port = cx.plane.port(spoke);
         let Some(port) = port.filter(|port| is_theirs && port.passing != Passing::Mute) else { return };
-        self.mesh.handovers.open.retain(|claim| claim.waits != Some(site));
+        self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
         cx.want(Item::Port(spoke), Some(Wanted::Port(Port { passing: Passing::Mute, ..port })));
         let end = cx.now + LEAVES;
         let Some(member) = cx.sites.member_mut(site) else { return };
@@ -279,20 +310,13 @@ impl Server {
         cx.timers.clear(&mut self.mesh.handovers.alarm);
     }
 
-    fn tell_hub(
-        &mut self,
-        cx: &mut Context<'_>,
-        hub: SiteId,
-        spokes: heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>,
-        waits: Option<SiteId>,
-        is_denial: bool,
-    ) {
+    fn tell_hub(&mut self, cx: &mut Context<'_>, hub: SiteId, spokes: Spokes, terms: Terms) {
         let Some(about) = spokes.first().map(|(_, mac)| ProtocolAddress::Mac(*mac)) else { return };
         if self.mesh.handovers.open.len() >= HANDOVERS {
             return;
         }
         let request = Request::new(cx, hub, about);
-        let mut claim = Claim { request, spokes, waits, is_denial, next: cx.now };
+        let mut claim = Claim { request, spokes, terms, next: cx.now };
         if send(cx, &mut claim) {
             self.mesh.handovers.open.push(claim);
             self.arm_handovers(cx);
@@ -315,14 +339,15 @@ impl Server {
     }
 
     /// What the port of another hub is to pass: nothing, as long as it does not confirm who went, or VXLAN does not pass.
-    pub(super) fn passing_of_hub(&self, cx: &Context<'_>, at: Vtep) -> Passing {
-        let hub = cx.sites.find((at.nbma, Some(at.vni)));
-        let is_silent = |claim: &Claim| Some(claim.request.to()) == hub && claim.request.tries() >= WAITED;
-        let is_lost = hub.is_some_and(|hub| self.mesh.paths.is_lost(hub));
-        match is_lost || self.mesh.handovers.open.iter().any(is_silent) {
+    pub(super) fn passing_of_hub(&self, hub: SiteId) -> Passing {
+        match self.mesh.handovers.shut(hub) || self.mesh.paths.is_lost(hub) {
             true => Passing::Nothing,
             false => Passing::All,
         }
+    }
+
+    pub(super) fn pass_hub(&mut self, cx: &mut Context<'_>, hub: SiteId) {
+        self.pass(cx, hub, self.passing_of_hub(hub));
     }
 
     fn arm_handovers(&mut self, cx: &mut Context<'_>) {
@@ -342,33 +367,36 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     let (Some(via), Some(member)) = (cx.sites.via(hub), member) else { return false };
     let (to, vni) = (member.address, member.uplink());
     let now = cx.now;
-    let age = |site: &SiteId| {
-        let spoke = cx.plane.port(cx.sites.vtep(*site)?);
+    let age = |site: SiteId| {
+        let spoke = cx.plane.port(cx.sites.vtep(site)?);
         let is_mute = spoke.is_some_and(|port| port.passing == Passing::Mute);
-        let begun = cx.sites.member(*site).filter(|member| !member.is_hub && !is_mute)?.begun?;
+        let begun = cx.sites.member(site).filter(|member| !member.is_hub && !is_mute)?.begun?;
         u16::try_from(now.since(begun.began()).as_secs()).ok()
     };
-    let said: heapless::Vec<(Mac, u16), CIES_PER_PURGE> =
-        claim.spokes.iter().filter_map(|(site, mac)| Some((*mac, age(site)?))).collect();
-    // The first one is what the answer is known by.
-    let is_first = said.first().map(|(mac, _)| *mac) == claim.spokes.first().map(|(_, mac)| *mac);
-    if said.is_empty() || !is_first {
-        return false;
+    let said: heapless::Vec<(SiteId, Mac, u16), CIES_PER_PURGE> =
+        claim.spokes.iter().filter_map(|(site, mac)| Some((*site, *mac, age(*site)?))).collect();
+    let Some((_, first, _)) = said.first().copied() else { return false };
+    if claim.spokes.first().is_some_and(|(_, mac)| *mac != first) {
+        // The first one is what the answer is known by.
+        claim.request = Request::new(cx, hub, ProtocolAddress::Mac(first));
     }
+    claim.spokes = said.iter().map(|(site, mac, _)| (*site, *mac)).collect();
+    let preference = if claim.terms.shuts { SHUT } else { 0 };
     let backoff = if claim.request.tries() < WAITED { APART } else { LATER };
     claim.next = claim.request.sent(cx, backoff);
     let header = purge_header(cx, via, Protocol::Ethernet, claim.request.id(), to);
     let nbma: Nbma = header.nbma;
     let header = Header { vni, ..header };
-    let code = if claim.is_denial { code::ALREADY_REGISTERED } else { code::OK };
+    let code = if claim.terms.is_denial { code::ALREADY_REGISTERED } else { code::OK };
     cx.request(hub, via, &header, |w| {
-        for (mac, holding) in &said {
+        for (_, mac, holding) in &said {
             let address = ProtocolAddress::Mac(*mac);
             let prefix = address.host_prefix();
             w.cie(&Cie {
                 code,
                 prefix,
                 holding: *holding,
+                preference,
                 nbma: Some(nbma),
                 vni,
                 address: Some(address),

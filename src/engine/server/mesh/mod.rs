@@ -290,7 +290,7 @@ impl Server {
             home: None,
             key,
             is_hubs: true,
-            passing: self.passing_of_hub(cx, vtep),
+            passing: self.passing_of_hub(site),
         };
         cx.want(Item::Port(vtep), Some(Wanted::Port(port)));
         if is_other {
@@ -305,13 +305,8 @@ impl Server {
         self.taken_back.push(TakenBack { site, was: None, stays: true, last: None });
         self.go_on_taking_back(cx);
         if Server::hub_port(cx, site).is_some() {
-            self.greet_hub(cx, site);
+            self.watch_path(cx, site);
         }
-    }
-
-    /// Another hub is there, and its port: it is told of all that is here.
-    pub(super) fn greet_hub(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        self.watch_path(cx, site);
         self.claim_all(cx, site);
         self.announce_all(cx);
     }

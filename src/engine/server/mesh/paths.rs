@@ -46,7 +46,7 @@ impl Paths {
 
 impl Server {
     /// The port for another hub is there: what it sends is to arrive.
-    pub(super) fn watch_path(&mut self, cx: &mut Context<'_>, hub: SiteId) {
+    pub(in super::super) fn watch_path(&mut self, cx: &mut Context<'_>, hub: SiteId) {
         if self.mesh.paths.0.contains_key(&hub) {
             return;
         }
@@ -95,12 +95,11 @@ impl Server {
         let answered = path.peer.answered(cx.now, probe.nonce, probe.payload(), Line::default());
         let Some(answered) = answered else { return };
         let is_open = probe.flags & flag::REGISTERED != 0;
-        let opens = is_open && !core::mem::replace(&mut path.is_open, is_open);
+        let opens = !core::mem::replace(&mut path.is_open, is_open) && is_open;
         if answered.is_up {
             cx.tell(Event::PathUp { peer: at, is_hub: true });
         }
         if core::mem::take(&mut path.is_lost) {
-            self.follow_path(cx, hub);
             self.claim_all(cx, hub);
         }
         if opens {
@@ -158,20 +157,13 @@ impl Server {
             _ => {}
         }
         if is_new {
-            self.follow_path(cx, hub);
+            self.pass_hub(cx, hub);
         }
         if verdict == Some(Verdict::Doubtful)
             && let Some(at) = peer
         {
             // Does it answer NHRP?
             self.hasten_peer(cx, at.nbma);
-        }
-    }
-
-    /// The port passes nothing while the path is lost.
-    fn follow_path(&mut self, cx: &mut Context<'_>, hub: SiteId) {
-        if let Some(at) = cx.sites.vtep(hub) {
-            self.pass(cx, hub, self.passing_of_hub(cx, at));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::super::context::{Context, Due, ServerDue};
 use super::super::super::contract::statistics::increment;
 use super::super::super::contract::way::Via;
 use super::super::super::exchange::{Backoff, Inbound, KeyId, Request, Trust};
-use super::super::super::limits::{ASKING_ONE, CROSS_QUESTIONS};
+use super::super::super::limits::{CROSS_ASKERS, CROSS_QUESTIONS};
 use super::super::super::sites::SiteId;
 use super::super::super::timers::Alarm;
 use super::super::{Server, mac};
@@ -58,25 +58,31 @@ impl Server {
         address: ProtocolAddress,
     ) {
         let Some(site) = from.site else { return };
+        let hubs = self.mesh.peers.len().max(1);
+        let open = &mut self.mesh.questions.open;
+        let of_hub = open.iter().filter(|question| question.request.to() == hub);
+        let (questions, askers) = of_hub.fold((0, 0), |(n, askers), q| (n + 1, askers + q.waiting.len()));
+        // A hub that is silent takes no places of others; and nobody's question is that long.
+        if askers >= CROSS_ASKERS / hubs || from.octets.len() > LONGEST {
+            return increment(&mut cx.statistics.rx_rate_limited);
+        }
         let waits =
             Waiting { via: from.via, site, trust: from.trust, key: from.key, octets: from.octets.to_vec() };
-        let open = &mut self.mesh.questions.open;
         if let Some(question) = open.iter_mut().find(|question| question.address == address) {
             // The newest of a site is the one to answer.
             question.waiting.retain(|waiting| waiting.site != site);
-            if question.waiting.len() < ASKING_ONE {
-                question.waiting.push(waits);
+            question.waiting.push(waits);
+            if question.request.to() == hub {
+                return;
             }
-            return;
-        }
-        // A hub that is silent takes no places of others; and nobody's question is that long.
-        let share = CROSS_QUESTIONS / self.mesh.peers.len().max(1);
-        let of_hub = open.iter().filter(|question| question.request.to() == hub).count();
-        if of_hub >= share || from.octets.len() > LONGEST {
+            // It moved from one hub to another.
+            (question.request, question.next) = (Request::new(cx, hub, address), cx.now);
+        } else if questions < CROSS_QUESTIONS / hubs {
+            let request = Request::new(cx, hub, address);
+            open.push(Question { address, request, next: cx.now, waiting: vec![waits] });
+        } else {
             return increment(&mut cx.statistics.rx_rate_limited);
         }
-        let request = Request::new(cx, hub, address);
-        open.push(Question { address, request, next: cx.now, waiting: vec![waits] });
         self.go_on_with_questions(cx);
     }
 

@@ -1,0 +1,283 @@
+//! A hub and other hubs of its VN: what is asked, told and believed between them, and how much of it.
+
+use super::*;
+use dmevpn::engine::settings::{HubKey, HubSettings, ServerSettings};
+use dmevpn::engine::{News, Path, Place};
+use dmevpn::types::{Mac, Nbma, Vtep};
+use dmevpn::wire::nhrp::{ProtocolAddress, Tags, code, kind};
+
+/// Another hub, at a higher address than the one that is driven: it is registered with.
+struct Other {
+    key: HubKey,
+    nbma: Nbma,
+    mac: &'static str,
+    /// The VNI of its port.
+    uplink: u32,
+    /// As it writes them.
+    tags: Tags,
+    /// Where it is, and what it said last to that.
+    at: Vtep,
+    answer: Vec<u8>,
+}
+
+impl Other {
+    fn path(&self) -> Path {
+        from(self.nbma)
+    }
+
+    fn client(&self) -> Client {
+        Client { nbma: self.nbma, vni: Some(vni(self.uplink)), source: address(self.mac) }
+    }
+
+    /// Registers the hub.
+    fn accept(&self, request: &Sent) -> Vec<u8> {
+        let responder = Cie {
+            mtu: 1450,
+            holding: 15,
+            nbma: Some(self.nbma),
+            vni: Some(vni(self.uplink)),
+            address: Some(address(self.mac)),
+            ..Cie::default()
+        };
+        write(&request.header().reply(Kind::RegistrationReply), |w| {
+            request.cies().iter().for_each(|cie| {
+                w.cie(cie);
+            });
+            w.extension_cie(kind::RESPONDER, true, &responder);
+            w.tags(request.message().tags().unwrap());
+        })
+    }
+
+    /// A packet of its session.
+    fn says(&self, octets: &[u8]) -> Vec<u8> {
+        tagged(octets, self.tags)
+    }
+}
+
+const OTHERS: [(&str, &str, u32); 2] =
+    [("10.0.0.251", "02:00:00:00:00:51", 9051), ("10.0.0.252", "02:00:00:00:00:52", 9052)];
+
+/// A hub that is linked with so many others.
+fn linked(others: usize) -> (Driven, Vec<Other>) {
+    let keys = || (0..others).map(|n| HubKey(n as u16));
+    let role = ServerSettings { peers: keys().collect(), ..hub_role() };
+    let mut all = settings(Part::Hub(role), VpnMode::Llc);
+    all.hubs = keys().map(|key| (key, HubSettings { vpn_mode: VpnMode::Llc, session: true })).collect();
+    let mut hub = Driven::new(all, 6);
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(HUB_MAC))) });
+    hub.input(Input::News { vn: VN, news: News::Listed });
+    hub.pass(700 * SECOND);
+    let others =
+        keys().zip(OTHERS).map(|(key, (at, mac, uplink))| link(&mut hub, key, nbma(at), mac, uplink));
+    let others = others.collect();
+    (hub, others)
+}
+
+fn link(hub: &mut Driven, key: HubKey, nbma: Nbma, mac: &'static str, uplink: u32) -> Other {
+    hub.input(Input::Hub { hub: key, path: Some(from(nbma)) });
+    let first = hub.one();
+    let again = hub.hear(from(nbma), TAG, &challenged(&first.bytes, 77)).remove(0);
+    let at = Vtep { nbma, vni: vni(uplink) };
+    let tags = again.message().tags().unwrap();
+    let mut other = Other { key, nbma, mac, uplink, tags: tags.flipped(), at, answer: Vec::new() };
+    other.answer = other.accept(&again);
+    hub.hear(from(nbma), TAG, &other.answer);
+    assert!(hub.port(at).is_some_and(|port| port.is_hubs), "{:?}", hub.ports());
+    other
+}
+
+/// Answers what the hub sends to others in this time, so that they stay linked.
+fn stay(hub: &mut Driven, others: &[Other], time: Duration) -> Vec<Act> {
+    let (end, mut all) = (hub.now + time, Vec::new());
+    while let Some(at) = hub.engine.deadline().filter(|at| *at <= end) {
+        hub.now = hub.now.max(at);
+        hub.input(Input::Tick);
+        all.extend(acts(hub));
+        for sent in hub.sent() {
+            let Some(other) = others.iter().find(|other| other.path() == sent.path) else { continue };
+            if sent.header().kind == Kind::RegistrationRequest {
+                hub.hear(other.path(), TAG, &other.accept(&sent));
+                all.extend(acts(hub));
+            }
+        }
+    }
+    hub.now = end;
+    all
+}
+
+fn station(n: u32) -> Mac {
+    let [_, a, b, c] = n.to_be_bytes();
+    Mac::new([0x52, 0x54, 0, a, b, c]).unwrap()
+}
+
+fn learn(hub: &mut Driven, mac: Mac, place: Place) -> Vec<Act> {
+    hub.input(Input::News { vn: VN, news: News::Fdb { mac, place } });
+    acts(hub)
+}
+
+/// Which MACs another hub is told of.
+fn announced(acts: &[Act]) -> Vec<Mac> {
+    acts.iter()
+        .filter_map(|act| if let Act::AnnounceTo { mac, .. } = act { Some(*mac) } else { None })
+        .collect()
+}
+
+fn limited(hub: &Driven) -> u32 {
+    hub.engine.statistics().rx_rate_limited
+}
+
+#[test]
+fn a_copy_of_an_old_answer_keeps_no_hub_alive() {
+    let (mut hub, others) = linked(1);
+    stay(&mut hub, &others, 60 * SECOND);
+    assert_eq!(hub.ports().len(), 1, "it is answered");
+    for _ in 0..16 {
+        hub.pass(SECOND);
+        hub.hear(others[0].path(), TAG, &others[0].answer);
+    }
+    assert_eq!(hub.ports(), [], "a copy keeps its port");
+}
+
+/// What a fail-over brings is told within seconds, though it is more than the limit.
+#[test]
+fn all_that_comes_at_once_is_told_soon() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    stay(&mut hub, &others, 3 * SECOND);
+    let mut told: Vec<Mac> =
+        (0..6000).flat_map(|n| announced(&learn(&mut hub, station(n), Place::At(two.vtep())))).collect();
+    assert!(told.len() <= 2000, "{} at once", told.len());
+    told.extend(announced(&stay(&mut hub, &others, 8 * SECOND)));
+    let missing = (0..6000).filter(|n| !told.contains(&station(*n))).count();
+    assert_eq!(missing, 0, "not told");
+}
+
+/// As long as a round takes, what is new goes first.
+#[test]
+fn what_moves_waits_for_no_round() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    for n in 0..20_000 {
+        learn(&mut hub, station(n), Place::At(two.vtep()));
+    }
+    stay(&mut hub, &others, 2 * SECOND);
+    for n in 0..100 {
+        let new = station(100_000 + n);
+        let told = learn(&mut hub, new, Place::At(two.vtep()));
+        assert_eq!(announced(&told), [new]);
+        let round = announced(&stay(&mut hub, &others, SECOND / 10));
+        assert!((1..=200).contains(&round.len()), "{} in a tenth of a second", round.len());
+    }
+}
+
+#[test]
+fn a_silent_hub_takes_no_places_of_others() {
+    let (mut hub, others) = linked(2);
+    let clients = [client(2), client(3), client(4)];
+    clients.iter().for_each(|client| drop(hub.register(client)));
+    for n in 0..700 {
+        learn(&mut hub, station(n), Place::At(others[0].at));
+    }
+    let other = station(5000);
+    learn(&mut hub, other, Place::At(others[1].at));
+    let mut asked = 0;
+    for n in 0..700 {
+        let client = &clients[n as usize % 2];
+        asked +=
+            hub.hear(client.path(), TAG, &client.question(10 + n, ProtocolAddress::Mac(station(n)))).len();
+    }
+    assert_eq!(asked, 512, "questions at the silent one");
+    let sent = hub.hear(clients[2].path(), TAG, &clients[2].question(9, ProtocolAddress::Mac(other)));
+    assert_eq!(sent.iter().map(|sent| sent.path).collect::<Vec<_>>(), [others[1].path()]);
+}
+
+/// What many ask at once is asked once, and all have the answer.
+#[test]
+fn many_who_ask_about_one_mac_are_all_answered() {
+    let (mut hub, others) = linked(1);
+    let mac = station(1);
+    learn(&mut hub, mac, Place::At(others[0].at));
+    let clients: Vec<Client> = (2..202).map(client).collect();
+    let mut asked = Vec::new();
+    for client in &clients {
+        hub.register(client);
+        asked.extend(hub.hear(client.path(), TAG, &client.question(9, ProtocolAddress::Mac(mac))));
+    }
+    assert_eq!(asked.len(), 1);
+    let there = vtep("10.0.1.7", 207);
+    let answers = hub.hear(others[0].path(), TAG, &answer(&asked[0].bytes, &[at(there, 300)]));
+    let found: Vec<Path> =
+        answers.iter().filter(|sent| sent.codes() == [code::OK]).map(|sent| sent.path).collect();
+    assert_eq!(found.len(), clients.len());
+    assert!(clients.iter().all(|client| found.contains(&client.path())));
+}
+
+/// A hub asks and tells for all its spokes.
+#[test]
+fn a_hub_has_more_to_say_than_a_spoke() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    learn(&mut hub, station(1), Place::At(two.vtep()));
+    let of = others[0].client();
+    for n in 0..1900 {
+        let question = others[0].says(&of.question(100 + n, ProtocolAddress::Mac(station(1))));
+        let answers = hub.hear(others[0].path(), TAG, &question);
+        assert_eq!(answers.len(), 1, "question {n}");
+        assert_eq!((answers[0].codes(), answers[0].cies()[0].nbma), (vec![code::OK], Some(two.nbma)));
+    }
+    assert_eq!(limited(&hub), 0);
+}
+
+/// What was asked of one hub is asked of the other when it moves there.
+#[test]
+fn a_question_follows_what_moves() {
+    let (mut hub, others) = linked(2);
+    let two = client(2);
+    hub.register(&two);
+    let mac = station(1);
+    learn(&mut hub, mac, Place::At(others[0].at));
+    let first = hub.hear(two.path(), TAG, &two.question(9, ProtocolAddress::Mac(mac))).remove(0);
+    assert_eq!(first.path, others[0].path());
+    learn(&mut hub, mac, Place::At(others[1].at));
+    let second = hub.hear(two.path(), TAG, &two.question(9, ProtocolAddress::Mac(mac))).remove(0);
+    assert_eq!(second.path, others[1].path());
+    // The first one's answer is none any more.
+    assert!(
+        hub.hear(others[0].path(), TAG, &answer(&first.bytes, &[at(vtep("10.0.1.7", 207), 300)])).is_empty()
+    );
+    let there = vtep("10.0.1.8", 208);
+    let found = hub.hear(others[1].path(), TAG, &answer(&second.bytes, &[at(there, 300)])).remove(0);
+    assert_eq!((found.path, found.cies()[0].nbma), (two.path(), Some(there.nbma)));
+}
+
+/// A hub that is new hears of the spokes first, and passes frames then.
+#[test]
+fn the_port_of_a_new_hub_is_opened_once_it_knows_who_is_here() {
+    let (mut hub, mut others) = linked(1);
+    let two = client(2);
+    let old = others.remove(0);
+    hub.pass(30 * SECOND);
+    hub.begin(&two, 5, 1);
+    assert!(hub.port(old.at).is_none());
+    let path = Some(old.path());
+    hub.input(Input::Hub { hub: old.key, path: None });
+    hub.input(Input::Hub { hub: old.key, path });
+    let first = hub.one();
+    let again = hub.hear(old.path(), TAG, &challenged(&first.bytes, 78)).remove(0);
+    let sent = hub.hear(old.path(), TAG, &old.accept(&again));
+    let claim = sent.iter().find(|sent| sent.header().kind == Kind::PurgeRequest).expect("a claim");
+    assert_eq!(claim.cies()[0].address, Some(two.source));
+    let passing = |hub: &Driven| hub.port(old.at).map(|port| port.passing);
+    assert_eq!(passing(&hub), Some(dmevpn::engine::Passing::Nothing));
+    let reply = write(&claim.header().reply(Kind::PurgeReply), |w| {
+        claim.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+        w.tags(claim.message().tags().unwrap());
+    });
+    hub.hear(old.path(), TAG, &reply);
+    assert_eq!(passing(&hub), Some(dmevpn::engine::Passing::All));
+}
