@@ -4,7 +4,7 @@ use super::*;
 use dmevpn::engine::settings::{HubKey, HubSettings, ServerSettings};
 use dmevpn::engine::{News, Path, Place};
 use dmevpn::types::{Mac, Nbma, Vtep};
-use dmevpn::wire::nhrp::{ProtocolAddress, Tags, code, kind};
+use dmevpn::wire::nhrp::{Message, ProtocolAddress, Tags, code, kind};
 
 /// Another hub, at a higher address than the one that is driven: it is registered with.
 struct Other {
@@ -280,4 +280,47 @@ fn the_port_of_a_new_hub_is_opened_once_it_knows_who_is_here() {
     });
     hub.hear(old.path(), TAG, &reply);
     assert_eq!(passing(&hub), Some(dmevpn::engine::Passing::All));
+}
+
+/// A hub that gets peers has another address: its spokes announce what they have to the old one until they hear of it.
+#[test]
+fn spokes_hear_of_another_address_of_their_hub() {
+    const NEW: &str = "02:00:00:00:00:77";
+    let (mut hub, two, three) = hub_and_two();
+    hub.input(Input::News { vn: VN, news: News::Device(Some(mac(NEW))) });
+    let mut told = hub.sent();
+    told.extend(hub.pass(SECOND));
+    for client in [&two, &three] {
+        let purge = told.iter().find(|sent| sent.path == client.path()).expect("a purge");
+        assert_eq!((purge.header().kind, purge.header().source), (Kind::PurgeRequest, Some(address(NEW))));
+        assert_eq!(purge.cies()[0].address, Some(address(NEW)));
+    }
+    // And what comes of it there.
+    let mut spoke = Driven::registered();
+    learn(&mut spoke, station(1), Place::Local);
+    let header =
+        Header { source: Some(address(NEW)), ..Message::parse(&purge(0, 0xff, None)).unwrap().header };
+    let all = write(&header, |w| {
+        w.cie(&Cie { prefix: 0xff, address: Some(address(NEW)), ..Cie::default() });
+    });
+    spoke.pass(60 * SECOND);
+    let sent = spoke.hear_from_hub(&all);
+    let request =
+        sent.iter().find(|sent| sent.header().kind == Kind::RegistrationRequest).expect("a question");
+    let responder = Cie {
+        holding: 600,
+        nbma: Some(nbma("10.0.0.1")),
+        vni: Some(vni(9000)),
+        address: Some(address(NEW)),
+        ..Cie::default()
+    };
+    let reply = write(&request.header().reply(Kind::RegistrationReply), |w| {
+        request.cies().iter().for_each(|cie| {
+            w.cie(cie);
+        });
+        w.extension_cie(kind::RESPONDER, true, &responder);
+    });
+    spoke.hear_from_hub(&reply);
+    let announced = Act::Announce { mac: station(1), hub: mac(NEW) };
+    assert!(acts(&spoke).contains(&announced), "{:?}", acts(&spoke));
 }

@@ -20,7 +20,7 @@ impl Server {
         if before != mac {
             self.enter_peers(cx);
         }
-        if before.is_some() && mac.is_some() && before != mac && self.mesh.len() > 0 {
+        if before.is_some() && mac.is_some() && before != mac {
             // Who announces to the address of before would have all sites hear it.
             self.take_self_back_from_all(cx);
         }

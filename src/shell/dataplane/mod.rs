@@ -73,6 +73,9 @@ const SETS: (usize, usize) = (32, 128);
 /// After lost events all is listed, and not again before this is over: events may come faster than they can be read.
 const LISTING_PAUSE: Duration = Duration::from_secs(1);
 
+/// So many MACs are announced in one job.
+const ANNOUNCED: usize = 64;
+
 /// Of so many MACs an event may come while entries are listed; with more of them all are listed once more.
 const NEWER: usize = 4096;
 
@@ -378,15 +381,24 @@ impl Dataplane {
                 let l2miss = matches!(vn.wanted.role, Role::Spoke { l2miss: true, .. });
                 let lead = plane.and_then(Plane::uplink).filter(|_| l2miss).map(|to| (to, self.via));
                 if let Some(index) = vn.standing.tunnel {
-                    self.jobs.push_back(Job::Announce(whose, Announcement { index, mac, hub, lead }));
+                    self.announce(whose, Announcement { index, mac, hub, lead });
                 }
             }
             Act::AnnounceTo { mac, hub, at } => {
                 if let Some(index) = vn.port_to(at) {
-                    let announcement = Announcement { index, mac, hub, lead: None };
-                    self.jobs.push_back(Job::Announce(whose, announcement));
+                    self.announce(whose, Announcement { index, mac, hub, lead: None });
                 }
             }
+        }
+    }
+
+    /// Those that come one after the other are one job: there may be thousands, and ports wait behind them.
+    fn announce(&mut self, whose: Whose, announcement: Announcement) {
+        match self.jobs.back_mut() {
+            Some(Job::Announce(last, all)) if *last == whose && all.len() < ANNOUNCED => {
+                all.push(announcement)
+            }
+            _ => self.jobs.push_back(Job::Announce(whose, vec![announcement])),
         }
     }
 

@@ -183,6 +183,23 @@ fn a_port_is_gone_before_it_was_told_of() {
     hub.dataplane.worker.open = 0;
 }
 
+/// Ports wait behind what a hub tells others, so that is few jobs.
+#[test]
+fn many_announcements_are_one_job() {
+    let mut hub = hub();
+    hub.settled();
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+    hub.dataplane.jobs.clear();
+    let to = Mac::new([2, 0, 0, 0, 0, 1]).unwrap();
+    for n in 0..200 {
+        let act = Act::AnnounceTo { mac: Mac::new([2, 0, 0, 0, 1, n]).unwrap(), hub: to, at: spoke() };
+        hub.dataplane.act(hub.vns[0].0, act, None);
+    }
+    let told = |job: &Job| if let Job::Announce(_, all) = job { all.len() } else { 0 };
+    let jobs: Vec<usize> = hub.dataplane.jobs.iter().map(told).collect();
+    assert_eq!(jobs, [64, 64, 64, 8]);
+}
+
 /// A port whose spoke is at another hub floods nothing; where there was a loop it floods again.
 #[test]
 fn a_port_that_is_shut_stays_so() {

@@ -84,8 +84,8 @@ pub(super) enum Job {
     ReadUses(Whose, Option<(u32, [u8; 6])>),
     /// The bridge forgets that it learned the MAC behind the tunnel device, or at another port.
     Unlearn { bridge: u32, mac: Mac, vlan: Option<u16>, tunnel: Option<u32>, behind: bool },
-    /// Tell the hub's bridge that a MAC is here.
-    Announce(Whose, Announcement),
+    /// Tell the bridges of hubs that MACs are here.
+    Announce(Whose, Vec<Announcement>),
     /// Who may send to this router.
     Guard(Order),
     /// A port of a bridge floods this; or nothing at all.
@@ -375,9 +375,17 @@ impl Hands {
                 spoke::unlearn(netlink, bridge, mac, vlan, |index| (tunnel == Some(index)) == behind);
                 Report::Done
             }
-            Job::Announce(whose, announcement) => {
-                if announcement.perform(netlink, self.announcer.as_ref()) {
-                    self.report(Report::Missed(whose, announcement.hub));
+            Job::Announce(whose, all) => {
+                let announcer = self.announcer.as_ref();
+                // They are for one hub where its MAC can be missed.
+                let mut missed = None;
+                for one in all {
+                    if one.perform(netlink, announcer) {
+                        missed = Some(one.hub);
+                    }
+                }
+                if let Some(hub) = missed {
+                    self.report(Report::Missed(whose, hub));
                 }
                 Report::Done
             }

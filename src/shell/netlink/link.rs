@@ -72,6 +72,8 @@ pub struct Link {
     pub floods: Option<Floods>,
     /// Whether it passes nothing to other isolated ports of its bridge; `None` before Linux 4.18, too.
     pub isolated: Option<bool>,
+    /// Whether it passes frames of known MACs alone; `None` before Linux 5.18, too.
+    pub locked: Option<bool>,
 }
 
 /// The sort of a device, as far as it matters here.
@@ -177,6 +179,7 @@ impl Link {
             kind: Kind::Other,
             floods: None,
             isolated: None,
+            locked: None,
         };
         let mut lower = None;
         for (kind, payload) in attributes {
@@ -191,6 +194,7 @@ impl Link {
                     link.kind = Kind::parse(payload);
                     let of_port = message::find(payload, IflaInfo::SlaveData.into()).unwrap_or_default();
                     (link.floods, link.isolated) = (Floods::parse(of_port), port::isolated(of_port));
+                    link.locked = port::locked(of_port);
                 }
                 // Such a message has the name and nothing else: it would look like a change.
                 Ifla::Wireless => return None,

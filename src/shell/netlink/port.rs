@@ -49,6 +49,11 @@ pub(super) fn isolated(port: &[u8]) -> Option<bool> {
     flag(port, BRPORT_ISOLATED)
 }
 
+/// Whether it is locked, if the kernel knows that.
+pub(super) fn locked(port: &[u8]) -> Option<bool> {
+    flag(port, BRPORT_LOCKED)
+}
+
 impl Netlink {
     /// Let a bridge port send frames back to where they came from.
     pub fn set_hairpin(&mut self, index: u32) -> Result<(), Error> {
