@@ -6,6 +6,7 @@ use dmevpn::engine::report::{SpokeReport, Standing, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
 use dmevpn::engine::{Event, Input, Order, Place, WhyHub};
 use dmevpn::types::Nbma;
+use dmevpn::wire::probe::flag;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
 use std::time::Duration;
@@ -431,6 +432,26 @@ fn a_hub_that_sends_its_spokes_away_loses_nothing() {
     sim.nodes[1].alive = false;
     sim.run_secs(300);
     assert!((2..5).all(|id| at(&sim, id) == 0 && sim.registered(id, VN)));
+}
+
+/// Somebody on the path can change answers to probes, which nobody signs: that moves no spoke.
+#[test]
+fn flags_that_were_forged_move_nobody() {
+    for forged in [flag::DRAINING, flag::LOST_PEER, flag::DRAINING | flag::LOST_PEER] {
+        let mut sim = world(2, 1);
+        sim.link(1, 2, Link { forged, ..Link::default() });
+        // At the one with the higher address, too.
+        sim.nodes[0].alive = false;
+        sim.until(20 * SECOND, "going", |sim| at(sim, 2) == 1);
+        sim.nodes[0].alive = true;
+        sim.reboot(0);
+        sim.run_secs(60);
+        assert_eq!((at(&sim, 2), chosen(&sim, 2)), (1, vec![WhyHub::PathDown]));
+        // It asked whether that is so, but not all the time.
+        let before = sim.nodes[2].sent;
+        sim.run_secs(50);
+        assert!(sim.nodes[2].sent - before <= 14, "{}", sim.nodes[2].sent - before);
+    }
 }
 
 /// A packet of a hub that was left is not believed.

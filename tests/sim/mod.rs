@@ -66,10 +66,13 @@ pub struct Link {
     /// Milliseconds more on the way, and up to so many beside.
     pub delay: u64,
     pub jitter: u64,
+    /// Flags that somebody on the path adds to answers to probes.
+    pub forged: u8,
 }
 
 impl Link {
-    pub const BLOCKED: Link = Link { loss: 100, is_narrow: false, is_told: false, delay: 0, jitter: 0 };
+    pub const BLOCKED: Link =
+        Link { loss: 100, is_narrow: false, is_told: false, delay: 0, jitter: 0, forged: 0 };
 }
 
 /// Inside it is larger than what gets through a narrow link.
@@ -894,6 +897,9 @@ impl Sim {
             node.most_probes = node.most_probes.max(node.this_second.1);
         }
         let Some(&to) = self.at.get(&nbma).filter(|_| node.addresses.contains(&local)) else { return };
+        if probe.is_answer {
+            probe.flags |= self.links.get(&(id, to)).map_or(0, |link| link.forged);
+        }
         match self.carry(id, to, probe.payload() > NARROW) {
             Some(delay) => self.after(delay, What::Probe { from: local, to, vni, probe }),
             None if self.links.get(&(id, to)).is_some_and(|link| link.is_told) => {

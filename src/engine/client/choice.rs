@@ -96,8 +96,10 @@ pub struct Choice {
     doubted: Option<Instant>,
     accepted: Option<Instant>,
     down: Option<Instant>,
-    /// What the present hub's answers to probes say.
+    /// What the present hub's answers to probes say, what of that it said to a registration, and when it was asked for that.
     flags: u8,
+    confirmed: u8,
+    asked: Option<Instant>,
     returned: Option<Instant>,
     /// How many returns in a row went wrong at once.
     vain: u32,
@@ -123,6 +125,8 @@ impl Choice {
             accepted: None,
             down: None,
             flags: 0,
+            confirmed: 0,
+            asked: None,
             returned: None,
             vain: 0,
             downs: 0,
@@ -200,18 +204,32 @@ impl Choice {
         }
     }
 
-    /// What the present hub's answer to a probe said.
-    pub fn told(&mut self, now: Instant, flags: u8) {
+    /// What the present hub's answer to a probe said. Whether it is to be registered with, so that it says that, too: answers
+    /// to probes are not signed.
+    pub fn told(&mut self, now: Instant, flags: u8) -> bool {
         self.flags = flags;
+        self.confirmed &= flags;
         if self.down.is_none() && now.since(self.since) >= WELL {
             self.downs = 0;
             if let Some(life) = self.lives.get_mut(&self.active) {
                 life.is_down = false;
             }
         }
-        if let Some(life) = self.lives.get_mut(&self.active).filter(|_| flags & flag::DRAINING != 0) {
+        let is_new = flags & (flag::DRAINING | flag::LOST_PEER) & !self.confirmed != 0;
+        let asks = is_new && self.asked.is_none_or(|asked| now.since(asked) >= AGAIN);
+        if asks {
+            self.asked = Some(now);
+        }
+        if let Some(life) = self.lives.get_mut(&self.active).filter(|_| self.confirmed & flag::DRAINING != 0)
+        {
             life.drained = Some(now);
         }
+        asks
+    }
+
+    /// Why the present hub sends this client elsewhere, as its answer to a registration says.
+    pub fn sent(&mut self, flags: u8) {
+        self.confirmed = flags;
     }
 
     /// The path to the present hub has not answered for a moment.
@@ -242,14 +260,17 @@ impl Choice {
         let before = core::mem::replace(&mut self.active, hub);
         if let Some(life) = self.lives.get_mut(&before) {
             life.since = None;
-            if why == WhyHub::Refused {
-                life.refused = Some(cx.now);
+            match why {
+                WhyHub::Refused => life.refused = Some(cx.now),
+                WhyHub::Drained => life.drained = Some(cx.now),
+                _ => {}
             }
             life.is_down = why == WhyHub::PathDown && life.first.is_some();
             self.downs = if life.is_down { self.downs + 1 } else { 0 };
         }
         (self.why, self.since) = (why, cx.now);
-        (self.candidate, self.pending, self.flags) = (None, None, 0);
+        (self.candidate, self.pending) = (None, None);
+        (self.flags, self.confirmed, self.asked) = (0, 0, None);
         self.patience = cx.random.up_to(RETURN_SPREAD);
         self.is_well();
         before
@@ -364,7 +385,7 @@ impl Choice {
         if self.down.is_some() {
             return Some(WhyHub::PathDown);
         }
-        match self.flags {
+        match self.flags & self.confirmed {
             flags if flags & flag::DRAINING != 0 => Some(WhyHub::Drained),
             flags if flags & flag::LOST_PEER != 0 => Some(WhyHub::Cut),
             _ => None,

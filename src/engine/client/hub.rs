@@ -41,12 +41,16 @@ impl Client {
         match header.kind {
             Kind::RegistrationReply => {
                 let is_new = registration.reply(cx, &self.settings, from);
+                let is_accepted = registration.accepted() == cx.now;
                 if is_new {
                     self.arrive(cx, hub);
                 }
                 let is_active = hub == self.choice.active();
                 if is_active {
                     self.follow_uplink(cx);
+                    if is_accepted {
+                        self.choice.sent(from.message.sent().map_or(0, |sent| sent.0));
+                    }
                 }
                 self.looked_at(cx, hub);
                 if is_new && is_active {

@@ -32,7 +32,11 @@ impl Client {
         if let Some(flags) = learned.flags.filter(|_| self.choice.is_several()) {
             let hub = self.choice.active();
             self.choice.heard(cx.now, hub);
-            self.choice.told(cx.now, flags);
+            if self.choice.told(cx.now, flags)
+                && let Some(registration) = self.active_mut()
+            {
+                registration.hasten(cx, Duration::ZERO);
+            }
             self.choose(cx);
         }
     }

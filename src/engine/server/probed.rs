@@ -16,6 +16,13 @@ impl Server {
         self.is_draining = is_on;
     }
 
+    /// Why its spokes are to go to another hub, if they are.
+    pub(super) fn sends_away(&self) -> u8 {
+        let draining = if self.is_draining { flag::DRAINING } else { 0 };
+        let lost = if self.mesh.has_lost() { flag::LOST_PEER } else { 0 };
+        draining | lost
+    }
+
     /// A probe came by a port, or by the device for all spokes.
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Arrived { by, is_stranger, probe } = *arrived;
@@ -46,9 +53,7 @@ impl Server {
         let is_closed = member.is_hub && port.passing != Passing::All;
         let is_registered = !member.is_found() && !is_closed && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
-        let draining = if self.is_draining { flag::DRAINING } else { 0 };
-        let lost = if self.mesh.has_lost() { flag::LOST_PEER } else { 0 };
-        let flags = registered | draining | lost | if cx.is_young { flag::STARTED } else { 0 };
+        let flags = registered | self.sends_away() | if cx.is_young { flag::STARTED } else { 0 };
         let probe = Probe { is_answer: true, source, flags, ..probe };
         let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
         increment(&mut cx.statistics.tx_probe_reply);

@@ -18,7 +18,7 @@ use super::mesh::unbelieved;
 use super::{Server, ip, mac};
 use crate::time::Instant;
 use crate::types::{Label, Nbma, Vtep};
-use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Writer, code, kind};
+use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Sent, Writer, code, kind};
 use core::time::Duration;
 
 /// In it so many refusals of strangers are told.
@@ -341,8 +341,12 @@ impl Server {
         let header = reply_header(cx, &from);
         let responder = self.responder(cx, &from, header.protocol);
         let holder = holder(cx, &from, codes);
+        let sent = self.sent(&from);
         let reply = Reply::new(cx, &from, &header, |w| {
             write(w, &from, own, codes, code::RESOURCES, holder, &responder);
+            if let Some(sent) = sent {
+                w.sent(sent);
+            }
         });
         // The newest request is the one to answer.
         match reply {
@@ -363,16 +367,27 @@ impl Server {
         let responder = self.responder(cx, from, from.message.header.protocol);
         let header = reply_header(cx, from);
         let holder = holder(cx, from, codes);
-        let sent = cx.reply(from, &header, |w| {
+        let sent = self.sent(from);
+        let is_sent = cx.reply(from, &header, |w| {
             write(w, from, own, codes, otherwise, holder, &responder);
+            if let Some(sent) = sent {
+                w.sent(sent);
+            }
         });
-        if sent {
+        if is_sent {
             let all =
                 codes.iter().copied().chain((codes.len() < from.message.cies().count()).then_some(otherwise));
             let refused = all.into_iter().find(|code| *code != code::OK);
             let reason = |code| self.bars(cx, from).unwrap_or(Refusal::Nak(code));
             self.answered(cx, from.site, from.via.path.remote, refused.map(reason));
         }
+    }
+
+    /// What a reply in a session says of where the spoke is to be: a spoke acts on that alone, and not on what an answer to a
+    /// probe says, which nobody signs.
+    fn sent(&self, from: &Inbound<'_>) -> Option<Sent> {
+        let flags = self.sends_away();
+        (flags != 0 && matches!(from.trust, Trust::Session | Trust::Cookie)).then_some(Sent(flags))
     }
 
     /// Sends a reply that waited; with a code it refuses everything.

@@ -10,7 +10,7 @@ pub use cie::{Cie, Cies};
 pub use extension::{Extension, Extensions, clear_text, kind};
 use header::Bad;
 pub use header::{Family, Header, Kind, Protocol, ProtocolAddress, flag};
-pub use session::{Challenge, HUB, Tags};
+pub use session::{Challenge, HUB, Sent, Tags};
 pub use signature::{DIGEST, SIGNATURE, Signature};
 
 /// Hop count of a packet that starts here (RFC 2332 section 5.1); never 0, which Cisco drops.
@@ -139,6 +139,11 @@ impl<'a> Message<'a> {
         self.extensions().find_map(Challenge::parse)
     }
 
+    /// Why a hub has its spokes go elsewhere, if it does.
+    pub fn sent(&self) -> Option<Sent> {
+        self.extensions().find_map(Sent::parse)
+    }
+
     /// By which key it is signed, if it is.
     pub fn signature(&self) -> Option<Signature<'a>> {
         Signature::parse(self.packet, self.extensions())
@@ -213,6 +218,11 @@ impl<'b> Writer<'b> {
     pub fn challenge(&mut self, challenge: Challenge) -> &mut Self {
         let value = challenge.emit();
         self.extension(Extension { kind: kind::VENDOR, compulsory: false, value: &value })
+    }
+
+    /// Says why a hub has its spokes go elsewhere.
+    pub fn sent(&mut self, sent: Sent) -> &mut Self {
+        self.extension(Extension { kind: kind::VENDOR, compulsory: false, value: &sent.emit() })
     }
 
     /// Ends the packet: end mark, sizes, checksum. Its length in octets, or `None` if the buffer was too small or
