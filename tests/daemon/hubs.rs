@@ -1,6 +1,7 @@
 //! A spoke of two hubs: it is at one of them, and at the other one once that is gone.
 
 use super::*;
+use lab::mac;
 use lab::traffic::Ping;
 
 /// A host at the second hub.
@@ -81,5 +82,68 @@ fn a_hub_sends_its_spokes_away_and_hardly_anything_is_lost() {
             !said.status.success() && String::from_utf8_lossy(&said.stderr).contains("no hub of VN"),
             "{said:?}"
         );
+    });
+}
+
+/// Hosts at the first hub and at the second.
+const AT_HUBS: [(&str, &str, u8); 2] = [("vm8", "hub", 28), ("vm9", "hub2", 29)];
+
+/// The hub's daemon is upgraded, and later there is none for a while. What goes by the hub all the same loses nothing, and no
+/// spoke goes to the other one.
+#[test]
+fn a_hub_without_a_daemon_for_a_moment_keeps_its_spokes_and_loses_nothing() {
+    in_small(plan(), |lab| {
+        lab.add_second_hub(vec![test_vn(0)]).unwrap();
+        lab.link_hubs().unwrap();
+        lab.start_all().unwrap();
+        for (host, hub, n) in AT_HUBS {
+            wait("the bridge", || lab.node(hub).ns.has("br-test"));
+            lab.add_host(host, hub, "br-test", mac(n.into()), inside(n)).unwrap();
+        }
+        for spoke in lab.spokes() {
+            wait_status(spoke, "dc1 in use, dc2 answered");
+        }
+        let mut stations = vec![28, 29];
+        if paths::can_block() {
+            // What goes to the other site goes by the hub, too.
+            let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
+            spoke2.wall(&format!("ip saddr {} udp dport 4789 drop", spoke1.nbma)).unwrap();
+            stations.push(11);
+        }
+        let vm1 = lab.host("vm1").ns.borrow();
+        let reach = |n| ping(&vm1, Echoes::to(ip(inside(n)), 3, 10)).unwrap().none_lost();
+        wait("all stations", || stations.iter().all(|n| reach(*n)));
+        let start = |n: &u8| Ping::start(&vm1, Echoes::to(ip(inside(*n)), 60_000, 1)).unwrap();
+        let streams: Vec<Ping> = stations.iter().map(start).collect();
+        std::thread::sleep(SEEN_IN_USE);
+        let ports = lab.node("hub").ports().unwrap();
+        let is_by_the_hub = |lab: &Lab| {
+            let (spoke1, hub) = (lab.node("spoke1"), Some(lab.node("hub").nbma));
+            let mut ways =
+                [mac(28), mac(29), BRIDGE2].into_iter().flat_map(|to| destinations(spoke1, "tunnel2", to));
+            ways.all(|(to, _)| to == hub)
+        };
+        assert!(is_by_the_hub(lab), "{}", status(lab.node("spoke1")));
+        lab.nodes.get_mut("hub").unwrap().hand_over().unwrap();
+        lab.start("hub").unwrap();
+        wait_status(lab.node("hub"), "2 registered");
+        lab.nodes.get_mut("hub").unwrap().kill().unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        lab.start("hub").unwrap();
+        wait_status(lab.node("hub"), "2 registered");
+        // Longer than it takes to be sure that a hub is gone.
+        std::thread::sleep(Duration::from_secs(4));
+        assert!(is_by_the_hub(lab), "{}", status(lab.node("spoke1")));
+        for (n, stream) in stations.iter().zip(streams) {
+            let pinged = stream.stop().unwrap();
+            println!("to {}: {pinged}", inside(*n));
+            assert!(pinged.none_lost(), "to {}: {pinged}", inside(*n));
+        }
+        assert_eq!(lab.node("hub").ports().unwrap(), ports, "the same devices");
+        let hub2 = lab.node("hub2");
+        for spoke in lab.spokes() {
+            assert!(!spoke.log_text().contains(&format!("registered with hub {}", hub2.nbma)));
+            assert!(!hub2.serves(spoke.nbma), "{} went to the other hub", spoke.name);
+        }
     });
 }
