@@ -417,6 +417,21 @@ impl Resolution {
         }
     }
 
+    /// What was at the hub that was left goes by the present one, which is asked where it is.
+    pub fn leave(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, uplink: SiteId) {
+        let mut last = None;
+        while let Some(address) = cx.book.next_behind(uplink, last) {
+            last = Some(address);
+            match address {
+                ProtocolAddress::Mac(mac) if self.entries.get(&mac).is_some_and(Entry::is_placed) => {
+                    self.retreat(cx, asker, mac, Why::NoPath);
+                    self.enqueue(cx, asker, mac);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// How many there are: shortcuts, being asked for, unknown to the hub.
     pub fn count(&self) -> (u32, u32, u32) {
         let mut counts = (0, 0, 0);
