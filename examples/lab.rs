@@ -18,6 +18,7 @@ use argh::FromArgs;
 use lab::nodes::{Lab, Plan, Program};
 use lab::report::Report;
 use lab::{Res, clean, ms, now, scenes, soak, sys};
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 /// Set for the daemons: this executable then is the program `dmevpn`.
@@ -99,8 +100,8 @@ fn run(arguments: &Arguments) -> Res<bool> {
     if !(4..=150).contains(&arguments.spokes) {
         return Err("--spokes takes 4 to 150".into());
     }
-    if !(1..=14).any(|point| is_wanted(arguments, point)) {
-        return Err("--only takes points from 1 to 14, as 1,2,5".into());
+    if !(1..=17).any(|point| is_wanted(arguments, point)) {
+        return Err("--only takes points from 1 to 17, as 1,2,5".into());
     }
     let path = std::env::current_exe().map_err(|e| format!("this executable: {e}"))?;
     let program = Some(Program { path, variable: Some(AS_PROGRAM) });
@@ -113,14 +114,14 @@ fn run(arguments: &Arguments) -> Res<bool> {
     println!("{}", what_it_looks_like(arguments));
     let mut lab = scenes::picture(&plan)?;
     let mut short = scenes::short_lived(&plan)?;
-    let mut pair = scenes::two_hubs(&plan)?;
+    let several = RefCell::new(scenes::several_hubs(&plan)?);
     println!(
         "three networks of namespaces made in {}; all times are from captures and kernel events\n",
         ms(now() - began)
     );
 
     type Scene<'a> = Box<dyn FnMut(&mut Lab, &mut Lab) -> Report + 'a>;
-    let scenes: [(u8, Scene); 14] = [
+    let scenes: [(u8, Scene); 17] = [
         (1, Box::new(|lab, _| scenes::first_contact(lab))),
         (2, Box::new(|lab, _| scenes::every_frame(lab))),
         (3, Box::new(|lab, _| scenes::separate_networks(lab))),
@@ -133,8 +134,11 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (10, Box::new(|lab, _| scenes::only_spokes_speak(lab))),
         (11, Box::new(|lab, _| scenes::blocked_path(lab))),
         (12, Box::new(|lab, _| scenes::hub_reboot(lab))),
-        (13, Box::new(|_, _| scenes::hub_lost(&mut pair))),
+        (13, Box::new(|_, _| scenes::hub_lost(&mut several.borrow_mut()))),
         (14, Box::new(|lab, _| scenes::cable(lab))),
+        (15, Box::new(|_, _| scenes::across_hubs(&mut several.borrow_mut()))),
+        (16, Box::new(|_, _| scenes::drained(&mut several.borrow_mut()))),
+        (17, Box::new(|_, _| scenes::hubs_cut(&mut several.borrow_mut()))),
     ];
     let mut verdicts = Vec::new();
     for (point, mut scene) in scenes {
@@ -142,7 +146,12 @@ fn run(arguments: &Arguments) -> Res<bool> {
             let mut report = scene(&mut lab, &mut short);
             report.print();
             if !report.holds() {
-                println!("{}", if point == 7 { short.log_ends() } else { lab.log_ends() });
+                let logs = match point {
+                    7 => short.log_ends(),
+                    13 | 15..=17 => several.borrow().log_ends(),
+                    _ => lab.log_ends(),
+                };
+                println!("{logs}");
             }
             println!();
             verdicts.push(report.holds());

@@ -106,12 +106,31 @@ fn blocked_path() {
     in_picture(&plan(), scenes::blocked_path);
 }
 
+fn at_several_hubs(plan: &Plan, scene: impl FnOnce(&mut Lab) -> Report) {
+    if let Some(_turn) = my_turn() {
+        let mut lab = scenes::several_hubs(plan).unwrap();
+        demand(scene(&mut lab), &lab);
+    }
+}
+
 #[test]
 fn hub_lost() {
-    if let Some(_turn) = my_turn() {
-        let mut lab = scenes::two_hubs(&plan()).unwrap();
-        demand(scenes::hub_lost(&mut lab), &lab);
-    }
+    at_several_hubs(&plan(), scenes::hub_lost);
+}
+
+#[test]
+fn across_hubs() {
+    at_several_hubs(&plan(), scenes::across_hubs);
+}
+
+#[test]
+fn drained() {
+    at_several_hubs(&plan(), scenes::drained);
+}
+
+#[test]
+fn hubs_cut_over_ipv6() {
+    at_several_hubs(&Plan { ipv6: true, ..plan() }, scenes::hubs_cut);
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub fn other_vn(vni: u32) -> Vn {
     Vn { name: "other", vpn_id: 2, bridge: "br-other", tunnel: Some(("tunnel3", vni)) }
 }
 
+/// How a spoke's VN names `hub<n>`.
+fn listed(n: u8) -> String {
+    format!("\tlist hub 'dc{n}'\n")
+}
+
 /// A router.
 pub struct Node {
     /// Its name in the lab.
@@ -154,7 +159,7 @@ impl Lab {
 
     /// Has each hub know all others as its peers, in all VNs.
     pub fn link_hubs(&self) -> Res {
-        let hubs: Vec<&Node> = self.nodes.values().filter(|node| node.is_hub()).collect();
+        let hubs: Vec<&Node> = self.hubs().collect();
         for hub in &hubs {
             let others = || hubs.iter().filter(|other| other.name != hub.name);
             let peers: String = others().map(|other| format!("\tlist peer '{}'\n", other.name)).collect();
@@ -170,13 +175,24 @@ impl Lab {
 
     /// Adds `hub2`: the spokes there are have both, and prefer the first.
     pub fn add_second_hub(&mut self, vns: Vec<Vn>) -> Res {
-        self.add_other_hub(2, vns)?;
-        let hub2 = format!("\nconfig hub 'dc2'\n\toption address '{}'\n", self.node("hub2").nbma);
-        for spoke in self.spokes() {
-            let both = "\tlist hub 'dc1'\n\tlist hub 'dc2'\n";
-            spoke.edit_config(|text| text.replace("\tlist hub 'dc1'\n", both) + &hub2)?;
-        }
-        Ok(())
+        self.add_spare_hub(2, vns)
+    }
+
+    /// Adds `hub<n>`, which the spokes there are know as `dc<n>`, and prefer the ones before.
+    pub fn add_spare_hub(&mut self, n: u8, vns: Vec<Vn>) -> Res {
+        self.add_other_hub(n, vns)?;
+        let hub =
+            format!("\nconfig hub 'dc{n}'\n\toption address '{}'\n", self.node(&format!("hub{n}")).nbma);
+        let (last, own) = (listed(n - 1), listed(n));
+        self.spokes().try_for_each(|spoke| {
+            spoke.edit_config(|text| text.replace(&last, &format!("{last}{own}")) + &hub)
+        })
+    }
+
+    /// A spoke prefers `hub<n>` from its next start on.
+    pub fn prefer(&self, spoke: &str, n: u8) -> Res {
+        let (first, own) = (listed(1), listed(n));
+        self.node(spoke).edit_config(|text| text.replace(&own, "").replace(&first, &format!("{own}{first}")))
     }
 
     /// A cable between the hubs' bridges of this name, which are made.
@@ -244,8 +260,10 @@ impl Lab {
         hub.kill()?;
         self.switch.ip("link del hub")?;
         let vns = core::mem::take(&mut hub.vns);
+        let config = fs::read_to_string(hub.config()).map_err(|e| e.to_string())?;
         drop(hub);
-        self.add_hub(vns)
+        self.add_hub(vns)?;
+        self.node("hub").edit_config(|_| config)
     }
 
     /// A namespace that is called `name` in the lab.
@@ -339,6 +357,11 @@ impl Lab {
         self.hosts.get(name).unwrap_or_else(|| panic!("no host {name}"))
     }
 
+    /// The hubs.
+    pub fn hubs(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(|n| n.is_hub())
+    }
+
     /// The spokes.
     pub fn spokes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values().filter(|n| !n.is_hub())
@@ -352,11 +375,18 @@ impl Lab {
 
     /// Starts all daemons that do not run yet, the hub's first, and waits until the spokes are connected.
     pub fn start_all(&mut self) -> Res {
-        let Some(program) = &self.plan.program else { return Ok(()) };
-        for node in self.nodes.values_mut().filter(|n| n.daemon.is_none()) {
-            node.start(program)?; // "hub" sorts before "spoke1"
+        if self.plan.program.is_none() {
+            return Ok(());
         }
+        self.start_the_others()?;
         self.wait_connected(SOON + Duration::from_millis(200 * self.nodes.len() as u64))
+    }
+
+    /// Starts all daemons that do not run yet, the hubs' first, and waits for nothing.
+    pub fn start_the_others(&mut self) -> Res {
+        let Some(program) = &self.plan.program else { return Ok(()) };
+        let mut nodes = self.nodes.values_mut().filter(|n| n.daemon.is_none());
+        nodes.try_for_each(|node| node.start(program)) // "hub" sorts before "spoke1"
     }
 
     /// Waits until each running spoke sends what it does not know to the hub, and the hub floods to each.
@@ -410,7 +440,7 @@ impl Lab {
 
     /// What the daemons said last.
     pub fn log_ends(&self) -> String {
-        self.nodes.values().take(6).map(Node::log_end).collect::<Vec<_>>().join("\n")
+        self.nodes.values().take(8).map(Node::log_end).collect::<Vec<_>>().join("\n")
     }
 
     /// Leaves everything as it is.
@@ -595,6 +625,12 @@ impl Node {
     /// The VN of that name.
     pub fn vn(&self, name: &str) -> Res<&Vn> {
         self.vns.iter().find(|v| v.name == name).ok_or_else(|| format!("{} is not in {name}", self.name))
+    }
+
+    /// Whether the spoke is at that hub in VN `test`: it sends what it does not know there, and the hub floods to it.
+    pub fn is_at(&self, hub: &Node) -> bool {
+        let up = self.vn("test").and_then(|vn| self.has_uplink(vn, hub.nbma)).unwrap_or(false);
+        up && hub.serves(self.nbma)
     }
 
     /// Whether the spoke's tunnel sends what it does not know to the hub.

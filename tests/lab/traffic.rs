@@ -29,6 +29,8 @@ pub struct Echo {
 pub struct Pinged {
     /// In the order they were sent.
     pub echoes: Vec<Echo>,
+    /// How many answers came once more.
+    pub doubled: usize,
     /// The next-hop MTU of "fragmentation needed" messages that came back.
     pub too_big: Option<u16>,
 }
@@ -42,6 +44,11 @@ impl Pinged {
     /// Whether some were sent and each was answered, the first one included.
     pub fn none_lost(&self) -> bool {
         !self.echoes.is_empty() && self.answered() == self.echoes.len()
+    }
+
+    /// Whether each was answered, and once.
+    pub fn all_once(&self) -> bool {
+        self.none_lost() && self.doubled == 0
     }
 
     /// The time from the request to the reply, of the first one and the median.
@@ -73,6 +80,9 @@ impl Pinged {
 impl std::fmt::Display for Pinged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {} answered", self.answered(), self.echoes.len())?;
+        if self.doubled > 0 {
+            write!(f, ", {} more than once", self.doubled)?;
+        }
         if let Some((first, median)) = self.round_trips() {
             let ms = |d: Duration| d.as_secs_f64() * 1000.0;
             write!(f, ", the first in {:.2} ms, half of them within {:.2} ms", ms(first), ms(median))?;
@@ -213,6 +223,7 @@ fn take_answer(pinged: &mut Pinged, echoes: &Echoes, ident: u16, packet: &[u8]) 
     }
     // The number is 16 bits wide and no series here is longer than that.
     if let Some(echo) = pinged.echoes.get_mut(usize::from(word(6))) {
+        pinged.doubled += usize::from(echo.reply.is_some());
         echo.reply.get_or_insert_with(now);
     }
 }

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// How fast a withdrawal is to be everywhere.
-const AT_ONCE: Duration = Duration::from_secs(3);
+pub const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// SIGTERM in `lab`, whose bindings live long; SIGKILL in `short`, whose bindings hold for some seconds only.
 pub fn ends(lab: &mut Lab, short: &mut Lab) -> Report {
@@ -84,7 +84,7 @@ fn suddenly(short: &mut Lab, r: &mut Report) -> Res {
     short.wait_connected(SOON)
 }
 
-fn within(r: &mut Report, from: Stamp, limit: Duration, port: Option<Stamp>, shortcut: Option<Stamp>) {
+pub fn within(r: &mut Report, from: Stamp, limit: Duration, port: Option<Stamp>, shortcut: Option<Stamp>) {
     for (what, at) in [("the hub's port", port), ("every shortcut to it", shortcut)] {
         let took = at.map(|at| at.saturating_sub(from));
         let text = took.map_or("is still there".into(), |t| format!("is gone after {}", ms(t)));
@@ -92,11 +92,11 @@ fn within(r: &mut Report, from: Stamp, limit: Duration, port: Option<Stamp>, sho
     }
 }
 
-/// When the hub had no port to that address any more, and when no spoke had a shortcut to it any more.
-fn when_forgotten(lab: &Lab, nbma: IpAddr, limit: Duration) -> (Option<Stamp>, Option<Stamp>) {
+/// When no hub had a port to that address any more, and when no spoke had a shortcut to it any more.
+pub fn when_forgotten(lab: &Lab, nbma: IpAddr, limit: Duration) -> (Option<Stamp>, Option<Stamp>) {
     let (mut port, mut shortcut) = (None, None);
     wait_for(limit, || {
-        if port.is_none() && !leads_to(lab.node("hub"), nbma) {
+        if port.is_none() && !lab.hubs().any(|hub| leads_to(hub, nbma)) {
             port = Some(now());
         }
         if shortcut.is_none() && !lab.spokes().any(|s| s.nbma != nbma && leads_to(s, nbma)) {

@@ -12,6 +12,7 @@ mod paths;
 mod reboot;
 mod restart;
 mod separation;
+mod several;
 mod silence;
 
 pub use contact::first_contact;
@@ -19,13 +20,14 @@ pub use ends::ends;
 pub use frames::every_frame;
 pub use growth::{adding_a_spoke, many_spokes};
 pub use guard::{frame, only_spokes_speak, uplink_of};
-pub use hubs::hub_lost;
+pub use hubs::{across_hubs, drained, hub_lost, hubs_cut};
 pub use loops::{cable, flooded, is_slow};
 pub use moves::a_vm_moves;
 pub use paths::blocked_path;
 pub use reboot::hub_reboot;
 pub use restart::hub_restart;
 pub use separation::separate_networks;
+pub use several::several_hubs;
 pub use silence::silent_and_unknown;
 
 use super::nodes::{Lab, Plan, bridge_mac, other_vn, test_vn};
@@ -63,15 +65,6 @@ pub fn picture(plan: &Plan) -> Res<Lab> {
     lab.add_spoke(2, vec![test_vn(101), other_vn(100)])?;
     lab.add_spoke(3, vec![test_vn(100)])?;
     add_hosts(&mut lab)?;
-    Ok(lab)
-}
-
-/// The same with a second hub, which spokes go to when the first one is gone; both hubs' bridges are one Ethernet. vm9 is at the second.
-pub fn two_hubs(plan: &Plan) -> Res<Lab> {
-    let mut lab = picture(plan)?;
-    lab.add_second_hub(vec![test_vn(0), other_vn(0)])?;
-    lab.connect_hubs("br-test")?;
-    lab.add_host("vm9", "hub2", "br-test", mac(0x29), inside(29))?;
     Ok(lab)
 }
 

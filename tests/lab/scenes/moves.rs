@@ -17,16 +17,17 @@ const VM2: MacBytes = mac(0x20);
 pub fn a_vm_moves(lab: &mut Lab) -> Report {
     played(4, "a VM moves to another spoke and its traffic follows", |r| {
         lab.start_all()?;
-        play(lab, r)
+        follows(lab, r, ("spoke3", 100))
     })
 }
 
-fn play(lab: &mut Lab, r: &mut Report) -> Res {
+/// vm1's traffic follows a VM that goes from spoke2, whose VNI is 101, to a spoke of that VNI.
+pub fn follows(lab: &mut Lab, r: &mut Report, (to, vni): (&str, u32)) -> Res {
     // One VM with a leg at either site; it stands on one at a time, with the same MAC and IP address.
     lab.add_host("vm2", "spoke2", "br-test", VM2, inside(20))?;
     let vm2 = &lab.host("vm2").ns;
-    lab.plug(vm2, "eth1", "spoke3", "br-test", "vm2", VM2)?;
-    let (spoke1, spoke2, spoke3) = (lab.node("spoke1"), lab.node("spoke2"), lab.node("spoke3"));
+    lab.plug(vm2, "eth1", to, "br-test", "vm2", VM2)?;
+    let (spoke1, spoke2, new) = (lab.node("spoke1"), lab.node("spoke2"), lab.node(to));
     let wire = Capture::start(&spoke1.ns, "eth1")?;
 
     // spoke2 knows the direct way to vm1 already. So what vm2 answers goes straight to spoke1, and the hub itself
@@ -44,14 +45,14 @@ fn play(lab: &mut Lab, r: &mut Report) -> Res {
     vm2.ip("link set eth0 down\naddr flush dev eth0\nlink set eth1 up\naddr add 11.0.0.20/24 dev eth1")?;
     let is_up = || {
         let mut show = Command::new("ip");
-        show.args(["-n", &spoke3.ns.name, "link", "show", "vm2"]);
+        show.args(["-n", &new.ns.name, "link", "show", "vm2"]);
         netns::run(&mut show, "").is_ok_and(|text| text.contains("state UP"))
     };
     wait_until(SOON, is_up);
     let moved = now();
     Sender::new(vm2, "eth1")?.send(&gratuitous_arp(VM2, inside(20)))?;
 
-    let (there, what) = spoke1.wait_shortcut("test", VM2, spoke3.nbma, 100);
+    let (there, what) = spoke1.wait_shortcut("test", VM2, new.nbma, vni);
     r.check(there, format!("after: {what}"));
     std::thread::sleep(Duration::from_millis(300));
     let pinged = pings.stop()?;
@@ -60,12 +61,12 @@ fn play(lab: &mut Lab, r: &mut Report) -> Res {
     let purged = wire.first(|f| f.nhrp().filter(|n| n.kind == kind::PURGE && f.at >= moved).map(|_| f.at));
     let direct = wire.first(|f| {
         let v = f.vxlan().filter(|v| f.outgoing && v.destination() == Some(VM2))?;
-        (v.outer.destination == spoke3.nbma).then_some(f.at)
+        (v.outer.destination == new.nbma).then_some(f.at)
     });
-    r.event(Some(moved), "vm2 says its gratuitous ARP at spoke3");
+    r.event(Some(moved), format!("vm2 says its gratuitous ARP at {to}"));
     r.event(purged, "spoke1 is told to forget where vm2 was");
     r.event(follows, "vm2 answers vm1 from there");
-    r.event(direct, "vm1's first frame goes straight to spoke3");
+    r.event(direct, format!("vm1's first frame goes straight to {to}"));
     let took = follows.map(|at| at.saturating_sub(moved));
     let text = took.map_or("never".to_string(), ms);
     r.check(took.is_some_and(|t| t < Duration::from_secs(1)), format!("traffic follows after {text}"));
