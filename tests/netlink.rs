@@ -605,6 +605,15 @@ fn a_device_for_all_spokes() {
         netlink.fdb_apply(&[FdbChange::Remove { index: one, mac: ZERO, to: Some(to(3, 100)) }]).unwrap();
         assert_eq!(there(netlink), names(&[(2, 100), (3, 101)]));
         assert!(netlink.fdb_apply(&[add(Destination { ip: ip("2001:db8::2"), ..to(2, 100) })]).is_err());
+
+        // As long as it floods to nobody it would learn from everybody.
+        let mut events = Events::open().unwrap();
+        let three = netlink.create_vxlan(&NewVxlan { entry: Some(to(2, 100)), ..shared("dmevpn3") }).unwrap();
+        let told = drain(&mut events);
+        let flooded =
+            told.iter().position(|e| matches!(e, Event::Fdb(e) if e.index == three && e.mac == ZERO));
+        let up = told.iter().position(|e| matches!(e, Event::Link(link) if link.index == three && link.up));
+        assert!(flooded.is_some() && flooded < up, "{told:?}");
     });
 }
 

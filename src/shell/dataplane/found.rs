@@ -171,6 +171,7 @@ impl Dataplane {
         let newer = |mac| self.listing.as_ref().is_some_and(|listing| listing.newer.contains_key(&mac));
         if let Some((mac, spoke)) = learned.filter(|(mac, _)| !newer(*mac)) {
             let place = Place::At(spoke);
+            self.forget_astray(key, mac, place);
             inputs.push_back(Input::News { vn: key, news: News::Fdb { mac, place } });
         }
     }

@@ -337,6 +337,7 @@ impl Dataplane {
     pub(super) fn shared_made(
         &mut self,
         whose: Whose,
+        first: Vtep,
         made: kmod::SharedMade,
         now: Instant,
         inputs: &mut Inputs,
@@ -354,6 +355,11 @@ impl Dataplane {
                 (shared.index, shared.takes_all) = (Some(index), takes_all);
                 let waiting: Vec<Vtep> = shared.members.keys().copied().collect();
                 self.parts.insert(index, (key, Part::Shared));
+                if !waiting.contains(&first) {
+                    // It left meanwhile.
+                    self.change(kmod::flood_no_more(index, first), false);
+                    self.left.push((index, first));
+                }
                 waiting.into_iter().for_each(|spoke| self.flood(whose, index, spoke));
                 self.has_vanished(index, inputs);
             }

@@ -70,13 +70,15 @@ pub(super) fn find(
 }
 
 impl Make {
-    /// One device for all spokes, as the first of them needs it.
+    /// One device for all spokes, as the first of them needs it. It floods to that one from the start: as long as it floods to
+    /// nobody it learns from everybody, and that they are to be sent to with the VNI that they send with.
     pub fn shared(self, netlink: &mut Netlink) -> SharedMade {
         let first = self.ports[0];
         let (name, alias) =
             (port_name(first.port.uplink), alias::shared(&self.wanted.name, kept(first.port)));
         let mac = Some(tunnel_mac(first.port.uplink, SHARED));
-        let new = NewVxlan { mac, ..self.device(first.port, &name, &alias) };
+        let entry = Some(destination(first.spoke, None));
+        let new = NewVxlan { mac, entry, ..self.device(first.port, &name, &alias) };
         // If it exists, another VNI would not help.
         let made = netlink.create_vxlan(&new).map_err(|e| (false, e.to_string()));
         made.and_then(|index| complete(netlink, index, first.port.uplink))

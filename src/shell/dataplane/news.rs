@@ -77,10 +77,18 @@ impl Dataplane {
             Some(spoke) => Place::At(spoke),
             None => return,
         };
+        self.forget_astray(vn, mac, place);
         if let Some(listing) = self.listing.as_mut().filter(|listing| listing.vn.0 == vn) {
             listing.is_newer(mac, gone);
         }
         inputs.push_back(Input::News { vn, news: News::Fdb { mac, place } });
+    }
+
+    /// What leads to a spoke, and to none of its VNIs, is forgotten.
+    pub(super) fn forget_astray(&mut self, key: VnKey, mac: Mac, place: Place) {
+        let Place::At(spoke) = place else { return };
+        let astray = self.vns.get(&key).and_then(|vn| vn.astray(mac, spoke));
+        astray.into_iter().for_each(|astray| self.change(astray, false));
     }
 
     /// An entry of ours is gone. If it is still wanted, somebody else removed it.
@@ -260,7 +268,7 @@ impl Dataplane {
                 }
             }
             Report::Moved(whose, index, port, moved) => self.moved(whose, index, port, moved),
-            Report::SharedMade(whose, made) => self.shared_made(whose, made, now, inputs),
+            Report::SharedMade(whose, first, made) => self.shared_made(whose, first, made, now, inputs),
             Report::Flooded(whose, flooded) => {
                 for (spoke, done) in flooded {
                     self.flooded(whose, spoke, done, now, inputs);

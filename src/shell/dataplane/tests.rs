@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::settings::VpnMode;
 use crate::engine::{Passing, Place, Port, Secret, Start};
 use crate::shell::netlink::{Admission, FdbTable, Floods};
-use crate::shell::netlink::{BridgePort, Event, FdbEntry, Kind, Lack, Link, VxlanInfo};
+use crate::shell::netlink::{BridgePort, Event, FdbChange, FdbEntry, Kind, Lack, Link, VxlanInfo};
 use crate::shell::wait::Bell;
 
 const BRIDGE: u32 = 7;
@@ -431,9 +431,56 @@ fn no_other_vni_passes_where_a_device_takes_all() {
         assert_eq!(about(&mut hub), (!vnifilter).then_some(true), "gone");
         let Devices::Shared(of) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
         of.members.insert(spoke(), false);
-        hub.hear(Report::SharedMade(hub.vns[0], Ok((TWO, !vnifilter))));
+        hub.hear(Report::SharedMade(hub.vns[0], spoke(), Ok((TWO, !vnifilter))));
         assert_eq!(about(&mut hub), (!vnifilter).then_some(false), "made");
     }
+}
+
+/// The device for all spokes floods to the first one from the start: also if that leaves while it is being made.
+#[test]
+fn the_first_spoke_left_while_the_device_for_all_was_made() {
+    let mut hub = hub();
+    hub.settled();
+    let key = hub.vns[0].0;
+    let mut shared = vn::Shared::default();
+    let other = Vtep { vni: Vni::new(101).unwrap(), ..spoke() };
+    shared.members.insert(other, false);
+    hub.dataplane.vns.get_mut(&key).unwrap().devices = Devices::Shared(shared);
+    hub.hear(Report::SharedMade(hub.vns[0], spoke(), Ok((TWO, false))));
+    let flooded: Vec<&Job> = hub.dataplane.jobs.iter().collect();
+    let [.., Job::Change(changes, _), Job::Flood(_, TWO, more)] = &flooded[..] else { panic!("{flooded:?}") };
+    assert_eq!((&changes[..], &more[..]), (&[kmod::flood_no_more(TWO, spoke())][..], &[other][..]));
+    assert_eq!(hub.dataplane.left, [(TWO, spoke())]);
+}
+
+/// What a device for all learned before it knew with which VNI a spoke is to be sent to leads to nobody, for good.
+#[test]
+fn what_leads_to_no_vni_of_a_spoke_is_forgotten() {
+    let mut hub = hub();
+    hub.settled();
+    let key = hub.vns[0].0;
+    hub.dataplane.vns.get_mut(&key).unwrap().devices = Devices::Shared(vn::Shared::default());
+    let Devices::Shared(shared) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
+    shared.members.insert(spoke(), true);
+    hub.hear(Report::SharedMade(hub.vns[0], spoke(), Ok((TWO, false))));
+    hub.dataplane.jobs.clear();
+    let learned = |vni| FdbEntry {
+        index: TWO,
+        mac: [2, 0, 0, 0, 0, 9],
+        dst: Some(spoke().nbma.ip()),
+        vni: Some(vni),
+        ..FdbEntry::default()
+    };
+    hub.tell(Event::Fdb(learned(100)));
+    assert!(hub.dataplane.jobs.is_empty(), "{:?}", hub.dataplane.jobs);
+    let uplink = 1_000_001;
+    hub.tell(Event::Fdb(learned(uplink)));
+    let Some(Job::Change(changes, _)) = hub.dataplane.jobs.pop_back() else { panic!("it is to go") };
+    let to = Vtep { vni: Vni::new(uplink).unwrap(), ..spoke() };
+    let to = Some(spoke::destination(to, None));
+    assert_eq!(changes, [FdbChange::Remove { index: TWO, mac: [2, 0, 0, 0, 0, 9], to }]);
+    hub.tell(Event::FdbGone(learned(uplink)));
+    assert!(hub.dataplane.jobs.is_empty(), "it is gone");
 }
 
 /// What a spoke takes is a matter of its settings, whether its hub ever answers or not: of everybody for a while at first,

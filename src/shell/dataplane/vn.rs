@@ -323,6 +323,16 @@ impl Vn {
         }
     }
 
+    /// What makes a device for all spokes forget what it learned as long as it did not know with which VNI that spoke is to be
+    /// sent to. What comes from there next is learned as it is to be.
+    pub fn astray(&self, mac: Mac, to: Vtep) -> Option<FdbChange> {
+        let Devices::Shared(shared) = &self.devices else { return None };
+        let is_other = |spoke: &Vtep| spoke.nbma == to.nbma;
+        let is_astray = !shared.members.contains_key(&to) && shared.members.keys().any(is_other);
+        let (index, mac) = (shared.index.filter(|_| is_astray)?, mac.octets());
+        Some(FdbChange::Remove { index, mac, to: Some(destination(to, None)) })
+    }
+
     /// What a device for all spokes learned of a MAC that is at the hub would be old news when it is a spoke's again.
     pub fn stale(&self, mac: Mac, place: Place) -> Option<FdbChange> {
         let index = self.shared().filter(|_| place == Place::Local)?;

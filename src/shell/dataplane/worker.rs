@@ -104,7 +104,8 @@ pub(super) enum Report {
     Made(Whose, Vec<(NewPort, Made)>),
     /// A port was changed in place, or could not be.
     Moved(Whose, u32, NewPort, Result<(), String>),
-    SharedMade(Whose, kmod::SharedMade),
+    /// The device for all spokes, which floods to this one, was made, or not.
+    SharedMade(Whose, Vtep, kmod::SharedMade),
     Flooded(Whose, Vec<(Vtep, Result<(), String>)>),
     /// These devices are gone; so long it took, where that matters.
     Deleted(Vec<u32>, Option<Duration>),
@@ -297,7 +298,10 @@ impl Hands {
                 Report::Moved(whose, index, port, passes)
             }
             Job::Lead(whose, lead) => Report::Made(whose, vec![lead.perform(netlink)]),
-            Job::MakeShared(whose, make) => Report::SharedMade(whose, make.shared(netlink)),
+            Job::MakeShared(whose, make) => {
+                let first = make.ports[0].spoke;
+                Report::SharedMade(whose, first, make.shared(netlink))
+            }
             Job::MoveShared(index, local) => {
                 if let Err(e) = spoke::send_from(netlink, index, local.ip()) {
                     log::warn!("{e}");

@@ -145,12 +145,13 @@ impl Netlink {
             if made.get(device).is_none_or(Result::is_err) {
                 continue;
             }
-            if new.up {
-                asked.push(device, Rtm::Setlink, NlmF::empty(), header(index, Iff::UP, Iff::UP, vec![]));
-            }
+            // It knows where to send before it hears anything.
             if let Some(to) = new.entry {
                 let entry = set_message(index, DEFAULT, to);
                 asked.push(device, Rtm::Newneigh, NlmF::CREATE | NlmF::EXCL, entry);
+            }
+            if new.up {
+                asked.push(device, Rtm::Setlink, NlmF::empty(), header(index, Iff::UP, Iff::UP, vec![]));
             }
         }
         self.ask(asked, &mut made);
