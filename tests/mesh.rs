@@ -125,6 +125,32 @@ fn a_mac_moves_between_sites_of_different_hubs() {
     }
 }
 
+/// A station that leaves with its port and says nothing where it is now is found there, though that is behind another hub.
+#[test]
+fn a_silent_mac_moves_between_sites_of_different_hubs() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 3);
+    let (asker, old) = (3, 4);
+    let mac = station(old);
+    sim.run_secs(5);
+    sim.converse(station(asker), mac, SECOND / 10, 20 * SECOND);
+    sim.talk(station(asker), Some(mac), SECOND / 10, 10 * MINUTE);
+    sim.until(20 * SECOND, "a shortcut", |sim| has_shortcut(sim, asker, old));
+    sim.run_secs(30);
+    // Of the asker's hub, and of a third one.
+    for new in [6, 5] {
+        sim.unplug(mac);
+        sim.run_secs(3);
+        sim.settle(mac, new, VN);
+        let before = (sim.frames_sent, sim.frames_arrived);
+        sim.run_secs(20);
+        let (sent, arrived) = (sim.frames_sent - before.0, sim.frames_arrived - before.1);
+        sim.check(arrived + 30 > sent, || format!("{arrived} of {sent} frames arrived at {new}"));
+        // It answers after all.
+        sim.talk(mac, Some(station(asker)), SECOND / 10, 20 * SECOND);
+        sim.run_secs(25);
+    }
+}
+
 /// Whoever asked is told hop by hop that a spoke is gone.
 #[test]
 fn a_spoke_of_another_hub_dies() {

@@ -324,3 +324,58 @@ fn spokes_hear_of_another_address_of_their_hub() {
     let announced = Act::Announce { mac: station(1), hub: mac(NEW) };
     assert!(acts(&spoke).contains(&announced), "{:?}", acts(&spoke));
 }
+
+/// What left with its port is told other hubs, whose bridges have it here, unless it is back.
+#[test]
+fn what_left_with_its_port_is_told_and_not_when_it_is_back() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    let mac = station(1);
+    let place = Place::At(two.vtep());
+    for is_back in [false, true] {
+        learn(&mut hub, mac, place);
+        let sent =
+            hub.hear(two.path(), TAG, &two.purge(20 + u32::from(is_back), 0, &[ProtocolAddress::Mac(mac)]));
+        assert!(acts(&hub).contains(&Act::Unlearn(mac, place)));
+        let told = |sent: &[Sent]| {
+            let to_other = sent.iter().filter(|sent| sent.path == others[0].path());
+            let purges = to_other.filter(|sent| sent.header().kind == Kind::PurgeRequest);
+            purges
+                .flat_map(Sent::cies)
+                .filter(|cie| cie.address == Some(ProtocolAddress::Mac(mac)))
+                .collect::<Vec<_>>()
+        };
+        let first = told(&sent);
+        assert_eq!((first.len(), first[0].code, first[0].nbma), (1, code::NO_BINDING, None));
+        hub.input(Input::News { vn: VN, news: News::Fdb { mac, place: Place::Gone } });
+        if is_back {
+            learn(&mut hub, mac, place);
+        }
+        let again = told(&hub.pass(SECOND));
+        assert_eq!(again.is_empty(), is_back, "{again:?}");
+    }
+}
+
+/// And what another hub says of it.
+#[test]
+fn what_left_another_hub_is_unlearned_if_it_is_there() {
+    for has_moved in [false, true] {
+        let (mut hub, others) = linked(1);
+        let two = client(2);
+        hub.register(&two);
+        let (mac, there) = (station(1), Place::At(others[0].at));
+        learn(&mut hub, mac, there);
+        if has_moved {
+            learn(&mut hub, mac, Place::At(two.vtep()));
+        }
+        let header = others[0].client().header(Kind::PurgeRequest, 0, 500, address(HUB_MAC));
+        let gone = write(&header, |w| {
+            let address = Some(ProtocolAddress::Mac(mac));
+            w.cie(&Cie { code: code::NO_BINDING, prefix: 0xff, address, ..Cie::default() });
+        });
+        let reply = hub.hear(others[0].path(), TAG, &others[0].says(&gone));
+        assert_eq!(reply[0].header().kind, Kind::PurgeReply);
+        assert_eq!(acts(&hub).contains(&Act::Unlearn(mac, there)), !has_moved);
+    }
+}

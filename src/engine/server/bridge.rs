@@ -52,6 +52,7 @@ impl Server {
                 let address = ProtocolAddress::Mac(mac);
                 if let Some(change) = cx.book.withdraw(cx.now, address, SiteId::HERE) {
                     self.take_back(cx, address, &change);
+                    self.tell_gone(cx, address);
                 }
                 return;
             }

@@ -14,7 +14,7 @@ use super::super::timers::Alarm;
 use super::Server;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
-use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress};
+use crate::wire::nhrp::{Cie, HOP_COUNT, Header, Kind, Protocol, ProtocolAddress, code};
 use core::net::IpAddr;
 use core::time::Duration;
 use litemap::LiteMap;
@@ -39,13 +39,15 @@ enum About {
     /// Every address of a protocol: there were more than the line takes, or nobody knows which.
     All(Protocol),
     One(ProtocolAddress),
+    /// What left with its port, for another hub: its bridge is to forget it, too.
+    Gone(ProtocolAddress),
 }
 
 impl About {
     fn protocol(self) -> Protocol {
         match self {
             About::All(protocol) => protocol,
-            About::One(address) => address.protocol(),
+            About::One(address) | About::Gone(address) => address.protocol(),
         }
     }
 
@@ -53,7 +55,7 @@ impl About {
     fn address(self) -> ProtocolAddress {
         match self {
             About::All(protocol) => halves(protocol)[0],
-            About::One(address) => address,
+            About::One(address) | About::Gone(address) => address,
         }
     }
 }
@@ -252,6 +254,26 @@ impl Server {
         named.for_each(|site| self.queue(cx, site, key, change.until));
     }
 
+    /// A MAC left with its port, and may be anywhere: the bridges of other hubs have it here.
+    pub(super) fn tell_gone(&mut self, cx: &mut Context<'_>, address: ProtocolAddress) {
+        let until = cx.now + cx.holding_time;
+        let hubs = self.mesh.hubs.clone();
+        hubs.into_iter().for_each(|hub| self.queue(cx, hub, (About::Gone(address), None), until));
+    }
+
+    /// It is here after all.
+    pub(super) fn is_not_gone(&mut self, address: ProtocolAddress) {
+        for hub in &self.mesh.hubs {
+            let line = self.lines.get_mut(hub);
+            let Some(line) = line.filter(|line| line.waiting.contains_key(&(About::Gone(address), None)))
+            else {
+                continue;
+            };
+            line.waiting.remove(&(About::Gone(address), None));
+            line.unsend();
+        }
+    }
+
     /// Takes back all that a client may have been told by an earlier run.
     pub(super) fn take_all_back(&mut self, cx: &mut Context<'_>, site: SiteId, until: Instant) {
         self.queue(cx, site, (About::All(Protocol::Ethernet), None), until);
@@ -391,6 +413,14 @@ impl Server {
                     }),
                     About::One(address) => {
                         w.cie(&Cie { prefix: address.host_prefix(), address: Some(*address), ..at });
+                    }
+                    About::Gone(address) => {
+                        w.cie(&Cie {
+                            prefix: address.host_prefix(),
+                            code: code::NO_BINDING,
+                            address: Some(*address),
+                            ..at
+                        });
                     }
                 }
             }

@@ -118,6 +118,9 @@ impl Server {
         // Frames for it are to be flooded, and to find it wherever it is.
         if let (true, ProtocolAddress::Mac(mac), Some(spoke)) = (learned, address, cx.sites.vtep(site)) {
             cx.act(Act::Unlearn(mac, Place::At(spoke)));
+            if !Server::is_hub(cx, site) {
+                self.tell_gone(cx, address);
+            }
         }
     }
 

@@ -48,6 +48,7 @@ impl Server {
         if self.mesh.hubs.is_empty() {
             return;
         }
+        self.is_not_gone(ProtocolAddress::Mac(mac));
         let directory = &mut self.mesh.directory;
         if directory.bucket.take(cx.now).is_ok() {
             return self.announce_to_all(cx, mac);

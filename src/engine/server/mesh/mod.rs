@@ -23,7 +23,7 @@ use super::{Server, TakenBack};
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, Nbma, Vni, VpnId, Vtep};
-use crate::wire::nhrp::{HUB, Kind, ProtocolAddress, kind};
+use crate::wire::nhrp::{HUB, Kind, ProtocolAddress, code, kind};
 use core::time::Duration;
 use directory::Directory;
 use handover::Handovers;
@@ -410,6 +410,11 @@ impl Server {
             let Some(address) = cie.address else { continue };
             match address {
                 _ if cie.address == own => self.is_not_there(cx, hub, address),
+                // It left with its port.
+                _ if cie.code == code::NO_BINDING => {
+                    self.ended_under_way(cx, hub, Some(address));
+                    self.is_not_there(cx, hub, address);
+                }
                 // One that is full is walked through for what it holds, and begun anew.
                 ProtocolAddress::Mac(mac) if (1..48).contains(&cie.prefix) => {
                     if let Err(next) = many.push((mac, cie.prefix)) {
