@@ -83,10 +83,7 @@ pub fn over(setup: &Setup) -> Res<Vec<String>> {
     let mut world = World::new(setup)?;
     let third = Ipv4Addr::from(0x0a7f_0001);
     let peer = format!("config hub 'dc3'\n\toption address '{third}'\n");
-    let vn = hub_vns(
-        1..=1,
-        "\tlist peer 'dc3'\n\toption max_spokes '2000'\n\toption uplink_vni '3000000-3003000'",
-    );
+    let vn = hub_vns(1..=1, "\tlist peer 'dc3'\n\toption max_spokes '2000'");
     world.hub.configure("", &(vn + &peer))?;
     world.hub.start_and_wait()?;
     if !wait_until(PATIENCE, || world.hub.ports().is_ok_and(|ports| ports == 1)) {
