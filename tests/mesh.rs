@@ -320,6 +320,17 @@ fn spokes_of_hubs_that_vxlan_does_not_pass_between_meet() {
     }
 }
 
+/// A line that loses three of ten probes, there or back, is no reason to close the link, nor for spokes to meet.
+#[test]
+fn a_link_that_loses_much_stays() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 0);
+    sim.run_secs(10);
+    let loss = Link { loss: 16, ..Link::default() };
+    sim.links(0, 1, loss);
+    sim.run_secs(2 * 60 * 60);
+    assert_eq!((path_events(&sim, 0), path_events(&sim, 1)), (0, 0));
+}
+
 /// A daemon that is exchanged keeps its links, though it answers nothing for a while.
 #[test]
 fn a_hub_whose_daemon_is_exchanged_keeps_its_links() {

@@ -214,6 +214,7 @@ fn hubs_between_which_vxlan_does_not_pass() {
         wait_status(spoke3, "the hubs are cut off from each other");
         wait("the sites meet", || pings(lab, 1, 3, 5).answered() == 5 && pings(lab, 3, 4, 5).answered() == 5);
         one_copy_each(lab);
+        assert!(!spoke3.log_text().contains("refused"), "{}", spoke3.log_text());
         hub.no_wall().unwrap();
         wait("the paths are up again", || path(hub, hub2, " up ") && path(hub2, hub, " up "));
         wait("all is linked", || {
