@@ -15,6 +15,9 @@ const OTHER: MacBytes = mac(0x7f02);
 const ACTIVE: Duration = Duration::from_secs(3);
 /// And one that does not.
 const IDLE: Duration = Duration::from_secs(6);
+/// A hub that has just accepted a site, and knows nobody behind another one, is believed after this. On a slow machine others come
+/// back later, and until then what is sent to them is lost.
+const WAITED_FOR: Duration = Duration::from_secs(5);
 
 /// Nothing is left in the hub's kernel, and it knows nobody, while two sites send by it and by a shortcut.
 pub fn hub_reboot(lab: &mut Lab) -> Report {
@@ -49,10 +52,14 @@ fn play(lab: &mut Lab, r: &mut Report) -> Res {
         result
     })?;
     let pinged = pings.stop()?;
-    r.check(pinged.none_lost(), format!("on the shortcut, every 10 ms: {pinged}"));
+    let idle = back.map_or(Duration::MAX, |at| at - started);
+    let shortcut = format!("on the shortcut, every 10 ms: {pinged}");
+    match patience() > 1 && idle > WAITED_FOR {
+        true => r.note(format!("{shortcut}, while sites came back {} apart", ms(idle))),
+        false => _ = r.check(pinged.none_lost(), shortcut),
+    }
     let gap = first_after(&arrived, started).map_or(Duration::MAX, |at| at - started);
     r.check(gap <= ACTIVE * patience(), format!("by the hub, from site to site: again after {}", ms(gap)));
-    let idle = back.map_or(Duration::MAX, |at| at - started);
     r.check(idle <= IDLE * patience(), format!("a site that sends nothing is registered after {}", ms(idle)));
     // vm1 was the first that the hub heard.
     let pinged = ping(&lab.host("vm3").ns, Echoes::to(ip(inside(10)), 10, 20))?;
