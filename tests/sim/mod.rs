@@ -66,13 +66,39 @@ pub struct Link {
     /// Milliseconds more on the way, and up to so many beside.
     pub delay: u64,
     pub jitter: u64,
+    /// Of NHRP packets: percent lost, and up to so many milliseconds more on the way.
+    pub nhrp_loss: u64,
+    pub nhrp_jitter: u64,
     /// Flags that somebody on the path adds to answers to probes.
     pub forged: u8,
 }
 
 impl Link {
-    pub const BLOCKED: Link =
-        Link { loss: 100, is_narrow: false, is_told: false, delay: 0, jitter: 0, forged: 0 };
+    const CLEAR: Link = Link {
+        loss: 0,
+        is_narrow: false,
+        is_told: false,
+        delay: 0,
+        jitter: 0,
+        nhrp_loss: 0,
+        nhrp_jitter: 0,
+        forged: 0,
+    };
+    /// VXLAN does not pass.
+    pub const BLOCKED: Link = Link { loss: 100, ..Link::CLEAR };
+    /// Nothing passes.
+    pub const CUT: Link = Link { nhrp_loss: 100, ..Link::BLOCKED };
+}
+
+/// A frame whose copies are counted, once they were at a site.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    pub frame: Frame,
+    /// Where it was sent, and when.
+    pub from: NodeId,
+    pub at: Instant,
+    /// Which way each copy came to the stations of a node: of a broadcast to all of them, else to the one it is for.
+    pub copies: BTreeMap<NodeId, Vec<(Instant, Frame)>>,
 }
 
 /// Inside it is larger than what gets through a narrow link.
@@ -130,7 +156,7 @@ pub struct Node {
     pub most_probes: u64,
     this_second: (u64, u64),
     /// When its daemon was started.
-    started: Instant,
+    pub started: Instant,
     pub settings: Settings,
     /// The way to its hub, if there is one.
     pub hubs: BTreeMap<HubKey, Path>,
@@ -216,6 +242,9 @@ pub struct Sim {
     pub frames_guarded: u64,
     /// How often stations at a node heard a broadcast of a MAC.
     pub heard: BTreeMap<(NodeId, Mac), u64>,
+    /// Frames that are followed.
+    pub followed: BTreeMap<u32, Followed>,
+    frames_followed: u32,
     /// Frames that a hub forwarded.
     pub frames_by_hub: u64,
     /// The longest time for which a shortcut led to where its MAC is not.
@@ -249,6 +278,8 @@ impl Sim {
             frames_arrived: 0,
             frames_by_hub: 0,
             heard: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            frames_followed: 0,
             frames_guarded: 0,
             longest_wrong: Duration::ZERO,
             hash: 0xcbf2_9ce4_8422_2325,
@@ -407,6 +438,26 @@ impl Sim {
         self.after(NETLINK, What::Packet { to: id, path: Path { local: to, remote: from }, octets });
     }
 
+    /// Whether a spoke went to another hub within this time.
+    pub fn went(&self, id: NodeId, from: Instant, to: Instant) -> bool {
+        let told = self.nodes[id].told.iter().rev().take_while(|(at, ..)| *at >= from);
+        let mut went = told.filter(|(at, _, event)| matches!(event, Event::HubChosen { .. }) && *at <= to);
+        went.next().is_some()
+    }
+
+    /// Whether there is one copy at a node that a frame came to, and none back at its sender; but for what was under way when that
+    /// went to another hub: the one before passed it on to the other hubs, and so the next one to the sender.
+    pub fn is_once(&self, followed: &Followed, id: NodeId) -> bool {
+        match followed.copies.get(&id).map_or(&[][..], |copies| copies) {
+            [] => true,
+            [(back, frame)] if id == followed.from => {
+                frame.hops == plane::HOPS && self.went(id, followed.at, *back)
+            }
+            [_] => true,
+            _ => false,
+        }
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -462,7 +513,17 @@ impl Sim {
         if dst.is_some() {
             self.frames_sent += 1;
         }
-        self.bridge(node, vn, Place::Local, Frame { src, dst });
+        self.bridge(node, vn, Place::Local, Frame::new(src, dst, None));
+    }
+
+    /// A frame of a station whose copies are counted.
+    pub fn follow(&mut self, src: Mac, dst: Option<Mac>) {
+        let Some(&(from, vn)) = self.stations.get(&src) else { return };
+        self.frames_followed += 1;
+        let frame = Frame::new(src, dst, Some(self.frames_followed));
+        let followed = Followed { frame, from, at: self.now, copies: BTreeMap::new() };
+        self.followed.insert(self.frames_followed, followed);
+        self.bridge(from, vn, Place::Local, frame);
     }
 
     /// Both stations send each other a frame every `period`, for `time`. First they look for each other (ARP, ND).
@@ -921,9 +982,8 @@ impl Sim {
             Act::Announce { mac, .. } => {
                 let uplink = self.nodes[id].planes.get(&vn).and_then(|p| p.uplink);
                 let to = uplink.and_then(|uplink| Some((*self.at.get(&uplink.nbma)?, uplink.vni)));
-                if let Some((to, vni)) = to.filter(|(to, _)| !self.is_cut(id, *to)) {
-                    if !self.rng.percent(self.net.frame_loss) {
-                        let delay = Duration::from_millis(self.net.delay.0);
+                if let Some((to, vni)) = to {
+                    if let Some(delay) = self.carry(id, to, false) {
                         let from = self.source(id, to);
                         self.after(delay, What::Announcement { from, to, vni, mac });
                     }
@@ -1014,7 +1074,12 @@ impl Sim {
             if self.rng.percent(self.net.loss) || self.is_cut(from, to) {
                 continue;
             }
-            let delay = self.delay();
+            let link = self.links.get(&(from, to)).copied().unwrap_or_default();
+            if link.nhrp_loss > 0 && self.rng.percent(link.nhrp_loss) {
+                continue;
+            }
+            let jitter = if link.nhrp_jitter > 0 { self.rng.below(link.nhrp_jitter) } else { 0 };
+            let delay = self.delay() + Duration::from_millis(jitter);
             let path = Path { local: path.remote, remote: path.local };
             self.after(delay, What::Packet { to, path, octets: octets.clone() });
         }
@@ -1097,6 +1162,12 @@ impl Sim {
                 Way::Local => {
                     let there = frame.dst.is_some_and(|dst| self.stations.get(&dst) == Some(&(id, vn)));
                     self.frames_arrived += u64::from(there);
+                    let followed = frame.id.and_then(|id| self.followed.get_mut(&id));
+                    if let Some(followed) =
+                        followed.filter(|_| frame.hops > 0 && (frame.dst.is_none() || there))
+                    {
+                        followed.copies.entry(id).or_default().push((now, frame));
+                    }
                     if frame.dst.is_none() {
                         *self.heard.entry((id, frame.src)).or_default() += 1;
                     }
@@ -1116,6 +1187,9 @@ impl Sim {
                 Way::Missed(mac) => self.kernel(id, Input::News { vn, news: News::Miss(mac) }),
                 Way::Tunnel(vtep) => {
                     let Some(&to) = self.at.get(&vtep.nbma) else { continue };
+                    let sent = frame.sent_by(id);
+                    self.check(sent.is_some(), || format!("a loop: {frame:?} at node {id}"));
+                    let frame = sent.unwrap_or(frame);
                     // Frames of one flow are not reordered in this model: the least delay for all of them.
                     if let Some(delay) = self.carry(id, to, self.are_frames_large && frame.dst.is_some()) {
                         let from = self.source(id, to);

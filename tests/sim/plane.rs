@@ -9,11 +9,33 @@ use std::time::Duration;
 /// A Linux bridge forgets a MAC it did not hear for so long.
 pub const AGEING: Duration = Duration::from_secs(300);
 
+/// Tunnels on the way of a frame that is no loop: to the hub, to another hub, to a spoke. Where hubs are connected by cables
+/// there are as many.
+pub const HOPS: usize = 3;
+
 /// An Ethernet frame; `dst` is `None` for broadcast.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     pub src: Mac,
     pub dst: Option<Mac>,
+    /// Which one it is, if its copies are counted.
+    pub id: Option<u32>,
+    /// The nodes that sent this copy, and how many those are.
+    pub trail: [u16; HOPS],
+    pub hops: usize,
+}
+
+impl Frame {
+    pub fn new(src: Mac, dst: Option<Mac>, id: Option<u32>) -> Frame {
+        Frame { src, dst, id, trail: [0; HOPS], hops: 0 }
+    }
+
+    /// As a node sends it by a tunnel; `None`: it has gone further than any frame may.
+    pub fn sent_by(self, node: usize) -> Option<Frame> {
+        let mut sent = Frame { hops: self.hops + 1, ..self };
+        *sent.trail.get_mut(self.hops)? = node as u16;
+        Some(sent)
+    }
 }
 
 /// A bridge's FDB.
@@ -138,6 +160,9 @@ impl Plane {
 
     /// Where the bridge sends a frame that came in at `from`; like a bridge, never back there.
     pub fn forward(&mut self, now: Instant, from: Place, frame: Frame) -> Vec<Way> {
+        if !self.learns(from) {
+            return Vec::new();
+        }
         let known = frame.dst.and_then(|dst| self.fdb.place(dst));
         let towards = |place: Place| place != from && known.is_none_or(|known| known == place);
         let mut ways = Vec::new();
@@ -153,9 +178,6 @@ impl Plane {
                 let is_isolated = |at: &Vtep| self.ports.get(at).is_some_and(|port| port.is_hubs);
                 let comes_from_hub = matches!(from, Place::At(at) if is_isolated(&at));
                 let passing = |at: &Vtep| self.ports.get(at).map_or(Passing::All, |port| port.passing);
-                if matches!(from, Place::At(at) if passing(&at) == Passing::Nothing) {
-                    return Vec::new();
-                }
                 let takes = |p: &&Vtep| known.is_some() || passing(p) == Passing::All;
                 let all = self.ports.keys().filter(|p| towards(Place::At(**p))).filter(takes);
                 ways.extend(all.filter(|p| !(comes_from_hub && is_isolated(p))).map(|p| Way::Tunnel(*p)));
