@@ -2,13 +2,14 @@
 
 use super::super::context::Context;
 use super::super::contract::effect::Event;
-use super::super::contract::item::{IpClient, Item, Port, Wanted};
+use super::super::contract::item::{IpClient, Item, Passing, Port, Wanted};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::way::{Path, Via};
 use super::super::limits::{ADDRESSES_PER_CLIENT, IP_CLIENTS};
 use super::super::member::{Member, MemberPort, Registered};
 use super::super::sites::{Site, SiteId, Sites};
 use super::Server;
+use super::mesh::LEAVES;
 use crate::time::Instant;
 use crate::types::Vtep;
 use crate::wire::nhrp::ProtocolAddress;
@@ -44,7 +45,10 @@ impl Server {
         };
         // Whoever may be there has had its turn to register by then, and by a key.
         let is_anybody = key.is_none() && cx.keys.is_required();
-        let until = cx.now + if is_anybody { granted / 2 } else { granted };
+        let until = match port.passing {
+            Passing::Mute => cx.now + LEAVES,
+            _ => cx.now + if is_anybody { granted / 2 } else { granted },
+        };
         let uplink = port.uplink;
         let path = Path { local: port.local, remote: spoke.nbma };
         if let Some(there) = cx.sites.get_mut(site) {

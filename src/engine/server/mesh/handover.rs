@@ -29,7 +29,7 @@ const APART: Backoff = Backoff { first: Duration::from_millis(100), most: Durati
 const LATER: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(1) };
 
 /// A spoke that went to another hub sends here for so long at most, if it does not withdraw.
-const LEAVES: Duration = Duration::from_secs(5);
+pub(in super::super) const LEAVES: Duration = Duration::from_secs(5);
 
 /// So often a spoke that another hub claims is asked whether it is here still: it is another one then.
 const DOUBTS: u32 = 3;

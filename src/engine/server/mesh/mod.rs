@@ -27,7 +27,7 @@ use crate::wire::nhrp::{HUB, Kind, ProtocolAddress, code, kind};
 use core::time::Duration;
 use directory::Directory;
 use handover::Handovers;
-pub(super) use handover::unbelieved;
+pub(super) use handover::{LEAVES, unbelieved};
 use litemap::LiteMap;
 use paths::Paths;
 use questions::Questions;
