@@ -602,19 +602,126 @@ fn a_mac_is_not_taken_by_another_hub() {
 /// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.
 fn chosen_among_three(spokes: usize) -> Sim {
     let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &vec![[0, 1, 2]; spokes]);
+    sim
+}
+
+/// Spokes of three hubs, each in its order.
+fn add_choosers(sim: &mut Sim, orders: &[[u16; 3]]) {
     let addresses: Vec<Nbma> = (0..3).map(hub_nbma).collect();
-    for id in 3..3 + spokes {
-        let hubs = || (HUB.0..).take(3).map(HubKey);
+    for (id, order) in (3..).zip(orders) {
+        let hubs = || order.iter().map(|n| HubKey(HUB.0 + n));
         let role = ClientSettings { hubs: Hubs::new(hubs()).unwrap(), ..spoke_role(100 + id as u32) };
         let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
         all.hubs = hubs().map(|hub| (hub, HubSettings::default())).collect();
         assert_eq!(sim.add_to(&[spoke_nbma(id)], all, &addresses), id);
         sim.settle(station(id), id, VN);
     }
-    sim.until(MINUTE, "registering", |sim| (3..3 + spokes).all(|id| sim.registered(id, VN)));
+    let nodes = sim.nodes.len();
+    sim.until(MINUTE, "registering", |sim| (3..nodes).all(|id| sim.registered(id, VN)));
     // Guards begin, and probes are frequent.
     sim.run_secs(80);
-    sim
+}
+
+/// What the port of a spoke passes at each hub that has one.
+fn ports(sim: &Sim, id: NodeId) -> Vec<(NodeId, Passing)> {
+    let port = |hub: NodeId| {
+        let mut ports = sim.plane(hub, VN).ports.iter();
+        Some((hub, ports.find(|(at, _)| at.nbma == spoke_nbma(id))?.1.passing))
+    };
+    (0..3).filter_map(port).collect()
+}
+
+/// Everybody sends broadcasts for a while: none is anywhere twice, nor back where it came from.
+fn none_twice(sim: &mut Sim, spokes: std::ops::Range<NodeId>, seconds: u64) {
+    for _ in 0..seconds * 100 {
+        spokes.clone().for_each(|id| sim.follow(station(id), None));
+        sim.run(SECOND / 100);
+    }
+    for followed in std::mem::take(&mut sim.followed).into_values() {
+        for (id, copies) in &followed.copies {
+            sim.check(sim.is_once(&followed, *id), || format!("of {} at {id}: {copies:?}", followed.from));
+        }
+    }
+}
+
+/// Who goes to another hub is asked by the present one, which that has told, whether it is here: it has not gone yet, and is no other
+/// router with its MAC.
+#[test]
+fn who_is_sent_away_is_not_taken_for_two() {
+    let mut sim = chosen_among_three(4);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    none_twice(&mut sim, 4..7, 10);
+    for id in 3..7 {
+        let refused = sim.told(id, |event| matches!(event, Event::Refused { .. } | Event::Rivals(_)));
+        assert_eq!((ports(&sim, id), refused), (vec![(1, Passing::All)], 0), "{id}");
+    }
+}
+
+/// Neither does it say that it is here while the answer of the other hub is late. If none comes it stays, and is let in again.
+#[test]
+fn who_does_not_get_to_another_hub_stays() {
+    let mut sim = chosen_among_three(3);
+    let spoke = 3;
+    sim.nodes[2].alive = false;
+    sim.run_secs(30);
+    sim.link(1, spoke, Link { nhrp_loss: 100, ..Link::default() });
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    let at_first = |sim: &Sim, passing| ports(sim, spoke).contains(&(0, passing));
+    sim.until(8 * SECOND, "being claimed", |sim| at_first(sim, Passing::Mute));
+    sim.until(4 * SECOND, "being let in again", |sim| at_first(sim, Passing::All));
+    sim.run_secs(1);
+    assert!(sim.registered(spoke, VN) && at_first(&sim, Passing::All), "{:?}", ports(&sim, spoke));
+}
+
+/// What the present hub passes on to the next one, while that one's answer is under way, does not come back.
+#[test]
+fn an_answer_that_is_late_brings_nothing_back() {
+    let mut sim = chosen_among_three(2);
+    let spoke = 3;
+    sim.link(0, spoke, Link::BLOCKED);
+    for hub in 1..3 {
+        sim.link(hub, spoke, Link { nhrp_jitter: 900, ..Link::default() });
+    }
+    let mut own = Vec::new();
+    for _ in 0..1500 {
+        sim.follow(station(spoke), None);
+        sim.run(SECOND / 200);
+        let back = sim.followed.values().filter(|followed| followed.copies.contains_key(&spoke));
+        own.extend(back.map(|followed| followed.at));
+        sim.followed.retain(|_, followed| sim.now.since(followed.at) < SECOND / 10);
+    }
+    assert_eq!(ports(&sim, spoke), [(1, Passing::All)]);
+    // What was under way when it went may.
+    own.dedup();
+    let (first, last) = (own.iter().min(), own.iter().max());
+    let took = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.since(*first));
+    assert!(took <= SECOND / 50, "it heard itself for {took:?}");
+}
+
+/// A hub that has lost the next one does not hear that a spoke goes there: what it sends is not taken any more, as others send it
+/// by both.
+#[test]
+fn a_hub_that_is_cut_off_is_not_heard_beside_the_next() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[1, 0, 2], [1, 0, 2], [2, 0, 1]]);
+    sim.cut(0, 1);
+    none_twice(&mut sim, 5..6, 40);
+    assert_eq!(ports(&sim, 3), [(0, Passing::All)]);
+}
+
+/// A spoke that has gone is forgotten by a hub whose daemon is started again meanwhile.
+#[test]
+fn who_went_is_forgotten_after_a_restart() {
+    let mut sim = chosen_among_three(2);
+    let spoke = 3;
+    sim.link(0, spoke, Link::BLOCKED);
+    sim.link(spoke, 0, Link { nhrp_loss: 100, ..Link::default() });
+    sim.until(20 * SECOND, "going", |sim| ports(sim, spoke).contains(&(1, Passing::All)));
+    assert!(ports(&sim, spoke).contains(&(0, Passing::Mute)));
+    sim.restart(0);
+    sim.run_secs(10);
+    assert_eq!(ports(&sim, spoke), [(1, Passing::All)]);
 }
 
 /// The daemon of a hub is dead, and its kernel forwards on: its spokes go to the next one, and no broadcast is there twice.

@@ -24,8 +24,10 @@ impl Client {
         let Some(registration) = self.registrations.get_mut(&hub) else { return false };
         let path = registration.path().filter(|_| self.choice.is_several());
         if is_wanted {
-            // Its first frames may come with its answer.
-            path.into_iter().for_each(|path| self.reach.admit(cx, path.remote));
+            // What the present hub passes on of this site's own frames comes back by the other one, until that counts.
+            if hub == self.choice.active() {
+                path.into_iter().for_each(|path| self.reach.admit(cx, path.remote));
+            }
             return registration.enter(cx, &self.settings);
         }
         registration.stand_by(cx, &self.settings);
@@ -49,6 +51,7 @@ impl Client {
                         registration.withdraw(cx, &self.settings, false);
                     }
                     self.enter_one(cx, hub);
+                    self.is_back(cx);
                 }
                 Step::Take(hub, why) => {
                     let before = self.choice.take(cx, hub, why);
@@ -84,6 +87,7 @@ impl Client {
     pub(super) fn arrive(&mut self, cx: &mut Context<'_>, hub: HubKey) {
         let Some(why) = self.choice.arrived(hub) else { return };
         let before = self.choice.take(cx, hub, why);
+        self.is_silent = false;
         if let Some(left) = self.left.take().filter(|left| *left != hub) {
             self.enter_one(cx, left);
         }
@@ -95,9 +99,10 @@ impl Client {
         }
         if let Some(registration) = self.registrations.get_mut(&before) {
             registration.withdraw(cx, &self.settings, true);
-            // What it sent before it hears that is taken; of one that is lost only its kernel may be left.
+            // What it sent before it hears that is taken; of one that is lost only its kernel may be left, and one that lost the
+            // others does not hear from them that this client went.
             match registration.path() {
-                Some(path) if why.is_forced() => self.reach.dismiss(cx, path.remote),
+                Some(path) if why.is_forced() || why == WhyHub::Cut => self.reach.dismiss(cx, path.remote),
                 Some(path) => self.reach.admit(cx, path.remote),
                 None => {}
             }
@@ -105,6 +110,21 @@ impl Client {
         }
         self.told_chosen(cx, hub, why);
         self.settle_left(cx);
+    }
+
+    /// The present hub asks whether this client is there, since another one has registered it. Whether that is the one that it goes
+    /// to: then it says nothing, as if it were there already.
+    pub(super) fn is_claimed(&mut self) -> bool {
+        self.is_silent |= self.choice.candidate().is_some();
+        self.choice.candidate().is_some()
+    }
+
+    /// It stays at the present hub after all, which may have given it up.
+    fn is_back(&mut self, cx: &mut Context<'_>) {
+        let is_silent = core::mem::take(&mut self.is_silent);
+        if let Some(registration) = self.registrations.get_mut(&self.choice.active()).filter(|_| is_silent) {
+            registration.refresh(cx, &self.settings);
+        }
     }
 
     fn told_chosen(&self, cx: &mut Context<'_>, hub: HubKey, why: WhyHub) {

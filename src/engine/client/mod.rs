@@ -51,6 +51,8 @@ pub struct Client {
     choice: Choice,
     /// The one that it left for another, until that is confirmed.
     left: Option<HubKey>,
+    /// Whether it let the present hub believe that it went.
+    is_silent: bool,
     /// Whether all is to be withdrawn.
     is_stopping: bool,
     resolution: Resolution,
@@ -74,6 +76,7 @@ impl Client {
             ways: LiteMap::new(),
             choice: Choice::new(now, settings.hubs, settings.preempt),
             left: None,
+            is_silent: false,
             is_stopping: false,
             resolution: Resolution::default(),
             reach: Reach::new(settings.verify, session, settings.hubs.are_several()),
@@ -218,6 +221,10 @@ impl Client {
             ClientDue::Registration(hub) => {
                 if let Some(registration) = self.registrations.get_mut(&hub) {
                     registration.due(cx, &self.settings);
+                    // It does not confirm that it was left. It may not have heard from another hub either that this client went.
+                    if let Some(path) = registration.path().filter(|_| self.left == Some(hub)) {
+                        self.reach.dismiss(cx, path.remote);
+                    }
                 }
                 self.looked_at(cx, hub);
             }
