@@ -195,16 +195,6 @@ impl Lab {
         self.node(spoke).edit_config(|text| text.replace(&own, "").replace(&first, &format!("{own}{first}")))
     }
 
-    /// A cable between the hubs' bridges of this name, which are made.
-    pub fn connect_hubs(&self, bridge: &str) -> Res {
-        for hub in ["hub", "hub2"] {
-            let ns = &self.node(hub).ns;
-            ns.ip(&format!("link add {bridge} type bridge mcast_snooping 0\nlink set {bridge} up"))?;
-        }
-        self.plug(&self.node("hub2").ns, "cable", "hub", bridge, "cable", mac(0x7c01))?;
-        self.node("hub2").ns.ip(&format!("link set cable master {bridge} up"))
-    }
-
     /// Adds `spoke<n>`, the site's bridges included. Its address ends in n + 1, as in the picture.
     pub fn add_spoke(&mut self, n: u8, vns: Vec<Vn>) -> Res {
         let bridges = vns.iter().enumerate().fold(String::new(), |mut lines, (i, vn)| {

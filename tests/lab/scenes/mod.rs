@@ -20,14 +20,14 @@ pub use ends::ends;
 pub use frames::every_frame;
 pub use growth::{adding_a_spoke, many_spokes};
 pub use guard::{frame, only_spokes_speak, uplink_of};
-pub use hubs::{across_hubs, drained, hub_lost, hubs_cut};
+pub use hubs::{across_hubs, cut_off, drained, hub_lost, hubs_cut};
 pub use loops::{cable, flooded, is_slow};
 pub use moves::a_vm_moves;
 pub use paths::blocked_path;
 pub use reboot::hub_reboot;
 pub use restart::hub_restart;
 pub use separation::separate_networks;
-pub use several::several_hubs;
+pub use several::{Broadcasts, settle, several_hubs};
 pub use silence::silent_and_unknown;
 
 use super::nodes::{Lab, Plan, bridge_mac, other_vn, test_vn};
