@@ -578,11 +578,10 @@ fn a_full_hub_keeps_its_links() {
 }
 
 /// Two routers with one MAC at two hubs: who was there first answers, and keeps it.
-#[test]
-fn a_mac_is_not_taken_by_another_hub() {
+fn keeps_its_mac_after(seconds: u64) {
     let mut sim = mesh(seed(), Net::GOOD, 2, 2);
     let (first, second) = (2, 3);
-    sim.run_secs(5);
+    sim.run_secs(seconds);
     let mac = sim.plane(first, VN).mac;
     sim.nodes[second].planes.get_mut(&VN).unwrap().mac = mac;
     sim.restart(second);
@@ -597,6 +596,17 @@ fn a_mac_is_not_taken_by_another_hub() {
     };
     assert_eq!((port(0, first), port(1, second)), (Some(Passing::All), None));
     assert!(sim.told(0, |event| matches!(event, Event::Rivals(_))) > 0);
+}
+
+#[test]
+fn a_mac_is_not_taken_by_another_hub() {
+    keeps_its_mac_after(5);
+}
+
+/// Not either from a session that is older than a claim can say.
+#[test]
+fn a_mac_is_not_taken_from_who_was_there_for_long() {
+    keeps_its_mac_after(70_000);
 }
 
 /// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.

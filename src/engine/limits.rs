@@ -54,8 +54,8 @@ pub const ROUND: Rate = Rate { per_second: 2000, burst: 500 };
 /// Traffic Indications of a hub in one VN; what they would be about goes by the hub.
 pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 
-/// MACs that a hub tells other hubs of; those above wait for a round, which leaves half of it to what is new.
-pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 2000 };
+/// MACs that a hub tells other hubs of, new ones, which wait for a round above it, and as many in rounds.
+pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 1000 };
 
 /// Claims of sessions that other hubs have not confirmed; further ones are not made.
 pub const HANDOVERS: usize = 4096;

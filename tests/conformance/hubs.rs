@@ -172,6 +172,26 @@ fn what_moves_waits_for_no_round() {
     }
 }
 
+/// And what is new all the time is not all that is told.
+#[test]
+fn what_is_new_keeps_no_round_from_going_on() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    hub.register(&client(3));
+    let quiet = station(20_000);
+    learn(&mut hub, quiet, Place::At(two.vtep()));
+    let mut told = Vec::new();
+    for turn in 0..2000 {
+        let place = if turn / 100 % 2 == 0 { two } else { client(3) };
+        for n in 0..150 {
+            learn(&mut hub, station(turn % 100 * 150 + n), Place::At(place.vtep()));
+        }
+        told.extend(announced(&stay(&mut hub, &others, SECOND / 10)));
+    }
+    assert!(told.contains(&quiet), "not told again in 200 s");
+}
+
 #[test]
 fn a_silent_hub_takes_no_places_of_others() {
     let (mut hub, others) = linked(2);
@@ -378,4 +398,26 @@ fn what_left_another_hub_is_unlearned_if_it_is_there() {
         assert_eq!(reply[0].header().kind, Kind::PurgeReply);
         assert_eq!(acts(&hub).contains(&Act::Unlearn(mac, there)), !has_moved);
     }
+}
+
+/// What is too much to be told one by one is not told; answers that were given stay, as they are true.
+#[test]
+fn what_left_by_the_thousand_takes_no_answers_back() {
+    let (mut hub, others) = linked(1);
+    let two = client(2);
+    hub.register(&two);
+    let place = Place::At(two.vtep());
+    for n in 0..2000 {
+        learn(&mut hub, station(n), place);
+    }
+    let mut sent = Vec::new();
+    for n in 0..100 {
+        let some: Vec<_> = (0..20).map(|of| ProtocolAddress::Mac(station(n * 20 + of))).collect();
+        sent.extend(hub.hear(two.path(), TAG, &two.purge(20 + n, 0, &some)));
+    }
+    sent.extend(hub.pass(5 * SECOND));
+    let to_other = sent.iter().filter(|sent| sent.path == others[0].path());
+    let purges = to_other.filter(|sent| sent.header().kind == Kind::PurgeRequest);
+    let all = purges.flat_map(Sent::cies).filter(|cie| cie.prefix < 48).count();
+    assert_eq!(all, 0, "all was taken back");
 }

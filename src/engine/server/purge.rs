@@ -148,8 +148,18 @@ impl Line {
             self.covered += usize::from(covered);
             return if covered { Pushed::Covered } else { Pushed::InLine };
         }
+        let is_gone = |about: About| matches!(about, About::Gone(_));
+        if self.waiting.len() >= PURGES_PER_CLIENT && !is_gone(about) {
+            // What was given as an answer comes first.
+            self.waiting.retain(|(about, _), _| !is_gone(*about));
+            self.unsend();
+        }
         let before = self.waiting.len();
         let full = before >= PURGES_PER_CLIENT;
+        if is_gone(about) && (full || self.storms) {
+            // Too much to be told one by one: bridges forget it by its age.
+            return Pushed::Covered;
+        }
         let key = if full || self.storms { all } else { key };
         let mut until = until;
         if full {

@@ -23,11 +23,14 @@ const APART: Duration = Duration::from_millis(100);
 /// What of them is announced. The addresses themselves stand in the book.
 #[derive(Debug)]
 pub struct Directory {
+    /// Of those that are new, and of rounds.
     bucket: TokenBucket,
+    round: TokenBucket,
     alarm: Alarm,
     /// How far the present round got.
     reached: Option<ProtocolAddress>,
-    /// Something is new that the limit kept back: the next round follows at once, since this one may have passed it by.
+    /// Something is new that the limit kept back, or another hub listens: the next round follows soon, since this one may
+    /// have passed it by.
     is_behind: bool,
 }
 
@@ -35,6 +38,7 @@ impl Default for Directory {
     fn default() -> Directory {
         Directory {
             bucket: TokenBucket::new(DIRECTORY),
+            round: TokenBucket::new(DIRECTORY),
             alarm: Alarm::default(),
             reached: None,
             is_behind: false,
@@ -61,8 +65,12 @@ impl Server {
 
     /// Has all of them announced, now that one more hub listens, or is about to.
     pub(in super::super) fn announce_all(&mut self, cx: &mut Context<'_>) {
-        self.mesh.directory.reached = None;
-        cx.arm(&mut self.mesh.directory.alarm, cx.now + READY, Due::Server(ServerDue::Directory));
+        let directory = &mut self.mesh.directory;
+        if directory.reached.is_some() {
+            directory.is_behind = true;
+        } else {
+            cx.arm(&mut directory.alarm, cx.now + READY, Due::Server(ServerDue::Directory));
+        }
     }
 
     /// Goes on where the limit stopped the round; with a new one after the last.
@@ -82,7 +90,7 @@ impl Server {
             }
             left -= 1;
             if let Some(mac) = site.and_then(|site| mac(address).filter(|_| !Server::is_hub(cx, site))) {
-                if let Err(wait) = self.mesh.directory.bucket.take_spare(cx.now) {
+                if let Err(wait) = self.mesh.directory.round.take(cx.now) {
                     return cx.arm(&mut self.mesh.directory.alarm, cx.now + wait.max(APART), due);
                 }
                 self.announce_to_all(cx, mac);
@@ -90,7 +98,7 @@ impl Server {
             self.mesh.directory.reached = Some(address);
         }
         self.mesh.directory.reached = None;
-        let next = if self.mesh.directory.is_behind { APART } else { AGAIN };
+        let next = if self.mesh.directory.is_behind { READY } else { AGAIN };
         cx.arm(&mut self.mesh.directory.alarm, cx.now + next, due);
     }
 

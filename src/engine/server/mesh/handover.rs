@@ -109,6 +109,7 @@ impl Server {
         let is_new = spoke.port.is_none() || self.is_given_up(cx, site);
         let Some(mac) = spoke.registered.iter().find_map(|r| mac(r.address)) else { return };
         self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
+        self.mesh.handovers.doubts.retain(|doubt| doubt.site != site);
         let is_in_session = |hub: &SiteId| self.has_session(cx, *hub);
         let hubs: Vec<SiteId> = self.mesh.hubs.iter().copied().filter(is_in_session).collect();
         for hub in hubs {
@@ -250,25 +251,25 @@ impl Server {
             if let Some(address) = cie.address.filter(|_| cie.code == code::ALREADY_REGISTERED) {
                 self.is_denied_here(cx, address);
             } else if let Some(address) = cie.address {
-                self.is_claimed(cx, hub, address, Duration::from_secs(cie.holding.into()));
+                self.is_claimed(cx, hub, address, cie.holding);
             }
         }
     }
 
     /// Another hub says that it has a spoke, in a session of this age. A younger one wins.
-    fn is_claimed(&mut self, cx: &mut Context<'_>, by: SiteId, address: ProtocolAddress, age: Duration) {
+    fn is_claimed(&mut self, cx: &mut Context<'_>, by: SiteId, address: ProtocolAddress, age: u16) {
         let registered = cx.book.get(address).and_then(|entry| entry.registered());
         let Some(site) = registered.or_else(|| found_with(cx, address)) else { return };
         let (Some(spoke), Some(member)) = (cx.sites.vtep(site), cx.sites.member(site)) else { return };
         if member.is_hub {
             return;
         }
-        let own = member.begun.map(|begun| Duration::from_secs(cx.now.since(begun.began()).as_secs()));
+        let own = member.begun.map(|begun| age_of(cx, begun.began()));
         let is_lower = || {
             let via = cx.sites.via(by);
             via.is_some_and(|via| via.path.remote < cx.name_of(via.path.local))
         };
-        let is_new = age.is_zero();
+        let is_new = age == 0;
         let is_theirs = own.is_none_or(|own| age < own || age == own && (is_new || is_lower()));
         let port = cx.plane.port(spoke);
         let Some(port) = port.filter(|port| is_theirs && port.passing != Passing::Mute) else { return };
@@ -366,12 +367,11 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     let member = cx.sites.member(hub);
     let (Some(via), Some(member)) = (cx.sites.via(hub), member) else { return false };
     let (to, vni) = (member.address, member.uplink());
-    let now = cx.now;
     let age = |site: SiteId| {
         let spoke = cx.plane.port(cx.sites.vtep(site)?);
         let is_mute = spoke.is_some_and(|port| port.passing == Passing::Mute);
         let begun = cx.sites.member(site).filter(|member| !member.is_hub && !is_mute)?.begun?;
-        u16::try_from(now.since(begun.began()).as_secs()).ok()
+        Some(age_of(cx, begun.began()))
     };
     let said: heapless::Vec<(SiteId, Mac, u16), CIES_PER_PURGE> =
         claim.spokes.iter().filter_map(|(site, mac)| Some((*site, *mac, age(*site)?))).collect();
@@ -406,6 +406,11 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     });
     increment(&mut cx.statistics.tx_purge_req);
     true
+}
+
+/// How old a session is, in whole seconds, as claims say it: all above 18 hours are of one age.
+fn age_of(cx: &Context<'_>, began: Instant) -> u16 {
+    u16::try_from(cx.now.since(began).as_secs()).unwrap_or(u16::MAX)
 }
 
 /// A client of an earlier run of the daemon whose port says that it had registered the address.
