@@ -26,18 +26,11 @@ pub fn report(file: &File, config: &Config, errors: &mut Vec<Finding>) {
     }
     for vn in &config.vns {
         let Some(section) = file.section("vn", &vn.name) else { continue };
-        if let Some((line, why)) = hubs_apart(config, vn, section) {
-            let _ = Reader::again(section, errors).refuse_at(line, &HUB, &why);
+        if let Some((option, line, why)) = hubs_apart(config, vn, section) {
+            let _ = Reader::again(section, errors).refuse_at(line, option, &why);
         }
         if let Role::Hub(hub) = &vn.role {
             let is_peer = |other: &&Hub| hub.peers.contains(&other.name);
-            if let Some(other) = config.hubs.iter().filter(is_peer).find(|other| !other.session) {
-                let why = format!(
-                    "hubs are in sessions with each other, and 'session' of hub '{}' is 0",
-                    other.name
-                );
-                let _ = Reader::again(section, errors).refuse(&PEER, &why);
-            }
             if let Some(other) =
                 config.hubs.iter().find(|other| is_peer(other) && lacks_key(config, vn, hub, other))
             {
@@ -93,14 +86,15 @@ fn is_in_use(config: &Config, hub: &Hub) -> bool {
     })
 }
 
-/// Which of several hubs of a VN cannot be one of them, and why.
-fn hubs_apart(config: &Config, vn: &Vn, section: &Section) -> Option<(u32, String)> {
-    let Role::Spoke(spoke) = &vn.role else { return None };
-    if spoke.hubs.len() < 2 {
-        return None;
-    }
-    let find = |name: &String| config.hubs.iter().find(|hub| hub.name == *name);
-    let hubs: Vec<&Hub> = spoke.hubs.iter().filter_map(find).collect();
+/// Which of several hubs of a VN cannot be one of them, and why: the option that names it, and the line.
+fn hubs_apart(config: &Config, vn: &Vn, section: &Section) -> Option<(&'static Opt, u32, String)> {
+    let (option, names) = match &vn.role {
+        Role::Spoke(spoke) if spoke.hubs.len() > 1 => (&HUB, &spoke.hubs),
+        Role::Spoke(_) => return None,
+        Role::Hub(hub) => (&PEER, &hub.peers),
+    };
+    let hubs: Vec<&Hub> =
+        names.iter().filter_map(|name| config.hubs.iter().find(|hub| hub.name == *name)).collect();
     let why = |place: usize, hub: &Hub| {
         let twin = hubs.iter().take(place).find(|other| is_one(&other.address, &hub.address));
         match twin {
@@ -110,8 +104,8 @@ fn hubs_apart(config: &Config, vn: &Vn, section: &Section) -> Option<(u32, Strin
         }
     };
     let (place, why) = hubs.iter().enumerate().find_map(|(place, hub)| Some((place, why(place, hub)?)))?;
-    let line = section.get(HUB.name)?.texts().get(place)?.line;
-    Some((line, why))
+    let line = section.get(option.name)?.texts().get(place)?.line;
+    Some((option, line, why))
 }
 
 /// Why a hub cannot be reached from the addresses that `nbma` names.

@@ -656,7 +656,12 @@ fn mistakes_in_a_vn_are_told_with_their_line() {
         (
             HUB,
             "list peer h\nconfig hub h\noption address 10.0.0.2\noption session 0",
-            "f:6: option 'peer': hubs are in sessions with each other, and 'session' of hub 'h' is 0",
+            "f:6: option 'peer': 'h' has 'session' 0, and one of several hubs needs sessions",
+        ),
+        (
+            HUB,
+            "list peer h\nlist peer g\nconfig hub h\noption address 10.0.0.2\nconfig hub g\noption address 10.0.0.2",
+            "f:7: option 'peer': 'g' has the address of 'h'",
         ),
         (SPOKE, "list peer h", "f:8: option 'peer': only for role hub, and this VN has role spoke"),
         (

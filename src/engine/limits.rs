@@ -65,6 +65,9 @@ pub const HANDOVERS: usize = 4096;
 pub const CROSS_QUESTIONS: usize = 1024;
 pub const CROSS_ASKERS: usize = 4096;
 
+/// New questions of a hub to other hubs: half of what one of them takes of it ([`HUB`]), since claims come there, too.
+pub const ASKED: Rate = Rate { per_second: 500, burst: 1000 };
+
 /// Addresses one client may register in a VN.
 pub const ADDRESSES_PER_CLIENT: usize = 8;
 

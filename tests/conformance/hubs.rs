@@ -302,6 +302,55 @@ fn the_port_of_a_new_hub_is_opened_once_it_knows_who_is_here() {
     assert_eq!(passing(&hub), Some(dmevpn::engine::Passing::All));
 }
 
+/// Two names may turn out to be one address: that hub is registered with once.
+#[test]
+fn a_hub_with_two_names_is_one() {
+    let (mut hub, others) = linked(2);
+    hub.input(Input::Hub { hub: others[1].key, path: Some(others[0].path()) });
+    let mut sent = hub.sent();
+    sent.extend(hub.pass(SECOND));
+    let begins = |sent: &&Sent| {
+        sent.path == others[0].path()
+            && sent.header().kind == Kind::RegistrationRequest
+            && sent.message().tags().is_none_or(|tags| tags.receiver == 0)
+    };
+    assert_eq!(sent.iter().filter(begins).count(), 0);
+    assert!(hub.port(others[0].at).is_some());
+}
+
+/// Whatever MAC a spoke registers, and whenever: whose it is at other hubs is asked.
+#[test]
+fn each_mac_that_a_spoke_registers_is_claimed() {
+    let (mut hub, others) = linked(1);
+    let (two, second) = (client(2), address("52:54:00:00:07:77"));
+    let mut tags = Tags { sender: 5, receiver: 0 };
+    let header = |id| two.header(Kind::RegistrationRequest, 0x8000, id, two.source);
+    let cie = Cie { prefix: 0xff, mtu: 1450, holding: 600, ..Cie::default() };
+    let both = |id| {
+        write(&header(id), |w| {
+            w.cie(&cie).cie(&Cie { address: Some(second), ..cie });
+        })
+    };
+    let is_claim = |sent: &&Sent| sent.header().kind == Kind::PurgeRequest && sent.path == others[0].path();
+    let claimed = |sent: &[Sent]| -> Vec<Vec<_>> {
+        sent.iter()
+            .filter(is_claim)
+            .map(|claim| claim.cies().iter().map(|cie| cie.address).collect())
+            .collect()
+    };
+    let nak = hub.hear(two.path(), TAG, &tagged(&two.registration(1), tags)).remove(0);
+    tags.receiver = nak.message().challenge().expect("a cookie").cookie;
+    let sent = hub.hear(two.path(), TAG, &tagged(&two.registration(2), tags));
+    assert_eq!(claimed(&sent), [vec![Some(two.source)]]);
+    stay(&mut hub, &others, SECOND);
+    // One more, in the session: it begins another one first.
+    let nak = hub.hear(two.path(), TAG, &tagged(&both(3), tags)).remove(0);
+    assert_eq!(nak.codes()[0], code::PROHIBITED);
+    tags.receiver = nak.message().challenge().expect("another cookie").cookie;
+    let sent = hub.hear(two.path(), TAG, &tagged(&both(4), tags));
+    assert_eq!(claimed(&sent), [vec![Some(two.source), Some(second)]]);
+}
+
 /// A hub that gets peers has another address: its spokes announce what they have to the old one until they hear of it.
 #[test]
 fn spokes_hear_of_another_address_of_their_hub() {

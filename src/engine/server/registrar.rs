@@ -53,7 +53,10 @@ impl Server {
                 increment(&mut cx.statistics.rx_rate_limited);
                 return Ok(());
             }
-            Trust::Session if from.site.is_some_and(|site| self.is_given_up(cx, site)) => {
+            Trust::Session
+                if from.site.is_some_and(|site| self.is_given_up(cx, site))
+                    || self.is_unclaimed(cx, from) =>
+            {
                 self.challenge(cx, &unbelieved(from));
                 return Ok(());
             }

@@ -107,23 +107,26 @@ impl Server {
     pub(in super::super) fn claim(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let Some(spoke) = cx.sites.member(site).filter(|member| !member.is_hub) else { return };
         let is_new = spoke.port.is_none() || self.is_given_up(cx, site);
-        let Some(mac) = spoke.registered.iter().find_map(|r| mac(r.address)) else { return };
+        let spokes: Spokes = macs_of(spoke).map(|mac| (site, mac)).collect();
         self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
         self.mesh.handovers.doubts.retain(|doubt| doubt.site != site);
         let is_in_session = |hub: &SiteId| self.has_session(cx, *hub);
         let hubs: Vec<SiteId> = self.mesh.hubs.iter().copied().filter(is_in_session).collect();
         for hub in hubs {
-            let spokes = core::iter::once((site, mac)).collect();
-            self.tell_hub(cx, hub, spokes, Terms { waits: is_new.then_some(site), ..Terms::default() });
+            self.tell_hub(
+                cx,
+                hub,
+                spokes.clone(),
+                Terms { waits: is_new.then_some(site), ..Terms::default() },
+            );
         }
     }
 
     /// Another hub is there, or back: it is told of all spokes. A port that is new for it is opened then.
     pub(super) fn claim_all(&mut self, cx: &mut Context<'_>, hub: SiteId) {
         let members = cx.sites.members().filter(|(_, _, member)| !member.is_hub && member.begun.is_some());
-        let first = |member: &Member| member.registered.iter().find_map(|r| mac(r.address));
         let all: Vec<(SiteId, Mac)> =
-            members.filter_map(|(site, _, member)| Some((site, first(member)?))).collect();
+            members.flat_map(|(site, _, member)| macs_of(member).map(move |mac| (site, mac))).collect();
         let port = cx.sites.vtep(hub).and_then(|at| cx.plane.port(at));
         let is_open = port.is_some_and(|port| port.passing == Passing::All);
         let shuts = !is_open || Server::hub_port(cx, hub).is_none();
@@ -144,6 +147,17 @@ impl Server {
             None => Passing::Nothing,
             Some(passing) => passing,
         }
+    }
+
+    /// Whether a spoke registers a MAC that it had not, and that other hubs were not asked about: they are where a session
+    /// begins.
+    pub(in super::super) fn is_unclaimed(&self, cx: &Context<'_>, from: &Inbound<'_>) -> bool {
+        let spoke = from.site.and_then(|site| cx.sites.member(site)).filter(|member| !member.is_hub);
+        let is_new = |address: ProtocolAddress| {
+            mac(address).is_some() && spoke.is_some_and(|spoke| spoke.registered(address).is_none())
+        };
+        let addresses = from.message.cies().map(|cie| cie.address.or(from.message.header.source));
+        !self.mesh.peers.is_empty() && addresses.flatten().any(is_new)
     }
 
     /// Whether other hubs are to answer before a spoke is answered.
@@ -406,6 +420,11 @@ fn send(cx: &mut Context<'_>, claim: &mut Claim) -> bool {
     });
     increment(&mut cx.statistics.tx_purge_req);
     true
+}
+
+/// What a spoke registered that is a MAC.
+fn macs_of(spoke: &Member) -> impl Iterator<Item = Mac> {
+    spoke.registered.iter().filter_map(|r| mac(r.address))
 }
 
 /// How old a session is, in whole seconds, as claims say it: all above 18 hours are of one age.

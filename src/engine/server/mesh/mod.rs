@@ -105,6 +105,12 @@ impl Mesh {
         self.peers.values().any(|peer| peer.path.is_some_and(|path| path.remote == nbma))
     }
 
+    /// Two names may stand for one address: then it is one hub, and the second name has no way.
+    fn is_hubs_own(&self, hub: HubKey, path: Path) -> bool {
+        let is_it = |other: &OtherHub| other.path.is_some_and(|there| there.remote == path.remote);
+        !self.peers.values().any(|other| other.hub != hub && is_it(other))
+    }
+
     /// Whether this hub registers with one at an underlay address.
     pub fn registers_at(&self, nbma: Nbma) -> bool {
         self.peers.values().any(|peer| peer.registration.path().is_some_and(|path| path.remote == nbma))
@@ -169,6 +175,7 @@ impl Server {
 
     /// The way to another hub is known, changed or lost.
     pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
+        let path = path.filter(|path| self.mesh.is_hubs_own(hub, *path));
         let Some(peer) = self.mesh.peers.get_mut(&hub) else { return };
         if peer.path == path {
             peer.registers(cx, |registration, cx, settings| registration.retry(cx, settings));
@@ -364,6 +371,8 @@ impl Server {
         let gone = path.map_or_else(Vec::new, |path| hubs_at(cx, path.remote));
         let is_used = gone.iter().any(|site| cx.sites.member(*site).and_then(|m| m.uplink()) == peer.vni);
         gone.into_iter().for_each(|site| self.remove(cx, site, Why::Removed));
+        // What is not there since nobody wants it is not lost.
+        self.mesh.most = self.mesh.most.min(self.mesh.hubs.len());
         if let Some(vni) = peer.vni.filter(|_| !is_used) {
             cx.uplinks.release(vni);
         }

@@ -6,7 +6,7 @@ use super::super::super::context::{Context, Due, ServerDue};
 use super::super::super::contract::statistics::increment;
 use super::super::super::contract::way::Via;
 use super::super::super::exchange::{Backoff, Inbound, KeyId, Request, Trust};
-use super::super::super::limits::{CROSS_ASKERS, CROSS_QUESTIONS};
+use super::super::super::limits::{ASKED, CROSS_ASKERS, CROSS_QUESTIONS, TokenBucket};
 use super::super::super::sites::SiteId;
 use super::super::super::timers::Alarm;
 use super::super::{Server, mac};
@@ -42,10 +42,17 @@ struct Question {
 }
 
 /// Those that are not answered yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Questions {
     open: Vec<Question>,
+    asked: TokenBucket,
     alarm: Alarm,
+}
+
+impl Default for Questions {
+    fn default() -> Questions {
+        Questions { open: Vec::new(), asked: TokenBucket::new(ASKED), alarm: Alarm::default() }
+    }
 }
 
 impl Server {
@@ -77,7 +84,7 @@ impl Server {
             }
             // It moved from one hub to another.
             (question.request, question.next) = (Request::new(cx, hub, address), cx.now);
-        } else if questions < CROSS_QUESTIONS / hubs {
+        } else if questions < CROSS_QUESTIONS / hubs && self.mesh.questions.asked.take(cx.now).is_ok() {
             let request = Request::new(cx, hub, address);
             open.push(Question { address, request, next: cx.now, waiting: vec![waits] });
         } else {
