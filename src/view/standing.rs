@@ -36,6 +36,7 @@ pub fn is_well(vn: &VnStatus) -> bool {
             !is_full(report)
                 && report.ip_crowd.is_none()
                 && report.rivals.is_empty()
+                && report.peers.0 >= report.peers.1
                 && report.path_trouble.is_none()
                 && (report.looped, report.restless) == (None, None)
         }
@@ -173,9 +174,11 @@ fn why_hub(report: &HubReport) -> Option<String> {
         format!("{all} IP clients are registered, {count} of them from {network}, further ones are refused")
     });
     let moves = why_moves(report.looped.as_ref(), report.restless.as_ref());
+    let (linked, others) = report.peers;
+    let links = (linked < others).then(|| format!("it is linked to {linked} of {others} other hubs"));
     let rivals = report.rivals.iter().map(|both| rivals(both).to_string());
     let path = report.path_trouble.map(|(hub, what)| format!("path to hub {hub}: {}", trouble(what)));
-    let all = full.into_iter().chain(crowd).chain(rivals).chain(path).chain(moves);
+    let all = full.into_iter().chain(crowd).chain(rivals).chain(links).chain(path).chain(moves);
     Some(all.collect::<Vec<_>>().join("; ")).filter(|why| !why.is_empty())
 }
 

@@ -325,8 +325,7 @@ fn status_of_two_routers_with_one_mac() {
     assert!(said.contains(&format!("why {both}; two routers have MAC 52:54:00:00:00:02: ")), "{said}");
     assert!(said.contains(hint), "{said}");
     // The other hubs.
-    let cut =
-        "; path to hub 10.0.0.9: NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?";
+    let cut = "; it is linked to 1 of 2 other hubs; path to hub 10.0.0.9: NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?";
     assert!(said.contains(cut) && said.contains("hubs linked to 1 of 2 others"), "{said}");
 }
 

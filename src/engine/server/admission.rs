@@ -144,7 +144,8 @@ impl Server {
         let header = &from.message.header;
         let site = cx.sites.find((header.nbma, header.vni));
         let member = site.and_then(|site| cx.sites.member(site));
-        let mut room = ADDRESSES_PER_CLIENT - member.map_or(0, |member| member.registered.len());
+        let mut room =
+            ADDRESSES_PER_CLIENT.saturating_sub(member.map_or(0, |member| member.registered.len()));
         let verdict = |cie: Cie| {
             let registered = self.registered(cx, from, &cie).ok_or(code::PROHIBITED)?;
             if self.is_anothers(cx, from, registered.address, heard) {

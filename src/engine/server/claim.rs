@@ -319,8 +319,9 @@ impl Server {
         let Claim { via, trust, key, .. } = claim;
         let from = Inbound { via, site, trust, key, message, octets: &claim.octets };
         let ours = site.and_then(|site| cx.sites.get(site)?.tags).map(Tags::flipped);
-        if claim.trust == Trust::Session && message.tags() != ours {
-            // Its session ended meanwhile.
+        let is_given_up = || site.is_some_and(|site| self.is_given_up(cx, site));
+        if claim.trust == Trust::Session && (message.tags() != ours || is_given_up()) {
+            // Its session ended meanwhile, or another hub has it.
             return;
         }
         claim.heard.push((claim.holder, is_there));

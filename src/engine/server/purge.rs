@@ -151,8 +151,11 @@ impl Line {
         let is_gone = |about: About| matches!(about, About::Gone(_));
         if self.waiting.len() >= PURGES_PER_CLIENT && !is_gone(about) {
             // What was given as an answer comes first.
+            let before = self.waiting.len();
             self.waiting.retain(|(about, _), _| !is_gone(*about));
-            self.unsend();
+            if self.waiting.len() < before {
+                self.unsend();
+            }
         }
         let before = self.waiting.len();
         let full = before >= PURGES_PER_CLIENT;

@@ -231,7 +231,7 @@ impl Server {
         let is_named = |address| from.message.cies().any(|cie| cie.address.or(source) == Some(address));
         let Some(member) = cx.sites.member(site) else { return };
         let former = member.registered.iter().map(|r| r.address).filter(|address| !is_named(*address));
-        let former: heapless::Vec<_, ADDRESSES_PER_CLIENT> = former.collect();
+        let former: heapless::Vec<_, ADDRESSES_PER_CLIENT> = former.take(ADDRESSES_PER_CLIENT).collect();
         former.into_iter().for_each(|address| self.is_not_there(cx, site, address));
     }
 

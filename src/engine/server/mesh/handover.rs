@@ -288,6 +288,7 @@ impl Server {
         let port = cx.plane.port(spoke);
         let Some(port) = port.filter(|port| is_theirs && port.passing != Passing::Mute) else { return };
         self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
+        self.replies.remove(&site);
         cx.want(Item::Port(spoke), Some(Wanted::Port(Port { passing: Passing::Mute, ..port })));
         let end = cx.now + LEAVES;
         let Some(member) = cx.sites.member_mut(site) else { return };
