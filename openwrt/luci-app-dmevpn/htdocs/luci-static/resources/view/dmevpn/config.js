@@ -24,7 +24,7 @@ const TABS = {
 	},
 	vn: {
 		general: [ 'enabled', 'role', 'hub', 'vpn_id', 'vni', 'bridge', 'vlan', 'mtu' ],
-		advanced: [ 'preempt', 'vxlan', 'trigger', 'verify', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'key', 'require', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
+		advanced: [ 'preempt', 'peer', 'vxlan', 'trigger', 'verify', 'negative_time', 'max_macs', 'default', 'protocol_address', 'cisco_authentication', 'allow', 'key', 'require', 'untagged_l2', 'uplink_vni', 'dataplane', 'max_vnis_per_address', 'max_spokes' ]
 	},
 	key: {
 		general: [ 'spi', 'secret' ],
@@ -185,7 +185,7 @@ return view.extend({
 	},
 
 	add_field: function(s, tab, type, name) {
-		const choices = type == 'vn' && name == 'hub'
+		const choices = type == 'vn' && (name == 'hub' || name == 'peer')
 			? uci.sections('dmevpn', 'hub').map((hub) => [ hub['.name'], '%s (%s)'.format(hub['.name'], hub.address) ])
 			: [ 'key', 'vn' ].indexOf(name) >= 0
 				? uci.sections('dmevpn', name).map((section) => [ section['.name'], section['.name'] ])
