@@ -78,7 +78,7 @@ fn play(lab: &Lab, r: &mut Report) -> Res {
     let quiet = wait_until(SOON, || both.iter().all(|spoke| floods(spoke, false)));
     r.check(quiet, "both tunnels flood nothing");
     let frames = watch.count(|_| true);
-    std::thread::sleep(Duration::from_millis(500)); // what waits in the cable's queues
+    std::thread::sleep(Duration::from_millis(500) * patience()); // what waits in the queues: a slow machine is behind
     watch.clear();
     std::thread::sleep(Duration::from_secs(3));
     let still = watch.count(|_| true);
