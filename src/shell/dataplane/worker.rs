@@ -5,14 +5,13 @@
 //! It has sockets of its own, gets jobs and answers each of them, in their order, but that a listing goes on beside
 //! other jobs. It knows nothing between two of them.
 
-use super::alias::{self, Mark};
 use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
-use super::join::{flood, join};
+use super::join::{flood, rejoin};
 use super::settle::{Leave, Settle, Standing, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
-use crate::engine::{Passing, VnKey};
+use crate::engine::VnKey;
 use crate::shell::clock::Clock;
 use crate::shell::netlink::{Error, FdbChange, FdbEntry, FdbTable, Floods, Gate, Link, LinkChange, Netlink};
 use crate::shell::packet;
@@ -455,31 +454,6 @@ impl Hands {
             self.begin();
         }
     }
-}
-
-/// A device becomes a port again. One that is not to pass everything does not before a frame can pass it.
-fn rejoin(
-    netlink: &mut Netlink,
-    link: &Link,
-    bridge: u32,
-    vlan: Option<VlanId>,
-    mtu: u32,
-) -> Result<(), Error> {
-    let Some((_, Mark::Port(_, kept))) = link.alias.as_deref().and_then(alias::parse) else {
-        return join(netlink, link, bridge, vlan, mtu);
-    };
-    let is_new = link.master != Some(bridge);
-    if is_new && (kept.is_hubs || kept.passing != Passing::All) {
-        netlink.set_link(link.index, &LinkChange { up: Some(false), ..LinkChange::default() })?;
-        netlink.set_link(link.index, &LinkChange { master: Some(Some(bridge)), ..LinkChange::default() })?;
-    }
-    if kept.is_hubs && (is_new || link.isolated != Some(true)) {
-        netlink.isolate(link.index)?;
-    }
-    if is_new && kept.passing != Passing::All {
-        netlink.pass(link.index, kept.passing)?;
-    }
-    join(netlink, link, bridge, vlan, mtu)
 }
 
 /// Makes changes. The devices of those that are not there.
