@@ -276,17 +276,7 @@ impl Reach {
         let sites = vn.sites.after(after.map(|after| (after.nbma, Some(after.vni))));
         sites.filter_map(move |(site, there)| {
             let peer = self.peers.get(&site)?;
-            let (round_trip, loss, largest) = peer.quality();
-            Some(PathRow {
-                peer: there.vtep()?,
-                is_hub: peer.is_hub,
-                state: peer.state(),
-                since: vn.now.since(peer.since()).as_secs(),
-                round_trip,
-                loss,
-                largest,
-                shortcuts: vn.book.macs_of(site),
-            })
+            Some(peer.row(vn.now, there.vtep()?, vn.book.macs_of(site)))
         })
     }
 

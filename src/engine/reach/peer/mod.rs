@@ -3,10 +3,11 @@
 mod judge;
 
 use super::budget::Share;
-use crate::engine::contract::report::{PathState, Trouble};
+use crate::engine::contract::report::{PathRow, PathState, Trouble};
 use crate::engine::limits::{ANSWERS, TokenBucket};
 use crate::engine::timers::Alarm;
 use crate::time::Instant;
+use crate::types::Vtep;
 use core::time::Duration;
 
 /// A test before frames go there: so many probes, this far apart.
@@ -212,10 +213,6 @@ impl Peer {
         if self.is_verified { self.state } else { PathState::Unverified }
     }
 
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
     /// Whether frames may go there.
     pub fn leads(&self) -> bool {
         !self.is_verified || self.is_hub || self.state == PathState::Up
@@ -225,9 +222,18 @@ impl Peer {
         Line { answered: self.answered, is_large: self.is_large }
     }
 
-    /// Round trip in milliseconds, loss of a thousand, largest frame.
-    pub fn quality(&self) -> (Option<u32>, u16, Option<u16>) {
-        (self.srtt.map(|srtt| srtt / 8), self.loss as u16, self.largest)
+    /// For `dmevpn paths`: the path to this VTEP, where so many MACs are.
+    pub fn row(&self, now: Instant, peer: Vtep, shortcuts: u32) -> PathRow {
+        PathRow {
+            peer,
+            is_hub: self.is_hub,
+            state: self.state(),
+            since: now.since(self.since).as_secs(),
+            round_trip: self.srtt.map(|srtt| srtt / 8),
+            loss: self.loss as u16,
+            largest: self.largest,
+            shortcuts,
+        }
     }
 
     /// When the first and the last of those in a row were sent that were lost.

@@ -114,17 +114,8 @@ impl Server {
         let sites = vn.sites.after(after.map(|after| (after.nbma, Some(after.vni))));
         sites.filter_map(move |(site, there)| {
             let path = self.mesh.paths.0.get(&site)?;
-            let (round_trip, loss, largest) = path.peer.quality();
-            Some(PathRow {
-                peer: there.vtep()?,
-                is_hub: true,
-                state: path.state(),
-                since: vn.now.since(path.peer.since()).as_secs(),
-                round_trip,
-                loss,
-                largest,
-                shortcuts: vn.book.macs_of(site),
-            })
+            let row = path.peer.row(vn.now, there.vtep()?, vn.book.macs_of(site));
+            Some(PathRow { state: path.state(), ..row })
         })
     }
 
