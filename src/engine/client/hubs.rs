@@ -115,8 +115,9 @@ impl Client {
     /// The present hub asks whether this client is there, since another one has registered it. Whether that is the one that it goes
     /// to: then it says nothing, as if it were there already.
     pub(super) fn is_claimed(&mut self) -> bool {
-        self.is_silent |= self.choice.candidate().is_some();
-        self.choice.candidate().is_some()
+        let goes = self.choice.candidate().is_some();
+        self.is_silent |= goes;
+        goes
     }
 
     /// It stays at the present hub after all, which may have given it up.

@@ -422,6 +422,22 @@ fn count(cx: &mut Context<'_>, client: Option<SiteId>, what: fn(&mut ClientStati
     }
 }
 
+/// The port for a spoke, or for another hub, is there.
+fn came(is_hub: bool, at: Vtep, uplink: Vni) -> Event {
+    match is_hub {
+        true => Event::HubUp { hub: at, uplink },
+        false => Event::SpokeUp { spoke: at, uplink },
+    }
+}
+
+/// It is there no more.
+fn went(is_hub: bool, at: Vtep, why: Why) -> Event {
+    match is_hub {
+        true => Event::HubDown { hub: at, why },
+        false => Event::SpokeDown { spoke: at, why },
+    }
+}
+
 fn mac(address: ProtocolAddress) -> Option<Mac> {
     match address {
         ProtocolAddress::Mac(mac) => Some(mac),

@@ -277,13 +277,10 @@ impl Server {
     /// It is here after all.
     pub(super) fn is_not_gone(&mut self, address: ProtocolAddress) {
         for hub in &self.mesh.hubs {
-            let line = self.lines.get_mut(hub);
-            let Some(line) = line.filter(|line| line.waiting.contains_key(&(About::Gone(address), None)))
-            else {
-                continue;
-            };
-            line.waiting.remove(&(About::Gone(address), None));
-            line.unsend();
+            let Some(line) = self.lines.get_mut(hub) else { continue };
+            if line.waiting.remove(&(About::Gone(address), None)).is_some() {
+                line.unsend();
+            }
         }
     }
 

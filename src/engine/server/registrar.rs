@@ -15,7 +15,7 @@ use super::super::sites::SiteId;
 use super::admission::{granted, is_for_anybody, translated};
 use super::claim::Heard;
 use super::mesh::unbelieved;
-use super::{Server, ip, mac};
+use super::{Server, came, ip, mac, went};
 use crate::time::Instant;
 use crate::types::{Label, Nbma, Vtep};
 use crate::wire::nhrp::{Cie, Fault, Header, Kind, Protocol, ProtocolAddress, Sent, Writer, code, kind};
@@ -149,10 +149,7 @@ impl Server {
             Outcome::Made => {
                 port.is_up = true;
                 if !was_up {
-                    cx.tell(match is_hub {
-                        true => Event::HubUp { hub: spoke, uplink },
-                        false => Event::SpokeUp { spoke, uplink },
-                    });
+                    cx.tell(came(is_hub, spoke, uplink));
                 }
                 if let Some(reply) = reply {
                     self.send(cx, site, *reply, None);
@@ -166,10 +163,7 @@ impl Server {
                 cx.want(Item::Port(spoke), None);
                 self.port_failed(cx, uplink, taken);
                 if was_up {
-                    cx.tell(match is_hub {
-                        true => Event::HubDown { hub: spoke, why: Why::Stopped },
-                        false => Event::SpokeDown { spoke, why: Why::Stopped },
-                    });
+                    cx.tell(went(is_hub, spoke, Why::Stopped));
                 }
                 // Without a question it is made anew when the spoke registers again.
                 if let Some(reply) = reply {

@@ -1,15 +1,14 @@
 //! What a server finds of an earlier run of its daemon, and what others may still hold of it.
 
 use super::super::context::Context;
-use super::super::contract::effect::Event;
 use super::super::contract::item::{IpClient, Item, Passing, Port, Wanted};
 use super::super::contract::settings::VpnMode;
 use super::super::contract::way::{Path, Via};
 use super::super::limits::{ADDRESSES_PER_CLIENT, IP_CLIENTS};
 use super::super::member::{Member, MemberPort, Registered};
 use super::super::sites::{Site, SiteId, Sites};
-use super::Server;
 use super::mesh::LEAVES;
+use super::{Server, came};
 use crate::time::Instant;
 use crate::types::Vtep;
 use crate::wire::nhrp::ProtocolAddress;
@@ -72,10 +71,7 @@ impl Server {
             }
         }
         self.arm(cx, site);
-        cx.tell(match port.is_hubs {
-            true => Event::HubUp { hub: spoke, uplink },
-            false => Event::SpokeUp { spoke, uplink },
-        });
+        cx.tell(came(port.is_hubs, spoke, uplink));
     }
 
     /// A client of an earlier run's that registered an IP address. It may register again only in hours: until its time is

@@ -1,7 +1,7 @@
 //! What a server believed of a client ends: the client withdraws it, its time is over, or the client is gone.
 
 use super::super::context::{Context, Due, ServerDue};
-use super::super::contract::effect::{Act, Event};
+use super::super::contract::effect::Act;
 use super::super::contract::input::Place;
 use super::super::contract::item::Item;
 use super::super::contract::reason::Why;
@@ -10,7 +10,7 @@ use super::super::exchange::session::Order;
 use super::super::exchange::{Inbound, Trust};
 use super::super::member::Member;
 use super::super::sites::SiteId;
-use super::{SOON, STEP, Server, ip};
+use super::{SOON, STEP, Server, ip, went};
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Fault, ProtocolAddress};
 
@@ -208,10 +208,7 @@ impl Server {
             self.release_uplink(cx, port.uplink);
             cx.want(Item::Port(spoke), None);
             if port.is_up {
-                cx.tell(match member.is_hub {
-                    true => Event::HubDown { hub: spoke, why },
-                    false => Event::SpokeDown { spoke, why },
-                });
+                cx.tell(went(member.is_hub, spoke, why));
             }
         }
         true

@@ -113,7 +113,7 @@ impl Mesh {
 
     /// Whether this hub registers with one at an underlay address.
     pub fn registers_at(&self, nbma: Nbma) -> bool {
-        self.peers.values().any(|peer| peer.registration.path().is_some_and(|path| path.remote == nbma))
+        self.peers.values().any(|peer| peer.registers_at(nbma))
     }
 
     /// Whether a registration of this hub's names the VNI.
@@ -144,6 +144,11 @@ impl OtherHub {
             max_macs: 0,
             negative_time: Duration::ZERO,
         })
+    }
+
+    /// Whether this hub registers with it, at an underlay address.
+    fn registers_at(&self, nbma: Nbma) -> bool {
+        self.registration.path().is_some_and(|path| path.remote == nbma)
     }
 
     /// Has the registration do something.
@@ -240,7 +245,7 @@ impl Server {
     /// Another hub may have been started anew: it says so, or does not know the session.
     pub(super) fn doubt_peer(&mut self, cx: &mut Context<'_>, nbma: Nbma) {
         for (_, peer) in self.mesh.peers.iter_mut() {
-            if peer.registration.path().is_some_and(|path| path.remote == nbma) {
+            if peer.registers_at(nbma) {
                 peer.registers(cx, |registration, cx, _| registration.hint(cx));
             }
         }
@@ -249,7 +254,7 @@ impl Server {
     /// Another hub does not answer probes: whether it answers NHRP is asked now, by the one of both that registers.
     fn hasten_peer(&mut self, cx: &mut Context<'_>, nbma: Nbma) {
         for (_, peer) in self.mesh.peers.iter_mut() {
-            if peer.registration.path().is_some_and(|path| path.remote == nbma) {
+            if peer.registers_at(nbma) {
                 peer.registers(cx, |registration, cx, _| registration.hasten(cx, Duration::ZERO));
             }
         }

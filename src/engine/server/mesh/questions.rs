@@ -32,6 +32,18 @@ struct Waiting {
     octets: Vec<u8>,
 }
 
+impl Waiting {
+    /// What was asked, unless its session ended meanwhile.
+    fn asks(&self, cx: &Context<'_>) -> Option<Inbound<'_>> {
+        let message = Message::parse(&self.octets).ok()?;
+        cx.sites.member(self.site)?;
+        let ours = cx.sites.get(self.site)?.tags.map(Tags::flipped);
+        let asks = self.trust != Trust::Session || message.tags() == ours;
+        let Waiting { via, site, trust, key, ref octets } = *self;
+        asks.then_some(Inbound { via, site: Some(site), trust, key, message, octets })
+    }
+}
+
 /// A question about one MAC.
 #[derive(Debug)]
 struct Question {
@@ -158,9 +170,8 @@ impl Server {
 
     /// Whoever asked is answered as things are now.
     fn ask_anew(&mut self, cx: &mut Context<'_>, question: &Question) {
-        for Waiting { via, site, trust, key, octets } in &question.waiting {
-            let Some(message) = still_asks(cx, *site, *trust, octets) else { continue };
-            let from = Inbound { via: *via, site: Some(*site), trust: *trust, key: *key, message, octets };
+        for waiting in &question.waiting {
+            let Some(from) = waiting.asks(cx) else { continue };
             // What is wrong with it would have been said before.
             let _: Result<(), Fault> = self.resolution(cx, &from);
         }
@@ -171,9 +182,8 @@ impl Server {
         // What is at that hub itself, or beyond what its spokes reach directly, is behind this one for a spoke.
         let there = found.and_then(|cie| Some(Vtep { nbma: cie.nbma?, vni: cie.vni? }));
         let is_itself = there.is_some() && there == cx.sites.vtep(question.request.to());
-        for Waiting { via, site, trust, key, octets } in &question.waiting {
-            let Some(message) = still_asks(cx, *site, *trust, octets) else { continue };
-            let from = Inbound { via: *via, site: Some(*site), trust: *trust, key: *key, message, octets };
+        for waiting in &question.waiting {
+            let Some(from) = waiting.asks(cx) else { continue };
             self.answer_for_hub(cx, &from, question.address, found, is_itself);
         }
     }
@@ -185,14 +195,6 @@ impl Server {
             None => cx.timers.clear(&mut questions.alarm),
         }
     }
-}
-
-/// What a site asked, unless its session ended meanwhile.
-fn still_asks<'a>(cx: &Context<'_>, site: SiteId, trust: Trust, octets: &'a [u8]) -> Option<Message<'a>> {
-    let message = Message::parse(octets).ok()?;
-    cx.sites.member(site)?;
-    let ours = cx.sites.get(site)?.tags.map(Tags::flipped);
-    (trust != Trust::Session || message.tags() == ours).then_some(message)
 }
 
 /// Sends the question, or sends it again. Whether there is a way.
