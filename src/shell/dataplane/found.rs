@@ -43,6 +43,7 @@ impl Dataplane {
                     (shared.index, shared.local, shared.kept) = (Some(link.index), Some(local), kept);
                     shared.takes_all = kmod::takes_all(link);
                     self.parts.insert(link.index, (key, Part::Shared));
+                    self.is_told(link.index, inputs);
                 } else if shared.index != Some(link.index) {
                     self.doom(link.index, None);
                 }
@@ -101,6 +102,7 @@ impl Dataplane {
             Some(bridge) => self.keep(Found::of(link), bridge, vlan, mtu),
         }
         self.isolate_again(link.index, link.isolated);
+        self.is_told(link.index, inputs);
     }
 
     /// A port of a hub's becomes an active one of the bridge again, if it is not.
@@ -155,6 +157,10 @@ impl Dataplane {
         if let Some(mac) = Mac::new(entry.mac).filter(|mac| left && is_new(*mac)) {
             let place = Place::Gone;
             return inputs.push_back(Input::News { vn: key, news: News::Fdb { mac, place } });
+        }
+        // What is only being deleted leads nowhere; another daemon's leads where that says.
+        if self.alone.is_some() && self.is_untold(entry) {
+            return;
         }
         let Some((mac, place)) = vn.told_by(entry, false, &self.parts).filter(|(mac, _)| is_new(*mac)) else {
             return;

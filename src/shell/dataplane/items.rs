@@ -291,7 +291,7 @@ impl Dataplane {
                 self.parts.insert(index, (key, Part::Port(spoke)));
                 let items = [Item::Port(spoke), Item::Floods(Some(spoke))];
                 self.due.extend(items.map(|item| Due::Item(key, item)));
-                self.has_vanished(index, inputs);
+                self.is_told(index, inputs);
             }
             Err((taken, e)) => {
                 log::warn!("no port for {spoke}: {e}");
@@ -361,7 +361,7 @@ impl Dataplane {
                     self.left.push((index, first));
                 }
                 waiting.into_iter().for_each(|spoke| self.flood(whose, index, spoke));
-                self.has_vanished(index, inputs);
+                self.is_told(index, inputs);
             }
             Err((taken, e)) => {
                 let waiting: Vec<Vtep> = shared.members.keys().copied().collect();

@@ -154,8 +154,10 @@ pub struct Dataplane {
     left_ports: Vec<(Whose, u32, Port)>,
     /// Devices that the worker is to delete, and may have deleted.
     going: LiteMap<u32, ()>,
-    /// Devices of ours that went before the worker told that it made them.
+    /// Devices of ours that went before the worker told that it made, or saw, them.
     vanished: Vec<u32>,
+    /// Those behind which somebody was learned before.
+    early: LiteMap<u32, ()>,
     /// Local ports of VNs' bridges that are down: what a bridge forgets of one is not there any more.
     down: LiteMap<u32, ()>,
     /// Spokes that left a device for all, which is to forget what it learned of them.
@@ -210,6 +212,7 @@ impl Dataplane {
             left_ports: Vec::new(),
             going: LiteMap::new(),
             vanished: Vec::new(),
+            early: LiteMap::new(),
             down: LiteMap::new(),
             left: Vec::new(),
             set: SETS.0,

@@ -51,6 +51,9 @@ impl Dataplane {
         if entry.master.is_none() {
             return self.learned_event(entry, gone, inputs);
         }
+        if !gone && self.is_early(entry) {
+            return;
+        }
         let mut stale = None;
         let unplugged = gone && self.down.contains_key(&entry.index);
         for vn in self.vns.values() {
@@ -67,9 +70,28 @@ impl Dataplane {
         }
     }
 
+    /// Whether the worker has not told yet what a device is for behind which somebody was learned, or that it is gone.
+    fn is_early(&mut self, entry: &FdbEntry) -> bool {
+        let is_early = self.is_untold(entry) && (self.alone.is_some() || self.worker.open > 0);
+        // Its own address is nobody's.
+        if is_early && !entry.is_permanent() {
+            self.early.insert(entry.index, ());
+        }
+        is_early
+    }
+
+    /// Whether an entry is of a device that a program such as this one made, and that is no VN's.
+    pub(super) fn is_untold(&self, entry: &FdbEntry) -> bool {
+        let is_known = self.parts.contains_key(&entry.index) || entry.master == Some(entry.index);
+        Netlink::is_own_index(entry.index) && !is_known
+    }
+
     /// A device for all spokes learned, or forgot, behind which spoke a MAC is.
     fn learned_event(&mut self, entry: &FdbEntry, gone: bool, inputs: &mut Inputs) {
-        let Some((vn, Part::Shared)) = self.parts.get(&entry.index).copied() else { return };
+        let Some((vn, Part::Shared)) = self.parts.get(&entry.index).copied() else {
+            self.is_early(entry);
+            return;
+        };
         let Some(mac) = Mac::new(entry.mac) else { return };
         let place = match vtep(entry, None) {
             // It may be at the hub itself now, and what the device had learned was removed for that.
@@ -355,11 +377,17 @@ impl Dataplane {
         let announcements = core::mem::take(&mut vn.announcements).into_iter();
         self.due.extend(announcements.map(|(mac, hub)| Due::Act(key, Act::Announce { mac, hub })));
         let tunnel = vn.standing.tunnel;
-        tunnel.into_iter().for_each(|tunnel| self.has_vanished(tunnel, inputs));
+        tunnel.into_iter().for_each(|tunnel| self.is_told(tunnel, inputs));
     }
 
-    /// Whether a device that was made just now is gone already.
-    pub(super) fn has_vanished(&mut self, index: u32, inputs: &mut Inputs) {
+    /// It is known now what a device is for. It may be gone already; who was learned behind it is listed.
+    pub(super) fn is_told(&mut self, index: u32, inputs: &mut Inputs) {
+        if self.early.remove(&index).is_some()
+            && let Some((key, _)) = self.parts.get(&index)
+            && let Some(vn) = self.vns.get_mut(key)
+        {
+            vn.unlisted = true;
+        }
         if self.vanished.contains(&index) {
             self.device_gone(index, inputs);
         }

@@ -47,6 +47,7 @@ impl Dataplane {
         }
         if self.worker.open == 0 {
             self.vanished.clear();
+            self.early.clear();
         }
     }
 

@@ -183,6 +183,35 @@ fn a_port_is_gone_before_it_was_told_of() {
     hub.dataplane.worker.open = 0;
 }
 
+/// A spoke sends on while its hub makes a port for it: what the bridge learns there is told before the port is.
+#[test]
+fn who_is_behind_a_port_is_heard_before_the_port_is_told_of() {
+    let mut hub = hub();
+    hub.settled();
+    let at = |index| FdbEntry { index, mac: [2, 0, 0, 0, 0, 1], master: Some(BRIDGE), ..FdbEntry::default() };
+    let places = |hub: &mut Hub| -> Vec<Place> {
+        let place = |news| if let News::Fdb { place, .. } = news { Some(place) } else { None };
+        hub.news().into_iter().filter_map(place).collect()
+    };
+    hub.plan();
+    hub.dataplane.worker.open = 1;
+    hub.tell(Event::Fdb(FdbEntry { state: libc::NUD_PERMANENT, ..at(ONE) }));
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+    assert!(hub.lists().is_none() && places(&mut hub).is_empty(), "that is the port's own address");
+    hub.tell(Event::LinkGone(device(ONE)));
+    hub.tell(Event::Fdb(at(ONE)));
+    assert_eq!(places(&mut hub), [], "it is no port of the hub's own");
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+    assert_eq!(hub.lists(), Some(hub.vns[0]));
+    hub.hear(Report::Entries(hub.vns[0], FdbTable::Bridge(BRIDGE), vec![at(ONE)]));
+    assert_eq!(places(&mut hub), [Place::At(spoke())]);
+    hub.dataplane.worker.open = 0;
+    // What no daemon made is a port of the hub's own; a bridge's own address is its own.
+    hub.tell(Event::Fdb(at(3)));
+    hub.tell(Event::Fdb(at(BRIDGE)));
+    assert_eq!(places(&mut hub), [Place::Local; 2]);
+}
+
 /// Ports wait behind what a hub tells others, so that is few jobs.
 #[test]
 fn many_announcements_are_one_job() {
@@ -446,7 +475,12 @@ fn the_first_spoke_left_while_the_device_for_all_was_made() {
     let other = Vtep { vni: Vni::new(101).unwrap(), ..spoke() };
     shared.members.insert(other, false);
     hub.dataplane.vns.get_mut(&key).unwrap().devices = Devices::Shared(shared);
+    hub.dataplane.worker.open = 1;
+    let (dst, vni) = (Some(spoke().nbma.ip()), Some(100));
+    hub.tell(Event::Fdb(FdbEntry { index: TWO, mac: [2, 0, 0, 0, 0, 9], dst, vni, ..FdbEntry::default() }));
     hub.hear(Report::SharedMade(hub.vns[0], spoke(), Ok((TWO, false))));
+    hub.dataplane.worker.open = 0;
+    assert!(hub.dataplane.vns.get(&key).unwrap().unlisted, "somebody was learned behind it");
     let flooded: Vec<&Job> = hub.dataplane.jobs.iter().collect();
     let [.., Job::Change(changes, _), Job::Flood(_, TWO, more)] = &flooded[..] else { panic!("{flooded:?}") };
     assert_eq!((&changes[..], &more[..]), (&[kmod::flood_no_more(TWO, spoke())][..], &[other][..]));
