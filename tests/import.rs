@@ -115,7 +115,10 @@ fn what_is_said_twice_alike_or_not_at_all() {
     assert_eq!(text("interface"), Err("x:1: 'interface': an interface is missing".to_owned()));
     let long = "#".repeat(MAX_BYTES + 1);
     assert_eq!(text(&long), Err("x:1: the file has more than 65536 bytes".to_owned()));
-    assert_eq!(import("x", b"\n\xff\n").unwrap_err().to_string(), "x:2: a word is not UTF-8 text");
+    for word in [&b"\xff"[..], "br-t\u{fffd}est".as_bytes()] {
+        let text = [b"\n", word, b"\n"].concat();
+        assert_eq!(import("x", &text).unwrap_err().to_string(), "x:2: a word is not UTF-8 text");
+    }
 }
 
 #[test]

@@ -13,15 +13,16 @@ pub struct Word<'a> {
     pub text: &'a str,
 }
 
-/// All words in order, or those that are not UTF-8. Comments may be in any encoding.
+/// All words in order, or those that are not UTF-8, or hold U+FFFD, by which a configuration knows what is not. Comments may
+/// be in any encoding.
 pub fn words(octets: &[u8]) -> Result<Vec<Word<'_>>, Vec<Finding>> {
     let (mut words, mut errors) = (Vec::new(), Vec::new());
     for (line, octets) in (1..).zip(octets.split(|o| *o == b'\n')) {
         let parts = octets.split(|o| is_space(*o)).filter(|part| !part.is_empty());
         for part in parts.take_while(|part| !part.starts_with(b"#")) {
             match core::str::from_utf8(part) {
-                Ok(text) => words.push(Word { line, text }),
-                Err(_) => errors.push(Finding::at(line, "a word is not UTF-8 text".to_owned())),
+                Ok(text) if !text.contains(char::REPLACEMENT_CHARACTER) => words.push(Word { line, text }),
+                _ => errors.push(Finding::at(line, "a word is not UTF-8 text".to_owned())),
             }
         }
     }
