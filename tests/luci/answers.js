@@ -79,7 +79,7 @@ module.exports = {
 			hub: 'dc2', hub_reason: 'frames did not get to the one before and back', hub_since: 60, hubs: [
 				{ name: 'dc1', nbma: '10.0.0.1', active: false, answers: false, answered: 64, draining: false },
 				{ name: 'dc2', nbma: '10.0.0.2', active: true, answers: true, answered: 0, draining: false },
-				{ name: 'dc3', nbma: '10.0.0.3', active: false, answers: true, answered: 7, draining: true }
+				{ name: 'dc3', nbma: '10.0.0.3', active: false, answers: true, answered: 7, draining: true, next_return: 90 }
 			]
 		}) ]),
 		macs: { macs: spoke_macs }, peers: { peers: [] }, paths: { paths: spoke_paths }

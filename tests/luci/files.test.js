@@ -63,7 +63,7 @@ test('the rights are those of the methods that the pages call, and what changes 
 
 	assert.deepEqual(called, there);
 	assert.deepEqual(reads.ubus.dmevpn.concat(writes.ubus.dmevpn).sort(), there);
-	assert.deepEqual(writes.ubus.dmevpn, [ 'flush', 'reload', 'remove', 'resolve' ]);
+	assert.deepEqual(writes.ubus.dmevpn, [ 'drain', 'flush', 'reload', 'remove', 'resolve' ]);
 	assert.deepEqual(Object.keys(reads).concat(Object.keys(writes)), [ 'ubus', 'uci', 'ubus', 'uci' ]);
 });
 

@@ -98,6 +98,7 @@ test('each method runs its command with a limit, and returns what it says', () =
 		[ 'paths', {}, [ 'paths' ] ], [ 'paths', { vn: 'lan' }, [ 'paths', 'lan' ] ],
 		[ 'events', {}, [ 'events', '--after', '0' ] ], [ 'events', { after: 17 }, [ 'events', '--after', '17' ] ],
 		[ 'flush', {}, [ 'flush' ] ], [ 'flush', { vn: 'lan', mac: '52:54:00:00:00:0B' }, [ 'flush', 'lan', '52:54:00:00:00:0B' ] ],
+		[ 'drain', { vn: 'lan' }, [ 'drain', 'lan' ] ], [ 'drain', { vn: 'lan', off: true }, [ 'drain', 'lan', '--off' ] ],
 		[ 'remove', { peer: '10.0.0.2,100' }, [ 'peers', '--remove', '10.0.0.2,100' ] ],
 		[ 'remove', { vn: 'lan', peer: 'fd00::2' }, [ 'peers', 'lan', '--remove', 'fd00::2' ] ],
 		[ 'resolve', { vn: 'lan', mac: '52:54:00:00:00:0b' }, [ 'resolve', 'lan', '52:54:00:00:00:0b' ] ], [ 'reload', {}, [ 'reload' ] ],
@@ -133,6 +134,7 @@ test('nothing of an argument reaches the shell', () => {
 
 		assert.equal(answer.code, 2, evil);
 		assert.equal(call('flush', { vn: 'lan', mac: evil || 'x' }).code, 2, evil);
+		assert.equal(call('drain', { vn: evil }).code, 2, evil);
 		assert.equal(call('remove', { peer: evil }).code, 2, evil);
 		assert.ok(!fs.existsSync(path.join(directory, 'arguments')), evil);
 	}

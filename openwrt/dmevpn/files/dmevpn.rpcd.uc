@@ -105,6 +105,13 @@ function flush(vn, mac) {
 	return wrong(vn, mac) ?? ask('flush', ...given(vn, mac));
 }
 
+function drain(vn, off) {
+	if (!length(vn))
+		return failure('drain needs a VN', 2);
+
+	return wrong(vn) ?? ask('drain', vn, ...(off ? [ '--off' ] : []));
+}
+
 function remove(vn, peer) {
 	if (!match(peer ?? '', PEER))
 		return failure(`'${peer}' is not an address such as 10.0.0.2, or one with a VNI such as 10.0.0.2,100`, 2);
@@ -177,6 +184,11 @@ const methods = {
 	flush: {
 		args: { vn: 'lan', mac: '52:54:00:00:00:0b' },
 		call: (request) => flush(request.args.vn, request.args.mac)
+	},
+
+	drain: {
+		args: { vn: 'lan', off: false },
+		call: (request) => drain(request.args.vn, request.args.off)
 	},
 
 	remove: {

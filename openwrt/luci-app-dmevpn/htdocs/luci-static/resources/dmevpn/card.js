@@ -29,7 +29,10 @@ function hubs_text(vn) {
 	const all = vn.hubs.map((hub) => {
 		const is = hub.active ? _('%s is in use') : hub.answers ? _('%s stands by') : _('%s is silent');
 
-		return is.format(hub.name) + (hub.draining ? ' ' + _('(sends its sites away)') : '');
+		const draining = hub.draining ? ' ' + _('(sends its sites away)') : '';
+		const next = hub.next_return == null ? '' : ' ' + _('(the last return there went wrong, the next in %s at the earliest)').format(text.duration(hub.next_return));
+
+		return is.format(hub.name) + draining + next;
 	});
 
 	return '%s: %s'.format(all.join(', '), vn.hub_reason);
@@ -79,6 +82,7 @@ function keys_text(vn) {
 function hub_facts(vn) {
 	return [
 		[ _('Sites'), _('%d of at most %d').format(vn.spokes, vn.max_spokes) ],
+		vn.draining ? [ _('Sent away'), _('those that have another hub') ] : null,
 		vn.ip_clients ? [ _('IP clients'), String(vn.ip_clients) ] : null,
 		vn.peers ? [ _('Other hubs'), _('%d of %d linked').format(vn.peers_up, vn.peers) ] : null,
 		[ _('Keys'), keys_text(vn) ],
@@ -100,8 +104,8 @@ function facts(vn) {
 }
 
 return baseclass.extend({
-	// Of one that the daemon tells of.
-	of: function(vn) {
+	// Of one that the daemon tells of, with what can be done about it.
+	of: function(vn, tools) {
 		const state = STATES[vn.state] || [ 'busy', vn.state ];
 		const look = (vn.trouble || vn.loop) && state[0] == 'good' ? 'bad' : state[0];
 
@@ -113,7 +117,8 @@ return baseclass.extend({
 			E('dl', { 'class': 'dmevpn-facts' }, [].concat.apply([], facts(vn).map((fact) => [
 				E('dt', {}, [ fact[0] ]),
 				E('dd', {}, [ fact[1] ])
-			])))
+			]))),
+			tools || ''
 		]);
 	},
 

@@ -71,6 +71,7 @@ return baseclass.extend({
 	peers: method('peers', [ 'vn' ]),
 	paths: method('paths', [ 'vn' ]),
 	events: method('events', [ 'after' ]),
+	drain: method('drain', [ 'vn', 'off' ]),
 	flush: method('flush', [ 'vn', 'mac' ]),
 	remove: method('remove', [ 'vn', 'peer' ]),
 	resolve: method('resolve', [ 'vn', 'mac' ]),

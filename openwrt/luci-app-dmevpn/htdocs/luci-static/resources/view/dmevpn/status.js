@@ -233,7 +233,7 @@ return view.extend({
 		const known = this.readable ? configured() : { on: [], off: [] };
 		const running = this.status.vns.map((vn) => vn.name);
 		const missing = known.on.filter((vn) => running.indexOf(vn['.name']) < 0);
-		const cards = this.status.vns.map((vn) => card.of(vn))
+		const cards = this.status.vns.map((vn) => card.of(vn, this.drain_button(vn)))
 			.concat(missing.map((vn) => card.placeholder(vn, 'busy', _('not taken over'),
 				_('The daemon does not know this network yet: its configuration was changed and not read again, or is wrong.'))))
 			.concat(known.off.map((vn) => card.placeholder(vn, 'off', _('switched off'), _('Switched off in the configuration.'))));
@@ -293,6 +293,19 @@ return view.extend({
 		});
 	},
 
+	// At a hub that others can stand in for.
+	drain_button: function(vn) {
+		if (!vn.peers && !vn.draining)
+			return null;
+
+		return E('button', {
+			'class': 'btn cbi-button cbi-button-neutral',
+			'title': vn.draining ? _('Sites may be at this hub again, and those that prefer it come back')
+				: _('Sites that have another hub go there, as before this router is switched off'),
+			'click': ui.createHandlerFn(this, 'drain', vn)
+		}, [ vn.draining ? _('Take sites again') : _('Send sites away') ]);
+	},
+
 	flush_button: function(row) {
 		return E('button', {
 			'class': 'btn cbi-button cbi-button-remove',
@@ -322,6 +335,14 @@ return view.extend({
 
 		return daemon.remove(row.vn, peer).then((answer) => {
 			notify(answer, _('%s is removed.').format(peer));
+
+			return this.ask().then(() => this.draw());
+		});
+	},
+
+	drain: function(vn) {
+		return daemon.drain(vn.name, !!vn.draining).then((answer) => {
+			notify(answer, (vn.draining ? _('%s takes sites again.') : _('%s sends its sites away.')).format(vn.name));
 
 			return this.ask().then(() => this.draw());
 		});
