@@ -73,8 +73,8 @@ impl Dataplane {
     /// Whether the worker has not told yet what a device is for behind which somebody was learned, or that it is gone.
     fn is_early(&mut self, entry: &FdbEntry) -> bool {
         let is_early = self.is_untold(entry) && (self.alone.is_some() || self.worker.open > 0);
-        // Its own address is nobody's.
-        if is_early && !entry.is_permanent() {
+        // Its own address is nobody's, and its entry for all comes with each port.
+        if is_early && !entry.is_permanent() && Mac::new(entry.mac).is_some() {
             self.early.insert(entry.index, ());
         }
         is_early
