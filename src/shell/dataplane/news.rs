@@ -171,7 +171,8 @@ impl Dataplane {
             }
             let theirs =
                 self.vns.iter_mut().map(|(_, vn)| vn).filter(|vn| vn.standing.bridge == Some(link.index));
-            return theirs.filter(|vn| !vn.is_right(link)).for_each(|vn| vn.unsettled = true);
+            // The worker may have seen it as it was in between.
+            return theirs.filter(|vn| vn.settling || !vn.is_right(link)).for_each(|vn| vn.unsettled = true);
         };
         let Some(vn) = self.vns.get_mut(&key).filter(|vn| !vn.is_right(link)) else { return };
         match (part, vn.standing.bridge) {

@@ -313,6 +313,27 @@ fn a_bridge_is_made_anew_while_the_devices_are_settled() {
     );
 }
 
+/// It is off as the worker sees it, and on again before that is told.
+#[test]
+fn a_bridge_is_as_before_again_while_the_devices_are_settled() {
+    let mut hub = hub();
+    hub.plan();
+    let seen = |is_open| Box::new(Standing { bridge: Some(BRIDGE), is_open, ..Standing::default() });
+    let settles = |hub: &mut Hub| {
+        let (jobs, a) = (hub.plan(), hub.vns[0]);
+        jobs.iter().any(|job| matches!(job, Job::Settle(whose, _) if *whose == a))
+    };
+    hub.hear(Report::Settled(hub.vns[0], seen(true)));
+    assert!(!settles(&mut hub));
+    hub.tell(Event::Link(Link { up: false, ..bridge("br-a", BRIDGE) }));
+    assert!(settles(&mut hub));
+    hub.tell(Event::Link(bridge("br-a", BRIDGE)));
+    hub.hear(Report::Settled(hub.vns[0], seen(false)));
+    assert!(settles(&mut hub));
+    hub.hear(Report::Settled(hub.vns[0], seen(true)));
+    assert!(!settles(&mut hub), "it is known now");
+}
+
 #[test]
 fn a_listing_that_left_out_something_is_added_to() {
     let mut hub = hub();
