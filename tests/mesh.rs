@@ -2,7 +2,7 @@
 
 mod sim;
 
-use dmevpn::engine::report::{PathState, Trouble};
+use dmevpn::engine::report::{PathState, Trouble, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
 use dmevpn::engine::{Event, Input, Order, Passing, Path, Place, Port};
 use dmevpn::types::Nbma;
@@ -228,6 +228,23 @@ fn trouble(sim: &Sim, from: NodeId, to: NodeId) -> Option<Trouble> {
 
 fn path_events(sim: &Sim, hub: NodeId) -> usize {
     sim.told(hub, |event| matches!(event, Event::PathDown { .. }))
+}
+
+/// Who asks hears of it at once; spokes only once it is sure that the other hub is not just started anew.
+#[test]
+fn a_hub_that_is_cut_off_counts_as_linked_no_more() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    let peers = |sim: &Sim, hub: NodeId| match sim.nodes[hub].engine.report(sim.now, VN) {
+        Some(VnReport::Hub(report)) => report.peers,
+        other => panic!("{other:?}"),
+    };
+    sim.run_secs(10);
+    sim.cut(0, 1);
+    sim.run_secs(5);
+    assert_eq!([0, 1, 2].map(|hub| peers(&sim, hub)), [(1, 2), (1, 2), (2, 2)]);
+    assert_eq!([0, 1].map(|hub| linked(&sim, hub)), [2, 2], "their ports stay");
+    sim.cut.clear();
+    sim.until(10 * SECOND, "counting them again", |sim| (0..3).all(|hub| peers(sim, hub) == (2, 2)));
 }
 
 /// A firewall between two hubs: the link is as good as none, at both ends, and all of it is back when it is open.

@@ -23,7 +23,7 @@ impl Server {
             spokes: self.spokes,
             max_spokes: self.settings.max_spokes.into(),
             ip_clients: self.others,
-            peers: (count(self.mesh.well()), count(self.mesh.len())),
+            peers: (count(self.mesh.linked()), count(self.mesh.len())),
             ip_crowd: (self.others >= IP_CLIENTS).then(|| ip_crowd(vn.sites)).flatten(),
             macs: count(vn.book.macs()),
             purges: count(self.lines.values().map(|line| line.len()).sum()),

@@ -95,6 +95,12 @@ impl Mesh {
         self.hubs.iter().filter(|hub| !self.paths.is_lost(**hub)).count()
     }
 
+    /// How many are linked, and answer probes as far as that is known, for who asks. One that is silent may just be started
+    /// anew: spokes do not hear of that.
+    pub fn linked(&self) -> usize {
+        self.hubs.iter().filter(|hub| !self.paths.is_down(**hub)).count()
+    }
+
     /// Whether one that was there is not, or nothing but NHRP gets there.
     pub fn has_lost(&self) -> bool {
         self.well() < self.most.min(self.peers.len())

@@ -42,6 +42,11 @@ impl Paths {
     pub fn is_lost(&self, hub: SiteId) -> bool {
         self.0.get(&hub).is_some_and(|path| path.is_lost)
     }
+
+    /// Whether probes do not come back from the hub at a site, be it silent or not.
+    pub fn is_down(&self, hub: SiteId) -> bool {
+        self.0.get(&hub).is_some_and(|path| path.is_lost || matches!(path.peer.state(), PathState::Down(_)))
+    }
 }
 
 impl Server {
