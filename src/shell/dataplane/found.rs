@@ -37,11 +37,17 @@ impl Dataplane {
             (Mark::Port(spoke, kept), Some(&mut Vn { key, devices: Devices::Ports(_), .. })) => {
                 self.see_port(key, spoke, kept, link, inputs);
             }
-            (Mark::Shared(kept), Some(&mut Vn { key, devices: Devices::Shared(ref mut shared), .. })) => {
+            (
+                Mark::Shared(kept),
+                Some(Vn { key, standing, unlisted, devices: Devices::Shared(shared), .. }),
+            ) => {
+                let key = *key;
                 let of = kmod::of(link).filter(|_| shared.index.is_none() && !shared.is_being_made);
                 if let Some((_, local)) = of {
                     (shared.index, shared.local, shared.kept) = (Some(link.index), Some(local), kept);
                     shared.takes_all = kmod::takes_all(link);
+                    // Who is behind it was left out so far.
+                    *unlisted |= standing.bridge.is_some();
                     self.parts.insert(link.index, (key, Part::Shared));
                     self.is_told(link.index, inputs);
                 } else if shared.index != Some(link.index) {
@@ -88,6 +94,8 @@ impl Dataplane {
             None => {
                 ports.insert(spoke, Ported::new(Some(link.index), port, Entry::NotSeen));
                 self.parts.insert(link.index, (key, Part::Port(spoke)));
+                // Who is behind it was left out so far.
+                vn.unlisted |= bridge.is_some();
                 // The engine may know that spoke already, and may want another port for it.
                 inputs.push_back(Input::News { vn: key, news: News::FoundPort { spoke, port } });
                 self.due.push_back(Due::Item(key, Item::Port(spoke)));

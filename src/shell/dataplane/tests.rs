@@ -100,6 +100,12 @@ impl Hub {
         self.inputs.drain(..).filter_map(news).collect()
     }
 
+    /// Where MACs are, of that.
+    fn places(&mut self) -> Vec<Place> {
+        let place = |news| if let News::Fdb { place, .. } = news { Some(place) } else { None };
+        self.news().into_iter().filter_map(place).collect()
+    }
+
     fn lists(&mut self) -> Option<Whose> {
         self.plan().into_iter().find_map(|job| match job {
             Job::List(whose, _) => Some(whose),
@@ -150,6 +156,11 @@ fn device(index: u32) -> Link {
     }
 }
 
+/// A MAC that the bridge learned there.
+fn behind(index: u32) -> FdbEntry {
+    FdbEntry { index, mac: [2, 0, 0, 0, 0, 1], master: Some(BRIDGE), ..FdbEntry::default() }
+}
+
 fn bridge(name: &str, index: u32) -> Link {
     Link { index, name: name.to_owned(), up: true, ..Link::default() }
 }
@@ -188,30 +199,41 @@ fn a_port_is_gone_before_it_was_told_of() {
 fn who_is_behind_a_port_is_heard_before_the_port_is_told_of() {
     let mut hub = hub();
     hub.settled();
-    let at = |index| FdbEntry { index, mac: [2, 0, 0, 0, 0, 1], master: Some(BRIDGE), ..FdbEntry::default() };
-    let places = |hub: &mut Hub| -> Vec<Place> {
-        let place = |news| if let News::Fdb { place, .. } = news { Some(place) } else { None };
-        hub.news().into_iter().filter_map(place).collect()
-    };
     hub.plan();
     hub.dataplane.worker.open = 1;
     let flooded = FdbEntry { index: ONE, dst: Some(spoke().nbma.ip()), ..FdbEntry::default() };
     hub.tell(Event::Fdb(FdbEntry { state: libc::NUD_REACHABLE, ..flooded }));
-    hub.tell(Event::Fdb(FdbEntry { state: libc::NUD_PERMANENT, ..at(ONE) }));
+    hub.tell(Event::Fdb(FdbEntry { state: libc::NUD_PERMANENT, ..behind(ONE) }));
     hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
-    assert!(hub.lists().is_none() && places(&mut hub).is_empty(), "that is what each port has");
+    assert!(hub.lists().is_none() && hub.places().is_empty(), "that is what each port has");
     hub.tell(Event::LinkGone(device(ONE)));
-    hub.tell(Event::Fdb(at(ONE)));
-    assert_eq!(places(&mut hub), [], "it is no port of the hub's own");
+    hub.tell(Event::Fdb(behind(ONE)));
+    assert_eq!(hub.places(), [], "it is no port of the hub's own");
     hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
     assert_eq!(hub.lists(), Some(hub.vns[0]));
-    hub.hear(Report::Entries(hub.vns[0], FdbTable::Bridge(BRIDGE), vec![at(ONE)]));
-    assert_eq!(places(&mut hub), [Place::At(spoke())]);
+    hub.hear(Report::Entries(hub.vns[0], FdbTable::Bridge(BRIDGE), vec![behind(ONE)]));
+    assert_eq!(hub.places(), [Place::At(spoke())]);
     hub.dataplane.worker.open = 0;
     // What no daemon made is a port of the hub's own; a bridge's own address is its own.
-    hub.tell(Event::Fdb(at(3)));
-    hub.tell(Event::Fdb(at(BRIDGE)));
-    assert_eq!(places(&mut hub), [Place::Local; 2]);
+    hub.tell(Event::Fdb(behind(3)));
+    hub.tell(Event::Fdb(behind(BRIDGE)));
+    assert_eq!(hub.places(), [Place::Local; 2]);
+}
+
+/// A listing of devices may leave out a port, and that of who is behind it is over by the time it is found.
+#[test]
+fn who_is_behind_a_port_that_is_found_late_is_listed() {
+    let mut hub = hub();
+    hub.settled();
+    hub.dataplane.alone = Some(UnixDatagram::unbound().unwrap());
+    hub.hear(Report::Entries(hub.vns[0], FdbTable::Bridge(BRIDGE), vec![behind(ONE)]));
+    assert_eq!(hub.places(), []);
+    assert_eq!(hub.lists(), None);
+    hub.hear(Report::Links(vec![device(ONE)]));
+    assert_eq!(hub.lists(), Some(hub.vns[0]));
+    hub.dataplane.listing = None;
+    hub.hear(Report::Links(vec![device(ONE)]));
+    assert_eq!(hub.lists(), None, "it is known");
 }
 
 /// Ports wait behind what a hub tells others, so that is few jobs.
@@ -479,6 +501,7 @@ fn no_other_vni_passes_where_a_device_takes_all() {
         hub.dataplane.vns.get_mut(&key).unwrap().devices = Devices::Shared(vn::Shared::default());
         hub.hear(Report::Links(vec![shared(vnifilter)]));
         assert_eq!(about(&mut hub), Some(others_pass), "found");
+        assert!(hub.dataplane.vns.get(&key).unwrap().unlisted, "who is behind it was left out so far");
         hub.tell(Event::LinkGone(shared(vnifilter)));
         assert_eq!(about(&mut hub), (!vnifilter).then_some(true), "gone");
         let Devices::Shared(of) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
