@@ -830,6 +830,22 @@ fn what_is_hardly_meant_is_warned_of() {
         ),
         (&format!("{SPOKE}option vlan 10\nconfig dmevpn\noption interface br"), &[]),
         (
+            &format!(
+                "{SPOKE}list hub h\nlist hub i\nlist hub j\nconfig hub i\noption address a\nconfig hub j\noption address \
+                 2001:db8::1"
+            ),
+            &[
+                "10: option 'hub': 'j' has an IPv6 address, and 'h' an IPv4 one: when hubs are cut off from each other, \
+                 spokes meet at the lowest address, which may be another hub for those that use the other family; give \
+                 all hubs addresses of one family, at all spokes",
+            ],
+        ),
+        (
+            &format!("{SPOKE}list hub h\nlist hub i\nconfig hub i\noption address 10.0.0.2")
+                .replace("10.0.0.", "2001:db8::"),
+            &[],
+        ),
+        (
             &format!("{HUB}option dataplane bridge\noption max_spokes 1024"),
             &["7: option 'max_spokes': a Linux bridge has 1023 ports at most: further spokes are refused"],
         ),

@@ -3,13 +3,14 @@
 use super::errors::{Finding, in_order};
 use super::files::Files;
 use super::options::{
-    BRIDGE, CISCO_AUTHENTICATION, ENABLED, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, PROTOCOL_ADDRESS,
+    BRIDGE, CISCO_AUTHENTICATION, ENABLED, HUB, INTERFACE, MAX_SPOKES, MTU, Opt, PRIORITY, PROTOCOL_ADDRESS,
     SECRET, SECRET_FILE, STATE_FILE, TRIGGER, VN_KEY,
 };
 use super::read::Reader;
 use super::uci::{File, Section};
-use super::{Config, Dataplane, HubRole, Role, Vn};
+use super::{Config, Dataplane, HubAddress, HubRole, Role, Spoke, Vn};
 use crate::engine::settings::{Algorithm, Trigger};
+use crate::types::Nbma;
 
 /// How many ports a Linux bridge has at most, its own not counted.
 const BRIDGE_PORTS: u16 = 1023;
@@ -66,6 +67,9 @@ pub fn warnings(file: &File, config: &Config, name: &str, files: &Files<'_>) -> 
         }
         if let Role::Hub(hub) = &vn.role {
             of_hub(section, config, vn, hub, &mut all);
+        }
+        if let Role::Spoke(spoke) = &vn.role {
+            of_families(section, config, spoke, &mut all);
         }
         match &vn.role {
             Role::Spoke(spoke) if spoke.trigger == Trigger::L2miss => {
@@ -136,6 +140,28 @@ fn of_keys(file: &File, config: &Config, name: &str, files: &Files<'_>, all: &mu
             warn(all, section, option, &format!("{why}: 'dmevpn key new' makes a better one"));
         }
     }
+}
+
+/// Spokes of hubs that are cut off from each other compare the addresses that they have of them: those of one family come
+/// before those of the other one.
+fn of_families(section: &Section, config: &Config, spoke: &Spoke, all: &mut Vec<Finding>) {
+    let address = |name: &String| match config.hubs.iter().find(|hub| hub.name == *name)?.address {
+        HubAddress::Ip(ip) => Some(ip),
+        HubAddress::Name(_) => None,
+    };
+    let hubs = || spoke.hubs.iter().enumerate().filter_map(|(place, hub)| Some((place, hub, address(hub)?)));
+    let Some((_, first, of_first)) = hubs().next() else { return };
+    let Some((place, other, of_other)) = hubs().find(|(_, _, ip)| !ip.same_family(of_first)) else { return };
+    let family = |nbma: Nbma| if nbma.ip().is_ipv4() { "IPv4" } else { "IPv6" };
+    let why = format!(
+        "'{other}' has an {} address, and '{first}' an {} one: when hubs are cut off from each other, spokes meet at the \
+         lowest address, which may be another hub for those that use the other family; give all hubs addresses of one \
+         family, at all spokes",
+        family(of_other),
+        family(of_first)
+    );
+    let line = section.get(HUB.name).and_then(|value| Some(value.texts().get(place)?.line));
+    let _ = Reader::again(section, all).refuse_at(line.unwrap_or(section.line), &HUB, &why);
 }
 
 /// What of a hub's keys is hardly meant.
