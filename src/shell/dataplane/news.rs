@@ -41,6 +41,7 @@ impl Dataplane {
                 self.down.clear();
                 // What went and came back meanwhile may be neither listed nor told.
                 self.listing.iter_mut().for_each(|listing| listing.is_spoilt = true);
+                self.vns.iter_mut().for_each(|(_, vn)| vn.anew = true);
             }
             Kernel::Addresses { .. } => {}
         }

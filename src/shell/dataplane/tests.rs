@@ -391,6 +391,8 @@ fn a_listing_during_which_events_are_lost_says_of_nothing_that_it_is_gone() {
     let whole = |hub: &mut Hub| hub.news().iter().any(|news| matches!(news, News::Listed));
     for lost in [true, false] {
         assert_eq!(hub.lists(), Some(hub.vns[0]), "{lost}");
+        let begins = hub.news().iter().any(|news| matches!(news, News::Listing));
+        assert!(begins, "what was seen before the loss may be gone");
         if lost {
             hub.tell(Event::Overrun);
         }

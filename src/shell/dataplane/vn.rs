@@ -139,6 +139,8 @@ pub(super) struct Vn {
     /// How many listings there were that may have left out something; whether the last one failed.
     pub listings: u8,
     pub unread: bool,
+    /// Whether events were lost: what earlier listings held may be gone, and nobody was told.
+    pub anew: bool,
     /// A spoke's: where its hub is, once known.
     pub hub: Option<Nbma>,
     /// A spoke's: whether it knows nobody who may send to it, as at first.
@@ -176,6 +178,7 @@ impl Vn {
             announcements: Vec::new(),
             listings: 0,
             unread: false,
+            anew: false,
             hub: None,
             is_alone: true,
             closes: Some(now + TAKES_ON),
