@@ -95,13 +95,25 @@ fn hubs_apart(config: &Config, vn: &Vn, section: &Section) -> Option<(&'static O
     };
     let hubs: Vec<&Hub> =
         names.iter().filter_map(|name| config.hubs.iter().find(|hub| hub.name == *name)).collect();
+    let is_ipv6 = |hub: &Hub| matches!(hub.address, HubAddress::Ip(address) if address.ip().is_ipv6());
+    let is_device = config.main.transport != Transport::Raw;
     let why = |place: usize, hub: &Hub| {
-        let twin = hubs.iter().take(place).find(|other| is_one(&other.address, &hub.address));
-        match twin {
-            Some(other) => Some(format!("'{}' has the address of '{}'", hub.name, other.name)),
-            None => (!hub.session)
-                .then(|| format!("'{}' has 'session' 0, and one of several hubs needs sessions", hub.name)),
+        let name = &hub.name;
+        let mut before = hubs.iter().take(place);
+        if let Some(twin) = before.clone().find(|other| is_one(&other.address, &hub.address)) {
+            return Some(format!("'{name}' has the address of '{}'", twin.name));
         }
+        if !hub.session {
+            return Some(format!("'{name}' has 'session' 0, and one of several hubs needs sessions"));
+        }
+        // Over IPv6 Linux does not tell who sent a packet on a device that leads to several. A hub's leads to a spoke.
+        let is_taken = matches!(vn.role, Role::Hub(_)) || before.any(|other| is_ipv6(other));
+        (is_device && is_ipv6(hub) && is_taken).then(|| {
+            format!(
+                "'{name}' is not reached: over IPv6 a GRE device leads to one router alone, and this VN has several; \
+                 use transport 'raw'"
+            )
+        })
     };
     let (place, why) = hubs.iter().enumerate().find_map(|(place, hub)| Some((place, why(place, hub)?)))?;
     let line = section.get(option.name)?.texts().get(place)?.line;

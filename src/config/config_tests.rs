@@ -789,6 +789,30 @@ fn a_gre_device_may_have_an_address_of_the_other_family() {
     assert!(Config::parse("f", &format!("{SPOKE}{}", main.replace("2001:db8::1", "10.0.0.1"))).is_err());
 }
 
+/// Over IPv6 that device has to be point-to-point: Linux does not tell who sent a packet on another one.
+#[test]
+fn a_gre_device_leads_to_one_hub_over_ipv6() {
+    let gre = "config dmevpn\noption nbma 2001:db8::9\noption transport device\noption device gre\n";
+    let two = |one: &str, other: &str| {
+        let spoke = SPOKE.replace("10.0.0.1", one);
+        format!("{spoke}list hub h\nlist hub i\nconfig hub i\noption address {other}\n{gre}")
+    };
+    let says =
+        "over IPv6 a GRE device leads to one router alone, and this VN has several; use transport 'raw'";
+    assert_eq!(
+        errors(&two("2001:db8::1", "2001:db8::2")),
+        format!("f:9: option 'hub': 'i' is not reached: {says}")
+    );
+    parse(&two("2001:db8::1", "2001:db8::2").replace("transport device\noption device gre", "transport raw"));
+    for (one, other) in [("10.0.0.1", "10.0.0.2"), ("10.0.0.1", "2001:db8::2"), ("2001:db8::1", "a")] {
+        parse(&two(one, other));
+    }
+    let vn = HUB.split_once("config vn").unwrap().1;
+    let hub = |peer: &str| format!("{gre}config vn{vn}list peer h\nconfig hub h\noption address {peer}");
+    assert_eq!(errors(&hub("2001:db8::1")), format!("f:8: option 'peer': 'h' is not reached: {says}"));
+    parse(&hub("10.0.0.1"));
+}
+
 #[test]
 fn what_is_hardly_meant_is_warned_of() {
     let gre = HUB.replace("10.0.0.1\n", "10.0.0.1\n option transport device\n option device gre\n");

@@ -339,7 +339,7 @@ options! {
     /// The router is registered at one of them at a time. When that one is lost it goes to the best of those that answer,
     /// within 4.5 seconds where frames pass. Hubs that name each other (`peer`) connect what is at different hubs.
     HUB: "Hubs" = of_spoke("hub", Kind::Section("hub"), Unset::Derived).list();
-    default "the only hub section"; limits "at most 8; several need `session` `1`, and not `l2miss`";
+    default "the only hub section"; limits "at most 8; several need `session` `1`, and not `l2miss`, nor over IPv6 `transport` `device`";
 
     /// Whether the router returns to a hub that it prefers once that has answered for two to three minutes; at most once in ten
     /// minutes. With `0` it stays where it is as long as that works.
@@ -416,7 +416,7 @@ options! {
     ///
     /// Of two hubs the one with the lower address registers with the other; where a section `hub` has keys, by those. What
     /// comes from one hub is not passed on to another one, so each has to be linked to all. A cable between their bridges besides
-    /// is a loop. Not with `dataplane` `kmod`; `auto` is `bridge` then. Needs Linux 4.18.
+    /// is a loop. Not with `dataplane` `kmod`; `auto` is `bridge` then. Over IPv6 not with `transport` `device`. Needs Linux 4.18.
     PEER: "Other hubs" = of_hub("peer", Kind::Section("hub"), Unset::Nothing).list();
 
     /// Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges
