@@ -20,6 +20,12 @@ impl Plane {
         Plane { vn, table: BTreeMap::new() }
     }
 
+    /// One in which these are wanted.
+    #[cfg(test)]
+    pub fn of<const N: usize>(vn: VnKey, wanted: [(Item, Wanted); N]) -> Plane {
+        Plane { vn, table: BTreeMap::from(wanted) }
+    }
+
     /// Where unknown frames go. `None` before the hub told, and what is in the kernel then stays there.
     pub fn uplink(&self) -> Option<Vtep> {
         self.to(Item::Uplink)

@@ -16,6 +16,8 @@ impl Dataplane {
     pub(super) fn see(&mut self, link: &Link, inputs: &mut Inputs) {
         self.seen.insert(link.index, ());
         self.floods_still_nothing(link);
+        // The event that told so may have been lost.
+        self.floods_again(link);
         let goes =
             |index| self.going.contains_key(&index) || self.doomed.iter().any(|doomed| doomed.index == index);
         if !link.may_be_ours() || goes(link.index) {

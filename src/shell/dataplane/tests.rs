@@ -156,6 +156,11 @@ fn device(index: u32) -> Link {
     }
 }
 
+/// A loop goes by the port's device.
+fn withheld() -> (Item, crate::engine::Wanted) {
+    (Item::Floods(Some(spoke())), crate::engine::Wanted::Withheld)
+}
+
 /// A MAC that the bridge learned there.
 fn behind(index: u32) -> FdbEntry {
     FdbEntry { index, mac: [2, 0, 0, 0, 0, 1], master: Some(BRIDGE), ..FdbEntry::default() }
@@ -274,6 +279,24 @@ fn a_port_that_is_shut_stays_so() {
         hub.hear(Report::Made(hub.vns[0], vec![(port, Ok(ONE))]));
         assert_eq!(restored(&mut hub), passing == Passing::All, "known");
     }
+}
+
+/// It left its bridge and came back, and the storm let nobody hear of that.
+#[test]
+fn a_port_that_is_withheld_and_floods_as_listed_is_withheld_again() {
+    let mut hub = hub();
+    hub.settled();
+    hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+    let key = hub.vns[0].0;
+    let withholds = |hub: &mut Hub, floods| {
+        hub.dataplane.jobs.clear();
+        hub.hear(Report::Links(vec![Link { floods: Some(floods), ..device(ONE) }]));
+        hub.dataplane.jobs.drain(..).any(|job| matches!(job, Job::Floods(ONE, None)))
+    };
+    assert!(!withholds(&mut hub, Floods::ALL), "there is no loop");
+    hub.dataplane.floods(key, Some(&Plane::of(key, [withheld()])));
+    assert!(withholds(&mut hub, Floods::ALL));
+    assert!(!withholds(&mut hub, Floods::NOTHING));
 }
 
 /// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
