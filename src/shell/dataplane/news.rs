@@ -248,6 +248,12 @@ impl Dataplane {
             return;
         };
         let Some(vn) = self.vns.get_mut(&key) else { return };
+        // One that was to lead to another spoke: the worker tells what came of that, and the spoke has no second one.
+        if let (Part::Port(spoke), Devices::Ports(ports)) = (part, &vn.devices)
+            && ports.get(&spoke).is_none_or(|ported| ported.index != Some(index))
+        {
+            return self.vanished.push(index);
+        }
         // A device of the user's is made again by the user; one that sends from an old address is being replaced.
         if part != Part::Tunnel || !vn.standing.users_own && !vn.settling {
             let name = vn.wanted.name.as_str();

@@ -199,6 +199,31 @@ fn a_port_is_gone_before_it_was_told_of() {
     hub.dataplane.worker.open = 0;
 }
 
+/// What the worker could not have lead to another spoke it deletes: that spoke's place is kept until it tells so.
+#[test]
+fn a_port_is_gone_before_it_is_told_that_it_leads_elsewhere() {
+    let mut hub = hub();
+    hub.settled();
+    let key = hub.vns[0].0;
+    let place = |hub: &Hub| match &hub.dataplane.vns.get(&key).unwrap().devices {
+        Devices::Ports(ports) => ports.get(&spoke()).map(|ported| ported.index),
+        _ => None,
+    };
+    for led in [true, false] {
+        let Devices::Ports(ports) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
+        ports.insert(spoke(), vn::Ported::new(None, port().port, vn::Entry::NotSeen));
+        hub.dataplane.parts.insert(ONE, (key, Part::Port(spoke())));
+        hub.tell(Event::LinkGone(device(ONE)));
+        hub.done();
+        assert_eq!(place(&hub), Some(None), "it is still awaited");
+        let made = if led { Ok(ONE) } else { Err((false, "no".to_owned())) };
+        hub.hear(Report::Made(hub.vns[0], vec![(port(), made)]));
+        assert_eq!((place(&hub), hub.dataplane.parts.contains_key(&ONE)), (None, false));
+        hub.dataplane.due.clear();
+        hub.dataplane.vanished.clear();
+    }
+}
+
 /// A spoke sends on while its hub makes a port for it: what the bridge learns there is told before the port is.
 #[test]
 fn who_is_behind_a_port_is_heard_before_the_port_is_told_of() {
