@@ -86,6 +86,15 @@ pub enum Cause {
     },
     /// The GRE interface of transport `device` is not there, or is none.
     NoGre(String),
+    /// The GRE interface is point-to-point, and leads to another one than the hub.
+    OtherEnd {
+        /// The interface.
+        device: String,
+        /// Whom it leads to.
+        end: Nbma,
+        /// The hub.
+        hub: Nbma,
+    },
     /// Linux does not tell who sent a packet on such a GRE interface.
     MultipointGre6(String),
     /// A socket or a device was refused, in words.
@@ -153,6 +162,9 @@ impl Cause {
             }
             Cause::Itself { hub } => format!("the address of the hub, {hub}, is this router itself"),
             Cause::NoGre(name) => format!("transport device: '{name}' is not a GRE interface that is there"),
+            Cause::OtherEnd { device, end, hub } => {
+                format!("transport device: '{device}' leads to {end} alone, not to hub {hub}")
+            }
             Cause::MultipointGre6(name) => format!(
                 "transport device: '{name}' is GRE over IPv6 without a remote address, on which Linux does \
                  not tell who sent a packet"
@@ -223,6 +235,10 @@ impl Cause {
             }
             Cause::NoRoute(_) => "check this router's default route: is the uplink up?",
             Cause::NoGre(_) => "make that GRE interface, or use transport 'raw', which needs none",
+            Cause::OtherEnd { .. } => {
+                "correct its remote address, or that of the hub; for several hubs use transport 'raw', or GRE over IPv4 \
+                 without a remote address"
+            }
             Cause::MultipointGre6(_) => "use transport 'raw'",
             Cause::Failed(text) if text.starts_with("needs CAP_") => {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
@@ -291,6 +307,11 @@ mod tests {
                 "frames from fd00::2 to 10.0.0.1 leave by 'wan', not by the interface of option 'interface'; lead \
                  them there: 'ip -6 rule add from fd00::2 lookup TABLE', with that interface's default route in \
                  the table",
+            ),
+            (
+                Cause::OtherEnd { device: "tunnel1".into(), end: "10.0.0.9".parse().unwrap(), hub },
+                "transport device: 'tunnel1' leads to 10.0.0.9 alone, not to hub 10.0.0.1; correct its remote address, or \
+                 that of the hub; for several hubs use transport 'raw', or GRE over IPv4 without a remote address",
             ),
             (
                 Cause::VlanOf { name: "br-lan.10".into(), bridge: "br-lan".into(), vlan: 10 },

@@ -41,7 +41,7 @@ pub fn is_well(vn: &VnStatus) -> bool {
                 && (report.looped, report.restless) == (None, None)
         }
     };
-    state && vn.trouble.is_none()
+    state && (&vn.trouble, &vn.lack) == (&None, &None)
 }
 
 /// For how many seconds it has stood so.
@@ -103,7 +103,7 @@ pub fn why(vn: &VnStatus) -> Option<String> {
         RoleStatus::Spoke { hub_address, report, .. } => why_spoke(hub_address, report),
         RoleStatus::Hub { report, .. } => why_hub(report),
     };
-    match (why, vn.trouble.as_ref().map(Cause::text)) {
+    match (why, vn.trouble.as_ref().or(vn.lack.as_ref()).map(Cause::text)) {
         (Some(why), Some(trouble)) => Some(format!("{why}; {trouble}")),
         (why, trouble) => why.or(trouble),
     }
@@ -114,7 +114,7 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
     if let Some(hint) = vn.trouble.as_ref().and_then(Cause::hint) {
         return Some(hint.into());
     }
-    match &vn.role {
+    let hint = match &vn.role {
         RoleStatus::Spoke { hub_address, report, .. } => hint_spoke(vn, hub_address, report),
         RoleStatus::Hub { report, .. } if is_full(report) => Some("raise 'max_spokes' of this VN".into()),
         RoleStatus::Hub { report: HubReport { ip_crowd: Some(_), .. }, .. } => Some(
@@ -124,7 +124,8 @@ pub fn hint(vn: &VnStatus) -> Option<String> {
             .then(|| COPY.into())
             .or_else(|| report.path_trouble.map(|_| CAPTURE.into()))
             .or_else(|| hint_moves(report.looped.as_ref(), report.restless.as_ref())),
-    }
+    };
+    hint.or_else(|| Some(vn.lack.as_ref()?.hint()?.into()))
 }
 
 /// What moves to and fro, and why, if that is known.

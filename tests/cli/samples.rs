@@ -74,6 +74,7 @@ pub fn vn(name: &str, vpn_id: &str, role: RoleStatus) -> VnStatus {
         bridge_mac: None,
         device: spoke.then(|| format!("vx-{name}")),
         trouble: None,
+        lack: None,
         role,
     }
 }

@@ -70,6 +70,27 @@ VN test: spoke of dc2 (10.0.0.2), registered for 60 s
     assert!(text.contains(expected), "{text}");
 }
 
+/// One of several hubs cannot be reached as this router is set up: it works, and somebody is to look.
+#[test]
+fn status_says_which_hub_nothing_leads_to() {
+    let nbma = |text: &str| text.parse().unwrap();
+    let lack = Cause::OtherEnd { device: "tunnel1".into(), end: nbma("10.0.0.2"), hub: nbma("10.0.0.3") };
+    let status = daemon(vec![VnStatus { lack: Some(lack), ..vn("test", "1", spoke_of_three()) }]);
+    let text = status_text(FILE, &status);
+    let expected = "\
+VN test: spoke of dc2 (10.0.0.2), registered for 60 s
+  why     transport device: 'tunnel1' leads to 10.0.0.2 alone, not to hub
+          10.0.0.3
+  do      correct its remote address, or that of the hub; for several hubs use
+          transport 'raw', or GRE over IPv4 without a remote address
+";
+    assert!(text.contains(expected), "{text}");
+    let all = dmevpn::view::doctor::of_status(&status);
+    let said = all.iter().find(|one| one.what == "VN test").unwrap();
+    assert!(said.level != dmevpn::view::doctor::Level::Well && said.text.contains("not to hub 10.0.0.3"));
+    assert!(said.hint.as_ref().is_some_and(|hint| hint.contains("transport 'raw'")), "{said:?}");
+}
+
 #[test]
 fn status_says_whose_packets_make_no_sense() {
     let status = Status { odd: odd()[..2].to_vec(), ..daemon(vec![vn("core", "5", hub())]) };

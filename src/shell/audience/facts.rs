@@ -106,6 +106,7 @@ pub fn status(node: &mut Node, config_path: &str) -> Status {
             bridge_mac,
             device,
             trouble,
+            lack: node.lack(key).cloned(),
             role,
         })
     };

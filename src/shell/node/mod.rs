@@ -235,6 +235,11 @@ impl Node {
         (mac, other.or_else(|| way.cloned()).or(trouble))
     }
 
+    /// What a VN lacks that may work nevertheless: a hub that nothing leads to.
+    pub fn lack(&self, key: VnKey) -> Option<&Cause> {
+        self.underlay.lack(key)
+    }
+
     /// Withdraws; [`Node::is_stopped`] tells when that is done.
     pub fn stop(&mut self) {
         self.input(Input::Order(Order::Stop));

@@ -1,6 +1,7 @@
 //! The hubs this router registers with, and the ways there: from which address of ours to which of theirs.
 
 use super::own::{self, Own, Source};
+use super::tunnel::Gre;
 use super::{News, SILENCE, Underlay};
 use crate::config::{Config, HubAddress, Role};
 use crate::control::Cause;
@@ -171,6 +172,10 @@ impl Underlay {
     fn towards(&mut self, remote: Nbma) -> Result<(Source, Option<Cause>), Cause> {
         match &self.device {
             _ if own::is_here(remote, &self.own) => Err(Cause::Itself { hub: remote }),
+            Some(Ok((_, Gre { remote: Some(end), .. }))) if *end != remote => {
+                let device = self.question().device.unwrap_or_default();
+                Err(Cause::OtherEnd { device, end: *end, hub: remote })
+            }
             Some(Ok((local, _))) if local.same_family(remote) => {
                 Ok((Source { local: *local, is_any: false }, None))
             }
@@ -178,6 +183,12 @@ impl Underlay {
             Some(Err(trouble)) => Err(trouble.clone()),
             None => own::towards(&mut self.netlink, remote, &self.own, &self.inside),
         }
+    }
+
+    /// What a VN lacks that may work nevertheless: one of its hubs that nothing will lead to as long as nobody changes something.
+    pub fn lack(&self, vn: VnKey) -> Option<&Cause> {
+        let mut hubs = self.hubs.values().filter(|hub| hub.spokes.contains(&vn));
+        hubs.find_map(|hub| hub.trouble.as_ref().filter(|why| matches!(why, Cause::OtherEnd { .. })))
     }
 
     /// Has the hub's name looked up, if it has one. Why its address is not known.

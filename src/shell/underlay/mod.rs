@@ -212,9 +212,9 @@ impl Underlay {
             let is_it = link.name == *interface || known.is_some_and(|(index, _)| index == link.index);
             is_it && (gone || link.name != *interface || known != Some((link.index, link.up)))
         });
-        // Without its device a tunnel cannot be opened.
+        // Without its device a tunnel cannot be opened, and it may lead to another hub.
         let of_device = matches!(&self.transport, Transport::Device(name) if link.name == *name)
-            && (gone || !matches!(&self.device, Some(Ok((_, gre))) if gre.index == link.index && link.up));
+            && (gone || self.device != Some(gre(&link.name, Some(link), &self.own)));
         of_interface || of_device
     }
 

@@ -1,7 +1,7 @@
 //! When the underlay looks, and whom it tells.
 
 use super::*;
-use crate::shell::netlink::Netlink;
+use crate::shell::netlink::{GreInfo, Kind, Netlink};
 use crate::shell::wait::Bell;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -132,4 +132,44 @@ fn a_hub_of_no_vn_is_told_of() {
     let news = underlay.configure(&Config::parse("test", "").unwrap(), &Names::default());
     assert_eq!(news, [(hub, None)]);
     assert_eq!(underlay.trouble(None), underlay.own_trouble());
+}
+
+/// A point-to-point GRE device leads to one of two hubs: the other one is told of, by its name, and is not gone to.
+#[test]
+fn a_gre_device_with_a_remote_address_leads_nowhere_else() {
+    let text = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'tunnel1'\n\
+                config hub 'dc1'\n\toption address '203.0.113.1'\nconfig hub 'dc2'\n\toption address '203.0.113.2'\n\
+                config vn 'lan'\n\toption vpn_id '1'\n\toption role 'spoke'\n\toption vni '100'\n\
+                \toption bridge 'br-lan'\n\tlist hub 'dc1'\n\tlist hub 'dc2'\n";
+    let config = Config::parse("test", text).unwrap();
+    let mut names = Names::default();
+    names.learn(&config);
+    let mut underlay = Underlay::open(Bell::new().unwrap().waker()).unwrap();
+    underlay.configure(&config, &names);
+    let (mut netlink, now) = (Netlink::open().unwrap(), Instant::from_millis(5000));
+    let lo = netlink.link_by_name("lo").unwrap().unwrap();
+    let ip = |text: &str| Some(text.parse().unwrap());
+    let (dc1, dc2) = (names.hub("dc1").unwrap(), names.hub("dc2").unwrap());
+    let lan = names.vn("lan").unwrap();
+    let mut with = |remote, news: &[(HubKey, bool)]| {
+        let info = GreInfo { ipv6: false, local: ip("203.0.113.7"), remote, ikey: None, okey: None };
+        let name = "tunnel1".to_owned();
+        let link = Link { name, up: true, kind: Kind::Gre(info), ..lo.clone() };
+        underlay.event(now, &Kernel::Link(link.clone()));
+        let mut home = underlay.look(now).expect("it is another one").ask(&mut netlink);
+        home.device = Ok(Some(link.clone()));
+        underlay.answered(now, home);
+        let told: Vec<_> = underlay.ways(now).into_iter().map(|(hub, path)| (hub, path.is_some())).collect();
+        assert_eq!(told, news, "{remote:?}");
+        underlay.event(now, &Kernel::Link(link));
+        assert!(!underlay.is_stale, "it is the same");
+        underlay.lack(lan).map(Cause::text)
+    };
+    assert_eq!(with(None, &[(dc1, true), (dc2, true)]), None, "a multipoint one");
+    let lacks = "transport device: 'tunnel1' leads to 203.0.113.1 alone, not to hub 203.0.113.2";
+    assert_eq!(with(ip("203.0.113.1"), &[(dc2, false)]).as_deref(), Some(lacks));
+    assert!(
+        with(ip("203.0.113.9"), &[(dc1, false)]).is_some_and(|lacks| lacks.contains("to 203.0.113.9 alone"))
+    );
+    assert_eq!(with(None, &[(dc1, true), (dc2, true)]), None);
 }
