@@ -626,6 +626,62 @@ fn a_mac_is_not_taken_from_who_was_there_for_long() {
     keeps_its_mac_after(70_000);
 }
 
+/// Two routers with one MAC, node 3 at the first of its three hubs and node 4 that has the second one alone: it has just been
+/// refused.
+fn two_with_one_mac() -> Sim {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[0, 1, 2]]);
+    // What is in use is probed often.
+    sim.talk(station(3), None, SECOND / 10, 2 * MINUTE);
+    add_choosers(&mut sim, &[[1]]);
+    let mac = sim.plane(3, VN).mac;
+    sim.nodes[4].planes.get_mut(&VN).unwrap().mac = mac;
+    sim.restart(4);
+    sim.until(20 * SECOND, "being refused", |sim| {
+        sim.told(4, |event| matches!(event, Event::Refused { .. })) > 0
+    });
+    sim
+}
+
+/// Who was refused is: not whose the MAC is, who may come at any time, as its hub dies or it gets there no more.
+#[test]
+fn whose_the_mac_is_may_go_to_where_another_was_refused() {
+    for is_dead in [true, false] {
+        let mut sim = two_with_one_mac();
+        if is_dead {
+            sim.nodes[0].alive = false;
+        }
+        sim.cut(0, 3);
+        let took = sim.until(20 * SECOND, "going", |sim| ports(sim, 3).contains(&(1, Passing::All)));
+        sim.check(took < 6 * SECOND, || format!("it took {took:?}"));
+    }
+}
+
+/// As often as the other one tries, who has the MAC is heard and hears, but for moments.
+#[test]
+fn whose_the_mac_is_keeps_it_as_long_as_another_tries() {
+    let mut sim = two_with_one_mac();
+    let (mut without, mut most, mut all) = (0, 0, 0);
+    for _ in 0..10 * 60 * 20 {
+        sim.run(SECOND / 20);
+        let is_open = ports(&sim, 3) == [(0, Passing::All)];
+        without = if is_open { 0 } else { without + 1 };
+        (most, all) = (most.max(without), all + usize::from(!is_open));
+    }
+    println!("without for {} ms at most, {} ms in all", 50 * most, 50 * all);
+    sim.check(most < 2 * 20 && all < 10 * 20, || format!("{most} and {all} twentieths of a second without"));
+}
+
+/// Who is there in place of a router that is no more is refused for a moment only.
+#[test]
+fn another_has_the_mac_soon_after_whose_it_was() {
+    let mut sim = two_with_one_mac();
+    sim.nodes[3].alive = false;
+    sim.run_secs(10);
+    sim.restart(4);
+    sim.until(5 * SECOND, "registering", |sim| sim.registered(4, VN));
+}
+
 /// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.
 fn chosen_among_three(spokes: usize) -> Sim {
     let mut sim = mesh(seed(), Net::GOOD, 3, 0);
@@ -633,10 +689,10 @@ fn chosen_among_three(spokes: usize) -> Sim {
     sim
 }
 
-/// Spokes of three hubs, each in its order.
-fn add_choosers(sim: &mut Sim, orders: &[[u16; 3]]) {
+/// Spokes of some of three hubs, each in its order.
+fn add_choosers<const HUBS: usize>(sim: &mut Sim, orders: &[[u16; HUBS]]) {
     let addresses: Vec<Nbma> = (0..3).map(hub_nbma).collect();
-    for (id, order) in (3..).zip(orders) {
+    for (id, order) in (sim.nodes.len()..).zip(orders) {
         let hubs = || order.iter().map(|n| HubKey(HUB.0 + n));
         let role = ClientSettings { hubs: Hubs::new(hubs()).unwrap(), ..spoke_role(100 + id as u32) };
         let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);

@@ -190,7 +190,8 @@ impl Server {
         address: ProtocolAddress,
         heard: &Heard,
     ) -> bool {
-        if self.mesh.handovers.is_denied(cx.now, address) {
+        let header = &from.message.header;
+        if self.mesh.handovers.is_denied(cx.now, address, (header.nbma, header.vni)) {
             return true;
         }
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };

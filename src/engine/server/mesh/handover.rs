@@ -19,7 +19,7 @@ use super::super::super::timers::Alarm;
 use super::super::purge::purge_header;
 use super::super::{Server, mac};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma};
+use crate::types::{Mac, Nbma, SiteName};
 use crate::wire::nhrp::{Cie, Header, Protocol, ProtocolAddress, code};
 use core::time::Duration;
 
@@ -38,8 +38,8 @@ const DOUBTS_APART: Backoff = Backoff { first: Duration::from_millis(667), most:
 /// The preference of what is claimed while the port of who is told passes nothing.
 const SHUT: u8 = 1;
 
-/// For so long nobody registers here what another hub has, whose holder answered.
-const DENIED: Duration = Duration::from_secs(60);
+/// For so long who registered what another hub has, whose holder answered, does not do so again.
+const DENIED: Duration = Duration::from_secs(10);
 
 /// Some spokes.
 type Spokes = heapless::Vec<(SiteId, Mac), CIES_PER_PURGE>;
@@ -74,20 +74,29 @@ struct Doubt {
     next: Instant,
 }
 
+/// What another hub has, who registered it here nonetheless, and until when that is believed. Its holder may come here any time:
+/// that hub may be dead by then.
+#[derive(Debug)]
+struct Denial {
+    mac: Mac,
+    to: SiteName,
+    until: Instant,
+}
+
 /// Those that are not confirmed.
 #[derive(Debug, Default)]
 pub struct Handovers {
     open: Vec<Claim>,
     doubts: Vec<Doubt>,
-    /// What others have, and until when that is believed.
-    denied: Vec<(Mac, Instant)>,
+    denied: Vec<Denial>,
     alarm: Alarm,
 }
 
 impl Handovers {
-    /// Whether another hub has the MAC, whose holder answered.
-    pub(in super::super) fn is_denied(&self, now: Instant, address: ProtocolAddress) -> bool {
-        self.denied.iter().any(|(mac, until)| ProtocolAddress::Mac(*mac) == address && *until > now)
+    /// Whether another hub has the MAC, whose holder answered, and that is not who asks.
+    pub(in super::super) fn is_denied(&self, now: Instant, address: ProtocolAddress, to: SiteName) -> bool {
+        let is_it = |denial: &Denial| ProtocolAddress::Mac(denial.mac) == address && denial.to == to;
+        self.denied.iter().any(|denial| is_it(denial) && denial.until > now)
     }
 
     /// Whether a spoke's port is still to be opened.
@@ -236,16 +245,15 @@ impl Server {
 
     /// Another hub has the MAC, whose holder answered: who registered it here is told that it is another one's.
     fn is_denied_here(&mut self, cx: &mut Context<'_>, address: ProtocolAddress) {
-        let (Some(mac), now) = (mac(address), cx.now) else { return };
-        let denied = &mut self.mesh.handovers.denied;
-        denied.retain(|(other, until)| *other != mac && *until > now);
-        if denied.len() < HANDOVERS {
-            denied.push((mac, now + DENIED));
-        }
         let holder = cx.book.get(address).and_then(|entry| entry.registered());
-        if let Some(site) = holder.filter(|site| !Server::is_hub(cx, *site)) {
-            self.dismiss(cx, &[site], Why::Taken);
+        let Some(site) = holder.filter(|site| !Server::is_hub(cx, *site)) else { return };
+        let (Some(mac), Some(there), now) = (mac(address), cx.sites.get(site), cx.now) else { return };
+        let denied = &mut self.mesh.handovers.denied;
+        denied.retain(|denial| denial.mac != mac && denial.until > now);
+        if denied.len() < HANDOVERS {
+            denied.push(Denial { mac, to: (there.nbma, there.vni), until: now + DENIED });
         }
+        self.dismiss(cx, &[site], Why::Taken);
     }
 
     /// Whether a Purge Request of another hub's is such a claim: all that it names is at the hub's own place, and not the
