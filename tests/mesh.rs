@@ -654,6 +654,9 @@ fn whose_the_mac_is_may_go_to_where_another_was_refused() {
         sim.cut(0, 3);
         let took = sim.until(20 * SECOND, "going", |sim| ports(sim, 3).contains(&(1, Passing::All)));
         sim.check(took < 6 * SECOND, || format!("it took {took:?}"));
+        sim.run_secs(300);
+        assert!(sim.registered(3, VN) && !sim.registered(4, VN));
+        assert_eq!(sim.told(3, |event| matches!(event, Event::Refused { .. })), 0);
     }
 }
 

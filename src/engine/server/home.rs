@@ -14,6 +14,9 @@ const SETTLED: Duration = Duration::from_secs(24 * 3600);
 /// After so long without its MAC a place is no home.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// For who has somebody else's MAC at another hub it is longer than it is let in.
+const MOMENT: Duration = Duration::from_secs(60);
+
 /// Where somebody is, and the spoke whose own key it signs by.
 pub type Place<'a> = (Nbma, Option<&'a str>);
 
@@ -78,6 +81,14 @@ impl Homes {
         }
     }
 
+    /// Somebody else has the MAC, at another hub: who has it here since a moment ago, and was nowhere before, has not come home.
+    pub fn is_elsewhere(&mut self, mac: Mac, at: Place<'_>) {
+        let is_new = |home: &Home| home.is_of(at) && home.last.since(home.since) < MOMENT;
+        if self.0.get(&mac).is_some_and(is_new) {
+            self.0.remove(&mac);
+        }
+    }
+
     /// Where the MAC is at home, or was last.
     pub fn of(&self, mac: Mac) -> Option<Nbma> {
         self.0.get(&mac).map(|home| home.place)
@@ -126,6 +137,20 @@ mod tests {
         homes.has(at(60), mac(1), nbma(2), 9);
         assert!(homes.is_at(at(60), mac(1), nbma(3)));
         assert!(!homes.is_at(at(27 + 7 * 24), mac(1), nbma(3)), "too long ago");
+    }
+
+    #[test]
+    fn who_was_let_in_for_a_moment_has_no_home() {
+        let mut homes = Homes::default();
+        homes.has(at(0), mac(1), nbma(2), 9);
+        homes.is_elsewhere(mac(1), nbma(3));
+        assert!(homes.is_at(at(0), mac(1), nbma(2)));
+        homes.is_elsewhere(mac(1), nbma(2));
+        assert!(!homes.is_at(at(0), mac(1), nbma(2)));
+        homes.has(at(1), mac(1), nbma(2), 9);
+        homes.has(at(2), mac(1), nbma(2), 9);
+        homes.is_elsewhere(mac(1), nbma(2));
+        assert!(homes.is_at(at(2), mac(1), nbma(2)), "it was there for long");
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl Server {
         if denied.len() < HANDOVERS {
             denied.push(Denial { mac, to: (there.nbma, there.vni), until: now + DENIED });
         }
+        self.homes.is_elsewhere(mac, (there.nbma, cx.keys.spoke(there.key)));
         self.dismiss(cx, &[site], Why::Taken);
     }
 
