@@ -337,6 +337,32 @@ fn spokes_of_hubs_that_vxlan_does_not_pass_between_meet() {
     }
 }
 
+/// A hub that starts while it is cut off from the other knows what it has lost: who comes there goes where the others are.
+#[test]
+fn a_hub_that_starts_while_it_is_cut_off_sends_its_spokes_away() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[1, 0], [0, 1]]);
+    [(0, 1), (0, 2), (1, 2)].into_iter().for_each(|(a, b)| sim.cut(a, b));
+    let at = |sim: &Sim, id: NodeId| sim.nodes[id].engine.hub(VN).map(|hub| usize::from(hub.0 - HUB.0));
+    sim.until(MINUTE, "meeting", |sim| (3..5).all(|id| at(sim, id) == Some(0)));
+    // More than once: what it does not see is not forgotten.
+    for _ in 0..2 {
+        sim.reboot(1);
+        sim.run_secs(5);
+        sim.restart(3);
+        sim.run_secs(60);
+        assert_eq!((at(&sim, 3), at(&sim, 4)), (Some(0), Some(0)));
+        one_copy_each(&mut sim, 3, 3);
+    }
+    // A hub that is none any more is not missed.
+    sim.apply(1, hub_of(1, 1));
+    sim.reboot(1);
+    sim.run_secs(30);
+    sim.restart(3);
+    sim.run_secs(60);
+    assert_eq!(at(&sim, 3), Some(1));
+}
+
 /// A line that loses three of ten probes, there or back, is no reason to close the link, nor for spokes to meet.
 #[test]
 fn a_link_that_loses_much_stays() {

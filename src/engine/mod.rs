@@ -273,6 +273,11 @@ impl Engine {
         vn.flat_map(|vn| vn.sites.members().flat_map(|(id, ..)| server::ip_clients(&vn.sites, id)))
     }
 
+    /// How many other hubs a hub was linked to at most in a VN, as far as they are to be there still; none at a spoke.
+    pub fn most_hubs(&self, vn: VnKey) -> usize {
+        self.vns.get(&vn).and_then(|vn| vn.server.as_ref()).map_or(0, Server::most_hubs)
+    }
+
     /// Whether a client, or a hub of this node's, is at an underlay address.
     pub fn knows(&self, nbma: Nbma) -> bool {
         self.vns.values().any(|vn| vn.sites.is_at(nbma))

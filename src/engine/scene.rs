@@ -64,6 +64,10 @@ impl Engine {
         tell(News::Device(vn.sites.mac));
         vn.plane.ports().for_each(|(spoke, port)| tell(News::FoundPort { spoke, port }));
         self.ip_clients(vn.key).for_each(|client| tell(News::FoundClient(client)));
+        let most = self.most_hubs(vn.key);
+        if most > 0 {
+            tell(News::FoundHubs(most));
+        }
         for row in vn.client.iter().flat_map(|client| client.rows(vn.view(now), None)) {
             tell(match row.at {
                 Some(to) => News::FoundShortcut { mac: row.mac, to },

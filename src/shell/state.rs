@@ -1,9 +1,10 @@
-//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), who this router is, and a hub's clients
-//! that registered IP addresses.
+//! What outlives the daemon: the Request ID to go on with (RFC 2332 section 5.2.3), who this router is, a hub's clients
+//! that registered IP addresses, and to how many other hubs it was linked.
 //!
 //! The file is two lines, and written at the first start, then once a start and every 1024 requests: flash wears. Where there
-//! are such clients it has a line for each, and is written when they are others than before, as often as `pace` says. It is
-//! slow, too: the daemon waits for it at the first start alone, and at the end, for a second.
+//! are such clients or other hubs it has a line for each client and for each VN with hubs, and is written when they are others
+//! than before, as often as `pace` says. It is slow, too: the daemon waits for it at the first start alone, and at the end, for
+//! a second.
 
 use super::beside::beside;
 use super::identity::Identity;
@@ -21,10 +22,14 @@ use std::time::Duration;
 const REQUEST_ID: &str = "request_id ";
 const IDENTITY: &str = "identity ";
 const CLIENT: &str = "client ";
+const HUBS: &str = "hubs ";
 /// So many clients are kept.
 pub const CLIENTS: usize = 1024;
 /// More than the lines ever have, in octets.
 const MOST: u64 = 256 * 1024;
+
+/// The VNs are kept whose other hubs have so many octets of lines.
+const MOST_LINKED: usize = 64 * 1024;
 
 /// What could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -38,7 +43,38 @@ pub struct State {
     identity: Identity,
     /// A line for each client.
     clients: String,
+    /// A line for each VN with other hubs.
+    linked: String,
     writer: Arc<Writer>,
+}
+
+/// To how many other hubs one was linked in a VN at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The name of the VN.
+    pub vn: String,
+    /// How many.
+    pub most: usize,
+    /// The names of all that were to be there.
+    pub peers: Vec<String>,
+}
+
+impl Linked {
+    /// How many of them are to be there still: each that is not may have been linked.
+    pub fn most_of(&self, peers: &[String]) -> usize {
+        self.most.saturating_sub(self.peers.iter().filter(|peer| !peers.contains(peer)).count())
+    }
+
+    fn line(&self) -> String {
+        let Linked { vn, most, peers } = self;
+        format!("{HUBS}{vn} {most} {}\n", peers.join(" "))
+    }
+
+    fn parse(line: &str) -> Option<Linked> {
+        let mut words = line.split_whitespace();
+        let (vn, most) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        Some(Linked { vn, most, peers: words.map(str::to_owned).collect() })
+    }
 }
 
 impl State {
@@ -58,13 +94,14 @@ impl State {
         if !text.is_empty() && (request_id.is_none() || identity.is_none() && text.contains(IDENTITY)) {
             log::warn!("{file} is garbled: what cannot be read there is made anew");
         }
+        let all = |word: &str| {
+            text.lines().filter(|l| l.starts_with(word)).fold(String::new(), |all, l| all + l + "\n")
+        };
         let state = State {
             request_id: request_id.unwrap_or(0),
             identity: identity.map_or_else(Identity::random, Ok)?,
-            clients: text
-                .lines()
-                .filter(|l| l.starts_with(CLIENT))
-                .fold(String::new(), |all, l| all + l + "\n"),
+            clients: all(CLIENT),
+            linked: all(HUBS),
             writer: Arc::new(Writer::new(file.to_owned(), again)),
         };
         if identity.is_none() {
@@ -100,14 +137,25 @@ impl State {
         self.clients.lines().filter_map(|line| client(line.strip_prefix(CLIENT)?)).collect()
     }
 
+    /// To how many other hubs an earlier run was linked, in each VN.
+    pub fn linked(&self) -> Vec<Linked> {
+        self.linked.lines().filter_map(|line| Linked::parse(line.strip_prefix(HUBS)?)).collect()
+    }
+
     /// The next start is to go on with these. Those that are kept already cost nothing. Whether there are others.
-    pub fn save_clients(&mut self, clients: &[(String, IpClient)]) -> bool {
+    pub fn save_found(&mut self, clients: &[(String, IpClient)], linked: &[Linked]) -> bool {
         let some = clients.iter().take(CLIENTS);
         let clients = some.fold(String::new(), |all, (vn, client)| all + &line(vn, client));
-        if self.clients == clients {
+        let mut lines = String::new();
+        for line in linked.iter().map(Linked::line) {
+            if lines.len() + line.len() <= MOST_LINKED {
+                lines += &line;
+            }
+        }
+        if (&self.clients, &self.linked) == (&clients, &lines) {
             return false;
         }
-        self.clients = clients;
+        (self.clients, self.linked) = (clients, lines);
         self.save();
         true
     }
@@ -123,8 +171,8 @@ impl State {
     }
 
     fn save(&self) {
-        let State { request_id, identity, clients, .. } = self;
-        let text = format!("{REQUEST_ID}{request_id}\n{IDENTITY}{identity}\n{clients}");
+        let State { request_id, identity, clients, linked, .. } = self;
+        let text = format!("{REQUEST_ID}{request_id}\n{IDENTITY}{identity}\n{clients}{linked}");
         if self.writer.take(text) {
             let writer = Arc::clone(&self.writer);
             if let Err(e) = beside("state", move || writer.write()) {
@@ -265,7 +313,7 @@ fn read(file: &str) -> io::Result<String> {
     // A file system that lost its power may have cut the text, or left zeros.
     let text = text.trim_end_matches('\0');
     let is_ours = |line: &str| {
-        [REQUEST_ID, IDENTITY, CLIENT].iter().any(|w| line.starts_with(w) || w.starts_with(line))
+        [REQUEST_ID, IDENTITY, CLIENT, HUBS].iter().any(|w| line.starts_with(w) || w.starts_with(line))
     };
     if octets.len() as u64 > MOST || !text.lines().all(is_ours) {
         return Err(foreign());
@@ -354,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_kept_beside_the_rest() {
+    fn clients_and_links_are_kept_beside_the_rest() {
         let file = std::env::temp_dir().join(format!("dmevpn-state-clients-{}", std::process::id()));
         let file = file.to_str().unwrap();
         let mut state = State::load(file).unwrap();
@@ -371,23 +419,33 @@ mod tests {
         let address = "2001:db8:1::9".parse().unwrap();
         let other = IpClient { address, path, mode: VpnMode::None, unique: false, ..one };
         let both = [("a".to_owned(), one), ("b".to_owned(), other)];
-        state.save_clients(&both);
+        let hubs = |vn: &str, most, peers: [&str; 2]| Linked {
+            vn: vn.into(),
+            most,
+            peers: peers.map(Into::into).into(),
+        };
+        let linked = [hubs("a", 2, ["x", "y"]), hubs("b", 1, ["x", "z"])];
+        state.save_found(&both, &linked);
         state.save_request_id(77);
         state.settle();
         let again = State::load(file).unwrap();
-        assert_eq!(again.clients(), both);
+        assert_eq!((again.clients(), again.linked()), (both.to_vec(), linked.to_vec()));
+        let of = |peers: [&str; 2]| linked[0].most_of(&peers.map(Into::into));
+        assert_eq!((of(["y", "x"]), of(["x", "z"]), of(["z", "u"])), (2, 1, 0));
         assert_eq!((again.request_id(), again.identity()), (77, state.identity()));
         let written = fs::metadata(file).unwrap().modified().unwrap();
-        state.save_clients(&both);
+        assert!(!state.save_found(&both, &linked));
         state.settle();
         assert_eq!(fs::metadata(file).unwrap().modified().unwrap(), written, "nothing is new");
         // What cannot be read is left out.
-        let text = fs::read_to_string(file).unwrap().replace(" key ", " lock ");
+        let text = fs::read_to_string(file).unwrap().replace(" key ", " lock ").replace(" 2 x", " two x");
         fs::write(file, text).unwrap();
         assert_eq!(State::load(file).unwrap().clients(), [("b".to_owned(), other)]);
-        state.save_clients(&vec![both[0].clone(); 2 * CLIENTS]);
+        assert_eq!(State::load(file).unwrap().linked(), linked[1..]);
+        state.save_found(&vec![both[0].clone(); 2 * CLIENTS], &[]);
         state.settle();
         assert_eq!(State::load(file).unwrap().clients().len(), CLIENTS);
+        assert_eq!(State::load(file).unwrap().linked(), []);
         fs::remove_file(file).unwrap();
     }
 

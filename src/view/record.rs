@@ -189,6 +189,7 @@ fn news(out: &mut String, now: Instant, vn: VnKey, news: News) -> fmt::Result {
             let (ends, unique) = (Ends(path), u8::from(unique));
             writeln!(out, "{at} client {vn} {address} {ends} {} {unique} {mtu} {granted}", mode.name())
         }
+        News::FoundHubs(most) => writeln!(out, "{at} hubs {vn} {most}"),
         News::FoundPort { spoke, port } => {
             let Port { uplink, local, mode, granted, mac, home, key, is_hubs, passing } = port;
             write!(out, "{at} port {vn} {} {uplink} {local} {} {granted}", Name(spoke), mode.name())?;

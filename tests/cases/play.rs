@@ -429,7 +429,7 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
     let became = |outcome| move |spoke| News::Became { spoke, outcome };
     let known = [
         "device", "fdb", "listing", "listed", "miss", "use", "made", "failed", "taken", "shortcut", "client",
-        "port",
+        "hubs", "port",
     ];
     if !known.contains(&word) {
         return Err(format!("no word '{word}'"));
@@ -450,6 +450,7 @@ fn input(word: &str, words: &mut Words<'_>) -> Told<Input<'static>> {
         "failed" => became(Outcome::Failed { taken: false })(words.vtep()?),
         "taken" => became(Outcome::Failed { taken: true })(words.vtep()?),
         "shortcut" => News::FoundShortcut { mac: words.parse("a MAC")?, to: words.vtep()? },
+        "hubs" => News::FoundHubs(words.parse("a number")?),
         "client" => News::FoundClient(IpClient {
             address: words.parse("an address")?,
             path: words.path()?,

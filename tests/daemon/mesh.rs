@@ -186,6 +186,37 @@ fn a_hub_that_is_started_again_and_one_that_ends() {
     });
 }
 
+/// A hub that starts and finds no other one knows how many there were, but for one that is none any more.
+#[test]
+fn a_hub_that_starts_alone_knows_of_the_others() {
+    three_hubs(|lab| {
+        let file = lab.node("hub").socket().with_extension("state");
+        let line = || {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            text.lines().find(|line| line.starts_with("hubs ")).map(str::to_owned)
+        };
+        // It is written once a minute at most, and at the end.
+        for hub in ["hub", "hub2", "hub3"] {
+            lab.nodes.get_mut(hub).unwrap().stop().unwrap();
+        }
+        assert_eq!(line().as_deref(), Some("hubs test 2 hub2 hub3"));
+        // The second time it finds no ports either.
+        for _ in 0..2 {
+            lab.start("hub").unwrap();
+            let is_alone = || status(lab.node("hub")).contains("linked to 0 of 2");
+            assert!(wait_until(Duration::from_secs(30), is_alone), "{}", status(lab.node("hub")));
+            lab.nodes.get_mut("hub").unwrap().stop().unwrap();
+            assert_eq!(line().as_deref(), Some("hubs test 2 hub2 hub3"));
+        }
+        let hub = lab.nodes.get_mut("hub").unwrap();
+        hub.edit_config(|text| text.replace("\tlist peer 'hub3'\n", "")).unwrap();
+        lab.start("hub").unwrap();
+        wait_status(lab.node("hub"), "linked to 0 of 1");
+        lab.nodes.get_mut("hub").unwrap().stop().unwrap();
+        assert_eq!(line().as_deref(), Some("hubs test 1 hub2"));
+    });
+}
+
 /// A firewall between two hubs drops VXLAN: it is said, spokes of both meet at the lower one, and the link is back when
 /// that is open.
 #[test]

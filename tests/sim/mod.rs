@@ -342,6 +342,8 @@ impl Sim {
     pub fn restart(&mut self, id: NodeId) {
         let start = self.start(self.nodes[id].saved_request_id);
         let node = &mut self.nodes[id];
+        let hubs: Vec<(VnKey, usize)> =
+            node.settings.vns.keys().map(|vn| (*vn, node.engine.most_hubs(*vn))).collect();
         node.sleeps = false;
         node.failed.clear();
         node.engine = Engine::new(node.settings.holding_time, &start);
@@ -349,6 +351,9 @@ impl Sim {
         node.started = self.now;
         node.next_tick = None;
         self.boot(id);
+        for (vn, most) in hubs.into_iter().filter(|(_, most)| *most > 0) {
+            self.input(id, Input::News { vn, news: News::FoundHubs(most) });
+        }
     }
 
     /// A start with random bits of its own, though all routers have the same identity.

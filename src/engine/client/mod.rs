@@ -199,7 +199,7 @@ impl Client {
                 }
             }
             News::Looped { nonce, port } => self.loops.heard(cx, nonce, port),
-            News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) => {}
+            News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) | News::FoundHubs(_) => {}
         }
     }
 

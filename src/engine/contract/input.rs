@@ -101,6 +101,8 @@ pub enum News {
     },
     /// A client without a port, as an earlier run of the daemon knew it.
     FoundClient(IpClient),
+    /// So many of the other hubs that are to be there an earlier run was linked to, at most.
+    FoundHubs(usize),
 }
 
 /// What an operator wants.

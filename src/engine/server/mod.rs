@@ -196,6 +196,7 @@ impl Server {
             News::Became { spoke, outcome } => self.became(cx, spoke, outcome),
             News::FoundPort { spoke, port } => self.found(cx, spoke, port),
             News::FoundClient(client) => self.found_client(cx, client),
+            News::FoundHubs(most) => self.mesh.found(cx.now, most),
             News::Looped { nonce, port } => self.loops.heard(cx, nonce, port),
             News::Miss(_) | News::Use { .. } | News::UsesTold { .. } | News::FoundShortcut { .. } => {}
         }

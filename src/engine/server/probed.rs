@@ -7,6 +7,7 @@ use super::super::contract::probe::{Arrived, By, Probing};
 use super::super::contract::statistics::increment;
 use super::super::exchange::session::same_tag;
 use super::Server;
+use crate::time::Instant;
 use crate::types::Vtep;
 use crate::wire::probe::{Probe, flag};
 
@@ -17,9 +18,9 @@ impl Server {
     }
 
     /// Why its spokes are to go to another hub, if they are.
-    pub(super) fn sends_away(&self) -> u8 {
+    pub(super) fn sends_away(&self, now: Instant) -> u8 {
         let draining = if self.is_draining { flag::DRAINING } else { 0 };
-        let lost = if self.mesh.has_lost() { flag::LOST_PEER } else { 0 };
+        let lost = if self.mesh.has_lost(now) { flag::LOST_PEER } else { 0 };
         draining | lost
     }
 
@@ -53,7 +54,7 @@ impl Server {
         let is_closed = member.is_hub && port.passing != Passing::All;
         let is_registered = !member.is_found() && !is_closed && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
-        let flags = registered | self.sends_away() | if cx.is_young { flag::STARTED } else { 0 };
+        let flags = registered | self.sends_away(cx.now) | if cx.is_young { flag::STARTED } else { 0 };
         let probe = Probe { is_answer: true, source, flags, ..probe };
         let probing = Probing { to, local: port.local, probe, is_full: false, flow: 0, is_uncut: false };
         increment(&mut cx.statistics.tx_probe_reply);

@@ -338,7 +338,7 @@ impl Server {
         let header = reply_header(cx, &from);
         let responder = self.responder(cx, &from, header.protocol);
         let holder = holder(cx, &from, codes);
-        let sent = self.sent(&from);
+        let sent = self.sent(cx.now, &from);
         let reply = Reply::new(cx, &from, &header, |w| {
             write(w, &from, own, codes, code::RESOURCES, holder, &responder);
             if let Some(sent) = sent {
@@ -364,7 +364,7 @@ impl Server {
         let responder = self.responder(cx, from, from.message.header.protocol);
         let header = reply_header(cx, from);
         let holder = holder(cx, from, codes);
-        let sent = self.sent(from);
+        let sent = self.sent(cx.now, from);
         let is_sent = cx.reply(from, &header, |w| {
             write(w, from, own, codes, otherwise, holder, &responder);
             if let Some(sent) = sent {
@@ -382,8 +382,8 @@ impl Server {
 
     /// What a reply in a session says of where the spoke is to be: a spoke acts on that alone, and not on what an answer to a
     /// probe says, which nobody signs.
-    fn sent(&self, from: &Inbound<'_>) -> Option<Sent> {
-        let flags = self.sends_away();
+    fn sent(&self, now: Instant, from: &Inbound<'_>) -> Option<Sent> {
+        let flags = self.sends_away(now);
         (flags != 0 && matches!(from.trust, Trust::Session | Trust::Cookie)).then_some(Sent(flags))
     }
 

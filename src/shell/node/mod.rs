@@ -11,13 +11,13 @@ use super::pace::Pace;
 use super::probes::Probes;
 use super::random::random;
 use super::settings::{Names, settings};
-use super::state::State;
+use super::state::{Linked, State};
 use super::underlay::{MAX_PACKET, News, Underlay};
 use super::wait::Sources;
 use super::words::InWords;
 use crate::config::{Config, Role, Vn};
 use crate::control::{Cause, words};
-use crate::engine::News::FoundClient;
+use crate::engine::News::{FoundClient, FoundHubs};
 use crate::engine::{
     Act, Effect, Effects, Engine, Event, Input, IpClient, Item, Order, Plane, Probing, Secret, Settings,
     Start, Told, VnKey,
@@ -58,7 +58,9 @@ pub struct Node {
     held: Vec<(VnKey, Probing)>,
     /// The clients that an earlier run had, until they are told of.
     found: Vec<(String, IpClient)>,
-    /// When a hub's clients are to be saved, since there may be others.
+    /// To how many other hubs an earlier run was linked, until it is told of.
+    linked: Vec<Linked>,
+    /// When a hub's clients are to be saved, and to how many other hubs it is linked, since there may be others.
     keeps: Pace,
     /// Whether events are left for the next turn.
     is_behind: bool,
@@ -88,6 +90,7 @@ impl Node {
             dataplane: Dataplane::open(state.identity(), clock, waker.clone())?,
             audience: Audience::default(),
             found: state.clients(),
+            linked: state.linked(),
             keeps: Pace::default(),
             state,
             effects: Effects::default(),
@@ -131,6 +134,13 @@ impl Node {
                 self.inputs.push_back(Input::News { vn, news: FoundClient(client) });
             }
         }
+        for linked in core::mem::take(&mut self.linked) {
+            let there = config.vns.iter().find(|vn| vn.name == linked.vn);
+            if let (Some(vn), Some(Role::Hub(role))) = (self.names.vn(&linked.vn), there.map(|vn| &vn.role)) {
+                self.inputs.push_back(Input::News { vn, news: FoundHubs(linked.most_of(&role.peers)) });
+            }
+        }
+        self.keeps.stirred(now);
         let news = self.underlay.configure(&config, &self.names);
         self.tell_ways(news);
         self.config = config;
@@ -166,7 +176,7 @@ impl Node {
             self.input(Input::Tick);
         }
         if self.keeps.due().is_some_and(|at| at <= began) {
-            self.keep_clients();
+            self.keep();
         }
         for place in 0.. {
             if !self.serves(began) {
@@ -253,15 +263,21 @@ impl Node {
     /// What is to outlive the daemon is written, unless that takes long.
     pub fn settle_state(&mut self) {
         if self.keeps.due().is_some() {
-            self.keep_clients();
+            self.keep();
         }
         self.state.settle();
     }
 
-    /// The next run goes on with the clients that registered IP addresses.
-    fn keep_clients(&mut self) {
+    /// The next run goes on with the clients that registered IP addresses, and misses the other hubs that it is not linked to.
+    fn keep(&mut self) {
         let clients: Vec<_> = self.clients().map(|(vn, client)| (vn.to_owned(), client)).collect();
-        let wrote = self.state.save_clients(&clients);
+        let linked = self.config.vns.iter().filter_map(|vn| {
+            let Role::Hub(role) = &vn.role else { return None };
+            let most = self.engine.most_hubs(self.names.vn(&vn.name)?);
+            (most > 0).then(|| Linked { vn: vn.name.clone(), most, peers: role.peers.clone() })
+        });
+        let linked: Vec<_> = linked.collect();
+        let wrote = self.state.save_found(&clients, &linked);
         self.keeps.looked(self.now(), wrote);
     }
 
@@ -457,7 +473,12 @@ impl Node {
                 Effect::SaveRequestId(id) => {
                     self.state.save_request_id(id);
                 }
-                Effect::Tell { vn, event } => self.tell(vn, event),
+                Effect::Tell { vn, event } => {
+                    if matches!(event, Event::HubUp { .. }) {
+                        self.keeps.stirred(clock.now());
+                    }
+                    self.tell(vn, event);
+                }
                 Effect::Odd { peer, oddity, is_known } => {
                     let (what, hint) = words::oddity(oddity);
                     log::warn!(target: whom(is_known), "{peer} {what}; {hint}");

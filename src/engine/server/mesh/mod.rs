@@ -48,6 +48,8 @@ pub struct Mesh {
     pub(super) hubs: Vec<SiteId>,
     /// How many there were at most.
     pub(super) most: usize,
+    /// How many in an earlier run, and by when they are back.
+    found: (usize, Instant),
     /// Of answers to registrations.
     bucket: TokenBucket,
     pub(super) directory: Directory,
@@ -77,6 +79,7 @@ impl Mesh {
             wanted: hubs.clone(),
             hubs: Vec::new(),
             most: 0,
+            found: (0, now),
             bucket: TokenBucket::new(limits::HUB),
             directory: Directory::default(),
             questions: Questions::default(),
@@ -101,9 +104,21 @@ impl Mesh {
         self.hubs.iter().filter(|hub| !self.paths.is_down(**hub)).count()
     }
 
+    /// How many there were at most, in this run and in earlier ones.
+    fn most(&self) -> usize {
+        self.most.max(self.found.0)
+    }
+
+    /// An earlier run had so many. Those that are there need a moment to be linked.
+    pub(super) fn found(&mut self, now: Instant, most: usize) {
+        self.found = (most.min(self.peers.len()), now + HOLDING);
+    }
+
     /// Whether one that was there is not, or nothing but NHRP gets there.
-    pub fn has_lost(&self) -> bool {
-        self.well() < self.most.min(self.peers.len())
+    pub fn has_lost(&self, now: Instant) -> bool {
+        let (_, back) = self.found;
+        let most = if now < back { self.most } else { self.most() };
+        self.well() < most.min(self.peers.len())
     }
 
     /// Whether another hub is at an underlay address.
@@ -174,6 +189,11 @@ impl OtherHub {
 }
 
 impl Server {
+    /// To how many other hubs this one was linked at most.
+    pub fn most_hubs(&self) -> usize {
+        self.mesh.most()
+    }
+
     /// Whom a packet is from that came by the way to a hub which this one registers with, if it answers a registration.
     pub fn hub_at(&mut self, vpn_id: VpnId, via: Via, nhrp: &[u8]) -> Option<(SiteId, &mut TokenBucket)> {
         if nhrp.get(KIND) != Some(&(Kind::RegistrationReply as u8)) {
@@ -384,6 +404,7 @@ impl Server {
         gone.into_iter().for_each(|site| self.remove(cx, site, Why::Removed));
         // What is not there since nobody wants it is not lost.
         self.mesh.most = self.mesh.most.min(self.mesh.hubs.len());
+        self.mesh.found.0 = self.mesh.found.0.min(self.mesh.hubs.len());
         if let Some(vni) = peer.vni.filter(|_| !is_used) {
             cx.uplinks.release(vni);
         }
