@@ -175,8 +175,11 @@ impl Dataplane {
             // The worker may have seen it as it was in between.
             return theirs.filter(|vn| vn.settling || !vn.is_right(link)).for_each(|vn| vn.unsettled = true);
         };
-        let Some(vn) = self.vns.get_mut(&key).filter(|vn| !vn.is_right(link)) else { return };
+        let Some(vn) = self.vns.get_mut(&key) else { return };
+        // What was found there is not how it is any more.
+        vn.found.retain(|found| found.index != link.index);
         match (part, vn.standing.bridge) {
+            _ if vn.is_right(link) => {}
             (Part::Port(_), Some(bridge)) => {
                 let (vlan, mtu) = (vn.wanted.vlan, vn.wanted.mtu.into());
                 self.jobs.push_back(Job::Keep { index: link.index, bridge, vlan, mtu });

@@ -324,6 +324,24 @@ fn a_port_that_is_withheld_and_floods_as_listed_is_withheld_again() {
     assert!(!withholds(&mut hub, Floods::NOTHING));
 }
 
+/// As long as its bridge is not known nobody can say whether a port is in it.
+#[test]
+fn a_port_that_leaves_before_its_bridge_is_known_is_looked_at() {
+    for leaves in [true, false] {
+        let mut hub = hub();
+        hub.plan();
+        let mtu = hub.dataplane.vns.get(&hub.vns[0].0).unwrap().wanted.mtu.into();
+        hub.hear(Report::Links(vec![Link { mtu, ..device(ONE) }]));
+        if leaves {
+            hub.tell(Event::Link(Link { master: None, ..device(ONE) }));
+        }
+        let standing = Standing { bridge: Some(BRIDGE), is_open: true, ..Standing::default() };
+        hub.hear(Report::Settled(hub.vns[0], Box::new(standing)));
+        let keeps = |job: &Job| matches!(job, Job::Keep { index: ONE, .. });
+        assert_eq!(hub.dataplane.jobs.iter().any(keeps), leaves);
+    }
+}
+
 /// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
 #[test]
 fn a_port_that_is_being_changed() {
