@@ -362,7 +362,7 @@ impl Dataplane {
             Act::SeekLoop { .. } | Act::SeekNoLoop => {}
             Act::List => vn.unlisted = true,
             Act::Unlearn(mac, Place::At(spoke)) => {
-                let change = vn.unlearning(mac, spoke);
+                let change = vn.unlearning(mac, spoke, &self.parts);
                 change.into_iter().for_each(|change| self.change(change, false));
             }
             Act::Unlearn(mac, place) => {

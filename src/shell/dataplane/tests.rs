@@ -324,6 +324,26 @@ fn a_port_that_is_withheld_and_floods_as_listed_is_withheld_again() {
     assert!(!withholds(&mut hub, Floods::NOTHING));
 }
 
+/// What its bridge learned there is there while the device is led to where the spoke is now.
+#[test]
+fn a_spoke_that_moved_withdraws_a_mac_before_its_port_is_told_of() {
+    let mut hub = hub();
+    hub.settled();
+    let key = hub.vns[0].0;
+    let mac = Mac::new(behind(ONE).mac).unwrap();
+    let unlearns = |hub: &mut Hub| {
+        hub.dataplane.jobs.clear();
+        hub.dataplane.act(key, Act::Unlearn(mac, Place::At(spoke())), None);
+        let forgets = |change: &FdbChange| matches!(change, FdbChange::Unlearn { index: ONE, .. });
+        hub.dataplane.jobs.iter().any(|job| matches!(job, Job::Change(all, _) if all.iter().any(forgets)))
+    };
+    let Devices::Ports(ports) = &mut hub.dataplane.vns.get_mut(&key).unwrap().devices else { panic!() };
+    ports.insert(spoke(), vn::Ported::new(None, port().port, vn::Entry::NotSeen));
+    assert!(!unlearns(&mut hub), "it is being made");
+    hub.dataplane.parts.insert(ONE, (key, Part::Port(spoke())));
+    assert!(unlearns(&mut hub));
+}
+
 /// As long as its bridge is not known nobody can say whether a port is in it.
 #[test]
 fn a_port_that_leaves_before_its_bridge_is_known_is_looked_at() {

@@ -311,12 +311,20 @@ impl Vn {
         matches!(&self.devices, Devices::Shared(shared) if shared.index.is_some() && shared.takes_all)
     }
 
-    /// What makes a hub forget that a MAC was behind a spoke.
-    pub fn unlearning(&self, mac: Mac, spoke: Vtep) -> Option<FdbChange> {
+    /// What makes a hub forget that a MAC was behind a spoke. `parts` are the devices of all VNs.
+    pub fn unlearning(
+        &self,
+        mac: Mac,
+        spoke: Vtep,
+        parts: &LiteMap<u32, (VnKey, Part)>,
+    ) -> Option<FdbChange> {
         let mac = mac.octets();
+        // The device of a spoke that moved is there already.
+        let is_led = |part: &(VnKey, Part)| *part == (self.key, Part::Port(spoke));
+        let led = || parts.iter().find(|(_, part)| is_led(part)).map(|(index, _)| *index);
         match &self.devices {
             Devices::Ports(ports) => {
-                let index = ports.get(&spoke)?.index?;
+                let index = ports.get(&spoke)?.index.or_else(led)?;
                 Some(FdbChange::Unlearn { index, mac, vlan: self.standing.scope.vid() })
             }
             Devices::Shared(shared) => {
