@@ -315,7 +315,8 @@ impl Dataplane {
         // It may have gone meanwhile.
         let Some(ported) = ports.get_mut(&spoke).filter(|ported| ported.index == Some(index)) else { return };
         ported.is_moving = false;
-        self.due.push_back(Due::Item(*key, Item::Port(spoke)));
+        let items = [Item::Port(spoke), Item::Floods(Some(spoke))];
+        self.due.extend(items.map(|item| Due::Item(*key, item)));
         match moved {
             Ok(()) => {
                 let before = core::mem::replace(&mut ported.port.passing, port.passing);

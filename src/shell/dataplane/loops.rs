@@ -71,7 +71,7 @@ impl Dataplane {
         let Some(vn) = self.vns.get(&key) else { return };
         let wanted: Vec<u32> =
             plane.into_iter().flat_map(Plane::withheld).filter_map(|tunnel| vn.index_of(tunnel)).collect();
-        self.all_flood_but(key, &wanted);
+        self.all_flood_but(key, &wanted, plane);
         for index in wanted {
             if !self.loops.withheld.contains_key(&index) {
                 self.loops.withheld.insert(index, (key, None));
@@ -82,18 +82,26 @@ impl Dataplane {
 
     /// The VN is no more, or has other devices: those of the user's are as they were before.
     pub(super) fn all_flood(&mut self, key: VnKey) {
-        self.all_flood_but(key, &[]);
+        self.all_flood_but(key, &[], None);
     }
 
-    fn all_flood_but(&mut self, key: VnKey, wanted: &[u32]) {
-        let mut over = Vec::new();
-        self.loops.withheld.retain(|index, (owner, before)| {
-            let stays = *owner != key || wanted.contains(index);
-            if !stays {
-                over.push((*index, before.unwrap_or(Floods::ALL)));
+    fn all_flood_but(&mut self, key: VnKey, wanted: &[u32], plane: Option<&Plane>) {
+        // One that is being shut is looked at again when it is, or is not any more.
+        let is_being_shut = |index| match self.parts.get(&index) {
+            Some((_, Part::Port(spoke))) => {
+                let want = plane.and_then(|plane| plane.port(*spoke));
+                want.is_some_and(|port| port.passing != Passing::All) && !self.is_shut(index)
             }
-            stays
+            _ => false,
+        };
+        let withheld = self.loops.withheld.iter().filter(|(index, (owner, _))| {
+            *owner == key && !wanted.contains(index) && !is_being_shut(**index)
         });
+        let mut over: Vec<(u32, Floods)> =
+            withheld.map(|(index, (_, before))| (*index, before.unwrap_or(Floods::ALL))).collect();
+        for (index, _) in &over {
+            self.loops.withheld.remove(index);
+        }
         over.retain(|(index, _)| !self.is_shut(*index));
         self.jobs.extend(over.into_iter().map(|(index, before)| Job::Floods(index, Some(before))));
     }

@@ -362,6 +362,39 @@ fn a_port_that_leaves_before_its_bridge_is_known_is_looked_at() {
     }
 }
 
+/// The loop is over while the worker has yet to tell that the port is shut, or not any more.
+#[test]
+fn a_port_that_is_being_shut_does_not_flood_again() {
+    let wanted = |passing| {
+        let port = Port { passing, ..port().port };
+        (Item::Port(spoke()), crate::engine::Wanted::Port(port))
+    };
+    for stays in [true, false] {
+        let mut hub = hub();
+        hub.settled();
+        hub.hear(Report::Made(hub.vns[0], vec![(port(), Ok(ONE))]));
+        hub.dataplane.due.clear();
+        let key = hub.vns[0].0;
+        let floods = |hub: &mut Hub, plane: &Plane| {
+            hub.dataplane.jobs.clear();
+            hub.dataplane.floods(key, Some(plane));
+            let floods = |job| if let Job::Floods(ONE, floods) = job { Some(floods) } else { None };
+            hub.dataplane.jobs.drain(..).filter_map(floods).collect::<Vec<_>>()
+        };
+        assert_eq!(floods(&mut hub, &Plane::of(key, [withheld()])), [None]);
+        let shut = Plane::of(key, [wanted(Passing::Mute)]);
+        hub.dataplane.port(key, spoke(), shut.port(spoke()), &mut hub.inputs);
+        assert_eq!(floods(&mut hub, &shut), [], "it is being shut");
+        let after = if stays { Passing::Mute } else { Passing::All };
+        let moved = NewPort { port: Port { passing: after, ..port().port }, ..port() };
+        hub.hear(Report::Moved(hub.vns[0], ONE, moved, Ok(())));
+        let is_due = |due: &Due| matches!(due, Due::Item(_, Item::Floods(Some(at))) if *at == spoke());
+        assert!(hub.dataplane.due.iter().any(is_due));
+        let before = if stays { vec![] } else { vec![Some(Floods::ALL)] };
+        assert_eq!(floods(&mut hub, &Plane::of(key, [wanted(after)])), before);
+    }
+}
+
 /// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
 #[test]
 fn a_port_that_is_being_changed() {
