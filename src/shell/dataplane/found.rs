@@ -111,6 +111,7 @@ impl Dataplane {
             None => vn.found.push(Found::of(link)),
             Some(bridge) => self.keep(Found::of(link), bridge, vlan, mtu),
         }
+        self.shut_again(link);
         self.isolate_again(link.index, link.isolated);
         self.is_told(link.index, inputs);
     }

@@ -1,7 +1,8 @@
 //! Loops between sites: which ports of bridges flood nothing, and by which ports loop frames come.
 
 use super::alias::{self, Mark};
-use super::vn::{Devices, Part, Vn};
+use super::hub::NewPort;
+use super::vn::{Devices, Part, Ported, Vn};
 use super::worker::Job;
 use super::{Dataplane, Inputs};
 use crate::engine::{Input, News, Passing, Plane, VnKey};
@@ -119,6 +120,23 @@ impl Dataplane {
         if is_other && self.loops.withheld.contains_key(&link.index) {
             self.jobs.push_back(Job::Floods(link.index, None));
         }
+    }
+
+    /// A port that is to flood nothing, loop or not, floods all once somebody puts it into its bridge anew.
+    pub(super) fn shut_again(&mut self, link: &Link) {
+        let floods = link.floods.is_some_and(|floods| floods != Floods::NOTHING);
+        if !floods || !self.is_shut(link.index) {
+            return;
+        }
+        let Some((key, Part::Port(spoke))) = self.parts.get(&link.index).copied() else { return };
+        let Some(vn) = self.vns.get_mut(&key) else { return };
+        let whose = vn.whose();
+        let Devices::Ports(ports) = &mut vn.devices else { return };
+        // One that is being changed may be on its way to be open.
+        let is_still = |ported: &&mut Ported| ported.index.is_some() && !ported.is_moving;
+        let Some(ported) = ports.get_mut(&spoke).filter(is_still) else { return };
+        ported.is_moving = true;
+        self.jobs.push_back(Job::Pass(whose, link.index, NewPort { spoke, port: ported.port }));
     }
 
     /// A device floods nothing if an earlier run of the daemon left it so: nobody has that of his only tunnel.

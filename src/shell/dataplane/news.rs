@@ -163,6 +163,7 @@ impl Dataplane {
     /// A device is new, or was changed.
     fn link_event(&mut self, link: &Link) {
         self.floods_again(link);
+        self.shut_again(link);
         self.isolate_again(link.index, link.isolated);
         let Some((key, part)) = self.parts.get(&link.index).copied() else {
             // What this program makes is nothing that its VNs wait for.

@@ -395,6 +395,33 @@ fn a_port_that_is_being_shut_does_not_flood_again() {
     }
 }
 
+/// Who puts it into its bridge anew before anybody looks gets a port as new.
+#[test]
+fn a_port_that_is_shut_and_floods_is_shut_again() {
+    let wanted = |passing| NewPort { port: Port { passing, ..port().port }, ..port() };
+    for (passing, listed) in
+        [Passing::Nothing, Passing::All].into_iter().flat_map(|p| [(p, true), (p, false)])
+    {
+        let mut hub = hub();
+        hub.settled();
+        hub.hear(Report::Made(hub.vns[0], vec![(wanted(passing), Ok(ONE))]));
+        let shuts = |hub: &mut Hub, floods| {
+            hub.dataplane.jobs.clear();
+            let alias = Some(alias::port("a", spoke(), hub::kept(wanted(passing).port)));
+            let link = Link { floods: Some(floods), alias, ..device(ONE) };
+            match listed {
+                true => hub.hear(Report::Links(vec![link])),
+                false => hub.tell(Event::Link(link)),
+            }
+            let is = |job| matches!(job, Job::Pass(_, ONE, to) if to == wanted(Passing::Nothing));
+            hub.dataplane.jobs.drain(..).any(is)
+        };
+        assert!(!shuts(&mut hub, Floods::NOTHING));
+        assert_eq!(shuts(&mut hub, Floods::ALL), passing == Passing::Nothing);
+        assert!(!shuts(&mut hub, Floods::ALL), "it is being done");
+    }
+}
+
 /// A port gets another address; meanwhile it is listed as it was, goes, or its VN does.
 #[test]
 fn a_port_that_is_being_changed() {
