@@ -196,7 +196,11 @@ impl Dataplane {
             self.jobs.push_back(delete);
         }
         match self.jobs.back_mut() {
-            Some(Job::Make(same, make)) if *same == whose && make.ports.len() < PORTS => {
+            Some(Job::Make(same, make))
+                if *same == whose
+                    && (make.bridge, make.via) == (bridge, self.via)
+                    && make.ports.len() < PORTS =>
+            {
                 make.ports.push(port);
             }
             _ => {

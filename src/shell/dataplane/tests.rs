@@ -266,6 +266,20 @@ fn who_is_behind_a_port_that_is_found_late_is_listed() {
     assert_eq!(hub.lists(), None, "it is known");
 }
 
+/// Those of one job go into one bridge, and their frames leave by one device.
+#[test]
+fn ports_that_are_made_together_are_alike() {
+    let mut hub = hub();
+    hub.settled();
+    let (whose, wanted) = (hub.vns[0], Arc::clone(&hub.dataplane.vns.get(&hub.vns[0].0).unwrap().wanted));
+    for (bridge, via) in [(BRIDGE, None), (BRIDGE, None), (BRIDGE, Some(3)), (9, Some(3))] {
+        hub.dataplane.via = via;
+        hub.dataplane.make(whose, &wanted, bridge, port());
+    }
+    let made = |job: &Job| if let Job::Make(_, make) = job { make.ports.len() } else { 0 };
+    assert_eq!(hub.dataplane.jobs.iter().map(made).collect::<Vec<_>>(), [2, 1, 1]);
+}
+
 /// Ports wait behind what a hub tells others, so that is few jobs.
 #[test]
 fn many_announcements_are_one_job() {
