@@ -364,6 +364,49 @@ fn a_hub_that_goes_on_sending_away_is_left_alone() {
     sim.until(90 * MINUTE, "returning", |sim| at(sim, 2) == 0);
 }
 
+/// A hub sends its spokes away, and to the next one VXLAN does not pass: it is tried, but seldom, and stayed at once frames get there.
+#[test]
+fn who_is_sent_where_vxlan_does_not_pass_stays() {
+    for ways in [vec![(1, 2)], vec![(2, 1)], vec![(1, 2), (2, 1)]] {
+        let mut sim = world(2, 1);
+        talk(&mut sim, 2, 0);
+        ways.iter().for_each(|way| sim.link(way.0, way.1, Link::BLOCKED));
+        sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+        let before = (sim.frames_sent, sim.frames_arrived);
+        sim.run_secs(600);
+        let (sent, arrived) = (sim.frames_sent - before.0, sim.frames_arrived - before.1);
+        assert!((2..=5).contains(&chosen(&sim, 2).len()), "{:?}", chosen(&sim, 2));
+        sim.check(arrived * 10 >= sent * 9, || format!("{arrived} of {sent} frames arrived"));
+        sim.links.clear();
+        sim.until(300 * SECOND, "going", |sim| at(sim, 2) == 1);
+        sim.run_secs(120);
+        assert_eq!((at(&sim, 2), ports(&sim, 2, 2)), (1, vec![1]));
+    }
+}
+
+/// With a third hub it is soon there.
+#[test]
+fn who_is_sent_where_vxlan_does_not_pass_goes_on() {
+    let mut sim = world(3, 1);
+    talk(&mut sim, 3, 2);
+    sim.links(1, 3, Link::BLOCKED);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    sim.until(20 * SECOND, "going", |sim| at(sim, 3) == 2);
+    assert_eq!(chosen(&sim, 3), [WhyHub::Drained, WhyHub::PathDown]);
+    sim.run_secs(100);
+    assert_eq!((at(&sim, 3), ports(&sim, 3, 3)), (2, vec![2]));
+    // Nor is one that is known for that the first choice when the present one is lost.
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: false }));
+    sim.until(40 * MINUTE, "returning", |sim| at(sim, 3) == 0);
+    sim.run_secs(70);
+    let before = chosen(&sim, 3).len();
+    let path = sim.nodes[3].hubs[&HUB];
+    sim.set_way(3, None);
+    sim.run_secs(20);
+    assert_eq!((at(&sim, 3), chosen(&sim, 3)[before..].to_vec()), (2, vec![WhyHub::NoWay]));
+    sim.set_way(3, Some(path));
+}
+
 /// Two names for one address are one hub; once they are not, the second is one of its own.
 #[test]
 fn a_name_that_stood_for_another_hub_is_one_of_its_own_later() {

@@ -822,6 +822,27 @@ fn a_hub_that_is_cut_off_is_not_heard_beside_the_next() {
     assert_eq!(ports(&sim, 3), [(0, Passing::All)]);
 }
 
+/// Where VXLAN does not pass to the hub that all are to meet at, the spoke does not go there and back all the time.
+#[test]
+fn who_cannot_meet_the_others_stays() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[2, 1, 0], [2, 1, 0]]);
+    let chosen = |sim: &Sim, id| sim.told(id, |event| matches!(event, Event::HubChosen { .. }));
+    let before = chosen(&sim, 3);
+    sim.links(1, 3, Link::BLOCKED);
+    sim.nodes[0].alive = false;
+    sim.run_secs(900);
+    let moves = chosen(&sim, 3) - before;
+    // There and back, each five minutes.
+    sim.check((2..=8).contains(&moves), || format!("it went {moves} times"));
+    assert_eq!((ports(&sim, 3), ports(&sim, 4)), (vec![(2, Passing::All)], vec![(1, Passing::All)]));
+    sim.links.clear();
+    let meet = |sim: &Sim| ports(sim, 3) == [(1, Passing::All)];
+    sim.until(310 * SECOND, "meeting", meet);
+    sim.run_secs(100);
+    assert!(meet(&sim));
+}
+
 /// A spoke that has gone is forgotten by a hub whose daemon is started again meanwhile.
 #[test]
 fn who_went_is_forgotten_after_a_restart() {

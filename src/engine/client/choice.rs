@@ -54,6 +54,8 @@ struct Life {
     drained: Option<Instant>,
     /// Whether it answered NHRP when it was left since its path was down, and was not well since.
     is_down: bool,
+    /// When it was left since it had to be, though it answered NHRP or soon after it was gone to.
+    fell: Option<Instant>,
     /// Whether it was told that it does not answer.
     is_silent: bool,
 }
@@ -266,6 +268,9 @@ impl Choice {
                 _ => {}
             }
             life.is_down = why == WhyHub::PathDown && life.first.is_some();
+            if life.is_down || (why.is_forced() && !was_well) {
+                life.fell = Some(cx.now);
+            }
             self.downs = if life.is_down { self.downs + 1 } else { 0 };
         }
         (self.why, self.since) = (why, cx.now);
@@ -401,18 +406,17 @@ impl Choice {
         registrations: &Registrations,
     ) -> Option<(HubKey, Instant)> {
         let hubs = self.order.iter().filter(|hub| *hub != self.active);
-        let mut able = hubs.filter_map(|hub| {
+        let able = hubs.filter_map(|hub| {
             let registration = registrations.get(&hub)?;
             self.from(now, why, hub, registration).map(|from| (hub, from))
         });
-        if why == WhyHub::PathDown {
-            // One that was down before has to wait.
-            return able.min_by_key(|(hub, from)| {
-                (self.lives.get(hub).is_some_and(|life| life.is_down), *from > now)
-            });
-        }
         if why != WhyHub::Cut {
-            return able.next();
+            // One that was down before has to wait, and one that would send this client on.
+            return able.min_by_key(|(hub, from)| {
+                let life = self.lives.get(hub);
+                let is_drained = life.is_some_and(|life| self.is_recent(now, life.drained));
+                (life.is_some_and(|life| life.is_down), is_drained, *from > now)
+            });
         }
         let address = |registration: &Registration| registration.path().map(|path| path.remote);
         let lowest = able.min_by_key(|(hub, _)| registrations.get(hub).and_then(address))?;
@@ -429,9 +433,12 @@ impl Choice {
         }
         let within = if why == WhyHub::Preferred { RETURNS_APART } else { AGAIN };
         let is_within = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < within);
+        // The present hub is well: frames may not get to one that was left for that, whatever it answers.
+        let is_sent = matches!(why, WhyHub::Drained | WhyHub::Cut);
         if is_within(life.refused)
             || is_within(life.failed)
             || (!why.is_forced() && self.is_recent(now, life.drained))
+            || (is_sent && life.fell.is_some_and(|at| now.since(at) < DOWN_MOST))
         {
             return None;
         }
