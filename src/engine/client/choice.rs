@@ -52,6 +52,8 @@ struct Life {
     refused: Option<Instant>,
     failed: Option<Instant>,
     drained: Option<Instant>,
+    /// How often in a row it did not answer a registration.
+    failures: u32,
     /// Whether it answered NHRP when it was left since its path was down, and was not well since.
     is_down: bool,
     /// When it was left since it had to be, though it answered NHRP or soon after it was gone to.
@@ -273,6 +275,9 @@ impl Choice {
             }
             self.downs = if life.is_down { self.downs + 1 } else { 0 };
         }
+        if let Some(life) = self.lives.get_mut(&hub) {
+            life.failures = 0;
+        }
         (self.why, self.since) = (why, cx.now);
         (self.candidate, self.pending) = (None, None);
         (self.flags, self.confirmed, self.asked) = (0, 0, None);
@@ -358,6 +363,7 @@ impl Choice {
             life.refused = Some(cx.now);
         } else if is_late || there.path().is_none() {
             life.failed = Some(cx.now);
+            life.failures += 1;
         } else if is_needed {
             self.wake(cx, since + PATIENCE);
             return None;
@@ -435,8 +441,10 @@ impl Choice {
         let is_within = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < within);
         // The present hub is well: frames may not get to one that was left for that, whatever it answers.
         let is_sent = matches!(why, WhyHub::Drained | WhyHub::Cut);
+        // While it is tried the present hub has given this client up.
+        let doubled = if is_sent { life.failures.saturating_sub(1).min(DOUBLED) } else { 0 };
         if is_within(life.refused)
-            || is_within(life.failed)
+            || life.failed.is_some_and(|at| now.since(at) < within * (1 << doubled))
             || (!why.is_forced() && self.is_recent(now, life.drained))
             || (is_sent && life.fell.is_some_and(|at| now.since(at) < DOWN_MOST))
         {
