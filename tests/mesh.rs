@@ -711,6 +711,40 @@ fn another_has_the_mac_soon_after_whose_it_was() {
     sim.until(5 * SECOND, "registering", |sim| sim.registered(4, VN));
 }
 
+/// More spokes come than the other hubs, which are silent, can be told of: one that could be told, and has not been, is shut out
+/// until it has.
+#[test]
+fn a_hub_that_is_not_told_is_shut_out() {
+    let mut sim = mesh(seed(), Net::GOOD, 8, 0);
+    let spoke = sim.add(&[spoke_nbma(8)], spoke_settings(HOLDING, 108), Some(hub_nbma(7)));
+    sim.until(MINUTE, "registering", |sim| sim.registered(spoke, VN));
+    (1..7).for_each(|hub| sim.nodes[hub].alive = false);
+    // What the last one confirms makes room for less each time.
+    for many in [650, 60, 60, 60, 60] {
+        for id in sim.nodes.len()..sim.nodes.len() + many {
+            let address = nbma(&format!("9.0.{}.{}", id / 256, id % 256));
+            sim.add(&[address], spoke_settings(HOLDING, 100 + id as u32), Some(hub_nbma(0)));
+        }
+        sim.run_secs(1);
+    }
+    assert!(sim.nodes[0].engine.statistics().claims_put_off > 0);
+    sim.cut(7, spoke);
+    sim.set_way(spoke, Some(Path { local: spoke_nbma(spoke), remote: hub_nbma(0) }));
+    let port = |sim: &Sim, hub: NodeId| {
+        let ports = sim.plane(hub, VN).ports.iter();
+        ports.filter(|(at, _)| at.nbma == spoke_nbma(spoke)).map(|(_, port)| port.passing).next()
+    };
+    let all = Some(Passing::All);
+    for _ in 0..600 {
+        sim.run(SECOND / 20);
+        let is_twice = port(&sim, 0) == all && port(&sim, 7) == all;
+        sim.check(!is_twice || passing(&sim, (0, 7))[0] == Passing::Nothing, || {
+            "it is flooded to twice".into()
+        });
+    }
+    assert_eq!((port(&sim, 0), port(&sim, 7), passing(&sim, (0, 7))), (all, None, vec![Passing::All; 2]));
+}
+
 /// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.
 fn chosen_among_three(spokes: usize) -> Sim {
     let mut sim = mesh(seed(), Net::GOOD, 3, 0);

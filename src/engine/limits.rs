@@ -57,7 +57,7 @@ pub const INDICATIONS: Rate = Rate { per_second: 50, burst: 100 };
 /// MACs that a hub tells other hubs of, new ones, which wait for a round above it, and as many in rounds.
 pub const DIRECTORY: Rate = Rate { per_second: 1000, burst: 1000 };
 
-/// Claims of sessions that other hubs have not confirmed; further ones are not made.
+/// Claims of sessions that other hubs have not confirmed; further ones wait, and the port of who is not told passes nothing.
 pub const HANDOVERS: usize = 4096;
 
 /// MACs that a hub asks other hubs about at a time, and spokes that wait for them, all together: each other hub has an equal

@@ -143,6 +143,9 @@ counters! {
     purges_dropped,
     /// Purges nobody confirmed.
     purges_unanswered,
+    /// Claims of spokes that another hub was not told of yet, since too many were not confirmed; its port passes nothing until
+    /// it is.
+    claims_put_off,
 }
 
 counters! {

@@ -89,6 +89,8 @@ pub struct Handovers {
     open: Vec<Claim>,
     doubts: Vec<Doubt>,
     denied: Vec<Denial>,
+    /// Hubs that are to be told of all spokes, once there is room.
+    untold: Vec<SiteId>,
     alarm: Alarm,
 }
 
@@ -106,7 +108,8 @@ impl Handovers {
 
     /// Whether a hub's port is to pass nothing.
     fn shut(&self, hub: SiteId) -> bool {
-        self.open.iter().any(|claim| claim.request.to() == hub && claim.terms.shuts)
+        let is_silent = |claim: &Claim| claim.request.to() == hub && claim.terms.shuts;
+        self.untold.contains(&hub) || self.open.iter().any(is_silent)
     }
 }
 
@@ -205,6 +208,12 @@ impl Server {
         hubs.into_iter().for_each(|hub| self.pass_hub(cx, hub));
         over.into_iter().for_each(|site| self.open_port(cx, site));
         self.mesh.handovers.doubts.retain_mut(|doubt| doubt.next > now || ask_holder(cx, doubt));
+        if self.mesh.handovers.open.len() < HANDOVERS / 2 {
+            let untold = core::mem::take(&mut self.mesh.handovers.untold);
+            let is_there = |hub: &SiteId| Server::is_hub(cx, *hub) && self.has_session(cx, *hub);
+            let untold: Vec<SiteId> = untold.into_iter().filter(is_there).collect();
+            untold.into_iter().for_each(|hub| self.claim_all(cx, hub));
+        }
         self.arm_handovers(cx);
     }
 
@@ -338,6 +347,13 @@ impl Server {
     fn tell_hub(&mut self, cx: &mut Context<'_>, hub: SiteId, spokes: Spokes, terms: Terms) {
         let Some(about) = spokes.first().map(|(_, mac)| ProtocolAddress::Mac(*mac)) else { return };
         if self.mesh.handovers.open.len() >= HANDOVERS {
+            // It floods on to who came here.
+            increment(&mut cx.statistics.claims_put_off);
+            if !self.mesh.handovers.untold.contains(&hub) {
+                self.mesh.handovers.untold.push(hub);
+                self.pass_hub(cx, hub);
+                self.arm_handovers(cx);
+            }
             return;
         }
         let request = Request::new(cx, hub, about);
@@ -378,7 +394,8 @@ impl Server {
     fn arm_handovers(&mut self, cx: &mut Context<'_>) {
         let handovers = &mut self.mesh.handovers;
         let doubts = handovers.doubts.iter().map(|doubt| doubt.next);
-        match handovers.open.iter().map(|claim| claim.next).chain(doubts).min() {
+        let untold = (!handovers.untold.is_empty()).then(|| cx.now + LATER.first);
+        match handovers.open.iter().map(|claim| claim.next).chain(doubts).chain(untold).min() {
             Some(next) => cx.arm(&mut handovers.alarm, next, Due::Server(ServerDue::Handovers)),
             None => cx.timers.clear(&mut handovers.alarm),
         }
