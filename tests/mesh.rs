@@ -745,6 +745,41 @@ fn a_hub_that_is_not_told_is_shut_out() {
     assert_eq!((port(&sim, 0), port(&sim, 7), passing(&sim, (0, 7))), (all, None, vec![Passing::All; 2]));
 }
 
+/// Another router took a spoke's MAC and is gone, and that spoke was not heard while it was asked: its hub says so, and has it again at
+/// once.
+#[test]
+fn who_was_given_up_is_told() {
+    let first = seed();
+    (first..first + 5).for_each(given_up_and_told);
+}
+
+fn given_up_and_told(seed: u64) {
+    let mut sim = mesh(seed, Net::GOOD, 2, 2);
+    let (first, second) = (2, 3);
+    // Its path to the hub is in use.
+    sim.settle(station(500), 0, VN);
+    sim.converse(station(first), station(500), SECOND / 10, 5 * MINUTE);
+    // Who was just started is not asked at once.
+    sim.run_secs(80);
+    sim.nodes[second].planes.get_mut(&VN).unwrap().mac = sim.plane(first, VN).mac;
+    sim.links(0, first, Link { nhrp_loss: 100, ..Link::default() });
+    sim.restart(second);
+    let passes = |sim: &Sim, passing| {
+        sim.plane(0, VN)
+            .ports
+            .iter()
+            .any(|(at, port)| at.nbma == spoke_nbma(first) && port.passing == passing)
+    };
+    sim.until(5 * SECOND, "being claimed", |sim| passes(sim, Passing::Mute));
+    sim.nodes[second].alive = false;
+    sim.run(SECOND * 19 / 10);
+    sim.links.clear();
+    let took = sim.until(10 * SECOND, "being let in again", |sim| passes(sim, Passing::All));
+    sim.check(took <= SECOND * 5 / 2, || format!("it took {took:?}"));
+    sim.run_secs(60);
+    assert!(sim.registered(first, VN) && passes(&sim, Passing::All));
+}
+
 /// Hubs in a mesh, and spokes that have all of them, at the first as long as they can: nodes 3 and up.
 fn chosen_among_three(spokes: usize) -> Sim {
     let mut sim = mesh(seed(), Net::GOOD, 3, 0);

@@ -25,7 +25,10 @@ impl Client {
             return;
         }
         let learned = self.reach.answered(cx, &prober, probe);
-        if let (Some(within), Some(registration)) = (learned.forgotten, self.active_mut()) {
+        if let Some(within) = learned.forgotten
+            && !self.is_claimed()
+            && let Some(registration) = self.active_mut()
+        {
             registration.hasten(cx, within);
         }
         self.path_news(cx, learned.news);

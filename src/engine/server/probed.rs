@@ -45,13 +45,15 @@ impl Server {
         let Some(site) = cx.sites.find((to.nbma, Some(to.vni))) else { return };
         let (Some(source), Some(port)) = (cx.sites.mac, cx.plane.port(to)) else { return };
         let tag = cx.sites.get(site).and_then(|site| site.tags).map_or(0, |tags| tags.sender);
+        // One that is to say whether it is here still is let in again by that.
+        let is_left = port.passing == Passing::Mute && !self.mesh.handovers.is_asked(site);
         let Some(member) = cx.sites.member_mut(site) else { return };
         if member.answers.take(cx.now).is_err() {
             increment(&mut cx.statistics.rx_probe_limited);
             return;
         }
-        // Another hub's frames are to be taken, too.
-        let is_closed = member.is_hub && port.passing != Passing::All;
+        // Another hub's frames are to be taken, too; nothing is sent to a spoke that is at another one.
+        let is_closed = if member.is_hub { port.passing != Passing::All } else { is_left };
         let is_registered = !member.is_found() && !is_closed && tag != 0 && same_tag(tag, probe.tag);
         let registered = if is_registered { flag::REGISTERED } else { 0 };
         let flags = registered | self.sends_away(cx.now) | if cx.is_young { flag::STARTED } else { 0 };

@@ -106,6 +106,11 @@ impl Handovers {
         self.open.iter().any(|claim| claim.terms.waits == Some(site))
     }
 
+    /// Whether a spoke that another hub claims is still to say whether it is here.
+    pub(in super::super) fn is_asked(&self, site: SiteId) -> bool {
+        self.doubts.iter().any(|doubt| doubt.site == site)
+    }
+
     /// Whether a hub's port is to pass nothing.
     fn shut(&self, hub: SiteId) -> bool {
         let is_silent = |claim: &Claim| claim.request.to() == hub && claim.terms.shuts;
