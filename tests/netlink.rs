@@ -44,6 +44,7 @@ fn vxlan(name: &str, vni: u32) -> NewVxlan<'_> {
     NewVxlan {
         isolated: false,
         passing: Default::default(),
+        hears_all: false,
         name,
         vni: Some(vni),
         local: ip("10.0.0.1"),
@@ -402,6 +403,21 @@ fn ways() {
             assert_eq!(device, Some(devices[usize::from(!ipv6)]));
             assert_eq!(netlink.device_of(own(2)), Some(devices[1]));
             assert!(netlink.way(far(ipv6), Some(far(ipv6)), Some(devices[1])).is_err() || ipv6, "not ours");
+        }
+    });
+}
+
+/// Each of several is what was asked of it.
+#[test]
+fn a_port_gets_all_multicast_for_a_while() {
+    in_namespace(|netlink| {
+        let bridge = netlink.create_bridge("br", Some(BRIDGE_MAC), "", true).unwrap();
+        let new = |name, vni| NewVxlan { master: Some(bridge), ..vxlan(name, vni) };
+        let all = [new("dmevpn1", 1), NewVxlan { hears_all: true, ..new("dmevpn2", 2) }];
+        assert!(netlink.create_vxlans(&all).iter().all(Result::is_ok));
+        for (name, hears_all) in [("dmevpn1", false), ("dmevpn2", true)] {
+            let port = shown(&format!("bridge -d link show dev {name}"));
+            assert_eq!(port.contains("mcast_router 3"), hears_all, "{port}");
         }
     });
 }

@@ -69,6 +69,20 @@ fn a_hub_with_a_name() {
     });
 }
 
+/// Nobody has asked yet who listens behind it.
+#[test]
+fn a_new_port_gets_all_multicast() {
+    in_small(plan(), |lab| {
+        lab.start("hub").unwrap();
+        lab.start("spoke1").unwrap();
+        wait_status(lab.node("spoke1"), "valid for");
+        let hub = lab.node("hub");
+        let ports = hub.ports().unwrap();
+        assert!(!ports.is_empty());
+        ports.keys().for_each(|port| assert!(show(hub, port).contains("mcast_router 3"), "{port}"));
+    });
+}
+
 /// There is no way to the only address; the name comes to have another one, and nothing else changes.
 #[test]
 fn a_hub_whose_name_has_an_address_out_of_reach() {

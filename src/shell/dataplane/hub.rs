@@ -97,6 +97,7 @@ impl Make {
                 entry: Some(destination(p.spoke, self.via)),
                 isolated: p.port.is_hubs,
                 passing: p.port.passing,
+                hears_all: hears_all(p.port),
                 ..self.device(p.port, name, alias)
             })
             .collect();
@@ -123,6 +124,7 @@ impl Make {
             entry: None,
             isolated: false,
             passing: Passing::All,
+            hears_all: false,
             up: true,
         }
     }
@@ -133,12 +135,16 @@ pub(super) fn change(netlink: &mut Netlink, index: u32, to: &NewPort) -> Result<
     spoke::send_from(netlink, index, to.port.local.ip())
 }
 
-/// Has a port pass what it is to. Who listens behind one that is opened was asked by another hub's bridge: until this one has
-/// asked it gets all multicast.
+/// Whether a port that is open from now on gets all multicast: who listens behind it was asked by another hub's bridge, and this
+/// one has not asked yet. One that leads to another hub gets it always.
+fn hears_all(port: Port) -> bool {
+    port.passing == Passing::All && !port.is_hubs
+}
+
+/// Has a port pass what it is to.
 pub(super) fn pass(netlink: &mut Netlink, index: u32, port: Port) -> Result<(), Error> {
     netlink.pass(index, port.passing)?;
-    if port.passing == Passing::All
-        && !port.is_hubs
+    if hears_all(port)
         && let Err(e) = netlink.hear_all(index)
     {
         log::debug!("{e}");

@@ -80,6 +80,7 @@ impl Tunnel<'_> {
         NewVxlan {
             isolated: false,
             passing: Passing::All,
+            hears_all: false,
             name: self.name,
             vni: Some(self.vni.get()),
             local: self.origin.ip(),

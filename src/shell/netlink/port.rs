@@ -75,7 +75,7 @@ impl Netlink {
 
     /// Have a bridge port that is up get all multicast until its bridge has asked who listens there.
     pub fn hear_all(&mut self, index: u32) -> Result<(), Error> {
-        self.set_port(index, &[message::attribute(BRPORT_MULTICAST_ROUTER, &[FOR_A_WHILE])])
+        self.request(Rtm::Newlink, NlmF::empty(), hearing_all(index), |_| {})
             .map_err(|e| e.during(format!("have interface {index} get all multicast")))
     }
 
@@ -114,6 +114,11 @@ pub(super) fn isolation(index: u32) -> Buffer {
     let flags =
         [message::attribute(BRPORT_ISOLATED, &[1]), message::attribute(BRPORT_MULTICAST_ROUTER, &[ALWAYS])];
     port(index, &flags)
+}
+
+/// A bridge port that is up gets all multicast until its bridge has asked who listens there.
+pub(super) fn hearing_all(index: u32) -> Buffer {
+    port(index, &[message::attribute(BRPORT_MULTICAST_ROUTER, &[FOR_A_WHILE])])
 }
 
 /// What a bridge is to set for a port of it.

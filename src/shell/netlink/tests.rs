@@ -43,6 +43,7 @@ fn real_messages() -> Vec<u8> {
     let new = NewVxlan {
         isolated: false,
         passing: Default::default(),
+        hears_all: false,
         name: "dmevpn1",
         vni: Some(100),
         local: "2001:db8::1".parse().unwrap(),

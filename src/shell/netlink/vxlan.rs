@@ -59,6 +59,8 @@ pub struct NewVxlan<'a> {
     pub isolated: bool,
     /// What it passes as a port of its bridge.
     pub passing: Passing,
+    /// Whether it is to get all multicast until its bridge has asked who listens there.
+    pub hears_all: bool,
     /// Whether to switch it on.
     pub up: bool,
 }
@@ -152,6 +154,10 @@ impl Netlink {
             }
             if new.up {
                 asked.push(device, Rtm::Setlink, NlmF::empty(), header(index, Iff::UP, Iff::UP, vec![]));
+            }
+            if new.hears_all {
+                // A kernel before 4.6 refuses this one.
+                asked.may(device, Rtm::Newlink, port::hearing_all(index));
             }
         }
         self.ask(asked, &mut made);
