@@ -305,7 +305,8 @@ impl Node {
         let news = self.underlay.ways(self.clock.now());
         self.tell_ways(news);
         let device = self.underlay.device_index();
-        if device != before {
+        // It has none of them either where it was off.
+        if self.underlay.was_off() || device != before {
             self.move_neighbours(before, device);
         }
         self.send_from();

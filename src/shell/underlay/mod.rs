@@ -64,6 +64,8 @@ pub struct Underlay {
     home: Home,
     is_stale: bool,
     is_asking: bool,
+    /// Whether the device was off since its neighbours were told: the kernel forgets all of them then.
+    was_off: bool,
     /// For questions about routes, which the kernel answers at once.
     netlink: Netlink,
     /// By which devices no way may lead.
@@ -108,6 +110,7 @@ impl Underlay {
             home: Home::default(),
             is_stale: true,
             is_asking: false,
+            was_off: false,
             netlink: Netlink::open()?,
             inside: Inside::default(),
             newest: None,
@@ -188,6 +191,9 @@ impl Underlay {
 
     /// The kernel tells of something that may concern the underlay.
     pub fn event(&mut self, now: Instant, event: &Kernel) {
+        if let Kernel::Link(link) = event {
+            self.was_off |= !link.up && self.device_index() == Some(link.index);
+        }
         match event {
             Kernel::Overrun => self.is_stale = true,
             Kernel::Addresses { index } if self.interface.is_some() => {
@@ -349,6 +355,12 @@ impl Underlay {
     /// The interface index of the GRE device, with transport `device`.
     pub fn device_index(&self) -> Option<u32> {
         self.gre().map(|gre| gre.index)
+    }
+
+    /// Whether the device was off, and is on again as the kernel told since, maybe before anybody saw it off. Once.
+    pub fn was_off(&mut self) -> bool {
+        let is_on = !self.is_stale && !self.is_asking && self.device_index().is_some();
+        is_on && core::mem::take(&mut self.was_off)
     }
 
     /// What is wrong with this router's own end.

@@ -86,6 +86,40 @@ fn only_events_of_its_own_interface_make_it_look_and_not_too_often() {
     assert!(underlay.own.link.is_some(), "{:?}", underlay.own);
 }
 
+/// A GRE device that was off has no neighbours any more, also where nobody saw it so.
+#[test]
+fn a_device_that_was_off_is_told_its_neighbours_again() {
+    let mut text = "config dmevpn 'main'\n\toption transport 'device'\n\toption device 'gre1'\n".to_owned();
+    text += "\toption nbma '10.0.0.1'\n";
+    let (mut underlay, names) = (Underlay::open(Bell::new().unwrap().waker()).unwrap(), Names::default());
+    underlay.configure(&Config::parse("test", &text).unwrap(), &names);
+    let (mut netlink, now) = (Netlink::open().unwrap(), Instant::from_millis(5000));
+    let info = GreInfo { local: Some([10, 0, 0, 1].into()), ..GreInfo::default() };
+    let device = |up| Link {
+        index: 999_999,
+        name: "gre1".into(),
+        up,
+        kind: Kind::Gre(info.clone()),
+        ..Link::default()
+    };
+    let mut answer = |underlay: &mut Underlay, question: Question, up| {
+        let mut home = question.ask(&mut netlink);
+        home.device = Ok(Some(device(up)));
+        underlay.answered(now, home);
+        underlay.ways(now);
+    };
+    let question = underlay.look(now).unwrap();
+    answer(&mut underlay, question, true);
+    assert_eq!((underlay.device_index(), underlay.was_off()), (Some(999_999), false));
+    underlay.event(now, &Kernel::Link(device(false)));
+    let question = underlay.look(now).unwrap();
+    underlay.event(now, &Kernel::Link(device(true)));
+    assert!(!underlay.was_off(), "the kernel is asked");
+    answer(&mut underlay, question, true);
+    assert!(underlay.was_off());
+    assert!(!underlay.was_off(), "once");
+}
+
 #[test]
 fn a_question_under_way_is_waited_for() {
     let (mut underlay, mut netlink, now) = on_lo("192.0.2.1");
