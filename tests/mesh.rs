@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{PathState, Trouble, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, Passing, Path, Place, Port};
+use dmevpn::engine::{Event, Input, News, Order, Passing, Path, Place, Port};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -123,6 +123,31 @@ fn a_mac_moves_between_sites_of_different_hubs() {
     for from in [3, 5, 7, 8, 11] {
         one_copy_each(&mut sim, 3, from);
     }
+}
+
+/// Each of two hubs has a MAC behind the other one, as for a moment after a fail-over: who asks then is told that nobody knows it,
+/// and hears otherwise once its own hub does.
+#[test]
+fn who_asked_while_hubs_took_a_mac_for_each_others_hears_of_it() {
+    let mut sim = mesh(seed(), Net::GOOD, 2, 2);
+    let (here, asker) = (2, 3);
+    let mac = station(here);
+    let at = |sim: &Sim, nbma: Nbma| *sim.plane(0, VN).ports.keys().find(|at| at.nbma == nbma).unwrap();
+    let is_at = |sim: &mut Sim, place| {
+        sim.input(0, Input::News { vn: VN, news: News::Fdb { mac, place: Place::At(place) } });
+    };
+    sim.run_secs(5);
+    sim.frame(mac, None);
+    sim.run_secs(5);
+    let (hub, spoke) = (at(&sim, hub_nbma(1)), at(&sim, spoke_nbma(here)));
+    is_at(&mut sim, hub);
+    sim.run_secs(1);
+    sim.input(asker, Input::Order(Order::Flush { vn: Some(VN), mac: Some(mac) }));
+    sim.input(asker, Input::Order(Order::Resolve { vn: VN, mac }));
+    sim.run_secs(3);
+    assert_eq!(sim.shortcut(asker, VN, mac), None, "nobody knows it");
+    is_at(&mut sim, spoke);
+    sim.until(3 * SECOND, "hearing of it", |sim| has_shortcut(sim, asker, here));
 }
 
 /// A station that leaves with its port and says nothing where it is now is found there, though that is behind another hub.
@@ -354,13 +379,19 @@ fn a_hub_that_starts_while_it_is_cut_off_sends_its_spokes_away() {
         assert_eq!((at(&sim, 3), at(&sim, 4)), (Some(0), Some(0)));
         one_copy_each(&mut sim, 3, 3);
     }
-    // A hub that is none any more is not missed.
-    sim.apply(1, hub_of(1, 1));
-    sim.reboot(1);
-    sim.run_secs(30);
-    sim.restart(3);
-    sim.run_secs(60);
-    assert_eq!(at(&sim, 3), Some(1));
+    // A hub that is none any more is not missed; the other one is.
+    for (peers, is_at) in [(1, 0), (0, 1)] {
+        sim.apply(1, hub_of(1, peers));
+        for is_started in [false, true] {
+            if is_started {
+                sim.reboot(1);
+            }
+            sim.run_secs(30);
+            sim.restart(3);
+            sim.run_secs(60);
+            assert_eq!(at(&sim, 3), Some(is_at), "{peers} {is_started}");
+        }
+    }
 }
 
 /// A line that loses three of ten probes, there or back, is no reason to close the link, nor for spokes to meet.

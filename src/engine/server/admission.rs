@@ -190,8 +190,7 @@ impl Server {
         address: ProtocolAddress,
         heard: &Heard,
     ) -> bool {
-        let header = &from.message.header;
-        if self.mesh.handovers.is_denied(cx.now, address, (header.nbma, header.vni)) {
+        if self.mesh.handovers.is_denied(cx.now, address, from.message.header.nbma) {
             return true;
         }
         let Some(holder) = cx.book.get(address).and_then(|entry| entry.registered()) else { return false };

@@ -254,8 +254,9 @@ impl Server {
             let until = change.until.max(cx.now + cx.holding_time);
             self.queue(cx, site, key, until);
         }
-        // To the site where the station is now, no tunnel leads; its own bridge knows.
-        let concerned = |site: SiteId| change.to != Some(site) && change.from != Some(site);
+        // To the site where the station is now, no tunnel leads; its own bridge knows. A hub that it was thought to be behind may have
+        // asked for one of its spokes, and was told that nobody knows it.
+        let concerned = |site: SiteId| change.to != Some(site) && from != Some(site);
         if change.askers.is_everybody() {
             let members = cx.sites.members();
             let members = members.filter(|(_, site, member)| knows(site, member, address.protocol()));

@@ -19,7 +19,7 @@ use super::super::super::timers::Alarm;
 use super::super::purge::purge_header;
 use super::super::{Server, mac};
 use crate::time::Instant;
-use crate::types::{Mac, Nbma, SiteName};
+use crate::types::{Mac, Nbma};
 use crate::wire::nhrp::{Cie, Header, Protocol, ProtocolAddress, code};
 use core::time::Duration;
 
@@ -79,7 +79,7 @@ struct Doubt {
 #[derive(Debug)]
 struct Denial {
     mac: Mac,
-    to: SiteName,
+    to: Nbma,
     until: Instant,
 }
 
@@ -96,7 +96,7 @@ pub struct Handovers {
 
 impl Handovers {
     /// Whether another hub has the MAC, whose holder answered, and that is not who asks.
-    pub(in super::super) fn is_denied(&self, now: Instant, address: ProtocolAddress, to: SiteName) -> bool {
+    pub(in super::super) fn is_denied(&self, now: Instant, address: ProtocolAddress, to: Nbma) -> bool {
         let is_it = |denial: &Denial| ProtocolAddress::Mac(denial.mac) == address && denial.to == to;
         self.denied.iter().any(|denial| is_it(denial) && denial.until > now)
     }
@@ -263,9 +263,10 @@ impl Server {
         let Some(site) = holder.filter(|site| !Server::is_hub(cx, *site)) else { return };
         let (Some(mac), Some(there), now) = (mac(address), cx.sites.get(site), cx.now) else { return };
         let denied = &mut self.mesh.handovers.denied;
-        denied.retain(|denial| denial.mac != mac && denial.until > now);
+        denied.retain(|denial| (denial.mac, denial.to) != (mac, there.nbma) && denial.until > now);
         if denied.len() < HANDOVERS {
-            denied.push(Denial { mac, to: (there.nbma, there.vni), until: now + DENIED });
+            // Whatever VNI it says next: it may say any.
+            denied.push(Denial { mac, to: there.nbma, until: now + DENIED });
         }
         self.homes.is_elsewhere(mac, (there.nbma, cx.keys.spoke(there.key)));
         self.dismiss(cx, &[site], Why::Taken);

@@ -114,6 +114,13 @@ impl Mesh {
         self.found = (most.min(self.peers.len()), now + HOLDING);
     }
 
+    /// One is none any more: what is not there since nobody wants it is not lost. Each of those that are not may have been linked.
+    fn misses_one_less(&mut self) {
+        let there = self.hubs.len();
+        let left = |most: usize| most.min(there.max(most.saturating_sub(1)));
+        (self.most, self.found.0) = (left(self.most), left(self.found.0));
+    }
+
     /// Whether one that was there is not, or nothing but NHRP gets there.
     pub fn has_lost(&self, now: Instant) -> bool {
         let (_, back) = self.found;
@@ -370,6 +377,9 @@ impl Server {
             if !self.mesh.peers.get(&hub).is_some_and(is_same) {
                 self.end_peer(cx, hub);
             }
+            if !stays {
+                self.mesh.misses_one_less();
+            }
         }
         for hub in &self.settings.peers {
             let to = of(&self.mesh, hub);
@@ -402,9 +412,6 @@ impl Server {
         let gone = path.map_or_else(Vec::new, |path| hubs_at(cx, path.remote));
         let is_used = gone.iter().any(|site| cx.sites.member(*site).and_then(|m| m.uplink()) == peer.vni);
         gone.into_iter().for_each(|site| self.remove(cx, site, Why::Removed));
-        // What is not there since nobody wants it is not lost.
-        self.mesh.most = self.mesh.most.min(self.mesh.hubs.len());
-        self.mesh.found.0 = self.mesh.found.0.min(self.mesh.hubs.len());
         if let Some(vni) = peer.vni.filter(|_| !is_used) {
             cx.uplinks.release(vni);
         }
