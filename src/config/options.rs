@@ -253,8 +253,8 @@ options! {
 
     /// The file that keeps what must survive a restart: who this router is, random bits that nobody else is to know, and the
     /// number to go on with.
-    /// It is written at each start and every 1024 requests; at a hub with a `protocol_address` also when the clients that
-    /// register IP addresses change, once a minute at most, and once an hour while they do so all the time.
+    /// It is written at each start and every 1024 requests; at a hub also when the clients that register IP addresses change, or
+    /// the other hubs that it was linked to, once a minute at most, and once an hour while they do so all the time.
     STATE_FILE: "State file" =
         main("state_file", Kind::Path { most: 4095 }, Unset::Is("/etc/dmevpn/state")).expert();
 

@@ -126,7 +126,7 @@ return baseclass.extend({
 		},
 		state_file: {
 			title: _('State file'),
-			help: _('The file that keeps what must survive a restart: who this router is, random bits that nobody else is to know, and the number to go on with. It is written at each start and every 1024 requests; at a hub with a <code>protocol_address</code> also when the clients that register IP addresses change, once a minute at most, and once an hour while they do so all the time.'),
+			help: _('The file that keeps what must survive a restart: who this router is, random bits that nobody else is to know, and the number to go on with. It is written at each start and every 1024 requests; at a hub also when the clients that register IP addresses change, or the other hubs that it was linked to, once a minute at most, and once an hour while they do so all the time.'),
 			type: 'path',
 			default: '/etc/dmevpn/state',
 			required: false,

@@ -293,7 +293,7 @@ return view.extend({
 		});
 	},
 
-	// At a hub that others can stand in for.
+	// At a hub that others can stand in for, as far as it knows: of hubs that are connected otherwise only the command line does it.
 	drain_button: function(vn) {
 		if (!vn.peers && !vn.draining)
 			return null;
