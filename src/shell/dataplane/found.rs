@@ -169,8 +169,8 @@ impl Dataplane {
             let place = Place::Gone;
             return inputs.push_back(Input::News { vn: key, news: News::Fdb { mac, place } });
         }
-        // What is only being deleted leads nowhere; another daemon's leads where that says.
-        if self.alone.is_some() && self.is_untold(entry) {
+        // Who is behind a device that was not seen yet is listed once it is.
+        if self.sees_first() && self.is_untold(entry) {
             return;
         }
         let Some((mac, place)) = vn.told_by(entry, false, &self.parts).filter(|(mac, _)| is_new(*mac)) else {

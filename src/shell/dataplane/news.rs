@@ -73,7 +73,7 @@ impl Dataplane {
 
     /// Whether the worker has not told yet what a device is for behind which somebody was learned, or that it is gone.
     fn is_early(&mut self, entry: &FdbEntry) -> bool {
-        let is_early = self.is_untold(entry) && (self.alone.is_some() || self.worker.open > 0);
+        let is_early = self.is_untold(entry) && (self.worker.open > 0 || self.sees_first());
         // Its own address is nobody's, and its entry for all comes with each port.
         if is_early && !entry.is_permanent() && Mac::new(entry.mac).is_some() {
             self.early.insert(entry.index, ());
@@ -85,6 +85,11 @@ impl Dataplane {
     pub(super) fn is_untold(&self, entry: &FdbEntry) -> bool {
         let is_known = self.parts.contains_key(&entry.index) || entry.master == Some(entry.index);
         Netlink::is_own_index(entry.index) && !is_known
+    }
+
+    /// Whether devices of ours may be there that were not seen yet; what is made for other VNs later is another daemon's.
+    pub(super) fn sees_first(&self) -> bool {
+        self.alone.is_some() && !self.is_swept
     }
 
     /// A device for all spokes learned, or forgot, behind which spoke a MAC is.

@@ -157,7 +157,10 @@ impl Dataplane {
             ended: None,
         });
         // What events tell from now on is newer than what is listed, and need not be in it.
-        if core::mem::take(&mut vn.anew) || vn.listings == 0 {
+        if core::mem::take(&mut vn.anew) {
+            vn.listings = 0;
+        }
+        if vn.listings == 0 {
             inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
         }
         self.jobs.push_back(Job::List(vn.whose(), tables));

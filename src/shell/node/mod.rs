@@ -306,7 +306,7 @@ impl Node {
         self.tell_ways(news);
         let device = self.underlay.device_index();
         // It has none of them either where it was off.
-        if self.underlay.was_off() || device != before {
+        if self.underlay.take_was_off() || device != before {
             self.move_neighbours(before, device);
         }
         self.send_from();

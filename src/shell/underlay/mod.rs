@@ -358,7 +358,7 @@ impl Underlay {
     }
 
     /// Whether the device was off, and is on again as the kernel told since, maybe before anybody saw it off. Once.
-    pub fn was_off(&mut self) -> bool {
+    pub fn take_was_off(&mut self) -> bool {
         let is_on = !self.is_stale && !self.is_asking && self.device_index().is_some();
         is_on && core::mem::take(&mut self.was_off)
     }

@@ -110,14 +110,14 @@ fn a_device_that_was_off_is_told_its_neighbours_again() {
     };
     let question = underlay.look(now).unwrap();
     answer(&mut underlay, question, true);
-    assert_eq!((underlay.device_index(), underlay.was_off()), (Some(999_999), false));
+    assert_eq!((underlay.device_index(), underlay.take_was_off()), (Some(999_999), false));
     underlay.event(now, &Kernel::Link(device(false)));
     let question = underlay.look(now).unwrap();
     underlay.event(now, &Kernel::Link(device(true)));
-    assert!(!underlay.was_off(), "the kernel is asked");
+    assert!(!underlay.take_was_off(), "the kernel is asked");
     answer(&mut underlay, question, true);
-    assert!(underlay.was_off());
-    assert!(!underlay.was_off(), "once");
+    assert!(underlay.take_was_off());
+    assert!(!underlay.take_was_off(), "once");
 }
 
 #[test]
