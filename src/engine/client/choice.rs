@@ -56,7 +56,7 @@ struct Life {
     failures: u32,
     /// Whether it answered NHRP when it was left since its path was down, and was not well since.
     is_down: bool,
-    /// When it was left since it had to be, though it answered NHRP or soon after it was gone to.
+    /// When it was left by need: its path was down while it answered NHRP, or soon after the spoke had come.
     fell: Option<Instant>,
     /// Whether it was told that it does not answer.
     is_silent: bool,
@@ -362,8 +362,9 @@ impl Choice {
         if there.is_refused() {
             life.refused = Some(cx.now);
         } else if is_late || there.path().is_none() {
+            let is_in_a_row = life.failed.is_some_and(|at| cx.now.since(at) < 2 * AGAIN * (1 << DOUBLED));
+            life.failures = if is_in_a_row { life.failures.saturating_add(1) } else { 1 };
             life.failed = Some(cx.now);
-            life.failures += 1;
         } else if is_needed {
             self.wake(cx, since + PATIENCE);
             return None;

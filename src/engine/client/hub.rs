@@ -118,7 +118,7 @@ impl Client {
         let is_question =
             |cie: &Cie| cie.address == address && cie.prefix == 0xff && (cie.nbma, cie.vni) != own;
         // It is this router itself that registers at another hub now: who says that it is here still would keep it from there.
-        if from.message.cies().all(|cie| is_question(&cie)) && self.is_claimed() {
+        if from.message.cies().all(|cie| is_question(&cie)) && self.keeps_silent() {
             return;
         }
         // A question has no order among what it says: nothing comes of it but the answer.

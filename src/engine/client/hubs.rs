@@ -114,7 +114,7 @@ impl Client {
 
     /// The present hub asks whether this client is there, since another one has registered it, or does not know it any more.
     /// Whether that is the one that it goes to: then it says nothing, as if it were there already.
-    pub(super) fn is_claimed(&mut self) -> bool {
+    pub(super) fn keeps_silent(&mut self) -> bool {
         let goes = self.choice.candidate().is_some();
         self.is_silent |= goes;
         goes

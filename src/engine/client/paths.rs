@@ -26,7 +26,7 @@ impl Client {
         }
         let learned = self.reach.answered(cx, &prober, probe);
         if let Some(within) = learned.forgotten
-            && !self.is_claimed()
+            && !self.keeps_silent()
             && let Some(registration) = self.active_mut()
         {
             registration.hasten(cx, within);
