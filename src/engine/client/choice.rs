@@ -451,6 +451,10 @@ impl Choice {
         {
             return None;
         }
+        if why == WhyHub::Cut {
+            // One that was just started is linked to the others in a moment, or it stays.
+            return Some(life.since? + AGAIN);
+        }
         let (Some(down), WhyHub::PathDown) = (self.down, why) else { return Some(heard) };
         let first = life.first?;
         let settled = self.accepted.map_or(down, |accepted| accepted + GRACE);

@@ -77,7 +77,7 @@ impl Server {
             self.room.refused(cx, Due::Server(ServerDue::Refused));
             return;
         };
-        if is_news && !Server::is_hub(cx, site) {
+        if is_news && self.is_own(cx, site) {
             self.announce(cx, mac);
         }
         let Some(mut change) = change else { return };

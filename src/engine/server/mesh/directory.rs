@@ -89,7 +89,7 @@ impl Server {
                 return cx.arm(&mut self.mesh.directory.alarm, cx.now + SOON, due);
             }
             left -= 1;
-            if let Some(mac) = site.and_then(|site| mac(address).filter(|_| !Server::is_hub(cx, site))) {
+            if let Some(mac) = site.and_then(|site| mac(address).filter(|_| self.is_own(cx, site))) {
                 if let Err(wait) = self.mesh.directory.round.take(cx.now) {
                     return cx.arm(&mut self.mesh.directory.alarm, cx.now + wait.max(APART), due);
                 }
@@ -110,6 +110,11 @@ impl Server {
     fn next_address(&self, cx: &Context<'_>) -> Option<(ProtocolAddress, Option<SiteId>)> {
         let (address, entry) = cx.book.after(self.mesh.directory.reached).next()?;
         Some((address, entry.site().filter(|_| entry.is_learned() || entry.registered().is_some())))
+    }
+
+    /// Whether what is at a site is this hub's to announce: not what is behind another hub, nor a spoke that one has by now.
+    pub(in super::super) fn is_own(&self, cx: &Context<'_>, site: SiteId) -> bool {
+        !Server::is_hub(cx, site) && !self.is_given_up(cx, site)
     }
 
     fn announce_to_all(&self, cx: &mut Context<'_>, mac: Mac) {
