@@ -5,8 +5,7 @@
 
 mod sim;
 
-use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, Passing, Path};
+use dmevpn::engine::{Event, Input, Order, Passing};
 use dmevpn::types::Nbma;
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -23,27 +22,6 @@ const MOST_MOVES: usize = 52;
 /// So long it is dark, though there is a good hub.
 const MOST_DARK: Duration = Duration::from_secs(150);
 
-fn hub_nbma(n: usize) -> Nbma {
-    nbma(&format!("10.0.0.{}", 1 + n))
-}
-
-fn hub_of(n: usize, hubs: usize) -> Settings {
-    let others = (0..hubs).filter(|other| *other != n).map(|other| HubKey(other as u16));
-    let mut role = hub_role();
-    role.peers = others.clone().collect();
-    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Hub(role)))], VpnMode::Llc);
-    all.hubs = others.map(|hub| (hub, HubSettings::default())).collect();
-    all
-}
-
-fn chooser(id: NodeId, order: &[usize], preempt: bool) -> Settings {
-    let keys = || order.iter().map(|hub| HubKey(*hub as u16));
-    let role = ClientSettings { hubs: Hubs::new(keys()).unwrap(), preempt, ..spoke_role(100 + id as u32) };
-    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
-    all.hubs = keys().map(|hub| (hub, HubSettings::default())).collect();
-    all
-}
-
 /// Hubs, nodes 0 and up, and a spoke of all of them.
 struct World {
     sim: Sim,
@@ -55,21 +33,14 @@ impl World {
     fn new(seed: u64) -> World {
         let mut sim = Sim::new(seed, Net::GOOD);
         let hubs = 2 + sim.chance(2);
-        for n in 0..hubs {
-            sim.add(&[hub_nbma(n)], hub_of(n, hubs), None);
-        }
-        for n in 0..hubs {
-            for other in (0..hubs).filter(|other| *other != n) {
-                let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
-                sim.set_peer(n, HubKey(other as u16), Some(path));
-            }
-            sim.settle(station(n), n, VN);
-        }
+        add_hubs(&mut sim, HOLDING, hubs);
+        (0..hubs).for_each(|n| sim.settle(station(n), n, VN));
         let mut order: Vec<usize> = (0..hubs).collect();
         (1..hubs).for_each(|n| order.swap(n, sim.chance(n + 1)));
         let addresses: Vec<Nbma> = (0..hubs).map(hub_nbma).collect();
         let preempt = sim.chance(4) > 0;
-        let spoke = sim.add_to(&[spoke_nbma(hubs)], chooser(hubs, &order, preempt), &addresses);
+        let spoke =
+            sim.add_to(&[spoke_nbma(hubs)], settings_of_chooser(HOLDING, hubs, &order, preempt), &addresses);
         sim.settle(station(spoke), spoke, VN);
         println!("DMEVPN_SEED={seed}: {hubs} hubs, order {order:?}, preempt {preempt}");
         sim.run_secs(80);

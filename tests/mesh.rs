@@ -14,32 +14,15 @@ const HOLDING: u64 = 120;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn hub_nbma(n: usize) -> Nbma {
-    nbma(&format!("10.0.0.{}", 1 + n))
-}
-
 /// Hub `n` of so many: all others are its peers.
 fn hub_of(n: usize, hubs: usize) -> Settings {
-    let others = (0..hubs).filter(|other| *other != n).map(|other| HubKey(other as u16));
-    let mut role = hub_role();
-    role.peers = others.clone().collect();
-    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Hub(role)))], VpnMode::Llc);
-    all.hubs = others.map(|hub| (hub, HubSettings::default())).collect();
-    all
+    settings_of_hub(HOLDING, n, hubs)
 }
 
 /// So many hubs, nodes 0 and up, each with so many spokes with one station each: station `id` at node `id`.
 fn mesh(seed: u64, net: Net, hubs: usize, spokes: usize) -> Sim {
     let mut sim = Sim::new(seed, net);
-    for n in 0..hubs {
-        sim.add(&[hub_nbma(n)], hub_of(n, hubs), None);
-    }
-    for n in 0..hubs {
-        for other in (0..hubs).filter(|other| *other != n) {
-            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
-            sim.set_peer(n, HubKey(other as u16), Some(path));
-        }
-    }
+    add_hubs(&mut sim, HOLDING, hubs);
     for n in 0..hubs * spokes {
         let id = hubs + n;
         let added =
@@ -819,14 +802,11 @@ fn chosen_among_three(spokes: usize) -> Sim {
 }
 
 /// Spokes of some of three hubs, each in its order.
-fn add_choosers<const HUBS: usize>(sim: &mut Sim, orders: &[[u16; HUBS]]) {
+fn add_choosers<const HUBS: usize>(sim: &mut Sim, orders: &[[usize; HUBS]]) {
     let addresses: Vec<Nbma> = (0..3).map(hub_nbma).collect();
     for (id, order) in (sim.nodes.len()..).zip(orders) {
-        let hubs = || order.iter().map(|n| HubKey(HUB.0 + n));
-        let role = ClientSettings { hubs: Hubs::new(hubs()).unwrap(), ..spoke_role(100 + id as u32) };
-        let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
-        all.hubs = hubs().map(|hub| (hub, HubSettings::default())).collect();
-        assert_eq!(sim.add_to(&[spoke_nbma(id)], all, &addresses), id);
+        let settings = settings_of_chooser(HOLDING, id, order, true);
+        assert_eq!(sim.add_to(&[spoke_nbma(id)], settings, &addresses), id);
         sim.settle(station(id), id, VN);
     }
     let nodes = sim.nodes.len();

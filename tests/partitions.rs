@@ -7,8 +7,7 @@
 mod sim;
 
 use dmevpn::engine::report::{MacState, VnReport};
-use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
-use dmevpn::engine::{Event, Input, Order, Passing, Path, WhyHub};
+use dmevpn::engine::{Event, Input, Order, Passing, WhyHub};
 use dmevpn::time::Instant;
 use dmevpn::types::{Mac, Nbma};
 use sim::build::*;
@@ -31,27 +30,6 @@ const UNDER_WAY: Duration = Duration::from_secs(2);
 /// What packets are there to be lost, late and in disorder in.
 const STORM: Net = Net { loss: 30, duplicates: 10, frame_loss: 5, delay: (5, 900) };
 
-fn hub_nbma(n: usize) -> Nbma {
-    nbma(&format!("10.0.0.{}", 1 + n))
-}
-
-fn hub_settings(n: usize) -> Settings {
-    let others = (0..HUBS).filter(|other| *other != n).map(|other| HubKey(other as u16));
-    let mut role = hub_role();
-    role.peers = others.clone().collect();
-    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Hub(role)))], VpnMode::Llc);
-    all.hubs = others.map(|hub| (hub, HubSettings::default())).collect();
-    all
-}
-
-fn spoke_settings(id: NodeId, order: [usize; HUBS], preempt: bool) -> Settings {
-    let hubs = Hubs::new(order.iter().map(|hub| HubKey(*hub as u16))).unwrap();
-    let role = ClientSettings { hubs, preempt, ..spoke_role(100 + id as u32) };
-    let mut all = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
-    all.hubs = (0..HUBS).map(|hub| (HubKey(hub as u16), HubSettings::default())).collect();
-    all
-}
-
 /// Hubs, nodes 0 to 2, and spokes, nodes 3 and up; at each a station at least.
 struct World {
     sim: Sim,
@@ -71,20 +49,12 @@ impl World {
     fn new(seed: u64, spokes: usize) -> World {
         println!("DMEVPN_SEED={seed}");
         let mut sim = Sim::new(seed, Net::GOOD);
-        for n in 0..HUBS {
-            sim.add(&[hub_nbma(n)], hub_settings(n), None);
-        }
-        for n in 0..HUBS {
-            for other in (0..HUBS).filter(|other| *other != n) {
-                let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
-                sim.set_peer(n, HubKey(other as u16), Some(path));
-            }
-        }
+        add_hubs(&mut sim, HOLDING, HUBS);
         let addresses: Vec<Nbma> = (0..HUBS).map(hub_nbma).collect();
         for id in HUBS..HUBS + spokes {
             const ORDERS: [[usize; HUBS]; 6] =
                 [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-            let settings = spoke_settings(id, ORDERS[sim.chance(6)], sim.chance(4) > 0);
+            let settings = settings_of_chooser(HOLDING, id, &ORDERS[sim.chance(6)], sim.chance(4) > 0);
             sim.add_to(&[spoke_nbma(id)], settings, &addresses);
         }
         let stations = HUBS + spokes + spokes / 4;

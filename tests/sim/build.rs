@@ -3,6 +3,8 @@
 #[path = "../part/mod.rs"]
 mod part;
 
+use super::Sim;
+use dmevpn::engine::Path;
 use dmevpn::engine::settings::{
     Advertised, ClientSettings, HubKey, HubSettings, Hubs, KeysSettings, ServerSettings, Settings, Trigger,
     VnKey, VnSettings, VpnMode,
@@ -25,6 +27,11 @@ pub fn nbma(text: &str) -> Nbma {
 /// The underlay address of spoke `n`.
 pub fn spoke_nbma(n: usize) -> Nbma {
     nbma(&format!("10.0.{}.{}", 1 + n / 200, 1 + n % 200))
+}
+
+/// The underlay address of hub `n` of several.
+pub fn hub_nbma(n: usize) -> Nbma {
+    nbma(&format!("10.0.0.{}", 1 + n))
 }
 
 /// The MAC of station `n`.
@@ -94,4 +101,33 @@ pub fn hub_settings(holding: u64) -> Settings {
 
 pub fn spoke_settings(holding: u64, n: u32) -> Settings {
     settings(holding, [(VN, vn_settings(VN, Part::Spoke(spoke_role(n))))], VpnMode::Llc)
+}
+
+/// Of hub `n` of so many: all others are its peers.
+pub fn settings_of_hub(holding: u64, n: usize, hubs: usize) -> Settings {
+    let others = (0..hubs).filter(|other| *other != n).map(|other| HubKey(other as u16));
+    let role = ServerSettings { peers: others.clone().collect(), ..hub_role() };
+    let all = settings(holding, [(VN, vn_settings(VN, Part::Hub(role)))], VpnMode::Llc);
+    Settings { hubs: others.map(|hub| (hub, HubSettings::default())).collect(), ..all }
+}
+
+/// Of a spoke of several hubs, with the VNI 100 + `n`, that prefers them in this order.
+pub fn settings_of_chooser(holding: u64, n: usize, order: &[usize], preempt: bool) -> Settings {
+    let hubs = || order.iter().map(|hub| HubKey(*hub as u16));
+    let role = ClientSettings { hubs: Hubs::new(hubs()).unwrap(), preempt, ..spoke_role(100 + n as u32) };
+    let all = settings(holding, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
+    Settings { hubs: hubs().map(|hub| (hub, HubSettings::default())).collect(), ..all }
+}
+
+/// Adds hubs, nodes 0 and up, each with all others as its peers.
+pub fn add_hubs(sim: &mut Sim, holding: u64, hubs: usize) {
+    for n in 0..hubs {
+        sim.add(&[hub_nbma(n)], settings_of_hub(holding, n, hubs), None);
+    }
+    for n in 0..hubs {
+        for other in (0..hubs).filter(|other| *other != n) {
+            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
+            sim.set_peer(n, HubKey(other as u16), Some(path));
+        }
+    }
 }
