@@ -8,7 +8,7 @@ use crate::lab::nodes::{Lab, Node};
 use crate::lab::peek::kind;
 use crate::lab::report::{Report, played};
 use crate::lab::traffic::{Echoes, ping};
-use crate::lab::{MacBytes, Res, Stamp, now, text_of_mac};
+use crate::lab::{MacBytes, Res, Stamp, now, patience, text_of_mac};
 
 /// A ping: nothing is lost, it starts through the hub, it goes on past it.
 pub fn first_contact(lab: &mut Lab) -> Report {
@@ -62,9 +62,9 @@ fn play(lab: &mut Lab, r: &mut Report) -> Res {
         r.check(seen.direct.is_some(), format!("{name}'s frames reach {} under VNI {vni}", far.name));
     }
 
-    // Now the hub has nothing more to do for these two. As long as frames of somebody else are counted, it is tried again.
+    // Now the hub has nothing more to do for these two. A stray frame of somebody else gets a second chance.
     let (mut counted, mut passed, mut lost) = (0, 0, 0);
-    for _ in 0..20 {
+    for _ in 0..5 * patience() {
         hub_wire.clear();
         let before = hub.port_counters()?;
         let more = ping(vm1, Echoes::to(ip(inside(11)), 20, 10))?;
