@@ -156,10 +156,11 @@ impl Dataplane {
             is_spoilt: false,
             ended: None,
         });
-        // What events tell from now on is newer than what is listed, and need not be in it.
+        // What earlier ones held counts, unless events were lost.
         if core::mem::take(&mut vn.anew) {
             vn.listings = 0;
         }
+        // What events tell from now on is newer than what is listed, and need not be in it.
         if vn.listings == 0 {
             inputs.push_back(Input::News { vn: vn.key, news: News::Listing });
         }

@@ -7,7 +7,7 @@
 
 use super::guard::{Order, Outcome};
 use super::hub::{self, Made, NewPort};
-use super::join::{flood, rejoin};
+use super::join::{flood, join};
 use super::settle::{Leave, Settle, Standing, settle};
 use super::spoke::{self, Announcement};
 use super::{kmod, shown};
@@ -317,7 +317,7 @@ impl Hands {
             Job::Keep { index, bridge, vlan, mtu } => {
                 let kept = netlink
                     .link_by_index(index)
-                    .and_then(|link| link.map_or(Ok(()), |link| rejoin(netlink, &link, bridge, vlan, mtu)));
+                    .and_then(|link| link.map_or(Ok(()), |link| join(netlink, &link, bridge, vlan, mtu)));
                 if let Err(e) = kept.or_else(|e| if e.not_found() { Ok(()) } else { Err(e) }) {
                     log::warn!("{e}");
                 }
