@@ -5,7 +5,7 @@ mod sim;
 use dmevpn::engine::report::{PathState, Trouble, VnReport};
 use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
 use dmevpn::engine::{Event, Input, News, Order, Passing, Path, Place, Port};
-use dmevpn::types::Nbma;
+use dmevpn::types::{Nbma, Vtep};
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
 use std::time::Duration;
@@ -343,6 +343,38 @@ fn spokes_of_hubs_that_vxlan_does_not_pass_between_meet() {
     for from in 3..9 {
         one_copy_each(&mut sim, 3, from);
     }
+}
+
+/// A spoke that starts anew goes to another hub than it was at. What it knew of that one leads to the one before, and would take there
+/// what it announces.
+#[test]
+fn a_spoke_that_starts_at_another_hub_is_known_there() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[0, 1, 2]]);
+    sim.nodes[0].alive = false;
+    sim.run_secs(20);
+    sim.nodes[0].alive = true;
+    sim.reboot(0);
+    sim.until(20 * SECOND, "linking the hubs", |sim| linked(sim, 0) == 2);
+    sim.frame(station(3), None);
+    sim.run_secs(5);
+    let mac = sim.plane(0, VN).mac;
+    sim.input(3, Input::Order(Order::Resolve { vn: VN, mac }));
+    let leads_to =
+        |sim: &Sim, hub: usize| sim.shortcut(3, VN, mac).is_some_and(|to| to.nbma == hub_nbma(hub));
+    sim.until(5 * SECOND, "a shortcut to the hub's bridge", |sim| leads_to(sim, 1));
+    sim.restart(3);
+    let is_known = |sim: &Sim| {
+        let place = sim.plane(0, VN).fdb.place(station(3));
+        matches!(place, Some(Place::At(at)) if at.nbma == spoke_nbma(3))
+    };
+    sim.until(3 * SECOND, "being known", is_known);
+    sim.until(3 * SECOND, "asking anew", |sim| leads_to(sim, 0));
+    // So does what is found there later.
+    let (mac, to) = (station(77), Vtep { nbma: hub_nbma(1), vni: vni(7) });
+    sim.input(3, Input::News { vn: VN, news: News::FoundShortcut { mac, to } });
+    let wanted = sim.nodes[3].engine.plane(VN).unwrap().shortcut(mac);
+    assert_eq!(wanted, None);
 }
 
 /// A hub that starts while it is cut off from the other knows what it has lost: who comes there goes where the others are.

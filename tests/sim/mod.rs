@@ -984,9 +984,10 @@ impl Sim {
     fn act(&mut self, id: NodeId, vn: VnKey, act: Act) {
         let now = self.now;
         match act {
-            Act::Announce { mac, .. } => {
-                let uplink = self.nodes[id].planes.get(&vn).and_then(|p| p.uplink);
-                let to = uplink.and_then(|uplink| Some((*self.at.get(&uplink.nbma)?, uplink.vni)));
+            Act::Announce { mac, hub } => {
+                let plane = self.nodes[id].planes.get(&vn);
+                let to = plane.and_then(|p| p.shortcuts.get(&hub).map(|s| s.to).or(p.uplink));
+                let to = to.and_then(|to| Some((*self.at.get(&to.nbma)?, to.vni)));
                 if let Some((to, vni)) = to {
                     if let Some(delay) = self.carry(id, to, false) {
                         let from = self.source(id, to);

@@ -91,12 +91,7 @@ impl Client {
         if let Some(left) = self.left.take().filter(|left| *left != hub) {
             self.enter_one(cx, left);
         }
-        let uplink = self.registrations.get(&before).and_then(Registration::uplink);
         self.follow_uplink(cx);
-        if let Some(uplink) = uplink {
-            // That hub is to take nothing of this client soon.
-            self.ask(cx, |resolution, cx, asker| resolution.leave(cx, asker, uplink));
-        }
         if let Some(registration) = self.registrations.get_mut(&before) {
             registration.withdraw(cx, &self.settings, true);
             // What it sent before it hears that is taken; of one that is lost only its kernel may be left, and one that lost the

@@ -411,6 +411,7 @@ impl Client {
             mac,
             hub,
             uplink: registration.uplink(),
+            hubs: &self.registrations,
             registered: registration.is_registered(),
             is_young: registration.is_young(cx.now),
             reach: &mut self.reach,

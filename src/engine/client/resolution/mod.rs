@@ -13,7 +13,7 @@ use super::super::contract::input::Place;
 use super::super::contract::item::{Item, Wanted};
 use super::super::contract::reason::{Refusal, Why};
 use super::super::contract::report::{MacRow, MacState};
-use super::super::contract::settings::{ClientSettings, Trigger};
+use super::super::contract::settings::{ClientSettings, HubKey, Trigger};
 use super::super::contract::statistics::increment;
 use super::super::exchange::{Backoff, Inbound, Request};
 use super::super::limits::{QUESTIONS, TokenBucket};
@@ -21,12 +21,14 @@ use super::super::reach::{Prober, Reach};
 use super::super::room::Room;
 use super::super::sites::SiteId;
 use super::super::timers::Alarm;
+use super::registration::Registration;
 use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Header, Message, ProtocolAddress, Tags, code};
 use again::{Again, IN_USE};
 use core::ops::Bound;
 use core::time::Duration;
+use litemap::LiteMap;
 use questions::best;
 use shortcuts::{drop_shortcut, settle, until};
 use std::collections::{BTreeMap, VecDeque};
@@ -105,11 +107,22 @@ pub struct Asker<'a> {
     pub hub: SiteId,
     /// Where unknown frames go, once told.
     pub uplink: Option<SiteId>,
+    /// The registrations with all of the client's hubs.
+    pub hubs: &'a LiteMap<HubKey, Registration>,
     pub registered: bool,
     /// The hub may have been started just now, and not have everybody back.
     pub is_young: bool,
     pub reach: &'a mut Reach,
     pub prober: Prober,
+}
+
+impl Asker<'_> {
+    /// Whether a place is one of a hub's, but not where unknown frames go: an earlier one, that takes nothing of this client soon.
+    fn has_left(&self, cx: &Context<'_>, at: Vtep) -> bool {
+        let uplink = self.uplink.and_then(|uplink| cx.sites.vtep(uplink));
+        let is_hubs = |hub: &Registration| hub.path().is_some_and(|path| path.remote == at.nbma);
+        uplink.is_some_and(|uplink| uplink != at) && self.hubs.values().any(is_hubs)
+    }
 }
 
 impl Default for Resolution {
@@ -161,6 +174,7 @@ impl Resolution {
         let adopted = match known {
             // It is compared with what is wanted.
             Some((_, true)) => false,
+            _ if asker.has_left(cx, to) => false,
             Some((Phase::Queued | Phase::Asking(_), false)) => true,
             Some((_, false)) => false,
             None if is_here(cx, mac) => false,
@@ -417,18 +431,16 @@ impl Resolution {
         }
     }
 
-    /// What was at the hub that was left goes by the present one, which is asked where it is.
-    pub fn leave(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, uplink: SiteId) {
-        let mut last = None;
-        while let Some(address) = cx.book.next_behind(uplink, last) {
-            last = Some(address);
-            match address {
-                ProtocolAddress::Mac(mac) if self.entries.get(&mac).is_some_and(Entry::is_placed) => {
-                    self.retreat(cx, asker, mac, Why::NoPath);
-                    self.enqueue(cx, asker, mac);
-                }
-                _ => {}
-            }
+    /// Unknown frames go by another hub, or port of it: what was at the one before goes there, too, and is asked for.
+    pub fn follow_uplink(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
+        let is_left = |mac: Mac| {
+            cx.book.site_of(mac).and_then(|site| cx.sites.vtep(site)).is_some_and(|at| asker.has_left(cx, at))
+        };
+        let placed = self.entries.iter().filter(|(_, entry)| entry.is_placed()).map(|(mac, _)| *mac);
+        let left: Vec<Mac> = placed.filter(|mac| is_left(*mac)).collect();
+        for mac in left {
+            self.retreat(cx, asker, mac, Why::NoPath);
+            self.enqueue(cx, asker, mac);
         }
     }
 
