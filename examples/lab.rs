@@ -120,16 +120,6 @@ fn run(arguments: &Arguments) -> Res<bool> {
         ms(now() - began)
     );
 
-    // What hubs and spokes remember of one point would be in the way of the next.
-    let anew = |scene: fn(&mut Lab) -> Report| {
-        let made = scenes::several_hubs(&plan);
-        let mut several = several.borrow_mut();
-        match made {
-            Ok(made) => *several = made,
-            Err(e) => eprintln!("{e}"),
-        }
-        scene(&mut several)
-    };
     type Scene<'a> = Box<dyn FnMut(&mut Lab, &mut Lab) -> Report + 'a>;
     let scenes: [(u8, Scene); 17] = [
         (1, Box::new(|lab, _| scenes::first_contact(lab))),
@@ -146,9 +136,9 @@ fn run(arguments: &Arguments) -> Res<bool> {
         (12, Box::new(|lab, _| scenes::hub_reboot(lab))),
         (13, Box::new(|_, _| scenes::hub_lost(&mut several.borrow_mut()))),
         (14, Box::new(|lab, _| scenes::cable(lab))),
-        (15, Box::new(|_, _| anew(scenes::across_hubs))),
-        (16, Box::new(|_, _| anew(scenes::drained))),
-        (17, Box::new(|_, _| anew(scenes::hubs_cut))),
+        (15, Box::new(|_, _| scenes::across_hubs(&mut several.borrow_mut()))),
+        (16, Box::new(|_, _| scenes::drained(&mut several.borrow_mut()))),
+        (17, Box::new(|_, _| scenes::hubs_cut(&mut several.borrow_mut()))),
     ];
     let mut verdicts = Vec::new();
     for (point, mut scene) in scenes {
