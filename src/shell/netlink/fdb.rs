@@ -70,8 +70,8 @@ pub struct Destination {
 pub enum FdbChange {
     /// Make `to` the only destination of `mac` on the VXLAN device `index`.
     ///
-    /// There is always a destination meanwhile. `mac` may be zero (the default entry) or a group:
-    /// while another destination is replaced, both are served for a moment.
+    /// There is always a destination meanwhile. But `mac` may be zero (the default entry) or a group: while another
+    /// destination is replaced, there is none for some microseconds.
     Set {
         /// The VXLAN device.
         index: u32,
@@ -415,38 +415,44 @@ impl Netlink {
         }
     }
 
-    /// Of an entry with a list of destinations the kernel replaces none: the new one is appended,
-    /// then the others are removed, so that at no time there is none.
+    /// Of an entry with a list of destinations the kernel replaces none: the others are removed and the new one is appended
+    /// by one system call. Were both there meanwhile, whoever hears both would hear each broadcast twice. An entry of
+    /// somebody else's would be ours once its last destination had gone: there the new one comes first.
     fn set_only_destination(&mut self, index: u32, mac: [u8; 6], to: Destination) -> Result<(), Refusal> {
-        // Appending what is there already changes nothing, not even the order.
-        let append = set_message(index, mac, to);
-        self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, append, |_| {})?;
         let this = |e: &FdbEntry| e.index == index && e.master.is_none() && e.mac == mac;
         let there = self.fdb_dump(Some(index), None, this)?;
         // The kernel leaves out a VNI and a port that are the device's own.
         let (own_vni, own_port) = self.vxlan_defaults(index)?;
         let in_full = |to: Destination| (to.ip, to.vni.or(own_vni), to.port.or(own_port), to.via);
-        for other in there.iter().filter_map(FdbEntry::destination) {
-            // Always with a destination here: without one the kernel removes them all.
-            if in_full(other) == in_full(to) {
-                continue;
-            }
-            let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, Some(other)));
-            match self.request(Rtm::Delneigh, NlmF::empty(), request, |_| {}) {
-                // By a device that is gone: of such a destination the kernel takes no order.
-                Err(e) if e.errno == libc::EADDRNOTAVAIL => return self.set_anew(index, mac, to),
-                done => done?,
-            }
+        let others = there.iter().filter_map(FdbEntry::destination);
+        let others = others.filter(|other| in_full(*other) != in_full(to));
+        let remove = |other| {
+            let request = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, other));
+            (Rtm::Delneigh, NlmF::empty(), request)
+        };
+        let append = || (Rtm::Newneigh, NlmF::CREATE | NlmF::APPEND, set_message(index, mac, to));
+        let mut steps: Vec<_> = others.map(|other| remove(Some(other))).collect();
+        let is_ours = there.iter().all(FdbEntry::is_ours);
+        steps.insert(if is_ours { steps.len() } else { 0 }, append());
+        match self.request_all(steps) {
+            // By a device that is gone: of such a destination the kernel takes no order, but of the whole entry.
+            Err(e) if e.errno == libc::EADDRNOTAVAIL => self.request_all([remove(None), append()]),
+            done => done,
         }
-        Ok(())
     }
 
-    /// For a moment there is no destination.
-    fn set_anew(&mut self, index: u32, mac: [u8; 6], to: Destination) -> Result<(), Refusal> {
-        let remove = neighbour(index, Nud::empty(), NTF_SELF, attributes(mac, None));
-        self.request(Rtm::Delneigh, NlmF::empty(), remove, |_| {})?;
-        let set = set_message(index, mac, to);
-        self.request(Rtm::Newneigh, NlmF::CREATE | NlmF::EXCL, set, |_| {})
+    /// Makes these requests in one system call. What is not there any more need not be removed.
+    fn request_all(&mut self, steps: impl IntoIterator<Item = (Rtm, NlmF, Buffer)>) -> Result<(), Refusal> {
+        let mut batch = self.batch();
+        for (kind, flags, request) in steps {
+            batch.push(kind, flags, request);
+        }
+        let mut refused = Ok(());
+        self.exchange(&batch, &mut |_, reply| match reply {
+            Reply::End(end) if !matches!(end.errno, 0 | libc::ENOENT) => refused = Err(end),
+            _ => {}
+        })?;
+        refused
     }
 
     fn vxlan_defaults(&mut self, index: u32) -> Result<(Option<u32>, Option<u16>), Refusal> {
