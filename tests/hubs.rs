@@ -477,6 +477,24 @@ fn a_hub_that_sends_its_spokes_away_loses_nothing() {
     assert!((2..5).all(|id| at(&sim, id) == 0 && sim.registered(id, VN)));
 }
 
+/// What a spoke sends until its kernel has the new hub is for the one before, which keeps its port as long as that is not withdrawn.
+#[test]
+fn a_hub_is_left_once_the_kernel_sends_by_the_other() {
+    let mut sim = world(2, 1);
+    sim.run_secs(20);
+    sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
+    let withdrawn = |sim: &Sim| sim.nodes[2].engine.statistics().tx_purge_req;
+    let step = |sim: &mut Sim| sim.run(Duration::from_millis(1));
+    while at(&sim, 2) == 0 {
+        step(&mut sim);
+    }
+    assert_eq!(withdrawn(&sim), 0, "its kernel has not said that it sends elsewhere");
+    step(&mut sim);
+    assert_eq!(withdrawn(&sim), 1);
+    sim.run_secs(1);
+    assert_eq!((withdrawn(&sim), ports(&sim, 2, 2)), (1, vec![1]));
+}
+
 /// Somebody on the path can change answers to probes, which nobody signs: that moves no spoke.
 #[test]
 fn flags_that_were_forged_move_nobody() {

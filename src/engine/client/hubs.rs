@@ -1,7 +1,7 @@
 //! What a client of several hubs does about its choice: the one it is at, the one it goes to and those that stand by.
 
 use super::super::context::Context;
-use super::super::contract::effect::Event;
+use super::super::contract::effect::{Act, Event};
 use super::super::contract::reason::WhyHub;
 use super::super::contract::settings::HubKey;
 use super::Client;
@@ -93,7 +93,13 @@ impl Client {
         }
         self.follow_uplink(cx);
         if let Some(registration) = self.registrations.get_mut(&before) {
-            registration.withdraw(cx, &self.settings, true);
+            if why.is_forced() {
+                registration.withdraw(cx, &self.settings, true);
+            } else {
+                registration.withdraw_later(cx);
+                // That is told after all that was wanted before is done.
+                cx.act(Act::ReadUses);
+            }
             // What it sent before it hears that is taken; of one that is lost only its kernel may be left, and one that lost the
             // others does not hear from them that this client went.
             match registration.path() {

@@ -197,6 +197,9 @@ impl Client {
                 if let Some(idle) = hub {
                     self.reach.hub_used(cx, idle);
                 }
+                if let Some(registration) = self.left.and_then(|left| self.registrations.get_mut(&left)) {
+                    registration.sends_elsewhere(cx, &self.settings);
+                }
             }
             News::Looped { nonce, port } => self.loops.heard(cx, nonce, port),
             News::Became { .. } | News::FoundPort { .. } | News::FoundClient(_) | News::FoundHubs(_) => {}

@@ -28,6 +28,8 @@ const REGISTER: Backoff = Backoff { first: Duration::from_secs(1), most: Duratio
 /// Tries to withdraw, and how many.
 const WITHDRAW: Backoff = Backoff { first: Duration::from_millis(400), most: Duration::from_millis(400) };
 const WITHDRAW_TRIES: u32 = 4;
+/// The kernel sends by another hub within this.
+const SWITCHED: Duration = Duration::from_secs(1);
 /// What a hub says so soon after it accepted a registration, it says because of that.
 const JUST_NOW: Duration = Duration::from_secs(5);
 /// A hub is not suspected more often than this of having forgotten us.
@@ -298,21 +300,44 @@ impl Registration {
 
     /// Withdraws (RFC 2332 section 5.2.5). With `wait` until the hub confirms, or does not for long enough.
     pub fn withdraw(&mut self, cx: &mut Context<'_>, settings: &ClientSettings, wait: bool) {
-        let (Some(site), Some(mac)) = (self.site, cx.sites.mac) else { return };
-        let registered = matches!(self.state, State::Registered { .. });
+        // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.
+        let wait = wait && matches!(self.state, State::Registered { .. });
+        if self.begin_to_withdraw(cx) {
+            self.send_purge(cx, settings, wait);
+            if !wait {
+                self.end(cx);
+            }
+        }
+    }
+
+    /// Withdraws once the kernel sends by another hub, which [`Registration::sends_elsewhere`] tells: this one takes what is
+    /// sent until then.
+    pub fn withdraw_later(&mut self, cx: &mut Context<'_>) {
+        if self.begin_to_withdraw(cx) {
+            let at = cx.now + SWITCHED;
+            self.arm(cx, at);
+        }
+    }
+
+    /// Nothing is sent by this hub any more.
+    pub fn sends_elsewhere(&mut self, cx: &mut Context<'_>, settings: &ClientSettings) {
+        let is_unsent = self.request.is_some_and(|request| request.tries() == 0);
+        if matches!(self.state, State::Withdrawing) && is_unsent {
+            self.send_purge(cx, settings, true);
+        }
+    }
+
+    /// Whether there is something to withdraw.
+    fn begin_to_withdraw(&mut self, cx: &mut Context<'_>) -> bool {
+        let (Some(site), Some(mac)) = (self.site, cx.sites.mac) else { return false };
         if !self.is_claimed() || self.session.is_unknown() {
             self.end(cx);
-            return;
+            return false;
         }
         self.owed = cx.sites.tags(site).map(|tags| (tags, standby::LATE));
         self.request = Some(Request::new(cx, site, ProtocolAddress::Mac(mac)));
         self.turn(cx.now, State::Withdrawing);
-        // A request under way may have arrived, though no answer did: then nobody waits for the confirmation.
-        let wait = wait && registered;
-        self.send_purge(cx, settings, wait);
-        if !wait {
-            self.end(cx);
-        }
+        true
     }
 
     /// The hub does not treat this client as registered: it may have lost its memory. Whether that may be the reason.
