@@ -370,11 +370,19 @@ fn a_spoke_that_starts_at_another_hub_is_known_there() {
     };
     sim.until(3 * SECOND, "being known", is_known);
     sim.until(3 * SECOND, "asking anew", |sim| leads_to(sim, 0));
-    // So does what is found there later.
-    let (mac, to) = (station(77), Vtep { nbma: hub_nbma(1), vni: vni(7) });
-    sim.input(3, Input::News { vn: VN, news: News::FoundShortcut { mac, to } });
-    let wanted = sim.nodes[3].engine.plane(VN).unwrap().shortcut(mac);
-    assert_eq!(wanted, None);
+}
+
+/// What an earlier run left of another hub may be found after the registration.
+#[test]
+fn a_shortcut_to_a_hub_that_was_left_is_not_taken_over() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[0, 1, 2]]);
+    for (hub, is_taken) in [(1, false), (7, true)] {
+        let (mac, to) = (station(70 + hub), Vtep { nbma: hub_nbma(hub), vni: vni(7) });
+        sim.input(3, Input::News { vn: VN, news: News::FoundShortcut { mac, to } });
+        let wanted = sim.nodes[3].engine.plane(VN).unwrap().shortcut(mac);
+        assert_eq!(wanted == Some(to), is_taken, "{wanted:?}");
+    }
 }
 
 /// A hub that starts while it is cut off from the other knows what it has lost: who comes there goes where the others are.

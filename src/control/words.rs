@@ -127,6 +127,7 @@ pub fn why(why: Why) -> &'static str {
         Why::Moved => "its router registered from another address",
         Why::Taken => "another router registered its MAC, and it did not answer",
         Why::NoPath => "nothing gets there straight",
+        Why::HubLeft => "it was at the hub before, or at another port of this one",
         Why::Crowded => "made room for another one (max_macs)",
         Why::Purged => "it was withdrawn",
         Why::Local => "the MAC is at a local port now",

@@ -69,7 +69,7 @@ impl Client {
         Some(if is_since { Trouble::NhrpOnly } else { trouble })
     }
 
-    /// The hub's path is that to where unknown frames go.
+    /// The hub's path is that to where unknown frames go. Where that is new, what was at the hub before goes there, too.
     pub(super) fn follow_uplink(&mut self, cx: &mut Context<'_>) {
         let uplink = self.active().and_then(Registration::uplink);
         if let Some(uplink) = uplink.and_then(|site| cx.sites.vtep(site))

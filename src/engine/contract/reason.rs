@@ -101,6 +101,8 @@ pub enum Why {
     Crowded,
     /// Nothing gets there straight.
     NoPath,
+    /// It was at the place of a hub that was left.
+    HubLeft,
 }
 
 /// A bounded table.

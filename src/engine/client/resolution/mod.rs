@@ -117,8 +117,9 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Whether a place is one of a hub's, but not where unknown frames go: an earlier one, that takes nothing of this client soon.
-    fn has_left(&self, cx: &Context<'_>, at: Vtep) -> bool {
+    /// Whether a place is at a hub's address, but not where unknown frames go: at a hub, or a port of it, that takes nothing of this
+    /// client soon.
+    fn is_at_left_hub(&self, cx: &Context<'_>, at: Vtep) -> bool {
         let uplink = self.uplink.and_then(|uplink| cx.sites.vtep(uplink));
         let is_hubs = |hub: &Registration| hub.path().is_some_and(|path| path.remote == at.nbma);
         uplink.is_some_and(|uplink| uplink != at) && self.hubs.values().any(is_hubs)
@@ -174,7 +175,7 @@ impl Resolution {
         let adopted = match known {
             // It is compared with what is wanted.
             Some((_, true)) => false,
-            _ if asker.has_left(cx, to) => false,
+            _ if asker.is_at_left_hub(cx, to) => false,
             Some((Phase::Queued | Phase::Asking(_), false)) => true,
             Some((_, false)) => false,
             None if is_here(cx, mac) => false,
@@ -434,12 +435,15 @@ impl Resolution {
     /// Unknown frames go by another hub, or port of it: what was at the one before goes there, too, and is asked for.
     pub fn follow_uplink(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
         let is_left = |mac: Mac| {
-            cx.book.site_of(mac).and_then(|site| cx.sites.vtep(site)).is_some_and(|at| asker.has_left(cx, at))
+            cx.book
+                .site_of(mac)
+                .and_then(|site| cx.sites.vtep(site))
+                .is_some_and(|at| asker.is_at_left_hub(cx, at))
         };
         let placed = self.entries.iter().filter(|(_, entry)| entry.is_placed()).map(|(mac, _)| *mac);
         let left: Vec<Mac> = placed.filter(|mac| is_left(*mac)).collect();
         for mac in left {
-            self.retreat(cx, asker, mac, Why::NoPath);
+            self.retreat(cx, asker, mac, Why::HubLeft);
             self.enqueue(cx, asker, mac);
         }
     }
