@@ -942,6 +942,27 @@ fn a_hub_that_is_cut_off_is_not_heard_beside_the_next() {
     assert_eq!(ports(&sim, 3), [(0, Passing::All)]);
 }
 
+/// Hubs that lose each other take nothing back that is true: what goes straight from site to site goes on, and follows the sites to
+/// where they meet.
+#[test]
+fn what_goes_straight_survives_a_cut_between_hubs() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    add_choosers(&mut sim, &[[1, 0, 2], [2, 0, 1], [0, 1, 2]]);
+    let meet = |sim: &Sim| (3..6).all(|id| ports(sim, id) == [(0, Passing::All)]);
+    for (a, b) in [(3, 4), (4, 5)] {
+        sim.converse(station(a), station(b), SECOND / 50, 2 * MINUTE);
+    }
+    sim.run_secs(20);
+    assert_eq!([ports(&sim, 3), ports(&sim, 4)], [[(1, Passing::All)], [(2, Passing::All)]]);
+    sim.forget_gaps();
+    [(0, 1), (0, 2), (1, 2)].into_iter().for_each(|(a, b)| sim.cut(a, b));
+    sim.until(40 * SECOND, "meeting", meet);
+    sim.run_secs(20);
+    let gap = sim.longest_gap();
+    println!("the longest gap: {gap:?}");
+    sim.check(gap < SECOND, || format!("nothing went straight for {gap:?}"));
+}
+
 /// Where VXLAN does not pass to the hub that all are to meet at, the spoke does not go there and back all the time.
 #[test]
 fn who_cannot_meet_the_others_stays() {

@@ -37,7 +37,7 @@ impl Server {
             return Ok(());
         }
         // It may be known in a moment; who asks asks again.
-        if !self.is_listed && !self.knows(cx, wanted) {
+        if !self.is_listed && !self.knows(cx, wanted) || self.is_kept(cx, wanted) {
             return Ok(());
         }
         if let Some(hub) = self.other_hub(cx, from, wanted) {

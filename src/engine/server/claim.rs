@@ -384,7 +384,7 @@ impl Server {
         if let Some(uplink) = uplink {
             cx.tell(Event::SpokeMoved { from: was, to, uplink });
         }
-        self.taken_back.push(TakenBack { site, was: Some(was), stays: true, last: None });
+        self.taken_back.push(TakenBack { site, was: Some(was), stays: true, last: None, at: cx.now });
         self.go_on_taking_back(cx);
     }
 

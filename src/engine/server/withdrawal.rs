@@ -11,8 +11,10 @@ use super::super::exchange::{Inbound, Trust};
 use super::super::member::Member;
 use super::super::sites::SiteId;
 use super::{SOON, STEP, Server, ip, went};
+use crate::time::Instant;
 use crate::types::{Mac, Vtep};
 use crate::wire::nhrp::{Cie, Fault, ProtocolAddress};
+use core::time::Duration;
 
 /// A site that is gone, or elsewhere: what was said of its addresses is still to be taken back.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,13 @@ pub struct TakenBack {
     /// Whether its addresses stay with it; and the last one that was looked at.
     pub(super) stays: bool,
     pub(super) last: Option<ProtocolAddress>,
+    /// When it is due.
+    pub(super) at: Instant,
 }
+
+/// A hub is lost: sites that were at it may be cut off from this one but not from those of this one, and are here, or both at
+/// another hub, within this. Until then what they know of each other leads there, as long as probes get there.
+const MEET: Duration = Duration::from_secs(10);
 
 impl Server {
     /// A client withdraws what it registered, or a MAC that was behind it.
@@ -167,14 +175,16 @@ impl Server {
     /// The client is gone: its port goes, and every shortcut towards it.
     pub(super) fn remove(&mut self, cx: &mut Context<'_>, site: SiteId, why: Why) {
         // What a hub answered was never where it is itself.
-        let vtep = cx.sites.vtep(site).filter(|_| !Server::is_hub(cx, site));
+        let is_hub = Server::is_hub(cx, site);
+        let vtep = cx.sites.vtep(site).filter(|_| !is_hub);
         if !self.leave(cx, site, why) {
             return;
         }
         if cx.sites.is_loose(site) {
             cx.sites.remove(site);
         }
-        self.taken_back.push(TakenBack { site, was: vtep, stays: false, last: None });
+        let at = if is_hub { cx.now + MEET } else { cx.now };
+        self.taken_back.push(TakenBack { site, was: vtep, stays: false, last: None, at });
         self.go_on_taking_back(cx);
     }
 
@@ -214,13 +224,20 @@ impl Server {
         true
     }
 
+    /// Whether an address was at a hub that is lost, and sites may still meet.
+    pub(super) fn is_kept(&self, cx: &Context<'_>, address: ProtocolAddress) -> bool {
+        let site = cx.book.get(address).and_then(|entry| entry.site());
+        self.taken_back.iter().any(|gone| gone.at > cx.now && Some(gone.site) == site)
+    }
+
     /// Takes back what is still said of sites that are gone, or elsewhere.
     pub(super) fn go_on_taking_back(&mut self, cx: &mut Context<'_>) {
-        let mut left = STEP;
-        while let Some(TakenBack { site, was, stays, mut last }) = self.taken_back.pop() {
+        let (mut left, now) = (STEP, cx.now);
+        while let Some(place) = self.taken_back.iter().rposition(|gone| gone.at <= now) {
+            let TakenBack { site, was, stays, mut last, at } = self.taken_back.remove(place);
             while let Some(address) = cx.book.next_behind(site, last) {
                 if left == 0 {
-                    self.taken_back.push(TakenBack { site, was, stays, last });
+                    self.taken_back.push(TakenBack { site, was, stays, last, at });
                     return cx.arm(&mut self.taking_back, cx.now + SOON, Due::Server(ServerDue::TakeBack));
                 }
                 left -= 1;
@@ -233,6 +250,9 @@ impl Server {
                     self.take_back_from(cx, address, was, &change);
                 }
             }
+        }
+        if let Some(next) = self.taken_back.iter().map(|gone| gone.at).min() {
+            cx.arm(&mut self.taking_back, next, Due::Server(ServerDue::TakeBack));
         }
     }
 }

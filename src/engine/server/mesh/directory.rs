@@ -114,7 +114,8 @@ impl Server {
 
     /// Whether what is at a site is this hub's to announce: not what is behind another hub, nor a spoke that one has by now.
     pub(in super::super) fn is_own(&self, cx: &Context<'_>, site: SiteId) -> bool {
-        !Server::is_hub(cx, site) && !self.is_given_up(cx, site)
+        let is_spoke = cx.sites.member(site).is_some_and(|member| !member.is_hub);
+        site == SiteId::HERE || is_spoke && !self.is_given_up(cx, site)
     }
 
     fn announce_to_all(&self, cx: &mut Context<'_>, mac: Mac) {

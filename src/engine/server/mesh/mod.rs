@@ -347,7 +347,9 @@ impl Server {
     /// Another hub began a session. It may have forgotten who asked it: whoever was answered about what is behind it asks again.
     /// And it is told of all that is here.
     pub(super) fn hub_begins(&mut self, cx: &mut Context<'_>, site: SiteId) {
-        self.taken_back.push(TakenBack { site, was: None, stays: true, last: None });
+        // What was kept since it was lost is true again.
+        self.taken_back.retain(|gone| gone.site != site);
+        self.taken_back.push(TakenBack { site, was: None, stays: true, last: None, at: cx.now });
         self.go_on_taking_back(cx);
         if Server::hub_port(cx, site).is_some() {
             self.watch_path(cx, site);
