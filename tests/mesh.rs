@@ -631,6 +631,26 @@ fn a_hub_that_is_no_peer_yet_is_no_spoke() {
     }
 }
 
+/// Two names for one address are one hub; once they are not, the second is one of its own.
+#[test]
+fn a_name_that_stood_for_another_hub_is_one_of_its_own_later() {
+    // The one with the lowest address registers with both others, that with the highest one with none.
+    for at in [0, 2] {
+        let mut sim = mesh(seed(), Net::GOOD, 3, 1);
+        let (first, second) = (HubKey(1), HubKey(2 - at as u16));
+        let (path, other) = (sim.nodes[at].hubs[&first], sim.nodes[at].hubs[&second]);
+        sim.set_peer(at, second, Some(path));
+        sim.run_secs(30);
+        assert_eq!(linked(&sim, at), 1);
+        // The first name's address changes, the second one's does not.
+        sim.set_peer(at, first, Some(other));
+        sim.until(30 * SECOND, "linking", |sim| (0..3).all(|id| linked(sim, id) == 2));
+        for from in 3..6 {
+            one_copy_each(&mut sim, 3, from);
+        }
+    }
+}
+
 /// What is behind a hub is told the others again after a restart of its daemon, quiet as it may be; and who asked the one
 /// before hears of what changes.
 #[test]

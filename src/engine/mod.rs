@@ -31,6 +31,7 @@ mod sites;
 mod timers;
 mod uplinks;
 mod vn;
+mod ways;
 
 pub use contract::effect::{Act, Effect, Effects, Event};
 pub use contract::input::{Input, News, Order, Outcome, Place};

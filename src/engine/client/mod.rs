@@ -26,6 +26,7 @@ use super::loops::Loops;
 use super::reach::Reach;
 use super::restless::Restless;
 use super::sites::SiteId;
+use super::ways::Ways;
 use crate::map::map_of;
 use crate::time::Instant;
 use crate::types::{Mac, VpnId};
@@ -45,8 +46,7 @@ pub struct Client {
     settings: ClientSettings,
     /// One for each hub.
     registrations: LiteMap<HubKey, Registration>,
-    /// The ways to them, as far as they are known.
-    ways: LiteMap<HubKey, Path>,
+    ways: Ways,
     /// Which of them it is at.
     choice: Choice,
     /// The one that it left for another, until that is confirmed.
@@ -73,7 +73,7 @@ impl Client {
         Client {
             settings,
             registrations: map_of(all),
-            ways: LiteMap::new(),
+            ways: Ways::default(),
             choice: Choice::new(now, settings.hubs, settings.preempt),
             left: None,
             is_silent: false,
@@ -122,24 +122,11 @@ impl Client {
         if self.registrations.get(&hub).is_none() {
             return;
         }
-        match path {
-            Some(path) => self.ways.insert(hub, path),
-            None => self.ways.remove(&hub),
-        };
-        self.follow_way(cx, hub, path.filter(|path| self.is_hubs_own(hub, *path)));
-        // One that stood for another one's address may have one of its own now.
-        let without = self.registrations.values().filter(|r| r.hub() != hub && r.path().is_none());
-        let ways = without.filter_map(|r| Some((r.hub(), *self.ways.get(&r.hub())?)));
-        let next = ways.into_iter().find(|(hub, path)| self.is_hubs_own(*hub, *path));
-        if let Some((hub, path)) = next {
+        let path = self.ways.tell(hub, path);
+        self.follow_way(cx, hub, path);
+        if let Some((hub, path)) = self.ways.freed() {
             self.follow_way(cx, hub, Some(path));
         }
-    }
-
-    /// Two names may stand for one address: then it is one hub, and the second name has no way.
-    fn is_hubs_own(&self, hub: HubKey, path: Path) -> bool {
-        let is_it = |other: &Registration| other.path().is_some_and(|there| there.remote == path.remote);
-        !self.registrations.values().any(|other| other.hub() != hub && is_it(other))
     }
 
     fn follow_way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {

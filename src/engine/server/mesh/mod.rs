@@ -19,6 +19,7 @@ use super::super::exchange::{Inbound, KeyId, Trust};
 use super::super::limits::{self, CIES_PER_PURGE, TokenBucket};
 use super::super::member::{MemberPort, Registered};
 use super::super::sites::SiteId;
+use super::super::ways::Ways;
 use super::{Server, TakenBack};
 use crate::map::map_of;
 use crate::time::Instant;
@@ -42,6 +43,7 @@ const KIND: usize = 17;
 #[derive(Debug)]
 pub struct Mesh {
     peers: LiteMap<HubKey, OtherHub>,
+    ways: Ways,
     /// What the settings say of all hubs; of those that are peers it is read.
     wanted: LiteMap<HubKey, HubSettings>,
     /// Those that are clients now.
@@ -62,8 +64,6 @@ pub struct Mesh {
 #[derive(Debug)]
 struct OtherHub {
     hub: HubKey,
-    /// The way there, once it is known.
-    path: Option<Path>,
     /// It has a way if this is the hub that registers.
     registration: Registration,
     /// The VNI of the port for it, which this hub chose for its registration.
@@ -76,6 +76,7 @@ impl Mesh {
             |hub: &HubKey| (*hub, OtherHub::new(now, *hub, hubs.get(hub).copied().unwrap_or_default()));
         Mesh {
             peers: map_of(peers.iter().map(peer)),
+            ways: Ways::default(),
             wanted: hubs.clone(),
             hubs: Vec::new(),
             most: 0,
@@ -130,13 +131,7 @@ impl Mesh {
 
     /// Whether another hub is at an underlay address.
     pub fn is_at(&self, nbma: Nbma) -> bool {
-        self.peers.values().any(|peer| peer.path.is_some_and(|path| path.remote == nbma))
-    }
-
-    /// Two names may stand for one address: then it is one hub, and the second name has no way.
-    fn is_hubs_own(&self, hub: HubKey, path: Path) -> bool {
-        let is_it = |other: &OtherHub| other.path.is_some_and(|there| there.remote == path.remote);
-        !self.peers.values().any(|other| other.hub != hub && is_it(other))
+        self.ways.is_at(nbma)
     }
 
     /// Whether this hub registers with one at an underlay address.
@@ -157,7 +152,7 @@ impl Mesh {
 
 impl OtherHub {
     fn new(now: Instant, hub: HubKey, to: HubSettings) -> OtherHub {
-        OtherHub { hub, path: None, registration: Registration::new(now, hub, to).of_hub(), vni: None }
+        OtherHub { hub, registration: Registration::new(now, hub, to).of_hub(), vni: None }
     }
 
     /// What it registers as, if it does.
@@ -213,13 +208,23 @@ impl Server {
 
     /// The way to another hub is known, changed or lost.
     pub fn way(&mut self, cx: &mut Context<'_>, hub: HubKey, path: Option<Path>) {
-        let path = path.filter(|path| self.mesh.is_hubs_own(hub, *path));
+        if self.mesh.peers.get(&hub).is_none() {
+            return;
+        }
+        let before = self.mesh.ways.to(hub);
+        let path = self.mesh.ways.tell(hub, path);
+        self.follow_way(cx, hub, before, path);
+        if let Some((hub, path)) = self.mesh.ways.freed() {
+            self.follow_way(cx, hub, None, Some(path));
+        }
+    }
+
+    fn follow_way(&mut self, cx: &mut Context<'_>, hub: HubKey, before: Option<Path>, path: Option<Path>) {
         let Some(peer) = self.mesh.peers.get_mut(&hub) else { return };
-        if peer.path == path {
+        if before == path {
             peer.registers(cx, |registration, cx, settings| registration.retry(cx, settings));
             return;
         }
-        let before = core::mem::replace(&mut peer.path, path);
         let own = path.filter(|path| cx.name_of(path.local) < path.remote);
         if before.map(|path| path.remote) != path.map(|path| path.remote) {
             let gone: Vec<SiteId> = before.map_or_else(Vec::new, |path| hubs_at(cx, path.remote));
@@ -297,7 +302,7 @@ impl Server {
     fn peer_accepted(&mut self, cx: &mut Context<'_>, hub: HubKey) {
         let Some(peer) = self.mesh.peers.get(&hub) else { return };
         let registration = &peer.registration;
-        let (Some(Path { local, remote }), Some(uplink)) = (peer.path, peer.vni) else { return };
+        let (Some(Path { local, remote }), Some(uplink)) = (self.mesh.ways.to(hub), peer.vni) else { return };
         let (Some(mac), Some(site)) = (registration.hub_mac(), registration.uplink()) else { return };
         let (Some(via), Some(to)) = (registration.via(cx.vpn_id), registration.site()) else { return };
         let Some((tags, key)) = cx.sites.get(to).map(|there| (there.tags, there.key)) else { return };
@@ -362,7 +367,7 @@ impl Server {
     pub(super) fn peer_failed(&mut self, cx: &mut Context<'_>, uplink: Vni) {
         let first = self.settings.uplink_first;
         for (_, peer) in self.mesh.peers.iter_mut().filter(|(_, peer)| peer.vni == Some(uplink)) {
-            let spoke = peer.path.map(|path| Vtep { nbma: path.remote, vni: first });
+            let spoke = self.mesh.ways.to(peer.hub).map(|path| Vtep { nbma: path.remote, vni: first });
             peer.vni = cx.uplinks.allocate(first, cx.vpn_id, spoke);
             peer.registers(cx, |registration, cx, settings| registration.refresh(cx, settings));
         }
@@ -406,7 +411,8 @@ impl Server {
 
     fn end_peer(&mut self, cx: &mut Context<'_>, hub: HubKey) {
         let Some(mut peer) = self.mesh.peers.remove(&hub) else { return };
-        let path = peer.path;
+        let path = self.mesh.ways.to(hub);
+        self.mesh.ways.tell(hub, None);
         peer.registers(cx, |registration, cx, settings| {
             registration.withdraw(cx, settings, false);
             registration.set_path(cx, None);
