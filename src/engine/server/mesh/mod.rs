@@ -139,6 +139,11 @@ impl Mesh {
         self.peers.values().any(|peer| peer.registers_at(nbma))
     }
 
+    /// The one that this hub registers with at an underlay address.
+    fn peer_at(&mut self, nbma: Nbma) -> Option<&mut OtherHub> {
+        self.peers.iter_mut().map(|(_, peer)| peer).find(|peer| peer.registers_at(nbma))
+    }
+
     /// Whether a registration of this hub's names the VNI.
     pub fn uses(&self, uplink: Vni) -> bool {
         self.peers.values().any(|peer| peer.vni == Some(uplink))
@@ -282,19 +287,15 @@ impl Server {
 
     /// Another hub may have been started anew: it says so, or does not know the session.
     pub(super) fn doubt_peer(&mut self, cx: &mut Context<'_>, nbma: Nbma) {
-        for (_, peer) in self.mesh.peers.iter_mut() {
-            if peer.registers_at(nbma) {
-                peer.registers(cx, |registration, cx, _| registration.hint(cx));
-            }
+        if let Some(peer) = self.mesh.peer_at(nbma) {
+            peer.registers(cx, |registration, cx, _| registration.hint(cx));
         }
     }
 
     /// Another hub does not answer probes: whether it answers NHRP is asked now, by the one of both that registers.
     fn hasten_peer(&mut self, cx: &mut Context<'_>, nbma: Nbma) {
-        for (_, peer) in self.mesh.peers.iter_mut() {
-            if peer.registers_at(nbma) {
-                peer.registers(cx, |registration, cx, _| registration.hasten(cx, Duration::ZERO));
-            }
+        if let Some(peer) = self.mesh.peer_at(nbma) {
+            peer.registers(cx, |registration, cx, _| registration.hasten(cx, Duration::ZERO));
         }
     }
 
