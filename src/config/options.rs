@@ -416,7 +416,9 @@ options! {
     ///
     /// Of two hubs the one with the lower address registers with the other; where a section `hub` has keys, by those. What
     /// comes from one hub is not passed on to another one, so each has to be linked to all. A cable between their bridges besides
-    /// is a loop. Not with `dataplane` `kmod`; `auto` is `bridge` then. Over IPv6 not with `transport` `device`. Needs Linux 4.18.
+    /// is a loop. Not with `dataplane` `kmod`; `auto` is `bridge` then. Over IPv6 not with `transport`
+    /// `device`. Needs Linux 4.18; 5.18 or newer, lest what a spoke sends while it changes its hub arrive
+    /// twice.
     PEER: "Other hubs" = of_hub("peer", Kind::Section("hub"), Unset::Nothing).list();
 
     /// Whether routers may register MAC addresses without a session, such as those of other programs. Anybody who forges

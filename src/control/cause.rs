@@ -108,6 +108,8 @@ pub enum Cause {
         /// What to do about it, if anything.
         hint: Option<&'static str>,
     },
+    /// The kernel does not lock ports of a bridge, which several hubs of a VN want.
+    NoLocks,
     /// What is to outlive the daemon cannot be written.
     NoState {
         /// The file.
@@ -172,6 +174,9 @@ impl Cause {
             Cause::Failed(text) => text.clone(),
             Cause::NoWay => "the way to the hub is not known yet".into(),
             Cause::NoGuard { why, .. } => format!("anybody's frames are taken from the underlay: {why}"),
+            Cause::NoLocks => "what a spoke sends while it comes over from another hub may arrive twice: \
+                               this kernel does not lock ports of a bridge"
+                .into(),
             Cause::NoState { file, why } => format!("{file}: {why}"),
         }
     }
@@ -244,6 +249,7 @@ impl Cause {
                 "run the daemon as root, or give it CAP_NET_ADMIN and CAP_NET_RAW"
             }
             Cause::NoGuard { hint, .. } => return *hint,
+            Cause::NoLocks => "use Linux 5.18 or newer at hubs with 'list peer'",
             Cause::NoState { .. } => {
                 "correct option 'state_file': until then this router is another one for its hubs after each start, and \
                  what it registered before lasts there until its holding time is over"
@@ -297,6 +303,11 @@ mod tests {
                  CAP_NET_RAW",
             ),
             (Cause::Failed("device 'x' has VNI 7".into()), "device 'x' has VNI 7"),
+            (
+                Cause::NoLocks,
+                "what a spoke sends while it comes over from another hub may arrive twice: this kernel does \
+                 not lock ports of a bridge; use Linux 5.18 or newer at hubs with 'list peer'",
+            ),
             (
                 Cause::Inside { hub, by: "br-lan".into() },
                 "the route to hub 10.0.0.1 leads through 'br-lan', into the VN itself; set option 'interface' to \

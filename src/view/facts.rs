@@ -52,7 +52,8 @@ pub struct VnStatus {
     pub device: Option<String>,
     /// Why the VN does not work on this router: its devices, this router's address, or the way to the hub.
     pub trouble: Option<Cause>,
-    /// What it lacks though it may work: one of several hubs that nothing leads to.
+    /// What it lacks though it may work: one of several hubs that nothing leads to, or what the kernel cannot
+    /// do for it.
     pub lack: Option<Cause>,
     /// This router's part in the VN.
     pub role: RoleStatus,

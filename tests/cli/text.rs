@@ -91,6 +91,25 @@ VN test: spoke of dc2 (10.0.0.2), registered for 60 s
     assert!(said.hint.as_ref().is_some_and(|hint| hint.contains("transport 'raw'")), "{said:?}");
 }
 
+/// A hub among several works on an old kernel, but not as well as on a newer one.
+#[test]
+fn status_says_what_the_kernel_lacks() {
+    let status = daemon(vec![VnStatus { lack: Some(Cause::NoLocks), ..vn("core", "5", hub()) }]);
+    let text = status_text(FILE, &status);
+    let expected = "\
+  why     what a spoke sends while it comes over from another hub may arrive
+          twice: this kernel does not lock ports of a bridge
+  do      use Linux 5.18 or newer at hubs with 'list peer'
+";
+    assert!(text.contains(expected), "{text}");
+    let all = dmevpn::view::doctor::of_status(&status);
+    let said = all.iter().find(|one| one.what == "VN core").unwrap();
+    assert!(
+        said.level == dmevpn::view::doctor::Level::Warning && said.text.contains("lock ports"),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn status_says_whose_packets_make_no_sense() {
     let status = Status { odd: odd()[..2].to_vec(), ..daemon(vec![vn("core", "5", hub())]) };

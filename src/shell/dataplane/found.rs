@@ -6,6 +6,7 @@ use super::spoke::{set, vtep};
 use super::vn::{Devices, Entry, Found, Part, Ported, Vn};
 use super::worker::{Ended, Job, Whose};
 use super::{DEFAULT, Dataplane, Doomed, Due, Inputs, LISTINGS, Leave, kmod};
+use crate::control::Cause;
 use crate::engine::{Engine, Input, Item, News, Place, Plane, VnKey};
 use crate::shell::netlink::{FdbEntry, FdbTable, Kind, Link};
 use crate::time::Instant;
@@ -15,6 +16,7 @@ impl Dataplane {
     /// A device is there.
     pub(super) fn see(&mut self, link: &Link, inputs: &mut Inputs) {
         self.seen.insert(link.index, ());
+        self.see_locks(link);
         self.floods_still_nothing(link);
         // The event that told so may have been lost.
         self.floods_again(link);
@@ -59,6 +61,27 @@ impl Dataplane {
             _ if is_used => {}
             _ if known || self.alone.is_some() && !self.is_swept => self.is_in_the_way(link, name, mark),
             _ => {}
+        }
+    }
+
+    /// Any port of a bridge shows whether this kernel can lock them: it tells of what it knows.
+    pub(super) fn see_locks(&mut self, link: &Link) {
+        if !self.lacks_locks && link.isolated.is_some() && link.locked.is_none() {
+            self.lacks_locks = true;
+            self.tell_lacks();
+        }
+    }
+
+    /// Where ports cannot be locked a hub among several lacks that. The log says it once.
+    pub(super) fn tell_lacks(&mut self) {
+        let lacks_locks = self.lacks_locks;
+        for (_, vn) in self.vns.iter_mut() {
+            let lack = (lacks_locks && vn.wanted.has_peers).then_some(Cause::NoLocks);
+            let before = core::mem::replace(&mut vn.lack, lack);
+            if let Some(lack) = vn.lack.as_ref().filter(|_| before.is_none()) {
+                let name = vn.wanted.name.as_str();
+                log::warn!(target: name, "{name}: {}", lack.line());
+            }
         }
     }
 

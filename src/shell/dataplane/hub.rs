@@ -13,10 +13,6 @@ use std::sync::Arc;
 /// Part of the MAC of a port.
 const PORT: u8 = 2;
 
-/// What is less than it should be before Linux 5.18.
-const NO_LOCKS: &str = "several hubs want Linux 5.18, which locks ports of a bridge: without, what a spoke sends in the \
-                        moment in which it comes over from another hub may be there twice";
-
 /// The name of the device whose frames go by this uplink VNI.
 pub fn port_name(uplink: Vni) -> String {
     format!("dmevpn{:06x}", uplink.get())
@@ -179,11 +175,7 @@ pub(super) fn serves(there: Port, wanted: Port) -> bool {
 /// were a loop.
 fn isolated(netlink: &mut Netlink, index: u32) -> Made {
     let link = netlink.link_by_index(index).map_err(|e| refused(&e))?;
-    let Some(link) = link else { return Ok(index) };
-    if link.isolated == Some(true) {
-        if link.locked.is_none() {
-            log::warn!("{NO_LOCKS}");
-        }
+    if link.is_none_or(|link| link.isolated == Some(true)) {
         return Ok(index);
     }
     if let Err(e) = netlink.delete_link(index) {

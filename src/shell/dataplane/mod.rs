@@ -167,6 +167,8 @@ pub struct Dataplane {
     deleting: bool,
     /// What goes when they are gone.
     leaving: Vec<Leave>,
+    /// Whether this kernel does not know what a locked port is.
+    lacks_locks: bool,
     /// Bridges that were made to learn nothing from link-local frames.
     quieted: Vec<u32>,
     /// Whether all devices are to be listed, at the earliest then; and whether that is being done.
@@ -218,6 +220,7 @@ impl Dataplane {
             set: SETS.0,
             deleting: false,
             leaving: Vec::new(),
+            lacks_locks: false,
             quieted: Vec::new(),
             look: Some(clock.now()),
             looking: false,
@@ -275,6 +278,7 @@ impl Dataplane {
                 self.vns.insert(key, Vn::new(key, self.number, wanted, now));
             }
         }
+        self.tell_lacks();
     }
 
     /// The addresses that spokes' devices are to send from; where one is missing it stays what it was.
@@ -494,6 +498,11 @@ impl Dataplane {
     pub fn state(&self, key: VnKey) -> (Option<Mac>, Option<Cause>) {
         let Some(Vn { standing, .. }) = self.vns.get(&key) else { return (None, None) };
         (standing.bridge_mac, standing.trouble.clone().or_else(|| standing.warning.clone()))
+    }
+
+    /// What a VN lacks that works nevertheless.
+    pub fn lack(&self, key: VnKey) -> Option<&Cause> {
+        self.vns.get(&key)?.lack.as_ref()
     }
 
     /// Whether others' frames are to be kept from a hub's ports; how many were dropped, or why none are.

@@ -167,6 +167,7 @@ impl Dataplane {
 
     /// A device is new, or was changed.
     fn link_event(&mut self, link: &Link) {
+        self.see_locks(link);
         self.floods_again(link);
         self.shut_again(link);
         self.isolate_again(link.index, link.isolated);

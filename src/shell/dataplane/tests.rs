@@ -846,3 +846,43 @@ fn a_bridge_learns_again_when_it_is_no_vns_any_more() {
     assert!(learns(hub.plan()));
     assert!(!learns(hub.plan()));
 }
+
+/// A kernel older than 5.18 shows by any port of a bridge that it locks none. A hub among several lacks that,
+/// others lack nothing.
+#[test]
+fn several_hubs_lack_locks_of_ports() {
+    let config = |peer: &str| {
+        let text = format!(
+            "config dmevpn 'main'\n\toption nbma '10.0.0.1'\n\
+             config hub 'dc2'\n\toption address '10.0.0.2'\n\
+             config vn 'a'\n\toption vpn_id '1'\n\toption role 'hub'\n\toption bridge 'br-a'\n{peer}\
+             config vn 'b'\n\toption vpn_id '2'\n\toption role 'hub'\n\toption bridge 'br-b'\n"
+        );
+        Config::parse("test", &text).unwrap()
+    };
+    let lacks = |hub: &Hub| {
+        let lack = |whose: &Whose| hub.dataplane.lack(whose.0).is_some_and(|lack| *lack == Cause::NoLocks);
+        hub.vns.iter().map(lack).collect::<Vec<_>>()
+    };
+    let port = |locked| Link { isolated: Some(false), locked, ..device(ONE) };
+    for listed in [true, false] {
+        let mut hub = plane_of(&config("\tlist peer 'dc2'\n"));
+        let sees = |hub: &mut Hub, link| match listed {
+            true => hub.hear(Report::Links(vec![link])),
+            false => hub.tell(Event::Link(link)),
+        };
+        // What is no port of a bridge says nothing.
+        sees(&mut hub, bridge("br-a", BRIDGE));
+        sees(&mut hub, port(Some(false)));
+        assert_eq!(lacks(&hub), [false, false]);
+        sees(&mut hub, port(None));
+        assert_eq!(lacks(&hub), [true, false]);
+        // So with what a reload brings.
+        for (peer, expected) in [("", false), ("\tlist peer 'dc2'\n", true)] {
+            let (config, mut names) = (config(peer), Names::default());
+            names.learn(&config);
+            hub.dataplane.configure(&config, &names, &mut hub.inputs);
+            assert_eq!(lacks(&hub), [expected, false], "{peer}");
+        }
+    }
+}

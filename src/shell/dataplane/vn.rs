@@ -5,6 +5,7 @@ use super::settle::Standing;
 use super::spoke::{destination, uplink_mac, vtep};
 use super::vlan::{self, Scope};
 use super::wanted::{Role, Wanted};
+use crate::control::Cause;
 use crate::engine::{Place, Port, VnKey};
 use crate::shell::netlink::{FdbChange, FdbEntry, Link};
 use crate::shell::underlay::Source;
@@ -118,6 +119,8 @@ pub(super) struct Vn {
     /// What a spoke's device sends from, once known.
     pub origin: Option<Source>,
     pub standing: Standing,
+    /// What it lacks though it works.
+    pub lack: Option<Cause>,
     pub devices: Devices,
     pub found: Vec<Found>,
     /// Whether ports are to join the bridge once more: their MTU or VLAN is another one.
@@ -165,6 +168,7 @@ impl Vn {
             wanted: Arc::new(wanted),
             origin: None,
             standing: Standing::default(),
+            lack: None,
             devices,
             found: Vec::new(),
             joins: false,

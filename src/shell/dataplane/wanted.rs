@@ -22,6 +22,8 @@ pub(super) struct Wanted {
     pub is_guarded: bool,
     /// That of a hub's bridge, if the daemon makes it.
     pub bridge_mac: [u8; 6],
+    /// Whether it is one of several hubs that are one switch.
+    pub has_peers: bool,
     pub role: Role,
 }
 
@@ -68,6 +70,7 @@ impl Wanted {
             protocol_mac: identity.protocol_mac(vn.vpn_id),
             device_mac: identity.device_mac(vn.vpn_id),
             is_guarded,
+            has_peers,
             role,
         }
     }

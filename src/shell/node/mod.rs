@@ -245,9 +245,9 @@ impl Node {
         (mac, other.or_else(|| way.cloned()).or(trouble))
     }
 
-    /// What a VN lacks that may work nevertheless: a hub that nothing leads to.
+    /// What a VN lacks that may work nevertheless: a hub that nothing leads to, or what the kernel cannot do.
     pub fn lack(&self, key: VnKey) -> Option<&Cause> {
-        self.underlay.lack(key)
+        self.underlay.lack(key).or_else(|| self.dataplane.lack(key))
     }
 
     /// Withdraws; [`Node::is_stopped`] tells when that is done.
