@@ -1004,6 +1004,28 @@ fn who_cannot_meet_the_others_stays() {
     assert!(meet(&sim));
 }
 
+/// The daemon of a hub starts again, with the port of a spoke in its kernel that is at another hub by now, which says so. That spoke
+/// is started anew meanwhile, and registers where it was first.
+#[test]
+fn a_spoke_that_comes_to_where_it_was_given_up_has_one_port() {
+    for after in [300, 1000, 2000, 4000] {
+        let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+        add_choosers(&mut sim, &[[0, 1, 2], [1, 0, 2]]);
+        sim.nodes[0].sleeps = true;
+        sim.run_secs(25);
+        sim.restart(0);
+        sim.run(Duration::from_millis(after));
+        assert_eq!(ports(&sim, 3), [(0, Passing::Mute), (1, Passing::All)]);
+        sim.reboot(3);
+        sim.until(10 * SECOND, "registering", |sim| sim.registered(3, VN));
+        sim.run_secs(10);
+        assert_eq!(ports(&sim, 3), [(0, Passing::All)]);
+        for from in 3..5 {
+            one_copy_each(&mut sim, 3, from);
+        }
+    }
+}
+
 /// A spoke that has gone is forgotten by a hub whose daemon is started again meanwhile.
 #[test]
 fn who_went_is_forgotten_after_a_restart() {

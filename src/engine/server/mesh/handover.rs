@@ -123,8 +123,13 @@ impl Server {
     /// new, or passes no floods.
     pub(in super::super) fn claim(&mut self, cx: &mut Context<'_>, site: SiteId) {
         let Some(spoke) = cx.sites.member(site).filter(|member| !member.is_hub) else { return };
-        let is_new = spoke.port.is_none() || self.is_given_up(cx, site);
+        let is_given_up = self.is_given_up(cx, site);
+        let is_new = spoke.port.is_none() || is_given_up;
         let spokes: Spokes = macs_of(spoke).map(|mac| (site, mac)).collect();
+        if is_given_up {
+            // It is this hub's again, which tells so: of what is given up it would not.
+            self.pass(cx, site, Passing::Nothing);
+        }
         self.mesh.handovers.open.retain(|claim| claim.terms.waits != Some(site));
         self.mesh.handovers.doubts.retain(|doubt| doubt.site != site);
         let is_in_session = |hub: &SiteId| self.has_session(cx, *hub);
