@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{MacState, VnReport};
 use dmevpn::engine::settings::{Trigger, VnKey, VpnMode};
-use dmevpn::engine::{Event, Input, News, Order, Outcome, Place, Refusal, Table, Why};
+use dmevpn::engine::{Event, Input, News, Order, Outcome, Path, Place, Refusal, Table, Why};
 use dmevpn::types::{Mac, Nbma, Vtep};
 use sim::build::*;
 use sim::{Net, NodeId, Sim, seed};
@@ -1007,4 +1007,38 @@ fn a_station_that_moves_quietly() {
     sim.settle(station(1), 3, VN);
     sim.run_secs(10);
     assert_eq!(sim.wrong_shortcuts(), 0, "the old place is still answered");
+}
+
+/// A hub is started again at another address, its bridge with the MAC that it had. A spoke knows the hub's MAC, and a station there that
+/// it did not use lately: nothing leads to the old address any more, neither frames nor what is announced.
+#[test]
+fn what_was_at_a_hub_is_where_the_hub_is_now() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    let hub = sim.add(&[hub_nbma()], hub_settings(HOLDING), None);
+    for n in 1..3 {
+        let id = sim.add(&[spoke_nbma(n)], spoke_settings(HOLDING, 100 + n as u32), Some(hub_nbma()));
+        sim.settle(station(id), id, VN);
+    }
+    sim.settle(station(50), hub, VN);
+    sim.run_secs(10);
+    sim.frame(station(50), None);
+    sim.frame(station(1), None);
+    let mac = sim.plane(hub, VN).mac;
+    sim.run_secs(5);
+    sim.input(1, Input::Order(Order::Resolve { vn: VN, mac }));
+    sim.run_secs(75);
+    assert!(sim.shortcut(1, VN, mac).is_some() && sim.shortcut(1, VN, station(50)).is_some());
+    let new = spoke_nbma(200);
+    sim.renumber(hub, new);
+    sim.nodes[hub].addresses[0] = new;
+    sim.reboot(hub);
+    for id in 1..3 {
+        sim.set_way(id, Some(Path { local: spoke_nbma(id), remote: new }));
+    }
+    sim.until(20 * SECOND, "registering", |sim| sim.registered(1, VN) && sim.plane(hub, VN).ports.len() == 2);
+    let before = sim.frames_lost();
+    sim.talk(station(1), Some(station(50)), SECOND / 20, 10 * SECOND);
+    sim.until(SECOND, "being known", |sim| sim.plane(hub, VN).fdb.place(station(1)).is_some());
+    sim.run_secs(15);
+    assert_eq!(sim.frames_lost(), before);
 }

@@ -72,10 +72,11 @@ impl Client {
     /// The hub's path is that to where unknown frames go. Where that is new, what was at the hub before goes there, too.
     pub(super) fn follow_uplink(&mut self, cx: &mut Context<'_>) {
         let uplink = self.active().and_then(Registration::uplink);
+        let before = cx.plane.uplink();
         if let Some(uplink) = uplink.and_then(|site| cx.sites.vtep(site))
             && cx.want(Item::Uplink, Some(Wanted::To(uplink)))
         {
-            self.ask(cx, |resolution, cx, asker| resolution.follow_uplink(cx, asker));
+            self.ask(cx, |resolution, cx, asker| resolution.follow_uplink(cx, asker, before));
         }
         let prober = self.prober(cx);
         if self.reach.set_hub(cx, prober.as_ref(), uplink.filter(|_| prober.is_some())) {

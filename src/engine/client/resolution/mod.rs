@@ -432,14 +432,12 @@ impl Resolution {
         }
     }
 
-    /// Unknown frames go by another hub, or port of it: what was at the one before goes there, too, and is asked for.
-    pub fn follow_uplink(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>) {
-        let is_left = |mac: Mac| {
-            cx.book
-                .site_of(mac)
-                .and_then(|site| cx.sites.vtep(site))
-                .is_some_and(|at| asker.is_at_left_hub(cx, at))
-        };
+    /// Unknown frames go by another hub than `before`, or by another port or address of it: what was at the one before, or at one of an
+    /// earlier run, goes there, too, and is asked for.
+    pub fn follow_uplink(&mut self, cx: &mut Context<'_>, asker: &mut Asker<'_>, before: Option<Vtep>) {
+        let place = |mac: Mac| cx.book.site_of(mac).and_then(|site| cx.sites.vtep(site));
+        let is_left =
+            |mac: Mac| place(mac).is_some_and(|at| before == Some(at) || asker.is_at_left_hub(cx, at));
         let placed = self.entries.iter().filter(|(_, entry)| entry.is_placed()).map(|(mac, _)| *mac);
         let left: Vec<Mac> = placed.filter(|mac| is_left(*mac)).collect();
         for mac in left {
