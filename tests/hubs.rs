@@ -531,3 +531,19 @@ fn nothing_of_a_hub_that_was_left_is_believed() {
     assert!(sim.longest_gap() < SECOND, "{:?}", sim.longest_gap());
     assert!(sim.shortcut(2, VN, station(3)).is_some());
 }
+
+/// The daemon of a spoke starts while there is no way to the hub that it prefers, as if its name was not known: sites that talk are asked
+/// for all the same.
+#[test]
+fn who_talks_is_asked_for_though_the_first_hub_has_no_way() {
+    let mut sim = world(2, 2);
+    sim.converse(station(2), station(3), OFTEN, 1000 * MINUTE);
+    sim.run_secs(20);
+    sim.nodes[2].hubs.remove(&HUB);
+    sim.restart(2);
+    // As the shell does once it has found the device.
+    sim.list(2, VN);
+    sim.until(20 * SECOND, "registering", |sim| sim.registered(2, VN) && at(sim, 2) == 1);
+    let wanted = |sim: &Sim| sim.nodes[2].engine.plane(VN).unwrap().shortcut(station(3)).is_some();
+    sim.until(20 * SECOND, "asking", wanted);
+}

@@ -56,7 +56,10 @@ impl Client {
                 Step::Take(hub, why) => {
                     let before = self.choice.take(cx, hub, why);
                     self.enter_one(cx, before);
-                    self.enter_one(cx, hub);
+                    if self.enter_one(cx, hub) {
+                        // What was listed while there was no way to a hub was not asked for.
+                        cx.act(Act::List);
+                    }
                     self.told_chosen(cx, hub, why);
                 }
             }
