@@ -330,7 +330,7 @@ impl World {
             self.sim.followed.clear();
             self.sim.follow(mac, None);
             self.sim.run(UNDER_WAY);
-            let Some((_, followed)) = self.sim.followed.pop_first() else { return };
+            let (_, followed) = self.sim.followed.pop_first().expect("it was just sent");
             for id in (0..HUBS + self.spokes).filter(|id| *id != from) {
                 let copies = followed.copies.get(&id).map_or(0, Vec::len);
                 // Who goes to another hub may miss it.
@@ -388,7 +388,7 @@ impl World {
             self.sim.follow(from, Some(*mac));
             self.sim.run(100 * MILLISECOND);
             let (home, _) = self.sim.stations[mac];
-            let Some((_, followed)) = self.sim.followed.pop_first() else { return };
+            let (_, followed) = self.sim.followed.pop_first().expect("it was just sent");
             let copies = followed.copies.get(&home).map_or(0, Vec::len);
             self.sim.check(copies == 1 || !self.rests(home) || !self.rests(*asker), || {
                 format!("{copies} copies from {asker}: {}", told(&followed, home))
