@@ -3,7 +3,7 @@
 mod sim;
 
 use dmevpn::engine::report::{PathState, Trouble, VnReport};
-use dmevpn::engine::settings::{ClientSettings, HubKey, HubSettings, Hubs, Settings, VpnMode};
+use dmevpn::engine::settings::{HubKey, Settings};
 use dmevpn::engine::{Event, Input, News, Order, Passing, Path, Place, Port};
 use dmevpn::types::{Nbma, Vtep};
 use sim::build::*;
@@ -299,32 +299,10 @@ fn hubs_between_which_vxlan_does_not_pass_are_not_linked() {
 /// Spokes of hubs that do not reach each other meet at the lowest of those that live.
 #[test]
 fn spokes_of_hubs_that_vxlan_does_not_pass_between_meet() {
-    let mut sim = Sim::new(seed(), Net::GOOD);
-    for n in 0..3 {
-        sim.add(&[hub_nbma(n)], hub_of(n, 3), None);
-    }
-    for n in 0..3 {
-        for other in (0..3).filter(|other| *other != n) {
-            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
-            sim.set_peer(n, HubKey(other as u16), Some(path));
-        }
-    }
-    for id in 3..9 {
-        // Two prefer each hub.
-        let order: Vec<usize> = (0..3).map(|n| (id + n) % 3).collect();
-        let keys: Vec<HubKey> = (HUB.0..).take(3).map(HubKey).collect();
-        let hubs = Hubs::new(keys.iter().copied()).unwrap();
-        let role = ClientSettings { hubs, ..spoke_role(100 + id as u32) };
-        let mut settings = settings(HOLDING, [(VN, vn_settings(VN, Part::Spoke(role)))], VpnMode::Llc);
-        settings.hubs = keys.iter().map(|hub| (*hub, HubSettings::default())).collect();
-        let addresses: Vec<Nbma> = order.iter().map(|n| hub_nbma(*n)).collect();
-        sim.add_to(&[spoke_nbma(id)], settings, &addresses);
-        sim.settle(station(id), id, VN);
-    }
-    let at = |sim: &Sim, id: NodeId| {
-        let hub = usize::from(sim.nodes[id].engine.hub(VN).unwrap().0 - HUB.0);
-        (id + hub) % 3
-    };
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    // Two prefer each hub.
+    add_choosers(&mut sim, &[[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2], [1, 2, 0], [2, 0, 1]]);
+    let at = |sim: &Sim, id: NodeId| usize::from(sim.nodes[id].engine.hub(VN).unwrap().0 - HUB.0);
     sim.until(MINUTE, "registering", |sim| (3..9).all(|id| sim.registered(id, VN) && at(sim, id) == id % 3));
     sim.run_secs(20);
     sim.links(1, 2, Link::BLOCKED);
@@ -606,17 +584,9 @@ fn a_hub_that_is_back_hears_who_went() {
 #[test]
 fn a_hub_that_is_no_peer_yet_is_no_spoke() {
     let mut sim = Sim::new(seed(), Net::GOOD);
-    for n in 0..3 {
-        // The last one knows nobody yet.
-        let settings = if n == 2 { hub_of(0, 1) } else { hub_of(n, 3) };
-        sim.add(&[hub_nbma(n)], settings, None);
-    }
-    for n in 0..3 {
-        for other in (0..3).filter(|other| *other != n) {
-            let path = Path { local: hub_nbma(n), remote: hub_nbma(other) };
-            sim.set_peer(n, HubKey(other as u16), Some(path));
-        }
-    }
+    add_hubs(&mut sim, HOLDING, 3);
+    // The last one knows nobody yet.
+    sim.apply(2, hub_of(0, 1));
     for id in 3..6 {
         sim.add(&[spoke_nbma(id)], spoke_settings(HOLDING, 100 + id as u32), Some(hub_nbma(id - 3)));
         sim.settle(station(id), id, VN);
