@@ -95,14 +95,19 @@ fn run(options: &Options) {
         full: options.full,
     });
     println!("{}", load());
+    let mut has_failed = false;
     for row in ROWS.iter().filter(|r| options.only.is_empty() || options.only.iter().any(|n| n == r.name)) {
         let start = Instant::now();
         let before = baseline.as_ref().map(|setup| measure(row, setup));
         let now = measure(row, &present);
         println!("\n{}: {} ({:.0} s)", row.name, row.about, start.elapsed().as_secs_f64());
         print(row, before.as_ref(), &now);
+        has_failed |= now.is_err();
     }
     println!("{}", load());
+    if has_failed {
+        std::process::exit(1);
+    }
 }
 
 /// A row's values, one for each of its lines, or why there are none.
