@@ -53,7 +53,15 @@ fn main() {
     }
     let value = |name| arguments.iter().skip_while(|argument| *argument != name).nth(1);
     let runs = value("--runs").and_then(|runs| runs.parse().ok()).unwrap_or(20);
-    let is_wanted = |name| value("--only").is_none_or(|only| only.split(',').any(|wanted| wanted == name));
+    let only = value("--only").map(|only| only.split(',').collect::<Vec<_>>());
+    let is_row = |name: &&str| {
+        OBSTACLES.iter().any(|row| row.name == *name) || EVENTS.iter().any(|(row, _)| row == name)
+    };
+    if let Some(wrong) = only.iter().flatten().find(|name| !is_row(name)) {
+        eprintln!("paths: there is no row '{wrong}'");
+        std::process::exit(2);
+    }
+    let is_wanted = |name| only.as_ref().is_none_or(|only| only.contains(&name));
     for obstacle in OBSTACLES.iter().filter(|obstacle| is_wanted(obstacle.name)) {
         told(obstacle.name, measure(obstacle, runs));
     }
