@@ -45,6 +45,7 @@ fn is_left_and_used_again(lab: &Lab, echoes: Echoes, rule: impl Fn(&Node) -> Str
     if both_ways {
         spoke1.no_wall().unwrap();
     }
+    let open = now();
     let back = wait_until(Duration::from_secs(60), is_direct);
     assert!(back, "it does not go straight again: {}", status(spoke1));
     std::thread::sleep(Duration::from_secs(1));
@@ -53,6 +54,7 @@ fn is_left_and_used_again(lab: &Lab, echoes: Echoes, rule: impl Fn(&Node) -> Str
     println!("{pinged}, longest gap {} ms", gap.as_millis());
     // Seen within 2 s; noisy machines get more.
     assert!(gap < Duration::from_millis(2500) * lab::patience(), "{gap:?}");
+    assert_eq!(pinged.lost_from(open), 0, "it goes straight again without loss");
 }
 
 fn stream() -> Echoes {

@@ -71,6 +71,11 @@ impl Pinged {
         longest
     }
 
+    /// How many that were sent from `at` on were not answered.
+    pub fn lost_from(&self, at: Stamp) -> usize {
+        self.echoes.iter().filter(|e| e.sent >= at && e.reply.is_none()).count()
+    }
+
     /// The first reply to a request sent after `at`.
     pub fn first_reply_after(&self, at: Stamp) -> Option<Stamp> {
         self.echoes.iter().filter(|e| e.sent >= at).find_map(|e| e.reply)

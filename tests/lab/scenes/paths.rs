@@ -42,13 +42,15 @@ fn play(lab: &Lab, r: &mut Report) -> Res {
     r.check(left, format!("blocked one way: by the hub after {}", ms(now() - began)));
     std::thread::sleep(Duration::from_millis(500));
     spoke2.no_wall()?;
-    let began = now();
+    let open = now();
     let again = wait_until(SOON * 4, is_direct);
-    r.check(again, format!("open: straight again after {}", ms(now() - began)));
+    r.check(again, format!("open: straight again after {}", ms(now() - open)));
     std::thread::sleep(Duration::from_millis(500));
     let pinged = pings.stop()?;
     let gap = pinged.longest_gap();
     r.check(gap <= DARK * patience(), format!("{pinged}, longest gap {}", ms(gap)));
+    let lost = pinged.lost_from(open);
+    r.check(lost == 0, format!("open: {lost} lost from then on"));
 
     let pings = Ping::start(&lab.host("vm1").ns, stream)?;
     spoke2.wall(&format!("{from} numgen random mod 10 < 3 drop"))?;
