@@ -146,7 +146,8 @@ asks! {
         None => Question::Peers { vn: this.vn },
     });
 
-    /// list the ways to other sites and to hubs, as probes found them
+    /// list the ways to other sites and to the hub, at a hub those to other hubs, as probes found them: up, down, untested yet,
+    /// or unverified, which are used whatever probes say
     #[argh(subcommand, name = "paths", help_triggers("-h", "--help"))]
     Paths {
         /// only of this VN
@@ -179,7 +180,7 @@ asks! {
         /// the VN
         #[argh(positional)]
         pub(super) vn: String,
-        /// send nobody away any more
+        /// send nobody away any more; so does a start of the daemon
         #[argh(switch)]
         pub(super) off: bool,
     } this => Ok(Question::Drain { vn: this.vn, off: this.off });

@@ -15,7 +15,7 @@ socket, but `check`, `import`, `leave` and `version`, which need none; `doctor` 
 
 NHRP is not authenticated and VXLAN is not encrypted: whoever can send packets to a hub can join its networks. Have them in
 a network you trust, or inside IPsec or WireGuard. A firewall has to let GRE (IP protocol 47) and the UDP port of VXLAN
-through, between spokes and hub and between spokes.";
+through, between spokes and hubs, between hubs and between spokes.";
 
 const SIGNALS: [(&str, &str); 3] = [
     (
