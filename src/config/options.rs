@@ -411,8 +411,8 @@ options! {
     DATAPLANE: "Data plane" =
         of_hub("dataplane", Kind::Word(const { &names(&choice::DATAPLANES) }), Unset::Is("auto")).expert();
 
-    /// The other hubs of this VN: sections `hub` with their addresses and keys. Each hub names all others. Spokes of one
-    /// reach those of another, first by the hubs, then directly.
+    /// The other hubs of this VN: sections `hub` with their addresses and keys. Each hub names all others: of two each names
+    /// the other. Spokes of one reach those of another, first by the hubs, then directly.
     ///
     /// Of two hubs the one with the lower address registers with the other; where a section `hub` has keys, by those. What
     /// comes from one hub is not passed on to another one, so each has to be linked to all. A cable between their bridges besides

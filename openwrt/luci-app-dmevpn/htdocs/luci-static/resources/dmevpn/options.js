@@ -445,7 +445,7 @@ return baseclass.extend({
 		},
 		peer: {
 			title: _('Other hubs'),
-			help: _('The other hubs of this VN: sections <code>hub</code> with their addresses and keys. Each hub names all others. Spokes of one reach those of another, first by the hubs, then directly.'),
+			help: _('The other hubs of this VN: sections <code>hub</code> with their addresses and keys. Each hub names all others: of two each names the other. Spokes of one reach those of another, first by the hubs, then directly.'),
 			type: 'hub',
 			default: null,
 			required: false,
