@@ -104,6 +104,20 @@ fn the_examples_are_one_network() {
     }
 }
 
+/// Those of two hubs and of a spoke that has both: each hub names the other, as the spoke knows it.
+#[test]
+fn the_examples_of_two_hubs_are_one_network() {
+    let spoke = load(&uci("examples/spoke-hubs"));
+    for (file, other) in [("examples/hub1-of-2", 1), ("examples/hub2-of-2", 0)] {
+        let hub = load(&uci(file));
+        let (vn, other) = (only_vn(&hub), &spoke.hubs[other]);
+        let Role::Hub(role) = &vn.role else { panic!("{file} is no hub") };
+        assert_eq!(role.peers, std::slice::from_ref(&other.name), "{file}");
+        assert_eq!((&hub.hubs[0].name, &hub.hubs[0].address), (&other.name, &other.address), "{file}");
+        assert_eq!((&vn.name, vn.vpn_id), (&only_vn(&spoke).name, only_vn(&spoke).vpn_id), "{file}");
+    }
+}
+
 #[test]
 fn the_written_files_are_as_the_table_has_it() {
     for (path, text) in words::files() {
