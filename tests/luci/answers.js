@@ -136,6 +136,19 @@ module.exports = {
 		peers: { peers: [ peer(2), peer(3), peer(4, { macs: [], addresses: [ '10.255.0.4' ] }) ] }
 	},
 
+	// It has two others, and something is between it and one of them.
+	hub_cut: {
+		status: status([ Object.assign({}, hub, { peers: 2, peers_up: 1 }) ], { nbma: [ '10.0.0.1' ] }),
+		macs: { macs: [] }, peers: { peers: [] },
+		paths: { paths: [
+			path(2, { hub: true }),
+			path(3, {
+				hub: true, state: 'down', since: 75, round_trip: null, loss: 0, largest_frame: null,
+				reason: "NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?"
+			})
+		] }
+	},
+
 	hub_alone: {
 		status: status([ Object.assign({}, hub, { spokes: 0, macs: 0, text: 'up for 3d 0h, no site is registered' }) ], { nbma: [ '10.0.0.1' ] }),
 		macs: { macs: [] }, peers: { peers: [] }

@@ -219,7 +219,7 @@ test('which of several hubs is in use', async () => {
 
 test('a path that is down says why, and how frames go meanwhile', async () => {
 	const { page } = await shows({ answers: answers.blocked, uci: configured }, 'does a firewall drop UDP 4789', 'no direct path', '1 up, 1 down', '10.0.0.1 (hub)');
-	const rows = await page.$$eval('[aria-label="Paths to other sites"] tr', (all) => all.slice(1).map((tr) => Array.from(tr.children, (td) => td.innerText)));
+	const rows = await page.$$eval('[aria-label="Paths"] tr', (all) => all.slice(1).map((tr) => Array.from(tr.children, (td) => td.innerText)));
 
 	assert.deepEqual(rows.map((row) => row.slice(3, 8)), [
 		[ 'up', '60 s', 'below 1 ms', '0 %', '1422' ],
@@ -234,10 +234,16 @@ test('a path that is down says why, and how frames go meanwhile', async () => {
 	assert.equal(await page.getAttribute('svg.dmevpn-picture', 'aria-label'), 'Who talks to whom: 1 hub, 1 site reached directly, 2 sites reached by the hub');
 });
 
-test('a hub has no paths to show', async () => {
+test('a hub that is alone has no paths to show', async () => {
 	const page = await browser.open('status', { answers: answers.hub_up, uci: configured });
 
-	assert.ok(!await page.isVisible('text=Paths to other sites'));
+	assert.ok(!await page.isVisible('[aria-label="Paths"]'));
+});
+
+test('a hub shows its paths to other hubs', async () => {
+	const { page } = await shows({ answers: answers.hub_cut, uci: configured }, '1 of 2 linked', '10.0.0.3 (hub)', 'NHRP passes, VXLAN does not');
+
+	assert.ok(await page.isVisible('[aria-label="Paths"]'));
 });
 
 test('the picture is told in words too', async () => {

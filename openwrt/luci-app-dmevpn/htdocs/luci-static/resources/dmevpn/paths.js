@@ -38,7 +38,7 @@ return baseclass.extend({
 			{ title: _('MAC addresses'), text: (row) => String(row.macs), sort: (row) => row.macs, style: 'dmevpn-number' },
 			{ title: _('Why'), text: (row) => text.or_dash(row.reason) }
 		], {
-			title: _('Paths to other sites'),
+			title: _('Paths'),
 			empty: _('No path yet: one is tested before frames go directly to a site.')
 		});
 	}

@@ -135,7 +135,7 @@ return view.extend({
 		this.rows = E('div', {}, [
 			this.picture_section = this.section(_('Who talks to whom'), this.picture),
 			this.mac_section = this.section(_('MAC addresses'), this.cut = E('div'), this.mac_table.node, this.build_resolve()),
-			this.path_section = this.section(_('Paths to other sites'), this.path_table.node),
+			this.path_section = this.section(_('Paths'), this.path_table.node),
 			this.peer_section = this.section(_('Sites registered with this hub'), this.peer_table.node)
 		]);
 		this.node = E('div', { 'class': 'dmevpn' }, [
@@ -166,15 +166,15 @@ return view.extend({
 		this.mac_table.update(this.macs || []);
 		this.path_table.update(this.paths || []);
 		this.peer_table.update(this.peers || []);
-		this.show_for(this.path_section, 'spoke');
-		this.show_for(this.peer_section, 'hub');
+		this.show_for(this.path_section, (vn) => vn.role == 'spoke' || vn.peers);
+		this.show_for(this.peer_section, (vn) => vn.role == 'hub');
 		this.draw_resolve();
 		this.draw_picture();
 	},
 
-	// A section that has a meaning in networks where this router is a `role` only.
-	show_for: function(section, role) {
-		section.style.display = this.status.vns.some((vn) => vn.role == role) ? '' : 'none';
+	// A section that has a meaning in some networks only.
+	show_for: function(section, has_meaning) {
+		section.style.display = this.status.vns.some(has_meaning) ? '' : 'none';
 	},
 
 	// Why there is nothing to be seen, and what to do about it.
