@@ -4,7 +4,7 @@ mod sim;
 
 use dmevpn::engine::report::{PathState, Trouble, VnReport};
 use dmevpn::engine::settings::{HubKey, Settings};
-use dmevpn::engine::{Event, Input, News, Order, Passing, Path, Place, Port};
+use dmevpn::engine::{Event, Input, News, Order, Passing, Path, Place, Port, WhyHub};
 use dmevpn::types::{Nbma, Vtep};
 use sim::build::*;
 use sim::{Link, Net, NodeId, Sim, seed};
@@ -1078,4 +1078,22 @@ fn macs_move_between_hubs_in_bad_weather() {
     }
     println!("wrong for {:?} at most", sim.longest_wrong);
     sim.check(sim.longest_wrong < MINUTE, || format!("a shortcut was wrong for {:?}", sim.longest_wrong));
+}
+
+/// A spoke that meets the others at the lowest address stays there, though one that it prefers to that answers all along.
+#[test]
+fn who_goes_to_meet_the_others_does_not_go_on() {
+    let mut sim = Sim::new(seed(), Net::GOOD);
+    add_hubs(&mut sim, HOLDING, 3);
+    let addresses: Vec<Nbma> = (0..3).map(hub_nbma).collect();
+    let id = sim.add_to(&[spoke_nbma(3)], settings_of_chooser(HOLDING, 3, &[1, 2, 0], true), &addresses);
+    sim.settle(station(id), id, VN);
+    sim.run_secs(5 * 60);
+    sim.links(0, 2, Link::CUT);
+    sim.links(1, 2, Link::CUT);
+    sim.run_secs(60);
+    let chosen = |why: WhyHub| {
+        sim.told(id, |event| matches!(event, Event::HubChosen { why: told, .. } if *told == why))
+    };
+    assert_eq!((chosen(WhyHub::Cut), chosen(WhyHub::Preferred)), (1, 0));
 }

@@ -473,7 +473,8 @@ impl Choice {
         let ways = preferred.filter_map(|hub| {
             self.from(now, WhyHub::Preferred, hub, registrations.get(&hub)?)?;
             let since = self.lives.get(&hub)?.since?;
-            Some((hub, rested.max(since + STEADY + self.patience)))
+            // It came here by need: whether that is over the present hub is yet to say.
+            Some((hub, rested.max(since.max(self.since) + STEADY + self.patience)))
         });
         let ways: heapless::Vec<(HubKey, Instant), { super::super::contract::settings::HUBS }> =
             ways.collect();
