@@ -16,7 +16,7 @@ const DARK: Duration = Duration::from_millis(4500);
 /// How long those at different hubs may be apart when the hubs are.
 const APART: Duration = Duration::from_secs(20);
 /// How many echoes, one each millisecond, a hand-over may cost.
-const FEW: usize = 20;
+const FEW: usize = 3;
 /// The daemons look so often whether a path, or the hub, is used.
 const SEEN_IN_USE: Duration = Duration::from_secs(6);
 
