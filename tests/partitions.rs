@@ -464,7 +464,7 @@ fn storms(seed: u64, spokes: usize, steps: usize) {
     );
 }
 
-/// `DMEVPN_SPOKES=300` takes minutes.
+/// `DMEVPN_SPOKES=300` takes a minute with `--release`.
 #[test]
 fn nothing_goes_round_and_nothing_comes_twice() {
     let first = seed();
