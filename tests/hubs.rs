@@ -481,8 +481,10 @@ fn a_hub_is_left_once_the_kernel_sends_by_the_other() {
     sim.input(0, Input::Order(Order::Drain { vn: VN, is_on: true }));
     let withdrawn = |sim: &Sim| sim.nodes[2].engine.statistics().tx_purge_req;
     let step = |sim: &mut Sim| sim.run(Duration::from_millis(1));
+    let start = sim.now;
     while at(&sim, 2) == 0 {
         step(&mut sim);
+        sim.check(sim.now.since(start) < 10 * SECOND, || "it stays".into());
     }
     assert_eq!(withdrawn(&sim), 0, "its kernel has not said that it sends elsewhere");
     step(&mut sim);

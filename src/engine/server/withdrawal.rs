@@ -29,8 +29,8 @@ pub struct TakenBack {
     pub(super) at: Instant,
 }
 
-/// A hub is lost: sites that were at it may be cut off from this one but not from those of this one, and are here, or both at
-/// another hub, within this. Until then what they know of each other leads there, as long as probes get there.
+/// A hub is lost. Its sites may still reach those of this hub directly, and meet them at one hub within this: until then what they
+/// know of each other is left to the probes.
 const MEET: Duration = Duration::from_secs(10);
 
 impl Server {

@@ -71,7 +71,7 @@ pub enum FdbChange {
     /// Make `to` the only destination of `mac` on the VXLAN device `index`.
     ///
     /// There is always a destination meanwhile. But `mac` may be zero (the default entry) or a group: while another
-    /// destination is replaced, there is none for some microseconds.
+    /// destination is replaced, there is none for some microseconds, or both of an entry that is not ours.
     Set {
         /// The VXLAN device.
         index: u32,
