@@ -21,7 +21,7 @@ const SLICE: Duration = Duration::from_millis(5);
 /// So many packets that clients send each other are looked at together.
 const RELAYED: usize = 32;
 
-/// So many answers wait for the guard, which takes a moment.
+/// So many probes wait for the guard, which takes a moment.
 const HELD: usize = 256;
 
 impl Node {
@@ -54,10 +54,10 @@ impl Node {
         }
     }
 
-    /// Sends a probe; an answer once the guard lets pass what it invites.
+    /// Sends a probe, once the guard lets pass what it invites: the answer to a question, or frames.
     pub(super) fn probe(&mut self, vn: VnKey, probing: Probing) {
         let is_answer = probing.probe.is_answer;
-        if is_answer && self.held.len() < HELD && !self.dataplane.takes_from(vn, probing.to.nbma) {
+        if self.held.len() < HELD && !self.dataplane.takes_from(vn, probing.to.nbma) {
             self.held.push((vn, probing));
             return;
         }
