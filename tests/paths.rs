@@ -14,6 +14,8 @@ use std::time::Duration;
 const HOLDING: u64 = 120;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+/// Seconds after which a spoke takes no frames any more but from where it knows that they are to come from.
+const GUARDED: u64 = 70;
 /// Frames of a conversation.
 const OFTEN: Duration = Duration::from_millis(20);
 /// How long nothing may arrive while a path goes down.
@@ -77,7 +79,7 @@ fn first_contact_takes_one_more_round_trip_and_loses_nothing() {
 fn goes_dark(block: impl Fn(&mut Sim), troubles: [Trouble; 2], are_large: bool) {
     let mut sim = pair();
     sim.are_frames_large = are_large;
-    sim.run_secs(20);
+    sim.run_secs(GUARDED);
     sim.forget_gaps();
     block(&mut sim);
     sim.run_secs(10);
@@ -118,6 +120,26 @@ fn a_path_that_takes_no_large_frames_is_left() {
 fn a_path_that_icmp_says_is_closed_is_left() {
     let told = Link { is_told: true, ..Link::BLOCKED };
     goes_dark(|sim| sim.links(1, 2, told), [Trouble::Refused; 2], false);
+}
+
+/// Node 1 takes nothing of what node 2 sends, and so answers it nothing either.
+#[test]
+fn a_path_that_comes_back_by_another_address_is_left() {
+    let translated = Link { is_translated: true, ..Link::default() };
+    goes_dark(|sim| sim.link(2, 1, translated), [Trouble::Strayed, Trouble::Silent], false);
+}
+
+/// Nothing that the hub sends is taken, whatever its probes' answers say.
+#[test]
+fn a_hub_that_answers_by_another_address_is_said() {
+    let mut sim = pair();
+    sim.run_secs(GUARDED);
+    sim.link(0, 1, Link { is_translated: true, ..Link::default() });
+    sim.run_secs(20);
+    assert_eq!(state(&sim, 1, 0), Some(PathState::Down(Trouble::Strayed)));
+    sim.links.clear();
+    sim.run_secs(20);
+    assert_eq!(state(&sim, 1, 0), Some(PathState::Up));
 }
 
 #[test]

@@ -145,6 +145,9 @@ pub fn trouble(trouble: Trouble) -> &'static str {
             "ICMP says that VXLAN does not get there: does a firewall reject UDP 4789 ('udp_port')?"
         }
         Trouble::Large => "large frames do not get there",
+        Trouble::Strayed => {
+            "VXLAN comes back by another address, and is not taken: does NAT change it there?"
+        }
         Trouble::NhrpOnly => "NHRP passes, VXLAN does not: does a firewall drop UDP 4789 ('udp_port')?",
     }
 }

@@ -23,28 +23,22 @@ pub(super) fn paths(node: &Node) -> String {
     String::from_utf8(dmevpn(node, &["paths"]).stdout).unwrap()
 }
 
-/// While a stream goes straight from site to site, something is in its way: it goes by the hub soon after, and straight
-/// again when the path is open.
-fn is_left_and_used_again(lab: &Lab, echoes: Echoes, rule: impl Fn(&Node) -> String, both_ways: bool) {
+/// While a stream goes straight from site to site, these rules at these nodes are in its way: it goes by the hub soon after,
+/// the first site says why in this word, and it goes straight again when the path is open.
+fn is_left_and_used_again(lab: &Lab, echoes: Echoes, walls: &[(&Node, String)], why: &str) {
     let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
     lab.wait_connected(SOON).unwrap();
     let stream = Ping::start(&lab.host("vm1").ns, echoes).unwrap();
     wait_shortcut(lab);
     std::thread::sleep(SEEN_IN_USE);
-    spoke2.wall(&rule(spoke1)).unwrap();
-    if both_ways {
-        spoke1.wall(&rule(spoke2)).unwrap();
-    }
+    walls.iter().for_each(|(node, rule)| node.wall(rule).unwrap());
     let began = now();
     let is_direct = || spoke1.has_shortcut("test", BRIDGE2, spoke2.nbma, 101);
     let gone = wait_until(SOON, || !is_direct());
     println!("by the hub after {} ms", (now() - began).as_millis());
     assert!(gone, "it goes straight: {}", status(spoke1));
-    wait("it is said", || paths(spoke1).contains("down"));
-    spoke2.no_wall().unwrap();
-    if both_ways {
-        spoke1.no_wall().unwrap();
-    }
+    wait("it is said", || says(spoke1, spoke2, why));
+    walls.iter().for_each(|(node, _)| node.no_wall().unwrap());
     let open = now();
     let back = wait_until(Duration::from_secs(60), is_direct);
     assert!(back, "it does not go straight again: {}", status(spoke1));
@@ -55,6 +49,11 @@ fn is_left_and_used_again(lab: &Lab, echoes: Echoes, rule: impl Fn(&Node) -> Str
     // Seen within 2 s; noisy machines get more.
     assert!(gap < Duration::from_millis(2500) * lab::patience(), "{gap:?}");
     assert_eq!(pinged.lost_from(open), 0, "it goes straight again without loss");
+}
+
+/// Whether a node says this word of its path to another one.
+fn says(node: &Node, of: &Node, word: &str) -> bool {
+    paths(node).lines().any(|line| line.contains(&of.nbma.to_string()) && line.contains(word))
 }
 
 fn stream() -> Echoes {
@@ -73,8 +72,10 @@ fn with_a_path(ipv6: bool, scene: impl FnOnce(&mut Lab)) {
 #[test]
 fn a_path_that_is_blocked_both_ways_is_left() {
     with_a_path(true, |lab| {
+        let (spoke1, spoke2) = (lab.node("spoke1"), lab.node("spoke2"));
         let rule = |from: &Node| format!("ip6 saddr {} meta l4proto udp drop", from.nbma);
-        is_left_and_used_again(lab, stream(), rule, true);
+        let walls = [(spoke2, rule(spoke1)), (spoke1, rule(spoke2))];
+        is_left_and_used_again(lab, stream(), &walls, "does not get there and back");
     });
 }
 
@@ -82,19 +83,18 @@ fn a_path_that_is_blocked_both_ways_is_left() {
 #[test]
 fn a_path_that_is_refused_is_left() {
     with_a_path(false, |lab| {
-        let rule = |from: &Node| {
-            format!("ip saddr {} udp dport 4789 reject with icmp type admin-prohibited", from.nbma)
-        };
-        is_left_and_used_again(lab, stream(), rule, false);
+        let from = lab.node("spoke1").nbma;
+        let rule = format!("ip saddr {from} udp dport 4789 reject with icmp type admin-prohibited");
+        is_left_and_used_again(lab, stream(), &[(lab.node("spoke2"), rule)], "ICMP says");
     });
 }
 
 #[test]
 fn a_path_that_only_small_frames_pass_is_left() {
     with_a_path(false, |lab| {
-        let rule = |spoke1: &Node| format!("ip saddr {} udp dport 4789 udp length > 1000 drop", spoke1.nbma);
+        let rule = format!("ip saddr {} udp dport 4789 udp length > 1000 drop", lab.node("spoke1").nbma);
         let large = Echoes { size: 1400, ..stream() };
-        is_left_and_used_again(lab, large, rule, false);
+        is_left_and_used_again(lab, large, &[(lab.node("spoke2"), rule)], "large frames");
     });
 }
 
@@ -127,10 +127,7 @@ fn a_hub_that_frames_do_not_get_to_is_told() {
             let about_hub = |line: &&str| line.contains(&format!("path to hub {}", hub.nbma));
             spoke1.log_text().lines().filter(about_hub).any(|line| line.contains(word))
         };
-        let is = |state: &str| {
-            let of_hub = |line: &str| line.contains(&hub.nbma.to_string()) && line.contains(state);
-            paths(spoke1).lines().any(of_hub) && said(state)
-        };
+        let is = |state: &str| says(spoke1, hub, state) && said(state);
         wait("the path is up", || is(" up"));
         hub.wall(&format!("ip saddr {} udp dport 4789 drop", spoke1.nbma)).unwrap();
         wait("it is told", || is(" down"));
@@ -164,6 +161,20 @@ fn is_as_well_probed_as_before(lab: &Lab, stranger: &Forger) {
     // Four of five would be lost; on a busy machine one may be late.
     assert!(loss < 30, "{said}");
     assert!(stream.stop().unwrap().none_lost());
+}
+
+/// What the other site sends has another address on its way. Probes' answers pass the guard all the same, and frames do not.
+fn is_left_when_translated(lab: &Lab) {
+    let (hub, spoke1, spoke2) = (lab.node("hub"), lab.node("spoke1"), lab.node("spoke2"));
+    wait("it is guarded again", || is_guarded(spoke1));
+    let translate = |from: &Node| format!("ip saddr {} udp dport 4789 ip saddr set 10.0.0.99", from.nbma);
+    let why = "comes back by another address";
+    is_left_and_used_again(lab, stream(), &[(spoke1, translate(spoke2))], why);
+    spoke1.wall(&translate(hub)).unwrap();
+    wait("it is said of the hub", || says(spoke1, hub, why) && status(spoke1).contains(why));
+    spoke1.no_wall().unwrap();
+    lab.wait_connected(SOON).unwrap();
+    all_is_well(lab);
 }
 
 fn is_guarded(node: &Node) -> bool {
@@ -234,5 +245,6 @@ fn a_stranger_does_not_reach_a_spoke() {
         spoke1.ns.ip(&format!("addr del {other}/24 dev eth1\naddr add {own}/24 dev eth1")).unwrap();
         lab.wait_connected(SOON).unwrap();
         all_is_well(lab);
+        is_left_when_translated(lab);
     });
 }

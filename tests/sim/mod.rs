@@ -71,6 +71,8 @@ pub struct Link {
     pub nhrp_jitter: u64,
     /// Flags that somebody on the path adds to answers to probes.
     pub forged: u8,
+    /// What is sent by VXLAN gets another sender's address on the way.
+    pub is_translated: bool,
 }
 
 impl Link {
@@ -83,6 +85,7 @@ impl Link {
         nhrp_loss: 0,
         nhrp_jitter: 0,
         forged: 0,
+        is_translated: false,
     };
     /// VXLAN does not pass.
     pub const BLOCKED: Link = Link { loss: 100, ..Link::CLEAR };
@@ -728,7 +731,8 @@ impl Sim {
                     Place::At(spoke) => By::Port(spoke),
                     _ => By::Tunnel,
                 };
-                self.input(to, Input::Probe { vn, arrived: Arrived { by, is_stranger: false, probe } });
+                let is_stranger = by == By::Tunnel && !self.takes(to, vn, from);
+                self.input(to, Input::Probe { vn, arrived: Arrived { by, is_stranger, probe } });
             }
             What::Announcement { from, to, vni, mac } => {
                 if let Some((vn, place)) = self.plane_of(from, to, vni) {
@@ -967,7 +971,10 @@ impl Sim {
             probe.flags |= self.links.get(&(id, to)).map_or(0, |link| link.forged);
         }
         match self.carry(id, to, probe.payload() > NARROW) {
-            Some(delay) => self.after(delay, What::Probe { from: local, to, vni, probe }),
+            Some(delay) => {
+                let from = self.translated(id, to).unwrap_or(local);
+                self.after(delay, What::Probe { from, to, vni, probe });
+            }
             None if self.links.get(&(id, to)).is_some_and(|link| link.is_told) => {
                 self.kernel(id, Input::Unreachable { vn, nonce: probe.nonce });
             }
@@ -1106,8 +1113,17 @@ impl Sim {
         })
     }
 
+    /// The address that what a node sends to another one has on the way, if that is not its own.
+    fn translated(&self, id: NodeId, to: NodeId) -> Option<Nbma> {
+        self.links.get(&(id, to)).filter(|link| link.is_translated)?;
+        Nbma::new(std::net::Ipv4Addr::new(203, 0, 113, id as u8).into())
+    }
+
     /// The underlay address that a node sends from to another one.
     fn source(&self, id: NodeId, to: NodeId) -> Nbma {
+        if let Some(translated) = self.translated(id, to) {
+            return translated;
+        }
         let own = &self.nodes[id].addresses;
         let other = self.nodes[to].addresses[0];
         own.iter().copied().find(|own| own.same_family(other)).unwrap_or(own[0])

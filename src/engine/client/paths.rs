@@ -24,7 +24,7 @@ impl Client {
             }
             return;
         }
-        let learned = self.reach.answered(cx, &prober, probe);
+        let learned = self.reach.answered(cx, &prober, arrived);
         if let Some(within) = learned.forgotten
             && !self.keeps_silent()
             && let Some(registration) = self.active_mut()
@@ -66,7 +66,7 @@ impl Client {
         let PathState::Down(trouble) = row.state else { return None };
         let accepted = self.active().map(Registration::accepted);
         let is_since = accepted.is_some_and(|at| now.since(at).as_secs() < row.since);
-        Some(if is_since { Trouble::NhrpOnly } else { trouble })
+        Some(if is_since { trouble.beside_nhrp() } else { trouble })
     }
 
     /// The hub's path is that to where unknown frames go. Where that is new, what was at the hub before goes there, too.

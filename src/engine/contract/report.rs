@@ -236,8 +236,17 @@ pub enum Trouble {
     Refused,
     /// Small frames get there, large ones do not.
     Large,
+    /// What comes back comes from another address than the path's, of which no frames are taken.
+    Strayed,
     /// The hub answers NHRP, but VXLAN does not get there and back.
     NhrpOnly,
+}
+
+impl Trouble {
+    /// What it is called where NHRP passes meanwhile.
+    pub(in super::super) fn beside_nhrp(self) -> Trouble {
+        if self == Trouble::Strayed { self } else { Trouble::NhrpOnly }
+    }
 }
 
 /// How a path is.

@@ -12,7 +12,7 @@ pub use sending::{Prober, send};
 use super::context::{ClientDue, Context, Due, View};
 use super::contract::effect::{Act, Effect};
 use super::contract::item::{Item, Wanted};
-use super::contract::probe::Probing;
+use super::contract::probe::{Arrived, Probing};
 use super::contract::report::PathRow;
 use super::contract::statistics::increment;
 use super::limits::PATHS;
@@ -189,15 +189,18 @@ impl Reach {
         }
     }
 
-    /// An answer arrived.
-    pub fn answered(&mut self, cx: &mut Context<'_>, prober: &Prober, probe: &Probe) -> Learned {
+    /// An answer arrived. A stranger's proves nothing: the frames of whoever sent it are not taken.
+    pub fn answered(&mut self, cx: &mut Context<'_>, prober: &Prober, arrived: &Arrived) -> Learned {
         increment(&mut cx.statistics.rx_probe_reply);
-        let mut learned = Learned::default();
-        let line = self.line();
+        let (mut learned, line, probe) = (Learned::default(), self.line(), &arrived.probe);
         let Some((site, peer)) = self.peers.range_mut(SiteId::range(probe.transaction)).next() else {
             return learned;
         };
         let site = *site;
+        if arrived.is_stranger {
+            peer.strayed(cx.now, probe.nonce);
+            return learned;
+        }
         let Some(answered) = peer.answered(cx.now, probe.nonce, probe.payload(), line) else {
             return learned;
         };

@@ -28,7 +28,7 @@ impl Server {
     pub fn probe(&mut self, cx: &mut Context<'_>, arrived: &Arrived) {
         let Arrived { by, is_stranger, probe } = *arrived;
         if let (true, By::Port(at)) = (probe.is_answer, by) {
-            return self.probe_answered(cx, at, &probe);
+            return self.probe_answered(cx, at, arrived);
         }
         if probe.is_answer {
             return;

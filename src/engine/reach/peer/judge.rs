@@ -107,10 +107,14 @@ impl Peer {
     fn trouble(&self) -> Trouble {
         let lost = self.first_lost.unwrap_or_default();
         let is_since = |at: Option<Instant>| at.is_some_and(|at| at > lost);
-        match (is_since(self.heard), is_since(self.refused)) {
-            (true, _) if !self.is_hub => Trouble::Large,
-            (_, true) => Trouble::Refused,
-            _ => Trouble::Silent,
+        if is_since(self.heard) && !self.is_hub {
+            Trouble::Large
+        } else if is_since(self.strayed) {
+            Trouble::Strayed
+        } else if is_since(self.refused) {
+            Trouble::Refused
+        } else {
+            Trouble::Silent
         }
     }
 }

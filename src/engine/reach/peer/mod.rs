@@ -135,6 +135,8 @@ pub struct Peer {
     heard: Option<Instant>,
     /// When ICMP last said that there is no way.
     refused: Option<Instant>,
+    /// When an answer last came from where no frames are taken from.
+    strayed: Option<Instant>,
     /// Large ones lost in a row, and when the first of them was sent.
     large_row: u32,
     large_lost: Option<Instant>,
@@ -183,6 +185,7 @@ impl Peer {
             answered: None,
             heard: None,
             refused: None,
+            strayed: None,
             large_row: 0,
             large_lost: None,
             is_large: None,
@@ -479,6 +482,13 @@ impl Peer {
         }
         let flight = Flight { nonce, at: now, is_full: size == Size::Full, is_late: false };
         let _ = self.flights.push_back(flight);
+    }
+
+    /// An answer came from where no frames are taken from: it is none, but tells why there is none.
+    pub fn strayed(&mut self, now: Instant, nonce: u64) {
+        if self.flights.iter().any(|flight| flight.nonce == nonce) {
+            self.strayed = Some(now);
+        }
     }
 
     /// An answer came. `None`: it is not one to what was sent. What follows is judged then.

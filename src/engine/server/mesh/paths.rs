@@ -5,13 +5,14 @@
 
 use super::super::super::context::{Context, Due, ServerDue, View};
 use super::super::super::contract::effect::Event;
+use super::super::super::contract::probe::Arrived;
 use super::super::super::contract::report::{PathRow, PathState, Trouble};
 use super::super::super::reach::{Line, Peer, Prober, Verdict, send};
 use super::super::super::sites::SiteId;
 use super::super::Server;
 use crate::time::Instant;
 use crate::types::{Nbma, Vtep};
-use crate::wire::probe::{Probe, flag};
+use crate::wire::probe::flag;
 use core::time::Duration;
 use litemap::LiteMap;
 
@@ -94,9 +95,13 @@ impl Server {
     }
 
     /// Another hub answered a probe.
-    pub(in super::super) fn probe_answered(&mut self, cx: &mut Context<'_>, at: Vtep, probe: &Probe) {
+    pub(in super::super) fn probe_answered(&mut self, cx: &mut Context<'_>, at: Vtep, arrived: &Arrived) {
+        let probe = &arrived.probe;
         let Some(hub) = cx.sites.find((at.nbma, Some(at.vni))) else { return };
         let Some(path) = self.mesh.paths.0.get_mut(&hub) else { return };
+        if arrived.is_stranger {
+            return path.peer.strayed(cx.now, probe.nonce);
+        }
         let answered = path.peer.answered(cx.now, probe.nonce, probe.payload(), Line::default());
         let Some(answered) = answered else { return };
         let is_open = probe.flags & flag::REGISTERED != 0;
@@ -174,7 +179,7 @@ impl HubPath {
 
     fn state(&self) -> PathState {
         match self.peer.state() {
-            PathState::Down(_) if self.is_lost => PathState::Down(Trouble::NhrpOnly),
+            PathState::Down(trouble) if self.is_lost => PathState::Down(trouble.beside_nhrp()),
             state => state,
         }
     }
