@@ -48,7 +48,7 @@ fn is_left_and_used_again(lab: &Lab, echoes: Echoes, walls: &[(&Node, String)], 
     println!("{pinged}, longest gap {} ms", gap.as_millis());
     // Seen within 2 s; noisy machines get more.
     assert!(gap < Duration::from_millis(2500) * lab::patience(), "{gap:?}");
-    assert_eq!(pinged.lost_from(open), 0, "it goes straight again without loss");
+    assert_eq!(pinged.lost_from(open), [], "it goes straight again without loss");
 }
 
 /// Whether a node says this word of its path to another one.

@@ -71,9 +71,10 @@ impl Pinged {
         longest
     }
 
-    /// How many that were sent from `at` on were not answered.
-    pub fn lost_from(&self, at: Stamp) -> usize {
-        self.echoes.iter().filter(|e| e.sent >= at && e.reply.is_none()).count()
+    /// How long after `at` those were sent that were not answered.
+    pub fn lost_from(&self, at: Stamp) -> Vec<Duration> {
+        let lost = self.echoes.iter().filter(|e| e.sent >= at && e.reply.is_none());
+        lost.map(|e| e.sent.saturating_sub(at)).collect()
     }
 
     /// The first reply to a request sent after `at`.
@@ -180,8 +181,8 @@ fn exchange(socket: &Socket, echoes: &Echoes, ident: u16, stop: &AtomicBool) -> 
             pinged.echoes.push(Echo { sent: time, reply: None });
             // An error (no route yet, packet too big) is a lost packet like any other.
             let _ = socket.send_to(&request, &to);
-            next += echoes.every;
-            continue;
+            // What a busy machine kept it from sending is not made up for: no queue takes a burst of that.
+            next = (next + echoes.every).max(time);
         }
         if !more {
             let last = pinged.echoes.last().map_or(time, |e| e.sent);
