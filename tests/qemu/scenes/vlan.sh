@@ -282,7 +282,7 @@ $by_raw
 $(vn ten 1 "$hub")
 END
 reload hub
-check "a hub without the option says what is wrong" soon 5 tells hub "spokes do not reach what is behind it: their ports are in VLAN 1"
+check "a hub without the option says what is wrong" soon 20 tells hub "spokes do not reach what is behind it: their ports are in VLAN 1"
 bridge -n hub vlan add vid 1 pvid untagged dev p0
 check "once a port is in that VLAN, it says nothing" soon 5 silent hub "do not reach"
 bridge=br-none
