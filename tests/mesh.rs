@@ -255,6 +255,18 @@ fn a_hub_that_is_cut_off_counts_as_linked_no_more() {
     sim.until(10 * SECOND, "counting them again", |sim| (0..3).all(|hub| peers(sim, hub) == (2, 2)));
 }
 
+/// One hub takes nothing of what the other one sends, and so answers it nothing either.
+#[test]
+fn hubs_of_which_one_sends_by_another_address_are_not_linked() {
+    let mut sim = mesh(seed(), Net::GOOD, 3, 0);
+    sim.run_secs(10);
+    sim.link(1, 0, Link { is_translated: true, ..Link::default() });
+    sim.until(10 * SECOND, "closing the ports", |sim| passing(sim, (0, 1)) == [Passing::Nothing; 2]);
+    assert_eq!([trouble(&sim, 0, 1), trouble(&sim, 1, 0)], [Trouble::Strayed, Trouble::NhrpOnly].map(Some));
+    sim.links.clear();
+    sim.until(10 * SECOND, "opening the ports", |sim| passing(sim, (0, 1)) == [Passing::All; 2]);
+}
+
 /// A firewall between two hubs: the link is as good as none, at both ends, and all of it is back when it is open.
 #[test]
 fn hubs_between_which_vxlan_does_not_pass_are_not_linked() {

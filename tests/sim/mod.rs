@@ -731,7 +731,10 @@ impl Sim {
                     Place::At(spoke) => By::Port(spoke),
                     _ => By::Tunnel,
                 };
-                let is_stranger = by == By::Tunnel && !self.takes(to, vn, from);
+                let is_stranger = match place {
+                    Place::At(spoke) => spoke.nbma != from,
+                    _ => !self.takes(to, vn, from),
+                };
                 self.input(to, Input::Probe { vn, arrived: Arrived { by, is_stranger, probe } });
             }
             What::Announcement { from, to, vni, mac } => {
