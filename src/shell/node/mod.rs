@@ -54,7 +54,7 @@ pub struct Node {
     events: Events,
     underlay: Underlay,
     probes: Probes,
-    /// Answers to probes that wait for the guard: who hears one may send frames.
+    /// Probes that wait for the guard: who hears one may answer, or send frames.
     held: Vec<(VnKey, Probing)>,
     /// The clients that an earlier run had, until they are told of.
     found: Vec<(String, IpClient)>,
@@ -348,8 +348,8 @@ impl Node {
                 break;
             }
         }
-        for (vn, answer) in core::mem::take(&mut self.held) {
-            self.probe(vn, answer);
+        for (vn, probing) in core::mem::take(&mut self.held) {
+            self.probe(vn, probing);
         }
         // Not before: from an address that is in use no more there may still be a withdrawal to send.
         self.underlay.close();
