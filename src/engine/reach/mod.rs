@@ -189,25 +189,22 @@ impl Reach {
         }
     }
 
-    /// An answer arrived. A stranger's proves nothing: the frames of whoever sent it are not taken.
+    /// An answer arrived.
     pub fn answered(&mut self, cx: &mut Context<'_>, prober: &Prober, arrived: &Arrived) -> Learned {
         increment(&mut cx.statistics.rx_probe_reply);
-        let (mut learned, line, probe) = (Learned::default(), self.line(), &arrived.probe);
-        let Some((site, peer)) = self.peers.range_mut(SiteId::range(probe.transaction)).next() else {
+        let (mut learned, line) = (Learned::default(), self.line());
+        let slot = SiteId::range(arrived.probe.transaction);
+        let Some((site, peer)) = self.peers.range_mut(slot).next() else {
             return learned;
         };
         let site = *site;
-        if arrived.is_stranger {
-            peer.strayed(cx.now, probe.nonce);
-            return learned;
-        }
-        let Some(answered) = peer.answered(cx.now, probe.nonce, probe.payload(), line) else {
+        let Some(answered) = peer.answered(cx.now, arrived, line) else {
             return learned;
         };
         let is_hub = peer.is_hub;
         if is_hub {
-            learned.forgotten = self.forgotten(cx, probe.flags);
-            learned.flags = Some(probe.flags);
+            learned.forgotten = self.forgotten(cx, arrived.probe.flags);
+            learned.flags = Some(arrived.probe.flags);
         }
         if answered.was_own_line {
             let hub = self.hub;

@@ -3,6 +3,7 @@
 mod judge;
 
 use super::budget::Share;
+use crate::engine::contract::probe::Arrived;
 use crate::engine::contract::report::{PathRow, PathState, Trouble};
 use crate::engine::limits::{ANSWERS, TokenBucket};
 use crate::engine::timers::Alarm;
@@ -484,16 +485,15 @@ impl Peer {
         let _ = self.flights.push_back(flight);
     }
 
-    /// An answer came from where no frames are taken from: it is none, but tells why there is none.
-    pub fn strayed(&mut self, now: Instant, nonce: u64) {
-        if self.flights.iter().any(|flight| flight.nonce == nonce) {
-            self.strayed = Some(now);
-        }
-    }
-
-    /// An answer came. `None`: it is not one to what was sent. What follows is judged then.
-    pub fn answered(&mut self, now: Instant, nonce: u64, size: u16, line: Line) -> Option<Answered> {
+    /// An answer came. `None`: it is not one to what was sent, or a stranger's, which proves nothing, as frames of whoever sent
+    /// it are not taken. What follows is judged then.
+    pub fn answered(&mut self, now: Instant, arrived: &Arrived, line: Line) -> Option<Answered> {
+        let (nonce, size) = (arrived.probe.nonce, arrived.probe.payload());
         let place = self.flights.iter().position(|flight| flight.nonce == nonce)?;
+        if arrived.is_stranger {
+            self.strayed = Some(now);
+            return None;
+        }
         let flight = *self.flights.iter().nth(place)?;
         // What is late, and was sent before, is counted already.
         let rest: heapless::Vec<Flight, FLYING> =

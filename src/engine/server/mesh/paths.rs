@@ -96,15 +96,11 @@ impl Server {
 
     /// Another hub answered a probe.
     pub(in super::super) fn probe_answered(&mut self, cx: &mut Context<'_>, at: Vtep, arrived: &Arrived) {
-        let probe = &arrived.probe;
         let Some(hub) = cx.sites.find((at.nbma, Some(at.vni))) else { return };
         let Some(path) = self.mesh.paths.0.get_mut(&hub) else { return };
-        if arrived.is_stranger {
-            return path.peer.strayed(cx.now, probe.nonce);
-        }
-        let answered = path.peer.answered(cx.now, probe.nonce, probe.payload(), Line::default());
+        let answered = path.peer.answered(cx.now, arrived, Line::default());
         let Some(answered) = answered else { return };
-        let is_open = probe.flags & flag::REGISTERED != 0;
+        let is_open = arrived.probe.flags & flag::REGISTERED != 0;
         let opens = !core::mem::replace(&mut path.is_open, is_open) && is_open;
         if answered.is_up {
             cx.tell(Event::PathUp { peer: at, is_hub: true });
